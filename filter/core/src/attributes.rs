@@ -1,0 +1,91 @@
+//! The facts of the connection: which host attribute stands where in `input`. To offer another
+//! one to policies, add a row here.
+
+use serde_json::Value;
+
+/// How the host encodes an attribute's value.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Encoding {
+    /// One byte, 0 or 1.
+    Bool,
+    /// UTF-8 text; empty means absent.
+    Text,
+    /// `ip:port` or `[ip]:port`; the input holds the address alone.
+    Address,
+}
+
+/// One fact of the connection.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Attribute {
+    /// Its name below `input.connection`.
+    pub name: &'static str,
+    /// The host's property path.
+    pub host: &'static [&'static str],
+    /// The encoding of the host's value.
+    pub encoding: Encoding,
+}
+
+/// Every attribute that a policy can read below `input.connection`.
+pub const ATTRIBUTES: &[Attribute] = &[
+    // True for any client certificate: the listener must require and verify it.
+    Attribute { name: "mtls", host: &["connection", "mtls"], encoding: Encoding::Bool },
+    Attribute {
+        name: "peer_id",
+        host: &["connection", "uri_san_peer_certificate"],
+        encoding: Encoding::Text,
+    },
+    Attribute { name: SOURCE_IP, host: &["source", "address"], encoding: Encoding::Address },
+    Attribute { name: "tls_version", host: &["connection", "tls_version"], encoding: Encoding::Text },
+    Attribute { name: "sni", host: &["connection", "requested_server_name"], encoding: Encoding::Text },
+];
+
+/// The attribute that `networks` are matched against.
+pub(crate) const SOURCE_IP: &str = "source_ip";
+
+impl Attribute {
+    /// The row with this name.
+    pub fn named(name: &str) -> Option<&'static Self> {
+        ATTRIBUTES.iter().find(|attribute| attribute.name == name)
+    }
+
+    /// Decodes the host's bytes. What does not decode is absent: policies deny on absence.
+    pub fn decode(&self, bytes: &[u8]) -> Option<Value> {
+        match self.encoding {
+            Encoding::Bool => match bytes {
+                [0] => Some(Value::Bool(false)),
+                [1] => Some(Value::Bool(true)),
+                _ => None,
+            },
+            Encoding::Text => {
+                let text = std::str::from_utf8(bytes).ok().filter(|text| !text.is_empty())?;
+                Some(Value::from(text))
+            }
+            Encoding::Address => {
+                let text = std::str::from_utf8(bytes).ok()?;
+                let ip = match text.parse::<std::net::SocketAddr>() {
+                    Ok(address) => address.ip(),
+                    Err(_) => text.parse::<std::net::IpAddr>().ok()?,
+                };
+                Some(Value::from(ip.to_string()))
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn host_values_decode_or_are_absent() {
+        let decode = |name: &str, bytes: &[u8]| Attribute::named(name).unwrap().decode(bytes);
+        assert_eq!(decode("mtls", &[1]), Some(Value::Bool(true)));
+        assert_eq!(decode("mtls", b"true"), None);
+        assert_eq!(decode("source_ip", b"127.0.0.1:48752"), Some("127.0.0.1".into()));
+        assert_eq!(decode("source_ip", b"[::1]:80"), Some("::1".into()));
+        assert_eq!(decode("source_ip", b"10.0.0.1"), Some("10.0.0.1".into()));
+        assert_eq!(decode("source_ip", b"/tmp/envoy.sock"), None);
+        assert_eq!(decode("sni", b""), None);
+        assert_eq!(decode("sni", b"\xff"), None);
+    }
+}

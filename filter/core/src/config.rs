@@ -1,0 +1,412 @@
+//! The configuration as it is written: a mirror of the JSON, nothing resolved.
+//!
+//! The same document for Envoy, WasmPlugin and the command line. Unknown keys are errors
+//! everywhere. `settings` turns it into what the engine runs on; nothing else reads these types.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Deserializer, Serialize};
+use serde_json::{Map, Value};
+
+use crate::identity::Kind;
+use crate::keys::{Algorithm, Jwks};
+use crate::settings::{ConfigError, LogRecords};
+
+/// The whole document.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Config {
+    /// The version of this format: 1.
+    pub version: u32,
+    /// Names the engine. Configurations with one name share caches and streams in a worker, so two
+    /// listeners with different configurations must not share one.
+    pub instance: String,
+    /// Who may issue credentials.
+    pub issuers: Vec<Issuer>,
+    /// Where credentials are looked for.
+    #[serde(default = "default_credentials")]
+    pub credentials: Vec<Credential>,
+    /// Policies, their data and the authority records.
+    pub bundle: Bundle,
+    /// Policy decision points by name; a question that names none goes to `default`.
+    #[serde(default)]
+    pub pdps: BTreeMap<String, Pdp>,
+    /// CIDR sets by name: those that hold the source address stand in `input.connection.networks`.
+    #[serde(default)]
+    pub networks: BTreeMap<String, Vec<String>>,
+    /// Bounds on what one decision, and all of them together, may take.
+    #[serde(default)]
+    pub limits: Limits,
+    /// What is written down.
+    #[serde(default)]
+    pub log: Log,
+}
+
+/// One issuer of tokens.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Issuer {
+    /// Equal to the tokens' `iss`, byte for byte.
+    pub issuer: String,
+    /// One of them must be in the tokens' `aud`, byte for byte.
+    pub audiences: Vec<String>,
+    /// What its keys may be used for.
+    pub algorithms: Vec<Algorithm>,
+    /// The longest `exp - iat` in seconds.
+    pub max_lifetime_s: i64,
+    /// Its keys.
+    pub keys: Keys,
+    /// What sort of callers its tokens are for.
+    pub kind: Kind,
+    /// The claim that names the task.
+    #[serde(default)]
+    pub task_claim: Option<String>,
+    /// Accepted `typ` values without `application/`; an empty text admits tokens without `typ`.
+    #[serde(default = "default_types")]
+    pub types: Vec<String>,
+    /// How far, in seconds, the issuer's clock may run ahead of ours: for `iat` and `nbf` only.
+    #[serde(default)]
+    pub leeway_s: i64,
+}
+
+/// Where an issuer's keys come from.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Keys {
+    /// A JWK set.
+    pub inline: Jwks,
+}
+
+/// One place where a credential may stand.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Credential {
+    /// Header name.
+    pub header: String,
+    /// The scheme before the token, such as `Bearer`; empty if the token stands alone.
+    #[serde(default)]
+    pub scheme: String,
+}
+
+/// Where policies and authority records come from.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Bundle {
+    /// In this document.
+    pub inline: InlineBundle,
+}
+
+/// A bundle that is a part of the configuration.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct InlineBundle {
+    /// File name to Rego text.
+    #[serde(default)]
+    pub policies: BTreeMap<String, String>,
+    /// What policies see as `data`.
+    #[serde(default)]
+    pub data: Map<String, Value>,
+    /// Who is entitled to what.
+    pub grants: Vec<Grant>,
+    /// Not supported yet: must be empty.
+    #[serde(default)]
+    pub elevations: Vec<Value>,
+    /// Not supported yet: must be empty.
+    #[serde(default)]
+    pub exceptions: Vec<Value>,
+}
+
+/// One entitlement.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Grant {
+    /// Unique name.
+    pub id: String,
+    /// Who answers for it.
+    pub owner: String,
+    /// Why it exists.
+    pub purpose: String,
+    /// The caller's id, exactly, or `anonymous` for a route that needs no credential.
+    pub subject: String,
+    /// The caller's kind; absent for `anonymous`.
+    #[serde(default)]
+    pub kind: Option<Kind>,
+    /// Hosts, exactly, lower case.
+    pub hosts: Vec<String>,
+    /// Methods, exactly.
+    pub methods: Vec<String>,
+    /// Path templates: `/orders/{order}/items`, `/files/{rest...}`.
+    pub paths: Vec<String>,
+    /// The rule set: `refunds` means package `everycall.refunds`. Absent: package `everycall`.
+    #[serde(default)]
+    pub policy: Option<String>,
+    /// How sensitive what lies behind it is; for policies.
+    #[serde(default)]
+    pub sensitivity: Option<String>,
+    /// RFC 3339; not admitted before.
+    #[serde(default)]
+    pub valid_from: Option<String>,
+    /// RFC 3339; not admitted from then on.
+    #[serde(default)]
+    pub valid_until: Option<String>,
+    /// Present: calls on behalf of a principal are admitted too.
+    #[serde(default)]
+    pub delegation: Option<Delegation>,
+    /// Admits paths that hold `;`.
+    #[serde(default)]
+    pub semicolons: bool,
+}
+
+/// On whose behalf a grant's subject may call.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Delegation {
+    /// Exactly these; absent: any principal.
+    #[serde(default)]
+    pub principals: Option<Vec<String>>,
+}
+
+/// One policy decision point.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Pdp {
+    /// What it speaks.
+    pub protocol: PdpProtocol,
+    /// The Envoy cluster that leads to it.
+    pub cluster: String,
+    /// The `:authority` of the calls.
+    pub host: String,
+    /// The path of the calls.
+    #[serde(default = "default_pdp_path")]
+    pub path: String,
+    /// How long an answer may take.
+    #[serde(default = "default_pdp_timeout")]
+    pub timeout_ms: u32,
+    /// Open questions per worker; one more is refused with `overloaded`.
+    #[serde(default = "default_pdp_in_flight")]
+    pub max_in_flight: usize,
+}
+
+/// The protocols that are spoken with a policy decision point.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum PdpProtocol {
+    /// AuthZEN Authorization API 1.0.
+    Authzen,
+}
+
+/// Bounds. Each default is stated here and nowhere else.
+#[derive(Debug, Clone, Deserialize, Serialize, PartialEq, Eq)]
+#[serde(deny_unknown_fields, default)]
+pub struct Limits {
+    /// VM instructions of one evaluation.
+    pub instructions: usize,
+    /// Bytes of claims, headers, path and query that a policy input may be built from.
+    pub input_bytes: usize,
+    /// Questions of one decision.
+    pub pdp_questions: usize,
+    /// Rounds of questions of one decision.
+    pub pdp_rounds: usize,
+    /// Requests per worker that wait for an answer.
+    pub max_pending: usize,
+    /// Verified tokens that are remembered per worker.
+    pub tokens_cached: usize,
+    /// Length of a token.
+    pub token_bytes: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            instructions: 50_000,
+            input_bytes: 65_536,
+            pdp_questions: 4,
+            pdp_rounds: 2,
+            max_pending: 200,
+            tokens_cached: 10_000,
+            token_bytes: 8_192,
+        }
+    }
+}
+
+/// What is written down.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Log {
+    /// Which decisions go to the proxy's log, one JSON line each.
+    pub records: LogRecords,
+}
+
+fn default_credentials() -> Vec<Credential> {
+    vec![Credential { header: "authorization".into(), scheme: "Bearer".into() }]
+}
+
+fn default_types() -> Vec<String> {
+    vec![String::new(), "jwt".into(), "at+jwt".into()]
+}
+
+fn default_pdp_path() -> String {
+    "/access/v1/evaluation".into()
+}
+
+fn default_pdp_timeout() -> u32 {
+    200
+}
+
+fn default_pdp_in_flight() -> usize {
+    100
+}
+
+/// The mirror as far as it could be read, and everything that is wrong with the document.
+pub(crate) struct Parsed {
+    /// `None` if not even placeholders could make the document readable.
+    pub(crate) config: Option<Config>,
+    pub(crate) errors: Vec<ConfigError>,
+    /// Paths whose value is a placeholder: what is wrong below them was said already.
+    pub(crate) placeholders: Vec<String>,
+}
+
+/// Reads the document and goes on after each mistake, so that all of them are reported at once:
+/// an unknown key is dropped, a wrong or missing value is replaced by a placeholder. A document
+/// with errors is never used.
+pub(crate) fn parse(mut document: Value) -> Parsed {
+    const MAX_ERRORS: usize = 100;
+    let mut errors = Vec::new();
+    let mut placeholders = Vec::new();
+    loop {
+        let (path, message) = match read(&document) {
+            Ok(config) => return Parsed { config: Some(config), errors, placeholders },
+            Err(error) => error,
+        };
+        let mended = mend(&mut document, &path, &message);
+        let path = match &mended {
+            Mended::Missing(name) => join(&path, name),
+            _ => path,
+        };
+        errors.push(ConfigError::new(&path, message));
+        match mended {
+            Mended::Dropped => {}
+            Mended::Replaced | Mended::Missing(_) => placeholders.push(path),
+            Mended::No => return Parsed { config: None, errors, placeholders },
+        }
+        if errors.len() >= MAX_ERRORS {
+            return Parsed { config: None, errors, placeholders };
+        }
+    }
+}
+
+fn read(document: &Value) -> Result<Config, (String, String)> {
+    serde_path_to_error::deserialize(document).map_err(|error| {
+        let path = error.path().to_string();
+        (if path == "." { String::new() } else { path }, error.into_inner().to_string())
+    })
+}
+
+enum Mended {
+    Dropped,
+    Replaced,
+    Missing(String),
+    No,
+}
+
+fn mend(document: &mut Value, path: &str, message: &str) -> Mended {
+    let quoted = |message: &str| message.split('`').nth(1).map(str::to_owned);
+    if message.starts_with("unknown field") {
+        let Some(name) = quoted(message) else { return Mended::No };
+        let container = path.strip_suffix(name.as_str()).map(|p| p.strip_suffix('.').unwrap_or(p));
+        for container in [Some(path), container].into_iter().flatten() {
+            if let Some(Value::Object(members)) = find(document, container) {
+                if members.remove(&name).is_some() {
+                    return Mended::Dropped;
+                }
+            }
+        }
+        return Mended::No;
+    }
+    let missing = message.strip_prefix("missing field").and_then(quoted);
+    let at = match &missing {
+        Some(name) => join(path, name),
+        None => path.to_owned(),
+    };
+    // The first option that an enum's message names, then one of each type.
+    let option = message.split("expected").nth(1).and_then(quoted).map(Value::String);
+    let candidates = option.into_iter().chain([
+        Value::String(String::new()),
+        Value::from(1),
+        Value::Array(Vec::new()),
+        Value::Object(Map::new()),
+        Value::Bool(false),
+    ]);
+    for candidate in candidates {
+        let slot = match &missing {
+            Some(name) => match find(document, path) {
+                Some(Value::Object(members)) => members.entry(name.clone()).or_insert(Value::Null),
+                _ => return Mended::No,
+            },
+            None => match find(document, path) {
+                Some(slot) => slot,
+                None => return Mended::No,
+            },
+        };
+        *slot = candidate;
+        // Good if the next error, if any, is elsewhere: at a missing member of the placeholder too.
+        let good = match read(document) {
+            Ok(_) => true,
+            Err((next, message)) => next != at || message.starts_with("missing field"),
+        };
+        if good {
+            return match missing {
+                Some(name) => Mended::Missing(name),
+                None => Mended::Replaced,
+            };
+        }
+    }
+    Mended::No
+}
+
+fn join(path: &str, name: &str) -> String {
+    match path {
+        "" => name.to_owned(),
+        path => format!("{path}.{name}"),
+    }
+}
+
+/// The value at a path such as `issuers[0].keys`; keys that hold dots are tried as a whole first.
+fn find<'a>(value: &'a mut Value, path: &str) -> Option<&'a mut Value> {
+    if path.is_empty() {
+        return Some(value);
+    }
+    if let Some(rest) = path.strip_prefix('[') {
+        let (index, rest) = rest.split_once(']')?;
+        let item = value.as_array_mut()?.get_mut(index.parse::<usize>().ok()?)?;
+        return find(item, rest.strip_prefix('.').unwrap_or(rest));
+    }
+    let members = value.as_object_mut()?;
+    let name = members
+        .keys()
+        .filter(|name| {
+            path.strip_prefix(name.as_str())
+                .is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '[']))
+        })
+        .max_by_key(|name| name.len())?
+        .clone();
+    let rest = path.strip_prefix(name.as_str())?;
+    find(members.get_mut(&name)?, rest.strip_prefix('.').unwrap_or(rest))
+}
+
+impl<'de> Deserialize<'de> for LogRecords {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        #[derive(Deserialize)]
+        #[serde(rename_all = "snake_case")]
+        enum Written {
+            All,
+            Refusals,
+            Off,
+        }
+        Ok(match Written::deserialize(deserializer)? {
+            Written::All => Self::All,
+            Written::Refusals => Self::Refusals,
+            Written::Off => Self::Off,
+        })
+    }
+}

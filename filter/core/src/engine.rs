@@ -1,0 +1,760 @@
+//! The whole flow of a decision. [`Engine::decide`] is the place to start reading.
+//!
+//! `check` and `resume` take a request through the layers; `tick`, `fetched` and `ended` are for
+//! what belongs to no single request. Nothing here performs I/O or reads a clock.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::fmt;
+use std::sync::Arc;
+
+use serde_json::{Map, Value};
+use sha2::{Digest as _, Sha256};
+
+use crate::decision::{Decision, Denial, Permit};
+use crate::grants::Granted;
+use crate::identity::Identity;
+use crate::input::{self, Facts};
+use crate::pdp::{self, Answer, Question};
+use crate::policy::{Outcome, PolicyFailure, PolicyValue};
+use crate::reason::{Layer, Reason};
+use crate::record::{DecisionRecord, GrantRecord, PdpExchange, PolicyRecord, RequestRecord, Verdict};
+use crate::request::{Connection, Headers, Request, Target};
+use crate::settings::{LogRecords, Settings};
+use crate::signature::SignatureVerifier;
+use crate::step::{Budget, Effect, FetchId, Pending, Reply, Step, StreamId};
+use crate::time::UnixTime;
+use crate::token::cache::{TokenCache, Verified};
+use crate::token::{self, source};
+
+/// A step back of the clock up to this is taken for jitter; a longer one is followed.
+const CLOCK_STEP_S: i64 = 300;
+/// Records that wait for a tick; one more pushes the oldest out, and is counted.
+const MAX_RECORDS: usize = 10_000;
+
+/// What decision ids are derived from. Needs no randomness, but must differ between workers and
+/// restarts: SHA-256 over node id, VM start time and a worker number does.
+#[derive(Debug, Clone, Copy)]
+pub struct IdSeed(pub [u8; 32]);
+
+/// Figures of an engine, for gauges.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Stats {
+    /// Requests that wait for replies.
+    pub pending: usize,
+    /// Verified tokens that are remembered.
+    pub tokens_cached: usize,
+    /// Times the clock went back by more than 300 s.
+    pub clock_stepped: u64,
+    /// Records that were pushed out before a tick came.
+    pub records_dropped: u64,
+}
+
+/// Every decision of one instance in one worker.
+pub struct Engine {
+    settings: Settings,
+    verifier: Box<dyn SignatureVerifier>,
+    seed: IdSeed,
+    counter: u64,
+    latest: UnixTime,
+    tokens: TokenCache,
+    /// Streams that wait for replies, with the decision points that they wait for.
+    waiting: BTreeMap<StreamId, Vec<String>>,
+    records: VecDeque<DecisionRecord>,
+    stats: Stats,
+}
+
+impl fmt::Debug for Engine {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Engine({}, {})", self.settings.instance, self.settings.revision)
+    }
+}
+
+/// One request on its way through the layers.
+#[derive(Debug)]
+struct Case {
+    request: Request,
+    record: DecisionRecord,
+    /// For the replay of a record, whose token is not known: the caller it names.
+    replayed: Option<Option<Arc<Verified>>>,
+    /// Questions that were answered, with their answers.
+    answered: Vec<(Question, Answer)>,
+    rounds: usize,
+    /// It was begun anew already because the configuration changed while it waited.
+    redecided: bool,
+}
+
+/// A case that waits for replies to `open`.
+#[derive(Debug)]
+pub(crate) struct Waiting {
+    case: Case,
+    caller: Option<Arc<Verified>>,
+    granted: Granted,
+    input: PolicyValue,
+    open: Vec<Question>,
+    revision: String,
+}
+
+/// Where a case stands after the layers ran.
+enum Progress {
+    Allowed(Option<Arc<Verified>>, Granted),
+    Asks { caller: Option<Arc<Verified>>, granted: Granted, input: PolicyValue, open: Vec<Question> },
+}
+
+/// A layer said no: the reason, and the fact behind it for the record.
+struct Refused {
+    reason: Reason,
+    detail: Option<String>,
+}
+
+impl Refused {
+    fn new(reason: Reason, detail: impl Into<String>) -> Self {
+        Self { reason, detail: Some(detail.into()) }
+    }
+}
+
+impl From<(Reason, &'static str)> for Refused {
+    fn from((reason, detail): (Reason, &'static str)) -> Self {
+        Self::new(reason, detail)
+    }
+}
+
+impl From<token::Rejection> for Refused {
+    fn from(rejection: token::Rejection) -> Self {
+        Self::new(rejection.reason, rejection.detail)
+    }
+}
+
+impl From<PolicyFailure> for Refused {
+    fn from(failure: PolicyFailure) -> Self {
+        Self::new(failure.reason, failure.detail)
+    }
+}
+
+// The flow.
+impl Engine {
+    /// Decides a request, or says what it needs to know first.
+    pub fn check(&mut self, request: Request, now: UnixTime) -> Step {
+        let now = self.clock(now);
+        let case = Case::new(request, self.next_id(), now, &self.settings);
+        self.run(case, now)
+    }
+
+    /// Goes on with the replies to all calls of a `Step::Ask`, in the calls' order.
+    pub fn resume(&mut self, pending: Pending, replies: Vec<Reply>, now: UnixTime) -> Step {
+        let now = self.clock(now);
+        let Waiting { mut case, caller, granted, input, open, revision } = *pending.0;
+        self.waiting.remove(&case.request.stream);
+        self.note_answers(&mut case, open, replies);
+        if revision != self.settings.revision {
+            // INVARIANT: `granted` and `input` belong to settings that are gone; nothing of them is
+            // used again. Answers stay for questions that are asked again word for word.
+            if std::mem::replace(&mut case.redecided, true) {
+                let refused =
+                    Refused::new(Reason::NotReady, "the configuration changed twice while it waited");
+                return Step::Done(self.denied(case, refused));
+            }
+            case.rounds = 0;
+            return self.run(case, now);
+        }
+        let progress = self.still_valid(caller.as_deref(), &granted, now);
+        let progress = progress.and_then(|()| self.policy(&mut case, caller, granted, input));
+        self.finish(case, progress, now)
+    }
+
+    fn run(&mut self, mut case: Case, now: UnixTime) -> Step {
+        let progress = self.decide(&mut case, now);
+        self.finish(case, progress, now)
+    }
+
+    /// The layers, in order. Each `?` is a refusal; only the last line can allow.
+    fn decide(&mut self, case: &mut Case, now: UnixTime) -> Result<Progress, Refused> {
+        let target = Target::read(case.request.headers())?;
+        case.note_target(&target);
+        let caller = self.credential(case, now)?;
+        let granted = self.grant(case, caller.as_deref(), &target, now)?;
+        let input = self.input(case, caller.as_deref(), &granted, &target, now)?;
+        self.policy(case, caller, granted, input)
+    }
+
+    /// Who is calling? `None` is a caller without a credential; a bad one is refused.
+    fn credential(&mut self, case: &mut Case, now: UnixTime) -> Result<Option<Arc<Verified>>, Refused> {
+        let caller = match &case.replayed {
+            Some(caller) => caller.clone(),
+            None => match source::find(case.request.headers(), &self.settings.credentials)? {
+                None => None,
+                Some(token) => Some(self.verified(token, now)?),
+            },
+        };
+        if let Some(caller) = &caller {
+            case.record.identity = Some(Arc::clone(&caller.identity));
+            // A cached token was valid when it was verified; what counts is now.
+            token::valid_at(caller.identity.not_before, caller.identity.expires_at, now)?;
+        }
+        Ok(caller)
+    }
+
+    fn verified(&mut self, token: &str, now: UnixTime) -> Result<Arc<Verified>, Refused> {
+        let generation = self.settings.token_generation;
+        if let Some(verified) = self.tokens.get(token, generation) {
+            return Ok(verified);
+        }
+        let limits = &self.settings.limits;
+        let identity =
+            token::verify(token, limits.token_bytes, &self.settings.issuers, &*self.verifier, now)?;
+        let verified = Arc::new(Verified::new(identity));
+        self.tokens.insert(token, generation, Arc::clone(&verified));
+        Ok(verified)
+    }
+
+    /// Is this caller entitled to this route? Routes that are open to everybody are open to
+    /// verified callers too.
+    fn grant(
+        &self,
+        case: &mut Case,
+        caller: Option<&Verified>,
+        target: &Target,
+        now: UnixTime,
+    ) -> Result<Granted, Refused> {
+        let grants = &self.settings.grants;
+        let identity = caller.map(|caller| &*caller.identity);
+        let granted = match grants.find(identity, target, now) {
+            Err(miss) if identity.is_some() => grants.find(None, target, now).map_err(|_| miss),
+            found => found,
+        };
+        match granted {
+            Ok(granted) => {
+                case.record.grant = Some(granted.to_record());
+                Ok(granted)
+            }
+            // Two servers read it differently, and no grant says that this upstream is safe.
+            Err(_) if target.has_semicolon => Err(Refused::new(Reason::PathAmbiguous, "the path holds `;`")),
+            Err(miss) if identity.is_some() => Err(Refused::new(Reason::NotGranted, miss)),
+            Err(miss) => Err(Refused::new(Reason::CredentialMissing, miss)),
+        }
+    }
+
+    /// What the policy gets to see: only what it reads, and the record holds the same.
+    fn input(
+        &self,
+        case: &mut Case,
+        caller: Option<&Verified>,
+        granted: &Granted,
+        target: &Target,
+        now: UnixTime,
+    ) -> Result<PolicyValue, Refused> {
+        let Some(rules) = self.settings.rule_sets.get(granted.grant.rule_set) else {
+            return Err(Refused::new(Reason::PolicyError, "the grant has no rule set"));
+        };
+        let reads = rules.reads();
+        case.record.policy =
+            Some(PolicyRecord { rule_set: rules.package().to_owned(), rule: None, without_pdp: false });
+        let mut bytes = case.record.request.path.len();
+        if let Some(caller) = caller {
+            bytes = bytes.saturating_add(caller.bytes);
+        }
+        if reads.any(&["request", "headers"]) {
+            let wanted = reads.names(&["request", "headers"]);
+            for (name, value) in case.request.headers().iter() {
+                let is_credential = self.settings.credentials.iter().any(|source| source.header == name);
+                if is_credential
+                    || name.starts_with(':')
+                    || wanted.as_ref().is_some_and(|names| !names.contains(name))
+                {
+                    continue;
+                }
+                let Ok(text) = std::str::from_utf8(value) else {
+                    return Err(Refused::new(
+                        Reason::HeaderInvalid,
+                        format!("the header `{name}` is not UTF-8"),
+                    ));
+                };
+                bytes = bytes.saturating_add(name.len()).saturating_add(text.len());
+                let values =
+                    case.record.request.headers.entry(name).or_insert_with(|| Value::Array(Vec::new()));
+                if let Value::Array(values) = values {
+                    values.push(Value::from(text));
+                }
+            }
+        }
+        if reads.any(&["request", "query"]) {
+            bytes = bytes.saturating_add(target.query.as_ref().map_or(0, Vec::len));
+            let mut query = target.query_values()?;
+            if let Some(names) = reads.names(&["request", "query"]) {
+                query.retain(|name, _| names.contains(name.as_str()));
+            }
+            case.record.request.query = query;
+        }
+        let limit = self.settings.limits.input_bytes;
+        if bytes > limit {
+            return Err(Refused::new(
+                Reason::PolicyLimit,
+                format!("an input of {bytes} bytes; the limit is {limit}"),
+            ));
+        }
+        case.record.connection = (case.request.connection.iter())
+            .filter(|(name, _)| reads.any(&["connection", name]) || *name == crate::attributes::SOURCE_IP)
+            .map(|(name, value)| (name.to_owned(), value.clone()))
+            .collect();
+        Ok(input::build(&Facts {
+            now,
+            request: &case.record.request,
+            segments: &target.segments,
+            connection: &case.record.connection,
+            caller,
+            granted,
+            networks: &self.settings.networks,
+            reads,
+        }))
+    }
+
+    /// Does this call, in this context, proceed? The policy may ask first.
+    fn policy(
+        &mut self,
+        case: &mut Case,
+        caller: Option<Arc<Verified>>,
+        granted: Granted,
+        input: PolicyValue,
+    ) -> Result<Progress, Refused> {
+        let Some(rules) = self.settings.rule_sets.get_mut(granted.grant.rule_set) else {
+            return Err(Refused::new(Reason::PolicyError, "the grant has no rule set"));
+        };
+        let answers = case.answered.iter().map(|(question, answer)| (question.id.as_str(), answer));
+        let full = match case.answered.is_empty() {
+            true => input.clone(),
+            false => input::with_answers(&input, answers),
+        };
+        let mut open = Vec::new();
+        for question in rules.questions(&full)? {
+            match case.answered.iter().find(|(asked, _)| asked.id == question.id) {
+                Some((asked, _)) if *asked == question => {}
+                Some(_) => {
+                    return Err(Refused::new(
+                        Reason::PolicyResult,
+                        format!("question `{}` changed", question.id),
+                    ))
+                }
+                None => open.push(question),
+            }
+        }
+        if !open.is_empty() {
+            self.may_ask(case, &open)?;
+            return Ok(Progress::Asks { caller, granted, input, open });
+        }
+        let outcome = rules.decide(&full)?;
+        if let (Some(record), Some(outcome)) = (&mut case.record.policy, &outcome) {
+            record.rule.clone_from(&outcome.rule);
+            record.without_pdp = outcome.without_pdp;
+        }
+        conclude(outcome.as_ref(), &case.answered)?;
+        Ok(Progress::Allowed(caller, granted))
+    }
+
+    /// The bounds on questions, of this decision and of all that wait.
+    fn may_ask(&self, case: &Case, open: &[Question]) -> Result<(), Refused> {
+        let limits = &self.settings.limits;
+        if case.rounds >= limits.pdp_rounds {
+            return Err(Refused::new(
+                Reason::PolicyLimit,
+                format!("more than {} rounds of questions", limits.pdp_rounds),
+            ));
+        }
+        if case.answered.len().saturating_add(open.len()) > limits.pdp_questions {
+            return Err(Refused::new(
+                Reason::PolicyLimit,
+                format!("more than {} questions", limits.pdp_questions),
+            ));
+        }
+        if self.waiting.len() >= limits.max_pending {
+            return Err(Refused::new(
+                Reason::Overloaded,
+                format!("{} requests wait already", limits.max_pending),
+            ));
+        }
+        for question in open {
+            let Some(pdp) = self.settings.pdps.get(&question.pdp) else {
+                return Err(Refused::new(
+                    Reason::PolicyResult,
+                    format!("no decision point `{}` is configured", question.pdp),
+                ));
+            };
+            let in_flight = self.waiting.values().flatten().filter(|name| **name == question.pdp).count();
+            let more = open.iter().filter(|other| other.pdp == question.pdp).count();
+            if in_flight.saturating_add(more) > pdp.max_in_flight {
+                return Err(Refused::new(
+                    Reason::Overloaded,
+                    format!("{in_flight} questions to `{}` are open already", question.pdp),
+                ));
+            }
+        }
+        Ok(())
+    }
+
+    /// What may have ended while a request waited.
+    fn still_valid(
+        &self,
+        caller: Option<&Verified>,
+        granted: &Granted,
+        now: UnixTime,
+    ) -> Result<(), Refused> {
+        if let Some(caller) = caller {
+            token::valid_at(caller.identity.not_before, caller.identity.expires_at, now)?;
+        }
+        match granted.grant.valid_until.is_some_and(|until| now >= until) {
+            true => Err(Refused::new(
+                Reason::NotGranted,
+                format!("grant `{}` is not valid any more", granted.grant.id),
+            )),
+            false => Ok(()),
+        }
+    }
+
+    /// Files the replies as answers. A reply that is missing is a failure.
+    fn note_answers(&self, case: &mut Case, open: Vec<Question>, replies: Vec<Reply>) {
+        let mut replies = replies.into_iter();
+        for question in open {
+            let answer = match (self.settings.pdps.get(&question.pdp), replies.next()) {
+                (Some(pdp), Some(reply)) => pdp::answer(pdp, &reply),
+                _ => Answer::Error(pdp::AnswerError::Unavailable),
+            };
+            for exchange in case.record.pdp.iter_mut().filter(|exchange| exchange.id == question.id) {
+                exchange.answer = Some(answer.to_json());
+            }
+            case.answered.push((question, answer));
+        }
+    }
+
+    fn finish(&mut self, mut case: Case, progress: Result<Progress, Refused>, now: UnixTime) -> Step {
+        match progress {
+            Ok(Progress::Allowed(caller, granted)) => {
+                let identity = caller.as_ref().map(|caller| &*caller.identity);
+                let permit = Permit::new(&case.record.id, &case.request, identity, &granted, now);
+                case.record.decision = Verdict::Allow;
+                case.record.reason = Some(Reason::Allowed);
+                case.record.status = Reason::Allowed.status();
+                case.record.layer = match case.answered.is_empty() {
+                    true => Layer::Policy,
+                    false => Layer::Pdp,
+                };
+                Step::Done(Decision { verdict: Ok(permit), record: case.record })
+            }
+            Ok(Progress::Asks { caller, granted, input, open }) => {
+                let mut calls = Vec::with_capacity(open.len());
+                for question in &open {
+                    if let Some(pdp) = self.settings.pdps.get(&question.pdp) {
+                        calls.push(pdp::call(pdp, question, &case.record.id));
+                    }
+                    case.record.pdp.retain(|exchange| exchange.id != question.id);
+                    case.record.pdp.push(PdpExchange {
+                        id: question.id.clone(),
+                        pdp: question.pdp.clone(),
+                        question: question.body.clone(),
+                        answer: None,
+                    });
+                }
+                case.rounds = case.rounds.saturating_add(1);
+                case.record.layer = Layer::Pdp;
+                self.waiting
+                    .insert(case.request.stream, open.iter().map(|question| question.pdp.clone()).collect());
+                let revision = self.settings.revision.clone();
+                let waiting = Waiting { case, caller, granted, input, open, revision };
+                Step::Ask { calls, pending: Pending(Box::new(waiting)) }
+            }
+            Err(refused) => Step::Done(self.denied(case, refused)),
+        }
+    }
+
+    fn denied(&self, mut case: Case, Refused { reason, detail }: Refused) -> Decision {
+        case.record.decision = Verdict::Deny;
+        case.record.reason = Some(reason);
+        case.record.status = reason.status();
+        case.record.layer = reason.layer();
+        case.record.detail = detail;
+        let denial = Denial { reason, decision_id: case.record.id.clone() };
+        Decision { verdict: Err(denial), record: case.record }
+    }
+}
+
+/// What an outcome and the answers it was formed with come to. One arm allows.
+fn conclude(outcome: Option<&Outcome>, answered: &[(Question, Answer)]) -> Result<(), Refused> {
+    let failed = answered.iter().find(|(_, answer)| matches!(answer, Answer::Error(_)));
+    let obliged =
+        answered.iter().find(|(_, answer)| matches!(answer, Answer::Decision { obligations: true, .. }));
+    let refused =
+        answered.iter().find(|(_, answer)| matches!(answer, Answer::Decision { decision: false, .. }));
+    let about = |reason, what: &str, id: &str| Err(Refused::new(reason, format!("question `{id}` {what}")));
+    match outcome {
+        Some(outcome) if outcome.allow => match (outcome.obligations.first(), obliged, failed) {
+            (Some(name), _, _) => Err(Refused::new(Reason::ObligationUnknown, format!("obligation {name}"))),
+            (_, Some((question, _)), _) => {
+                about(Reason::ObligationUnknown, "came back with obligations", &question.id)
+            }
+            // Once any question failed an allow does not count, unless the rule says that it can do without.
+            (_, _, Some((question, _))) if !outcome.without_pdp => {
+                about(Reason::PdpUnavailable, "failed", &question.id)
+            }
+            (None, None, _) => Ok(()),
+        },
+        Some(outcome) => {
+            let rule = outcome.rule.as_deref().unwrap_or("a rule without a code");
+            Err(Refused::new(Reason::PolicyDenied, format!("the policy says no: {rule}")))
+        }
+        None => match (failed, obliged, refused) {
+            (Some((question, _)), _, _) => about(Reason::PdpUnavailable, "failed", &question.id),
+            (_, Some((question, _)), _) => {
+                about(Reason::ObligationUnknown, "came back with obligations", &question.id)
+            }
+            (_, _, Some((question, _))) => about(Reason::PdpDenied, "was answered with no", &question.id),
+            (None, None, None) => Err(Refused::new(Reason::PolicyUndefined, "no rule of `decision` holds")),
+        },
+    }
+}
+
+// What belongs to no single request.
+impl Engine {
+    /// An engine with nothing cached.
+    pub fn new(settings: Settings, verifier: Box<dyn SignatureVerifier>, seed: IdSeed) -> Self {
+        Self {
+            tokens: TokenCache::new(settings.limits.tokens_cached),
+            settings,
+            verifier,
+            seed,
+            counter: 0,
+            latest: UnixTime::default(),
+            waiting: BTreeMap::new(),
+            records: VecDeque::new(),
+            stats: Stats::default(),
+        }
+    }
+
+    /// Takes a new configuration. Caches live on; what no longer fits them is found by generation.
+    pub fn configure(&mut self, settings: Settings) {
+        self.tokens.set_capacity(settings.limits.tokens_cached);
+        self.settings = settings;
+    }
+
+    /// The configuration in force.
+    pub const fn settings(&self) -> &Settings {
+        &self.settings
+    }
+
+    /// Current figures.
+    pub fn stats(&self) -> Stats {
+        Stats { pending: self.waiting.len(), tokens_cached: self.tokens.len(), ..self.stats }
+    }
+
+    /// Takes the record of a decision that was acted upon; a later tick hands it out.
+    pub fn record(&mut self, record: DecisionRecord) {
+        let wanted = match self.settings.log_records {
+            LogRecords::All => true,
+            LogRecords::Refusals => record.decision != Verdict::Allow,
+            LogRecords::Off => false,
+        };
+        if !wanted {
+            return;
+        }
+        if self.records.len() >= MAX_RECORDS {
+            self.records.pop_front();
+            self.stats.records_dropped = self.stats.records_dropped.saturating_add(1);
+        }
+        self.records.push_back(record);
+    }
+
+    /// Work that is due, within the budget.
+    pub fn tick(&mut self, now: UnixTime, budget: Budget) -> Vec<Effect> {
+        self.clock(now);
+        let due = budget.records.min(self.records.len());
+        self.records.drain(..due).map(|record| Effect::Emit { record: Box::new(record) }).collect()
+    }
+
+    /// The answer to an `Effect::Fetch`. Nothing is fetched yet, so no answer is awaited.
+    pub fn fetched(&mut self, _id: FetchId, _reply: Reply, now: UnixTime) -> Vec<Effect> {
+        self.clock(now);
+        Vec::new()
+    }
+
+    /// A stream is gone. What it waited for is forgotten; the caller drops its `Pending`.
+    pub fn ended(&mut self, stream: StreamId, now: UnixTime) {
+        self.clock(now);
+        self.waiting.remove(&stream);
+    }
+
+    /// Decides a recorded request again, under the configuration in force: the recorded caller, the
+    /// recorded values, the recorded answers. The record's token is not known and not needed.
+    pub fn replay(&mut self, record: &DecisionRecord) -> Decision {
+        let now = self.clock(record.time);
+        let request = record.request.to_request();
+        let mut case = Case::new(request, record.id.clone(), now, &self.settings);
+        case.replayed =
+            Some(record.identity.as_ref().map(|identity| Arc::new(Verified::new((**identity).clone()))));
+        for (name, value) in &record.connection {
+            case.request.connection.restore(name, value);
+        }
+        // Only the credential layer rests on what no record holds: its refusals stand as they are.
+        if let (Some(reason), Layer::Credential) = (record.reason, record.layer) {
+            let detail = record.detail.clone();
+            return self.denied(case, Refused { reason, detail });
+        }
+        let mut step = self.run(case, now);
+        loop {
+            match step {
+                Step::Done(decision) => return decision,
+                Step::Ask { pending, .. } => step = self.resume_recorded(pending, record, now),
+            }
+        }
+    }
+
+    fn resume_recorded(&mut self, mut pending: Pending, record: &DecisionRecord, now: UnixTime) -> Step {
+        let open = std::mem::take(&mut pending.0.open);
+        for question in open {
+            let exchange = record.pdp.iter().find(|exchange| exchange.id == question.id);
+            let answer = exchange
+                .filter(|exchange| exchange.question == question.body)
+                .and_then(|exchange| Answer::from_json(exchange.answer.as_ref()?))
+                .unwrap_or(Answer::Error(pdp::AnswerError::Unavailable));
+            for exchange in pending.0.case.record.pdp.iter_mut().filter(|exchange| exchange.id == question.id)
+            {
+                exchange.answer = Some(answer.to_json());
+            }
+            pending.0.case.answered.push((question, answer));
+        }
+        self.resume(pending, Vec::new(), now)
+    }
+
+    /// Time never runs backwards by a little. By a lot it is followed, and what was believed
+    /// because of the old time is forgotten.
+    fn clock(&mut self, now: UnixTime) -> UnixTime {
+        let back = self.latest.secs().saturating_sub(now.secs());
+        if back > CLOCK_STEP_S {
+            self.tokens.clear();
+            self.stats.clock_stepped = self.stats.clock_stepped.saturating_add(1);
+            self.latest = now;
+        } else {
+            self.latest = self.latest.max(now);
+        }
+        self.latest
+    }
+
+    fn next_id(&mut self) -> String {
+        self.counter = self.counter.wrapping_add(1);
+        let hash =
+            Sha256::new().chain_update(self.seed.0).chain_update(self.counter.to_le_bytes()).finalize();
+        let mut id = String::with_capacity(32);
+        for byte in hash.iter().take(16) {
+            for nibble in [byte >> 4, byte & 15] {
+                id.extend(char::from_digit(u32::from(nibble), 16));
+            }
+        }
+        id
+    }
+}
+
+impl Pending {
+    /// The record as it stands, for callers that show what is awaited.
+    pub fn record(&self) -> &DecisionRecord {
+        &self.0.case.record
+    }
+
+    /// The stream that waits.
+    pub fn stream(&self) -> StreamId {
+        self.0.case.request.stream
+    }
+}
+
+impl Case {
+    fn new(request: Request, id: String, now: UnixTime, settings: &Settings) -> Self {
+        let record = DecisionRecord {
+            v: 1,
+            id,
+            time: now,
+            instance: settings.instance.clone(),
+            revision: settings.revision.clone(),
+            decision: Verdict::Ask,
+            reason: None,
+            status: 0,
+            layer: Layer::Request,
+            detail: None,
+            // As it came, should the target be refused; the path without the query.
+            request: RequestRecord {
+                id: request.headers().only("x-request-id").map(|id| String::from_utf8_lossy(id).into_owned()),
+                method: request.lossy(":method"),
+                scheme: request.lossy(":scheme"),
+                host: request.lossy(":authority"),
+                path: request.lossy(":path").split('?').next().unwrap_or_default().to_owned(),
+                headers: Map::new(),
+                query: Map::new(),
+            },
+            connection: Map::new(),
+            identity: None,
+            grant: None,
+            policy: None,
+            pdp: Vec::new(),
+            duration_us: None,
+        };
+        Self { request, record, replayed: None, answered: Vec::new(), rounds: 0, redecided: false }
+    }
+
+    /// Starts the record anew from the target: also when a case is begun again.
+    fn note_target(&mut self, target: &Target) {
+        self.record.request.method.clone_from(&target.method);
+        self.record.request.scheme.clone_from(&target.scheme);
+        self.record.request.host.clone_from(&target.host);
+        self.record.request.path.clone_from(&target.path);
+        self.record.request.headers.clear();
+        self.record.identity = None;
+        self.record.grant = None;
+        self.record.policy = None;
+    }
+}
+
+impl Granted {
+    fn to_record(&self) -> GrantRecord {
+        let params = self.params.iter().map(|(name, value)| (name.clone(), Value::from(value.as_str())));
+        GrantRecord {
+            id: self.grant.id.clone(),
+            purpose: self.grant.purpose.clone(),
+            owner: self.grant.owner.clone(),
+            sensitivity: self.grant.sensitivity.clone(),
+            params: params.collect(),
+        }
+    }
+}
+
+impl Verified {
+    pub(crate) fn new(identity: Identity) -> Self {
+        let bytes = Value::Object(identity.claims.clone()).to_string().len();
+        Self { input: input::identity_once(&identity), identity: Arc::new(identity), bytes }
+    }
+}
+
+impl RequestRecord {
+    /// A request with the recorded values and nothing else.
+    fn to_request(&self) -> Request {
+        let mut path = self.path.clone();
+        let encode = |text: &str| text.bytes().map(|byte| format!("%{byte:02X}")).collect::<String>();
+        for (name, values) in &self.query {
+            for value in values.as_array().into_iter().flatten().filter_map(Value::as_str) {
+                path.push(if path.contains('?') { '&' } else { '?' });
+                path.push_str(&encode(name));
+                path.push('=');
+                path.push_str(&encode(value));
+            }
+        }
+        let mut pairs = vec![
+            (":method".to_owned(), self.method.clone().into_bytes()),
+            (":scheme".to_owned(), self.scheme.clone().into_bytes()),
+            (":authority".to_owned(), self.host.clone().into_bytes()),
+            (":path".to_owned(), path.into_bytes()),
+        ];
+        if let Some(id) = &self.id {
+            pairs.push(("x-request-id".to_owned(), id.clone().into_bytes()));
+        }
+        for (name, values) in &self.headers {
+            for value in values.as_array().into_iter().flatten().filter_map(Value::as_str) {
+                if name != "x-request-id" || self.id.is_none() {
+                    pairs.push((name.clone(), value.as_bytes().to_vec()));
+                }
+            }
+        }
+        Request::new(StreamId(0), Headers::new(pairs), Connection::default())
+    }
+}

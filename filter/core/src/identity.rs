@@ -1,0 +1,64 @@
+//! The verified caller.
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+use crate::time::UnixTime;
+
+/// What sort of caller an identity is. It follows from the issuer's configuration, never from the
+/// caller's word.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Kind {
+    /// A service or job.
+    Workload,
+    /// An AI agent.
+    Agent,
+    /// A person.
+    Human,
+    /// A credential that predates workload identity.
+    Legacy,
+}
+
+impl Kind {
+    /// The word that stands in configuration, records and headers.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Kind::Workload => "workload",
+            Kind::Agent => "agent",
+            Kind::Human => "human",
+            Kind::Legacy => "legacy",
+        }
+    }
+}
+
+/// A caller whose credential was verified. Only `token::verify` and the replay of a record make
+/// one.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Identity {
+    /// From the issuer's configuration.
+    pub kind: Kind,
+    /// The caller. For a delegated token the outermost actor (RFC 8693 section 4.1), else `sub`.
+    pub id: String,
+    /// The `iss` claim.
+    pub issuer: String,
+    /// How the caller proved itself: `jwt`.
+    pub credential: String,
+    /// On whose behalf the call is made: `sub` of a delegated token.
+    pub principal: Option<String>,
+    /// Prior actors, nearest first, without the caller.
+    pub actors: Vec<String>,
+    /// The task that the credential is bound to.
+    pub task: Option<String>,
+    /// The `jti` claim.
+    pub token_id: Option<String>,
+    /// The `kid` of the key that verified the token.
+    pub key_id: Option<String>,
+    /// From when on the credential is valid: the later of `iat` and `nbf`.
+    pub not_before: UnixTime,
+    /// From when on the credential is not valid: the `exp` claim.
+    pub expires_at: UnixTime,
+    /// All verified claims.
+    pub claims: Map<String, Value>,
+}

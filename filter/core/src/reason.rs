@@ -1,0 +1,168 @@
+//! The fixed list of reasons. Responses, records, metrics and the reference in the README all
+//! derive from this one table.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+/// The part of a decision that came to the outcome, in the order in which they run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Layer {
+    /// Is this filter able to decide at all?
+    Service,
+    /// Is the request unambiguous?
+    Request,
+    /// Who is calling, with what proof?
+    Credential,
+    /// Is this identity entitled to this route?
+    Grant,
+    /// Does the Rego rule set let this request proceed?
+    Policy,
+    /// What did the policy decision point say?
+    Pdp,
+}
+
+macro_rules! reasons {
+    ($($(#[doc = $doc:literal])+ $variant:ident = $code:literal, $status:literal, $layer:ident;)+) => {
+        /// Why a decision came out as it did.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+        pub enum Reason {
+            $($(#[doc = $doc])+ #[serde(rename = $code)] $variant,)+
+        }
+
+        impl Reason {
+            /// All reasons, in the order of the table.
+            pub const ALL: &'static [Reason] = &[$(Reason::$variant),+];
+
+            /// The short code that stands in records, metrics and responses.
+            pub const fn code(self) -> &'static str {
+                match self { $(Reason::$variant => $code),+ }
+            }
+
+            /// The HTTP status of the answer; 200 where the request is passed on.
+            pub const fn status(self) -> u16 {
+                match self { $(Reason::$variant => $status),+ }
+            }
+
+            /// The layer that this reason belongs to.
+            pub const fn layer(self) -> Layer {
+                match self { $(Reason::$variant => Layer::$layer),+ }
+            }
+
+            /// One sentence for people.
+            pub const fn meaning(self) -> &'static str {
+                match self { $(Reason::$variant => concat!($($doc),+)),+ }
+            }
+        }
+    };
+}
+
+reasons! {
+    /// All layers agree.
+    Allowed = "allowed", 200, Policy;
+    /// No valid configuration is loaded yet, or it changed twice while the request waited.
+    NotReady = "not_ready", 503, Service;
+    /// Too many requests wait for an answer already (`limits.max_pending`, `pdps.*.max_in_flight`).
+    Overloaded = "overloaded", 503, Service;
+    /// The path is missing, malformed or can be read in two ways.
+    PathAmbiguous = "path_ambiguous", 400, Request;
+    /// The host is missing or is not a plain host name with an optional port.
+    HostInvalid = "host_invalid", 400, Request;
+    /// The method is missing or is not a token of upper-case letters.
+    MethodInvalid = "method_invalid", 400, Request;
+    /// The policy reads a header whose value is not UTF-8.
+    HeaderInvalid = "header_invalid", 400, Request;
+    /// The policy reads the query, and it holds a bad escape or is not UTF-8.
+    QueryInvalid = "query_invalid", 400, Request;
+    /// More than one credential was presented, or one that can be read in two ways.
+    CredentialAmbiguous = "credential_ambiguous", 400, Credential;
+    /// No credential was presented, and no anonymous grant covers the route.
+    CredentialMissing = "credential_missing", 401, Credential;
+    /// The token is not a strict compact JWS with JSON objects inside, or it is too long.
+    TokenMalformed = "token_malformed", 401, Credential;
+    /// The token's `alg` is not the algorithm of its key.
+    TokenAlgorithm = "token_algorithm", 401, Credential;
+    /// The token has critical header parameters, or ones that change how it is read.
+    TokenCritical = "token_critical", 401, Credential;
+    /// The token's `typ` is not one that the issuer's tokens have.
+    TokenType = "token_type", 401, Credential;
+    /// The token's issuer is missing or not configured.
+    TokenIssuer = "token_issuer", 401, Credential;
+    /// The issuer has no key with the token's `kid`.
+    TokenKeyUnknown = "token_key_unknown", 401, Credential;
+    /// The signature does not fit the key.
+    TokenSignature = "token_signature", 401, Credential;
+    /// A claim is missing, or has the wrong type or form.
+    TokenClaims = "token_claims", 401, Credential;
+    /// The token is meant for another audience.
+    TokenAudience = "token_audience", 401, Credential;
+    /// The token has expired.
+    TokenExpired = "token_expired", 401, Credential;
+    /// The token is not valid yet, or was issued in the future.
+    TokenNotYetValid = "token_not_yet_valid", 401, Credential;
+    /// The token lives longer than its issuer's `max_lifetime_s`.
+    TokenLifetime = "token_lifetime", 401, Credential;
+    /// The token is bound to a key or certificate, and the proof is missing.
+    BindingMissing = "binding_missing", 401, Credential;
+    /// The signature could not be checked.
+    VerifierUnavailable = "verifier_unavailable", 503, Credential;
+    /// No grant admits this identity to this route now.
+    NotGranted = "not_granted", 403, Grant;
+    /// The policy said no.
+    PolicyDenied = "policy_denied", 403, Policy;
+    /// No rule of the policy allowed the request.
+    PolicyUndefined = "policy_undefined", 403, Policy;
+    /// The policy's result, or a question of it, does not have the agreed shape.
+    PolicyResult = "policy_result", 403, Policy;
+    /// The policy reached a limit: instructions, input size, questions or rounds.
+    PolicyLimit = "policy_limit", 403, Policy;
+    /// The policy could not be evaluated.
+    PolicyError = "policy_error", 403, Policy;
+    /// An obligation came with the decision that is not understood here.
+    ObligationUnknown = "obligation_unknown", 403, Policy;
+    /// The policy decision point said no, and no rule allowed the request without it.
+    PdpDenied = "pdp_denied", 403, Pdp;
+    /// A question to the policy decision point failed, so an allow does not count.
+    PdpUnavailable = "pdp_unavailable", 503, Pdp;
+}
+
+impl Reason {
+    /// The reason for this code, if there is one.
+    pub fn from_code(code: &str) -> Option<Self> {
+        Self::ALL.iter().copied().find(|reason| reason.code() == code)
+    }
+
+    /// Whether the request is passed on.
+    pub const fn is_allow(self) -> bool {
+        matches!(self, Reason::Allowed)
+    }
+}
+
+impl fmt::Display for Reason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.code())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn codes_are_unique_and_snake_case() {
+        let mut codes: Vec<_> = Reason::ALL.iter().map(|r| r.code()).collect();
+        codes.sort_unstable();
+        codes.dedup();
+        assert_eq!(codes.len(), Reason::ALL.len());
+        assert!(codes.iter().all(|c| c.bytes().all(|b| b.is_ascii_lowercase() || b == b'_')));
+    }
+
+    #[test]
+    fn only_allowed_is_a_success() {
+        for reason in Reason::ALL {
+            assert_eq!(reason.is_allow(), reason.status() == 200, "{reason}");
+            assert!(matches!(reason.status(), 200 | 400 | 401 | 403 | 503), "{reason}");
+        }
+    }
+}

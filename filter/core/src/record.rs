@@ -1,0 +1,129 @@
+//! The record of a decision: its inputs, not just its outcome. Serialised as one JSON object.
+//!
+//! It holds what is needed to reproduce the decision, and never the token or a header that no
+//! policy read.
+
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+use crate::identity::Identity;
+use crate::reason::{Layer, Reason};
+use crate::time::UnixTime;
+
+/// One decision. The schema's version is `v`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DecisionRecord {
+    /// The schema's version: 1.
+    pub v: u32,
+    /// The decision id; unique over workers and restarts.
+    pub id: String,
+    /// When the request arrived.
+    pub time: UnixTime,
+    /// Which engine decided.
+    pub instance: String,
+    /// Digest of the configuration that decided.
+    pub revision: String,
+    /// `allow` or `deny`; `ask` while a decision waits, in the command line's output only.
+    pub decision: Verdict,
+    /// From the fixed list; absent while a decision waits.
+    pub reason: Option<Reason>,
+    /// The status of the answer; 200 where the request was passed on.
+    pub status: u16,
+    /// The layer that came to the outcome.
+    pub layer: Layer,
+    /// The fact behind a refusal.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub detail: Option<String>,
+    /// The request, with the headers and query values that the policy read.
+    pub request: RequestRecord,
+    /// The connection's attributes that the policy read.
+    pub connection: Map<String, Value>,
+    /// The verified caller; null without one.
+    pub identity: Option<Arc<Identity>>,
+    /// The grant that admits the call; null without one.
+    pub grant: Option<GrantRecord>,
+    /// What the policy did; null if it was not reached.
+    pub policy: Option<PolicyRecord>,
+    /// Questions and answers, in order.
+    pub pdp: Vec<PdpExchange>,
+    /// Microseconds from arrival to decision, waiting included; set by the caller, who has a clock.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub duration_us: Option<u64>,
+}
+
+/// The outcome in data.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Verdict {
+    /// The request is passed on.
+    Allow,
+    /// It is refused.
+    Deny,
+    /// It waits for a policy decision point.
+    Ask,
+}
+
+/// The request as far as it matters.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RequestRecord {
+    /// The client's `x-request-id`.
+    pub id: Option<String>,
+    /// The method.
+    pub method: String,
+    /// `http`, `https` or empty.
+    pub scheme: String,
+    /// The host; as it came if it was refused.
+    pub host: String,
+    /// The path without the query; as it came if it was refused.
+    pub path: String,
+    /// Values of the headers that the policy read.
+    pub headers: Map<String, Value>,
+    /// Values of the query parameters that the policy read.
+    pub query: Map<String, Value>,
+}
+
+/// The grant that admits a call.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct GrantRecord {
+    /// Its name.
+    pub id: String,
+    /// Why it exists.
+    pub purpose: String,
+    /// Who answers for it.
+    pub owner: String,
+    /// How sensitive what lies behind it is.
+    pub sensitivity: Option<String>,
+    /// Values of the path template.
+    pub params: Map<String, Value>,
+}
+
+/// What the policy did.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PolicyRecord {
+    /// The package.
+    pub rule_set: String,
+    /// The policy's own code for the rule that decided.
+    pub rule: Option<String>,
+    /// An allow that counts although a question failed.
+    pub without_pdp: bool,
+}
+
+/// One question to a policy decision point, and what came back.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PdpExchange {
+    /// The question's id.
+    pub id: String,
+    /// Which decision point.
+    pub pdp: String,
+    /// What was asked.
+    pub question: Map<String, Value>,
+    /// What stands in `input.pdp`; null while it is awaited.
+    pub answer: Option<Value>,
+}

@@ -1,0 +1,89 @@
+//! The one representation of wall-clock time. Nothing in the core reads a clock.
+
+use std::fmt;
+
+use serde::Serialize;
+use time::format_description::well_known::Rfc3339;
+use time::OffsetDateTime;
+
+/// A wall-clock instant in microseconds since 1970-01-01T00:00:00Z.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
+pub struct UnixTime(i64);
+
+impl UnixTime {
+    /// From whole seconds; saturates at the ends of the range.
+    pub const fn from_secs(secs: i64) -> Self {
+        Self(secs.saturating_mul(1_000_000))
+    }
+
+    /// From microseconds.
+    pub const fn from_micros(micros: i64) -> Self {
+        Self(micros)
+    }
+
+    /// Whole seconds, rounded towards the past.
+    pub const fn secs(self) -> i64 {
+        self.0.div_euclid(1_000_000)
+    }
+
+    /// Microseconds.
+    pub const fn micros(self) -> i64 {
+        self.0
+    }
+
+    /// Parses an RFC 3339 instant such as `2026-01-31T00:00:00Z`.
+    pub fn parse_rfc3339(text: &str) -> Option<Self> {
+        let instant = OffsetDateTime::parse(text, &Rfc3339).ok()?;
+        Some(Self::from_secs(instant.unix_timestamp()))
+    }
+
+    /// The UTC calendar fields, or `None` outside the years that a calendar covers.
+    pub(crate) fn utc(self) -> Option<OffsetDateTime> {
+        OffsetDateTime::from_unix_timestamp(self.secs()).ok()
+    }
+}
+
+impl fmt::Display for UnixTime {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.utc().and_then(|utc| utc.format(&Rfc3339).ok()) {
+            Some(text) => f.write_str(&text),
+            None => write!(f, "@{}", self.secs()),
+        }
+    }
+}
+
+/// Serialised as seconds with six decimals, the NumericDate of RFC 7519 section 2.
+impl Serialize for UnixTime {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        #[allow(clippy::cast_precision_loss)] // micros of this century stay below 2^53
+        serializer.serialize_f64(self.0 as f64 / 1e6)
+    }
+}
+
+impl<'de> serde::Deserialize<'de> for UnixTime {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let secs = f64::deserialize(deserializer)?;
+        #[allow(clippy::cast_possible_truncation)] // `as` saturates, and NaN becomes 0
+        Ok(Self((secs * 1e6).round() as i64))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn seconds_round_towards_the_past() {
+        assert_eq!(UnixTime::from_micros(1_999_999).secs(), 1);
+        assert_eq!(UnixTime::from_micros(-1).secs(), -1);
+    }
+
+    #[test]
+    fn rfc3339_needs_an_offset() {
+        assert_eq!(UnixTime::parse_rfc3339("1970-01-01T00:01:00Z"), Some(UnixTime::from_secs(60)));
+        assert_eq!(UnixTime::parse_rfc3339("1970-01-01T01:00:00+01:00"), Some(UnixTime::from_secs(0)));
+        for bad in ["1970-01-01", "1970-01-01T00:00:00", "", "0"] {
+            assert_eq!(UnixTime::parse_rfc3339(bad), None, "{bad}");
+        }
+    }
+}
