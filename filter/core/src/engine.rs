@@ -34,7 +34,20 @@ const MAX_RECORDS: usize = 10_000;
 /// What decision ids are derived from. Needs no randomness, but must differ between workers and
 /// restarts: SHA-256 over node id, VM start time and a worker number does.
 #[derive(Debug, Clone, Copy)]
-pub struct IdSeed(pub [u8; 32]);
+pub struct IdSeed([u8; 32]);
+
+impl IdSeed {
+    /// From parts that, taken together, no other engine has.
+    pub fn derive(parts: &[&[u8]]) -> Self {
+        let mut hash = Sha256::new();
+        for part in parts {
+            // Lengths keep the borders: ("a", "bc") is not ("ab", "c").
+            hash.update(part.len().to_le_bytes());
+            hash.update(part);
+        }
+        Self(hash.finalize().into())
+    }
+}
 
 /// Figures of an engine, for gauges.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]

@@ -7,6 +7,9 @@ use base64::Engine as _;
 use p256::pkcs8::EncodePublicKey as _;
 use serde::{Deserialize, Serialize};
 
+/// The `kid` of every published test key starts like this.
+pub const TEST_KEY_PREFIX: &str = "test-only-";
+
 /// A JWS algorithm that is offered. No HS*, no none.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum Algorithm {
@@ -113,6 +116,11 @@ impl KeySet {
             true => Ok(Self { keys }),
             false => Err(errors),
         }
+    }
+
+    /// The ids of the keys that have one.
+    pub(crate) fn ids(&self) -> impl Iterator<Item = &str> {
+        self.keys.iter().filter_map(Key::id)
     }
 
     /// The key with this id. A token without `kid` is served only where there is no choice.

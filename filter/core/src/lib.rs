@@ -31,7 +31,7 @@ pub use attributes::{Attribute, Encoding, ATTRIBUTES};
 pub use decision::{Challenge, Decision, Denial, Permit, Refusal};
 pub use engine::{Engine, IdSeed, Stats};
 pub use identity::{Identity, Kind};
-pub use keys::{Algorithm, Key, KeySet};
+pub use keys::{Algorithm, Key, KeySet, TEST_KEY_PREFIX};
 pub use policy::{offered_builtins, RuleSet};
 pub use reason::{Layer, Reason};
 pub use record::{DecisionRecord, GrantRecord, PdpExchange, PolicyRecord, RequestRecord, Verdict};

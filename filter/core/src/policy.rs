@@ -22,12 +22,6 @@ use crate::reason::Reason;
 #[derive(Clone, PartialEq)]
 pub(crate) struct PolicyValue(pub(crate) Value);
 
-impl PolicyValue {
-    pub(crate) fn from_json(value: serde_json::Value) -> Self {
-        Self(Value::from(value))
-    }
-}
-
 /// Claims and headers live in it: never printed.
 impl fmt::Debug for PolicyValue {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

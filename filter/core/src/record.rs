@@ -54,6 +54,17 @@ pub struct DecisionRecord {
     pub duration_us: Option<u64>,
 }
 
+impl DecisionRecord {
+    /// Files a refusal that the caller of the engine had to make after an allow.
+    pub fn overrule(&mut self, reason: Reason, detail: &str) {
+        self.decision = if reason.is_allow() { Verdict::Allow } else { Verdict::Deny };
+        self.reason = Some(reason);
+        self.status = reason.status();
+        self.layer = reason.layer();
+        self.detail = Some(detail.to_owned());
+    }
+}
+
 /// The outcome in data.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

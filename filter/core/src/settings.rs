@@ -202,6 +202,15 @@ impl Settings {
         &self.issuers
     }
 
+    /// Issuer and `kid` of each trusted key that is marked as a test key, whose private half is
+    /// public. Callers warn of them.
+    pub fn test_keys(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.issuers.iter().flat_map(|issuer| {
+            let ids = issuer.keys.ids().filter(|id| id.starts_with(crate::keys::TEST_KEY_PREFIX));
+            ids.map(|id| (issuer.issuer.as_str(), id))
+        })
+    }
+
     /// The bounds.
     pub const fn limits(&self) -> &Limits {
         &self.limits

@@ -16,6 +16,7 @@ pub struct FetchId(pub u64);
 /// What to do with a request next.
 #[must_use]
 #[derive(Debug)]
+#[allow(clippy::large_enum_variant)] // the large one is the common one: a box would be an allocation each
 pub enum Step {
     /// It is decided.
     Done(Decision),

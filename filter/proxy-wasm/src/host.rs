@@ -1,0 +1,374 @@
+//! The host's functions, as safe ones that never panic.
+//!
+//! The SDK's wrappers panic on a status they don't expect and on header values that are not UTF-8,
+//! and a panic is an outage of the whole worker. So the raw imports are called here, in one file,
+//! bytes only. Callouts alone go through the SDK, which has to know whose reply it delivers.
+#![allow(unsafe_code)] // INVARIANT: every unsafe block below calls one import with live buffers
+
+use std::ptr::null_mut;
+use std::time::Duration;
+
+use everycall_core::UnixTime;
+
+/// What the host answers when a call did not work (proxy-wasm ABI 0.2.1, `proxy_status_t`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Error {
+    /// What was asked for is not there; for a foreign function: the host has none of this name.
+    NotFound,
+    /// Anything else.
+    Failed,
+}
+
+const OK: u32 = 0;
+const NOT_FOUND: u32 = 1;
+
+/// Header maps (`proxy_header_map_type_t`).
+const REQUEST_HEADERS: u32 = 0;
+const CALL_RESPONSE_HEADERS: u32 = 6;
+/// Buffers (`proxy_buffer_type_t`).
+const CALL_RESPONSE_BODY: u32 = 4;
+const PLUGIN_CONFIGURATION: u32 = 7;
+/// Streams (`proxy_stream_type_t`).
+const HTTP_REQUEST: u32 = 0;
+
+/// Kinds of metrics (`proxy_metric_type_t`).
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum MetricKind {
+    Counter = 0,
+    Gauge = 1,
+}
+
+#[link(wasm_import_module = "env")]
+extern "C" {
+    fn proxy_log(level: u32, message: *const u8, size: usize) -> u32;
+    fn proxy_get_current_time_nanoseconds(time: *mut u64) -> u32;
+    fn proxy_set_tick_period_milliseconds(period: u32) -> u32;
+    fn proxy_get_buffer_bytes(
+        buffer: u32,
+        start: usize,
+        max: usize,
+        data: *mut *mut u8,
+        size: *mut usize,
+    ) -> u32;
+    fn proxy_get_header_map_pairs(map: u32, data: *mut *mut u8, size: *mut usize) -> u32;
+    fn proxy_replace_header_map_value(
+        map: u32,
+        name: *const u8,
+        name_size: usize,
+        value: *const u8,
+        size: usize,
+    ) -> u32;
+    fn proxy_remove_header_map_value(map: u32, name: *const u8, name_size: usize) -> u32;
+    fn proxy_get_property(path: *const u8, path_size: usize, data: *mut *mut u8, size: *mut usize) -> u32;
+    fn proxy_set_property(path: *const u8, path_size: usize, data: *const u8, size: usize) -> u32;
+    fn proxy_get_shared_data(
+        key: *const u8,
+        key_size: usize,
+        data: *mut *mut u8,
+        size: *mut usize,
+        cas: *mut u32,
+    ) -> u32;
+    fn proxy_set_shared_data(key: *const u8, key_size: usize, data: *const u8, size: usize, cas: u32) -> u32;
+    fn proxy_continue_stream(stream: u32) -> u32;
+    fn proxy_send_local_response(
+        status: u32,
+        details: *const u8,
+        details_size: usize,
+        body: *const u8,
+        body_size: usize,
+        headers: *const u8,
+        headers_size: usize,
+        grpc_status: i32,
+    ) -> u32;
+    fn proxy_call_foreign_function(
+        name: *const u8,
+        name_size: usize,
+        arguments: *const u8,
+        arguments_size: usize,
+        results: *mut *mut u8,
+        results_size: *mut usize,
+    ) -> u32;
+    fn proxy_define_metric(kind: u32, name: *const u8, name_size: usize, id: *mut u32) -> u32;
+    fn proxy_increment_metric(id: u32, offset: i64) -> u32;
+    fn proxy_record_metric(id: u32, value: u64) -> u32;
+}
+
+fn check(status: u32) -> Result<(), Error> {
+    match status {
+        OK => Ok(()),
+        NOT_FOUND => Err(Error::NotFound),
+        _ => Err(Error::Failed),
+    }
+}
+
+/// Takes a buffer that the host allocated through the module's `malloc`; a null one is empty.
+fn taken(call: impl FnOnce(*mut *mut u8, *mut usize) -> u32) -> Result<Vec<u8>, Error> {
+    let (mut data, mut size) = (null_mut(), 0usize);
+    check(call(&mut data, &mut size))?;
+    if data.is_null() {
+        return Ok(Vec::new());
+    }
+    // SAFETY: the SDK's allocator made it as a boxed slice of exactly `size` bytes.
+    Ok(unsafe { Vec::from_raw_parts(data, size, size) })
+}
+
+/// The proxy's log behind the `log` crate. (The SDK's logger panics if the host refuses a line.)
+struct ProxyLog;
+
+impl log::Log for ProxyLog {
+    fn enabled(&self, metadata: &log::Metadata<'_>) -> bool {
+        metadata.level() <= log::max_level()
+    }
+
+    fn log(&self, record: &log::Record<'_>) {
+        // `proxy_log_level_t`
+        let level = match record.level() {
+            log::Level::Trace => 0,
+            log::Level::Debug => 1,
+            log::Level::Info => 2,
+            log::Level::Warn => 3,
+            log::Level::Error => 4,
+        };
+        let message = record.args().to_string();
+        // A log that can't be written can't be reported either.
+        let _ = unsafe { proxy_log(level, message.as_ptr(), message.len()) };
+    }
+
+    fn flush(&self) {}
+}
+
+/// Sends log lines to the proxy, and the place of a panic before the VM traps.
+pub(crate) fn init_log() {
+    // An error means that it is set already: statics are shared by all configurations in a VM.
+    let _ = log::set_logger(&ProxyLog);
+    log::set_max_level(log::LevelFilter::Info);
+    #[cfg(target_arch = "wasm32")]
+    std::panic::set_hook(Box::new(|info| log::error!("everycall: {info}")));
+}
+
+/// The wall clock; the epoch if the host has none, at which no token is valid.
+pub(crate) fn now() -> UnixTime {
+    let mut nanos = 0u64;
+    let status = unsafe { proxy_get_current_time_nanoseconds(&mut nanos) };
+    match check(status) {
+        Ok(()) => UnixTime::from_micros(i64::try_from(nanos / 1_000).unwrap_or(i64::MAX)),
+        Err(_) => UnixTime::default(),
+    }
+}
+
+pub(crate) fn set_tick_period(period: Duration) {
+    let millis = u32::try_from(period.as_millis()).unwrap_or(u32::MAX);
+    if check(unsafe { proxy_set_tick_period_milliseconds(millis) }).is_err() {
+        log::error!("everycall: the host offers no ticks: records and gauges stay unwritten");
+    }
+}
+
+/// The configuration as the proxy delivers it.
+pub(crate) fn plugin_configuration() -> Result<Vec<u8>, Error> {
+    taken(|data, size| unsafe {
+        proxy_get_buffer_bytes(PLUGIN_CONFIGURATION, 0, usize::MAX >> 1, data, size)
+    })
+}
+
+/// The body of the callout's reply that is being delivered.
+pub(crate) fn call_response_body(max: usize) -> Result<Vec<u8>, Error> {
+    taken(|data, size| unsafe { proxy_get_buffer_bytes(CALL_RESPONSE_BODY, 0, max, data, size) })
+}
+
+/// The request's headers. Readable until the request goes on.
+pub(crate) fn request_headers() -> Result<Vec<(String, Vec<u8>)>, Error> {
+    header_map(REQUEST_HEADERS)
+}
+
+/// The headers of the callout's reply that is being delivered.
+pub(crate) fn call_response_headers() -> Result<Vec<(String, Vec<u8>)>, Error> {
+    header_map(CALL_RESPONSE_HEADERS)
+}
+
+fn header_map(map: u32) -> Result<Vec<(String, Vec<u8>)>, Error> {
+    let bytes = taken(|data, size| unsafe { proxy_get_header_map_pairs(map, data, size) })?;
+    decode_map(&bytes).ok_or(Error::Failed)
+}
+
+/// A map on the wire: count, then the sizes of all names and values, then the texts, each with a
+/// NUL behind it. `None` if it is cut short or a name is not UTF-8.
+fn decode_map(bytes: &[u8]) -> Option<Vec<(String, Vec<u8>)>> {
+    if bytes.is_empty() {
+        return Some(Vec::new());
+    }
+    let number = |at: usize| -> Option<usize> {
+        let bytes = bytes.get(at..at.checked_add(4)?)?;
+        usize::try_from(u32::from_le_bytes(bytes.try_into().ok()?)).ok()
+    };
+    let count = number(0)?;
+    let mut at = count.checked_mul(8)?.checked_add(4)?;
+    let mut text = |size: usize| -> Option<&[u8]> {
+        let end = at.checked_add(size)?;
+        let text = bytes.get(at..end)?;
+        at = end.checked_add(1)?;
+        Some(text)
+    };
+    let mut pairs = Vec::with_capacity(count.min(1024));
+    for index in 0..count {
+        let sizes = index.checked_mul(8)?.checked_add(4)?;
+        let name = text(number(sizes)?)?;
+        let value = text(number(sizes.checked_add(4)?)?)?;
+        pairs.push((String::from_utf8(name.to_vec()).ok()?, value.to_vec()));
+    }
+    Some(pairs)
+}
+
+fn encode_map(pairs: &[(&str, &str)]) -> Vec<u8> {
+    let size = |text: &str| u32::try_from(text.len()).unwrap_or(u32::MAX).to_le_bytes();
+    let mut bytes = Vec::new();
+    bytes.extend_from_slice(&u32::try_from(pairs.len()).unwrap_or(u32::MAX).to_le_bytes());
+    for (name, value) in pairs {
+        bytes.extend_from_slice(&size(name));
+        bytes.extend_from_slice(&size(value));
+    }
+    for text in pairs.iter().flat_map(|(name, value)| [name, value]) {
+        bytes.extend_from_slice(text.as_bytes());
+        bytes.push(0);
+    }
+    bytes
+}
+
+/// Sets one request header, replacing all of its name.
+pub(crate) fn set_request_header(name: &str, value: &str) -> Result<(), Error> {
+    check(unsafe {
+        proxy_replace_header_map_value(
+            REQUEST_HEADERS,
+            name.as_ptr(),
+            name.len(),
+            value.as_ptr(),
+            value.len(),
+        )
+    })
+}
+
+/// Removes all request headers of one name.
+pub(crate) fn remove_request_header(name: &str) -> Result<(), Error> {
+    check(unsafe { proxy_remove_header_map_value(REQUEST_HEADERS, name.as_ptr(), name.len()) })
+}
+
+/// One attribute; an error if it is absent.
+pub(crate) fn property(path: &[&str]) -> Result<Vec<u8>, Error> {
+    let path = path.join("\0");
+    taken(|data, size| unsafe { proxy_get_property(path.as_ptr(), path.len(), data, size) })
+}
+
+/// Sets a filter state object; the access log shows it as `%FILTER_STATE(wasm.NAME:PLAIN)%`.
+pub(crate) fn set_filter_state(name: &str, value: &str) {
+    // Only the access log misses it.
+    let _ = unsafe { proxy_set_property(name.as_ptr(), name.len(), value.as_ptr(), value.len()) };
+}
+
+/// A shared entry with its version number; both absent if it was never written.
+pub(crate) fn shared_data(key: &str) -> Result<(Vec<u8>, u32), Error> {
+    let mut cas = 0u32;
+    let bytes =
+        taken(|data, size| unsafe { proxy_get_shared_data(key.as_ptr(), key.len(), data, size, &mut cas) })?;
+    Ok((bytes, cas))
+}
+
+/// Writes a shared entry if its version number is still `cas`. A number other than 0 on a missing
+/// entry creates it, for one writer only.
+pub(crate) fn set_shared_data(key: &str, bytes: &[u8], cas: u32) -> Result<(), Error> {
+    check(unsafe { proxy_set_shared_data(key.as_ptr(), key.len(), bytes.as_ptr(), bytes.len(), cas) })
+}
+
+/// Lets the paused request of this context go on.
+pub(crate) fn resume_request() -> Result<(), Error> {
+    check(unsafe { proxy_continue_stream(HTTP_REQUEST) })
+}
+
+/// Answers the request of this context, or cuts its stream if it was answered already. The SDK's
+/// function leaves out `details`, which is where the access log says why.
+pub(crate) fn send_local_response(
+    status: u16,
+    details: &str,
+    headers: &[(&str, &str)],
+    body: &[u8],
+) -> Result<(), Error> {
+    const NO_GRPC_STATUS: i32 = -1;
+    let headers = encode_map(headers);
+    check(unsafe {
+        proxy_send_local_response(
+            u32::from(status),
+            details.as_ptr(),
+            details.len(),
+            body.as_ptr(),
+            body.len(),
+            headers.as_ptr(),
+            headers.len(),
+            NO_GRPC_STATUS,
+        )
+    })
+}
+
+/// Calls a function of the host that is not a part of the ABI.
+pub(crate) fn foreign_function(name: &str, arguments: &[u8]) -> Result<Vec<u8>, Error> {
+    taken(|data, size| unsafe {
+        proxy_call_foreign_function(
+            name.as_ptr(),
+            name.len(),
+            arguments.as_ptr(),
+            arguments.len(),
+            data,
+            size,
+        )
+    })
+}
+
+/// Starts an HTTP call; the reply comes to the context that made it.
+pub(crate) fn http_call(
+    cluster: &str,
+    headers: &[(String, String)],
+    body: &[u8],
+    timeout_ms: u32,
+) -> Result<u32, Error> {
+    // A connection that broke before the request was sent is the proxy's to try again.
+    const RETRY: (&str, &str) = ("x-envoy-retry-on", "connect-failure,refused-stream,reset-before-request");
+    let headers =
+        headers.iter().map(|(name, value)| (name.as_str(), value.as_str())).chain([RETRY]).collect();
+    let timeout = Duration::from_millis(u64::from(timeout_ms.max(1)));
+    proxy_wasm::hostcalls::dispatch_http_call(cluster, headers, Some(body), Vec::new(), timeout)
+        .map_err(|_| Error::Failed)
+}
+
+pub(crate) fn define_metric(kind: MetricKind, name: &str) -> Result<u32, Error> {
+    let mut id = 0u32;
+    check(unsafe { proxy_define_metric(kind as u32, name.as_ptr(), name.len(), &mut id) })?;
+    Ok(id)
+}
+
+pub(crate) fn increment_metric(id: u32, by: i64) {
+    // The host refuses 0.
+    if by != 0 {
+        let _ = unsafe { proxy_increment_metric(id, by) };
+    }
+}
+
+pub(crate) fn record_metric(id: u32, value: u64) {
+    let _ = unsafe { proxy_record_metric(id, value) };
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn maps_survive_the_wire_and_cut_ones_are_refused() {
+        let bytes = encode_map(&[("a", "1"), ("b", ""), ("a", "2")]);
+        let pairs = decode_map(&bytes).unwrap();
+        assert_eq!(
+            pairs,
+            [("a".into(), b"1".to_vec()), ("b".into(), Vec::new()), ("a".into(), b"2".to_vec())]
+        );
+        for end in 1..bytes.len() - 1 {
+            assert_eq!(decode_map(&bytes[..end]), None, "{end}");
+        }
+        assert_eq!(decode_map(&[]), Some(Vec::new()));
+        assert_eq!(decode_map(&[0xff; 64]), None);
+    }
+}

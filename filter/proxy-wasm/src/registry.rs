@@ -1,0 +1,71 @@
+//! One engine per instance name in a VM. A new configuration of the same instance finds the engine
+//! of the old one, so that caches live on and old streams answer to the new settings.
+
+use std::cell::{Cell, RefCell};
+use std::collections::BTreeMap;
+use std::rc::{Rc, Weak};
+
+use everycall_core::{Engine, IdSeed, Settings};
+
+use crate::host;
+use crate::metrics::Metrics;
+use crate::verifier::HostVerifier;
+
+/// An engine with what the adapter keeps beside it.
+#[derive(Debug)]
+pub(crate) struct Instance {
+    // INVARIANT: never borrowed across a call to the host, which may call back.
+    pub(crate) engine: RefCell<Engine>,
+    pub(crate) metrics: Metrics,
+    /// The root context that ticks: the one configured last.
+    pub(crate) newest: Cell<u32>,
+}
+
+thread_local! {
+    // Statics are shared by all configurations in a VM. An entry lives as long as a root holds it.
+    static INSTANCES: RefCell<BTreeMap<String, Weak<Instance>>> = const { RefCell::new(BTreeMap::new()) };
+}
+
+/// Puts valid settings in force and answers the engine that they belong to.
+pub(crate) fn configure(settings: Settings, root: u32) -> Rc<Instance> {
+    let name = settings.instance().to_owned();
+    let known = INSTANCES.with_borrow(|instances| instances.get(&name).and_then(Weak::upgrade));
+    if let Some(instance) = known {
+        instance.engine.borrow_mut().configure(settings);
+        instance.newest.set(root);
+        return instance;
+    }
+    let engine = Engine::new(settings, Box::<HostVerifier>::default(), id_seed());
+    let instance = Rc::new(Instance {
+        engine: RefCell::new(engine),
+        metrics: Metrics::new(&name),
+        newest: Cell::new(root),
+    });
+    INSTANCES.with_borrow_mut(|instances| {
+        instances.retain(|_, instance| instance.strong_count() > 0);
+        instances.insert(name, Rc::downgrade(&instance));
+    });
+    instance
+}
+
+/// Differs between proxies, restarts, workers and reloads of a VM.
+fn id_seed() -> IdSeed {
+    let node = host::property(&["xds", "node", "id"]).unwrap_or_default();
+    IdSeed::derive(&[&node, &host::now().micros().to_le_bytes(), &worker_number().to_le_bytes()])
+}
+
+/// Nothing in the host names a worker, and all workers may start in one microsecond: so they count
+/// themselves.
+fn worker_number() -> u64 {
+    const KEY: &str = "everycall.worker";
+    // Of N writers at once one wins each round.
+    for _ in 0..64 {
+        // A number other than 0 creates a missing entry for one writer only.
+        let (bytes, cas) = host::shared_data(KEY).unwrap_or((Vec::new(), u32::MAX));
+        let number = bytes.try_into().map(u64::from_le_bytes).unwrap_or_default().wrapping_add(1);
+        if host::set_shared_data(KEY, &number.to_le_bytes(), cas.max(1)).is_ok() {
+            return number;
+        }
+    }
+    0
+}
