@@ -1,0 +1,46 @@
+# What users, developers and CI run. The work is in scripts, one subject each; what they install goes below .tools/.
+SHELL := bash
+.NOTPARALLEL:
+.PHONY: help wasm envoy node-tools demo run test test-native test-wasm lint bench fmt clean
+
+export EVERYCALL_WASM := $(CURDIR)/target/everycall.wasm
+export EVERYCALL_ENVOY := $(CURDIR)/.tools/envoy
+
+help: ## this table
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+wasm: ## the module: target/everycall.wasm
+	@bash filter/proxy-wasm/build.sh
+
+envoy: ## Envoy itself: .tools/envoy
+	@bash envoy/get.sh
+
+node-tools: ## what the tests under Node need
+	@bash tests/node-tools.sh
+
+demo: wasm envoy ## the tour: Envoy with the module, requests and decisions, then done
+	@cargo run --quiet --package everycall-tests --bin everycall-demo
+
+run: wasm envoy ## the same set-up, kept running for your own requests
+	@cargo run --quiet --package everycall-tests --bin everycall-demo -- --keep
+
+test: lint test-native test-wasm ## everything that CI checks
+
+test-native: wasm envoy ## unit tests, and the module in a real Envoy
+	cargo test --workspace --exclude everycall-tests-wasm
+
+test-wasm: ## the core on the module's target, under Node
+	@bash tests/wasm/run.sh
+
+lint: ## format, clippy, licences, advisories
+	@bash tests/lint.sh
+
+bench: ## micro benchmarks
+	cargo bench --package everycall-bench
+
+fmt: ## format the sources
+	cargo fmt --all
+
+clean: ## remove what was built; .tools/ stays
+	cargo clean --quiet
+	rm -rf target
