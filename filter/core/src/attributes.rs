@@ -3,6 +3,8 @@
 
 use serde_json::Value;
 
+use crate::reads::Reads;
+
 /// How the host encodes an attribute's value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Encoding {
@@ -41,6 +43,11 @@ pub const ATTRIBUTES: &[Attribute] = &[
 
 /// The attribute that `networks` are matched against.
 pub(crate) const SOURCE_IP: &str = "source_ip";
+
+/// Whether a policy that reads this needs the attribute: `networks` is made from the source.
+pub(crate) fn is_read(name: &str, reads: &Reads) -> bool {
+    reads.any(&["connection", name]) || (name == SOURCE_IP && reads.any(&["connection", "networks"]))
+}
 
 impl Attribute {
     /// The row with this name.

@@ -14,7 +14,7 @@ use crate::settings::{ConfigError, LogRecords};
 
 /// The whole document.
 #[derive(Debug, Clone, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, expecting = "an object")]
 pub struct Config {
     /// The version of this format: 1.
     pub version: u32,
@@ -44,7 +44,7 @@ pub struct Config {
 
 /// One issuer of tokens.
 #[derive(Debug, Clone, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, expecting = "an object")]
 pub struct Issuer {
     /// Equal to the tokens' `iss`, byte for byte.
     pub issuer: String,
@@ -71,7 +71,7 @@ pub struct Issuer {
 
 /// Where an issuer's keys come from.
 #[derive(Debug, Clone, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, expecting = "an object")]
 pub struct Keys {
     /// A JWK set.
     pub inline: Jwks,
@@ -79,7 +79,7 @@ pub struct Keys {
 
 /// One place where a credential may stand.
 #[derive(Debug, Clone, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, expecting = "an object")]
 pub struct Credential {
     /// Header name.
     pub header: String,
@@ -90,7 +90,7 @@ pub struct Credential {
 
 /// Where policies and authority records come from.
 #[derive(Debug, Clone, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, expecting = "an object")]
 pub struct Bundle {
     /// In this document.
     pub inline: InlineBundle,
@@ -98,7 +98,7 @@ pub struct Bundle {
 
 /// A bundle that is a part of the configuration.
 #[derive(Debug, Clone, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, expecting = "an object")]
 pub struct InlineBundle {
     /// File name to Rego text.
     #[serde(default)]
@@ -118,7 +118,7 @@ pub struct InlineBundle {
 
 /// One entitlement.
 #[derive(Debug, Clone, Default, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, expecting = "an object")]
 pub struct Grant {
     /// Unique name.
     pub id: String,
@@ -159,7 +159,7 @@ pub struct Grant {
 
 /// On whose behalf a grant's subject may call.
 #[derive(Debug, Clone, Default, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, expecting = "an object")]
 pub struct Delegation {
     /// Exactly these; absent: any principal.
     #[serde(default)]
@@ -168,7 +168,7 @@ pub struct Delegation {
 
 /// One policy decision point.
 #[derive(Debug, Clone, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, expecting = "an object")]
 pub struct Pdp {
     /// What it speaks.
     pub protocol: PdpProtocol,
@@ -197,7 +197,7 @@ pub enum PdpProtocol {
 
 /// Bounds. Each default is stated here and nowhere else.
 #[derive(Debug, Clone, Deserialize, Serialize, PartialEq, Eq)]
-#[serde(deny_unknown_fields, default)]
+#[serde(deny_unknown_fields, default, expecting = "an object")]
 pub struct Limits {
     /// VM instructions of one evaluation.
     pub instructions: usize,
@@ -231,7 +231,7 @@ impl Default for Limits {
 
 /// What is written down.
 #[derive(Debug, Clone, Default, Deserialize)]
-#[serde(deny_unknown_fields, default)]
+#[serde(deny_unknown_fields, default, expecting = "an object")]
 pub struct Log {
     /// Which decisions go to the proxy's log, one JSON line each.
     pub records: LogRecords,
@@ -270,7 +270,9 @@ pub(crate) struct Parsed {
 /// an unknown key is dropped, a wrong or missing value is replaced by a placeholder. A document
 /// with errors is never used.
 pub(crate) fn parse(mut document: Value) -> Parsed {
-    const MAX_ERRORS: usize = 100;
+    // Each round reads the whole document.
+    const MAX_ROUNDS: usize = 100;
+    let mut rounds: usize = 0;
     let mut errors = Vec::new();
     let mut placeholders = Vec::new();
     loop {
@@ -283,13 +285,17 @@ pub(crate) fn parse(mut document: Value) -> Parsed {
             Mended::Missing(name) => join(&path, name),
             _ => path,
         };
-        errors.push(ConfigError::new(&path, message));
+        // What is wrong below a placeholder is an echo of an error that was reported already.
+        if !placeholders.iter().any(|placeholder: &String| path.starts_with(placeholder.as_str())) {
+            errors.push(ConfigError::new(&path, message));
+        }
         match mended {
             Mended::Dropped => {}
             Mended::Replaced | Mended::Missing(_) => placeholders.push(path),
             Mended::No => return Parsed { config: None, errors, placeholders },
         }
-        if errors.len() >= MAX_ERRORS {
+        rounds = rounds.saturating_add(1);
+        if rounds >= MAX_ROUNDS {
             return Parsed { config: None, errors, placeholders };
         }
     }

@@ -10,6 +10,7 @@ use std::sync::Arc;
 use serde_json::{Map, Value};
 use sha2::{Digest as _, Sha256};
 
+use crate::attributes;
 use crate::decision::{Decision, Denial, Permit};
 use crate::grants::Granted;
 use crate::identity::Identity;
@@ -290,10 +291,14 @@ impl Engine {
             }
         }
         if reads.any(&["request", "query"]) {
-            bytes = bytes.saturating_add(target.query.as_ref().map_or(0, Vec::len));
             let mut query = target.query_values()?;
             if let Some(names) = reads.names(&["request", "query"]) {
                 query.retain(|name, _| names.contains(name.as_str()));
+            }
+            for (name, values) in &query {
+                let values = values.as_array().into_iter().flatten().filter_map(Value::as_str);
+                bytes = values
+                    .fold(bytes.saturating_add(name.len()), |sum, value| sum.saturating_add(value.len()));
             }
             case.record.request.query = query;
         }
@@ -305,7 +310,7 @@ impl Engine {
             ));
         }
         case.record.connection = (case.request.connection.iter())
-            .filter(|(name, _)| reads.any(&["connection", name]) || *name == crate::attributes::SOURCE_IP)
+            .filter(|(name, _)| attributes::is_read(name, reads))
             .map(|(name, value)| (name.to_owned(), value.clone()))
             .collect();
         Ok(input::build(&Facts {
@@ -592,9 +597,14 @@ impl Engine {
     }
 
     /// Decides a recorded request again, under the configuration in force: the recorded caller, the
-    /// recorded values, the recorded answers. The record's token is not known and not needed.
+    /// recorded values, the recorded answers. The record's token is not known and not needed. Sets
+    /// the engine's clock to the record's time: for engines that do nothing else.
+    ///
+    /// Refusals that rest on what no record holds, such as the token, the bytes of a malformed
+    /// request or how busy the worker was, stand as they are.
     pub fn replay(&mut self, record: &DecisionRecord) -> Decision {
-        let now = self.clock(record.time);
+        let now = record.time;
+        self.latest = now;
         let request = record.request.to_request();
         let mut case = Case::new(request, record.id.clone(), now, &self.settings);
         case.replayed =
@@ -602,10 +612,11 @@ impl Engine {
         for (name, value) in &record.connection {
             case.request.connection.restore(name, value);
         }
-        // Only the credential layer rests on what no record holds: its refusals stand as they are.
-        if let (Some(reason), Layer::Credential) = (record.reason, record.layer) {
-            let detail = record.detail.clone();
-            return self.denied(case, Refused { reason, detail });
+        if let (Some(reason), Layer::Request | Layer::Credential | Layer::Service) =
+            (record.reason, record.layer)
+        {
+            case.record.request = record.request.clone();
+            return self.denied(case, Refused { reason, detail: record.detail.clone() });
         }
         let mut step = self.run(case, now);
         loop {

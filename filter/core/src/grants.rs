@@ -62,6 +62,8 @@ struct Node {
     end: Vec<Leaf>,
     /// Grants whose template ends here with `{name...}`.
     rest: Vec<Leaf>,
+    /// At a host's root: grants for the target `*`, which is not the path `/*`.
+    star: Vec<Leaf>,
 }
 
 #[derive(Debug)]
@@ -83,6 +85,8 @@ enum Part {
     Param(String),
     /// One or more segments, the last part only.
     Rest(String),
+    /// The target `*`, the only part.
+    Star,
 }
 
 impl Template {
@@ -92,7 +96,7 @@ impl Template {
     /// What is wrong with the text.
     pub(crate) fn parse(text: &str) -> Result<Self, String> {
         if text == "*" {
-            return Ok(Self { parts: vec![Part::Literal("*".into())] });
+            return Ok(Self { parts: vec![Part::Star] });
         }
         let relative = text.strip_prefix('/').ok_or("expected a path that starts with `/`")?;
         let mut parts: Vec<Part> = Vec::new();
@@ -145,7 +149,7 @@ impl Template {
         self.parts
             .iter()
             .filter_map(|part| match part {
-                Part::Literal(_) => None,
+                Part::Literal(_) | Part::Star => None,
                 Part::Param(name) | Part::Rest(name) => Some(name.clone()),
             })
             .collect()
@@ -158,18 +162,18 @@ impl Grants {
         for host in hosts {
             for template in paths {
                 let mut node = by_host.entry(host.clone()).or_default();
-                let mut is_rest = false;
                 for part in &template.parts {
                     match part {
                         Part::Literal(text) => node = node.literal.entry(text.clone()).or_default(),
                         Part::Param(_) => node = node.param.get_or_insert_default(),
-                        Part::Rest(_) => is_rest = true,
+                        Part::Rest(_) | Part::Star => {}
                     }
                 }
                 let leaf = Leaf { grant: Arc::clone(grant), names: template.names() };
-                match is_rest {
-                    true => node.rest.push(leaf),
-                    false => node.end.push(leaf),
+                match template.parts.last() {
+                    Some(Part::Rest(_)) => node.rest.push(leaf),
+                    Some(Part::Star) => node.star.push(leaf),
+                    _ => node.end.push(leaf),
                 }
             }
         }
@@ -198,9 +202,11 @@ impl Grants {
         let Some(root) = by_host.get(&target.host) else {
             return Err(format!("no grant of `{subject}` names the host `{}`", target.host));
         };
-        let star = ["*".to_owned()];
-        let segments = if target.path == "*" { &star[..] } else { &target.segments[..] };
-        match search.walk(root, segments) {
+        let found = match target.path.as_str() {
+            "*" => search.pick(&root.star, &[]),
+            _ => search.walk(root, &target.segments),
+        };
+        match found {
             Some(granted) => Ok(granted),
             None => Err(search.miss.unwrap_or_else(|| format!("no grant of `{subject}` covers the path"))),
         }

@@ -135,11 +135,13 @@ impl KeySet {
 
 /// A JWK set as it is written (RFC 7517 section 5). Unknown members are ignored, as the RFC wants.
 #[derive(Debug, Clone, Deserialize)]
+#[serde(expecting = "a JWK set")]
 pub struct Jwks {
     keys: Vec<Jwk>,
 }
 
 #[derive(Clone, Deserialize)]
+#[serde(expecting = "a JWK")]
 struct Jwk {
     kty: String,
     kid: Option<String>,

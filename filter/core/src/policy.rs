@@ -160,10 +160,16 @@ fn fail<T>(reason: Reason, detail: impl Into<String>) -> Result<T, PolicyFailure
     Err(PolicyFailure { reason, detail: detail.into() })
 }
 
+struct Source {
+    file: String,
+    package: String,
+    text: String,
+}
+
 /// The modules of a bundle, parsed, and their data: what rule sets are compiled from.
 pub(crate) struct Library {
     engine: regorus::Engine,
-    sources: Vec<(String, String)>,
+    sources: Vec<Source>,
     data: Value,
 }
 
@@ -186,7 +192,7 @@ impl Library {
             .add_policy(file.to_owned(), source.to_owned())
             .map_err(|error| position(file, &error.to_string()))?;
         let package = package.strip_prefix("data.").unwrap_or(&package).to_owned();
-        self.sources.push((package, source.to_owned()));
+        self.sources.push(Source { file: file.to_owned(), package, text: source.to_owned() });
         Ok(())
     }
 
@@ -198,16 +204,19 @@ impl Library {
         let decision = format!("data.{package}.decision");
         let ask = format!("data.{package}.ask");
         let file_of = |error: &str| position(package, error);
-        if !self.sources.iter().any(|(other, _)| other == package) {
+        let mut files = self.sources.iter().filter(|source| source.package == package).peekable();
+        if files.peek().is_none() {
             return Err(format!("no module has the package `{package}`"));
+        }
+        if !files
+            .any(|source| self.engine.has_declared_rule_rooted_at(&source.file, "decision").unwrap_or(true))
+        {
+            return Err(format!("the package `{package}` has no rule `decision`"));
         }
         let policy = self
             .engine
             .compile_with_entrypoint(&decision.as_str().into())
             .map_err(|error| file_of(&error.to_string()))?;
-        if !policy.get_rules().contains_key(&decision) {
-            return Err(format!("the package `{package}` has no rule `decision`"));
-        }
         let asks = policy.get_rules().contains_key(&ask);
         let entry_points: &[&str] = if asks { &[&decision, &ask] } else { &[&decision] };
         let program: Arc<Program> = Compiler::compile_from_policy(&policy, entry_points)
@@ -229,8 +238,8 @@ impl Library {
         vm.load_program(program);
         vm.set_data(self.data.clone()).map_err(|error| format!("`data` and rules overlap: {error}"))?;
         let mut modules: BTreeMap<String, Vec<&str>> = BTreeMap::new();
-        for (package, source) in &self.sources {
-            modules.entry(package.clone()).or_default().push(source);
+        for source in &self.sources {
+            modules.entry(source.package.clone()).or_default().push(&source.text);
         }
         let reads = Reads::of(package, &modules);
         Ok(RuleSet { package: package.to_owned(), vm, asks, reads })

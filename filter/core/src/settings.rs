@@ -9,7 +9,7 @@ use ipnet::IpNet;
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 
-use crate::attributes::{Attribute, ATTRIBUTES, SOURCE_IP};
+use crate::attributes::{self, Attribute, ATTRIBUTES};
 use crate::config::{self, Config, Limits, PdpProtocol};
 use crate::grants::{Delegation, Grant, Grants, Template, ANONYMOUS};
 use crate::identity::Kind;
@@ -211,6 +211,11 @@ impl Settings {
         })
     }
 
+    /// The compiled rule sets that grants name.
+    pub fn rule_sets(&self) -> &[RuleSet] {
+        &self.rule_sets
+    }
+
     /// The bounds.
     pub const fn limits(&self) -> &Limits {
         &self.limits
@@ -258,13 +263,8 @@ impl Resolver {
         let (grants, rule_sets) = self.bundle(bundle.inline, &limits);
         let mut reads = Reads::default();
         rule_sets.iter().for_each(|rules| reads.merge(rules.reads()));
-        let attributes = ATTRIBUTES
-            .iter()
-            .filter(|attribute| {
-                reads.any(&["connection", attribute.name])
-                    || (attribute.name == SOURCE_IP && reads.any(&["connection", "networks"]))
-            })
-            .collect();
+        let attributes =
+            ATTRIBUTES.iter().filter(|attribute| attributes::is_read(attribute.name, &reads)).collect();
         Settings {
             instance,
             revision: revision.to_owned(),
