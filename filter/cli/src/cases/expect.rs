@@ -1,0 +1,66 @@
+//! What a case expects of the record of its decision.
+
+use everycall_core::{DecisionRecord, Reason, Verdict};
+use serde::Deserialize;
+
+/// The expected outcome. Only what is written is compared; an allow has the reason `allowed`.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Expect {
+    /// `allow` or `deny`.
+    pub decision: Verdict,
+    reason: Option<Reason>,
+    /// The policy's own code for the rule that decided.
+    pub rule: Option<String>,
+    /// The id of the grant.
+    pub grant: Option<String>,
+    /// The status of the answer; 200 where the request is passed on.
+    pub status: Option<u16>,
+    /// The caller's id.
+    pub identity: Option<String>,
+}
+
+impl Expect {
+    /// The expected reason.
+    pub fn reason(&self) -> Option<Reason> {
+        self.reason.or((self.decision == Verdict::Allow).then_some(Reason::Allowed))
+    }
+
+    /// Compares with what came out.
+    ///
+    /// # Errors
+    /// Every member that differs, with both values and the fact behind the outcome.
+    pub fn compare(&self, record: &DecisionRecord) -> Result<(), String> {
+        let mut wrong = Vec::new();
+        let mut compare = |name: &str, expected: Option<String>, found: Option<String>| {
+            if expected.is_some() && expected != found {
+                let text =
+                    |value: Option<String>| value.map_or("none".to_owned(), |value| format!("`{value}`"));
+                wrong.push(format!("{name}: expected {}, found {}", text(expected), text(found)));
+            }
+        };
+        let decision = |verdict| match verdict {
+            Verdict::Allow => "allow".to_owned(),
+            Verdict::Deny => "deny".to_owned(),
+            Verdict::Ask => "ask".to_owned(),
+        };
+        compare("decision", Some(decision(self.decision)), Some(decision(record.decision)));
+        let code = |reason: Reason| reason.code().to_owned();
+        compare("reason", self.reason().map(code), record.reason.map(code));
+        compare("rule", self.rule.clone(), record.policy.as_ref().and_then(|policy| policy.rule.clone()));
+        compare("grant", self.grant.clone(), record.grant.as_ref().map(|grant| grant.id.clone()));
+        compare("status", self.status.map(|status| status.to_string()), Some(record.status.to_string()));
+        compare(
+            "identity",
+            self.identity.clone(),
+            record.identity.as_ref().map(|identity| identity.id.clone()),
+        );
+        match wrong.is_empty() {
+            true => Ok(()),
+            false => {
+                let detail = record.detail.as_deref().unwrap_or("no detail");
+                Err(format!("{} ({detail})", wrong.join("; ")))
+            }
+        }
+    }
+}

@@ -1,0 +1,148 @@
+//! Case files: requests, the PDP's answers and the expected outcomes, as data. The same files drive
+//! the core natively and on wasm32, the filter behind the real ABI, and a real Envoy.
+
+mod expect;
+mod patch;
+mod pdp;
+mod request;
+mod token;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use everycall_core::{json, Decision, Engine, Reply, Step, StreamId, UnixTime};
+use serde::Deserialize;
+use serde_json::{Map, Value};
+
+pub use expect::Expect;
+pub use pdp::PdpAnswer;
+pub use token::TokenSpec;
+
+use crate::mint::MintError;
+use crate::wire::WireRequest;
+use request::RequestSpec;
+
+/// What is wrong with a case file, or with one of its cases.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{file}: {message}")]
+pub struct CaseError {
+    file: String,
+    message: String,
+}
+
+/// A case file.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CaseFile {
+    /// What the cases are about, in a line.
+    pub about: String,
+    /// A merge patch over the base configuration.
+    #[serde(default)]
+    config: Map<String, Value>,
+    /// The cases.
+    pub cases: Vec<Case>,
+}
+
+/// One request and what is to come of it.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Case {
+    /// Unique in its file.
+    pub name: String,
+    request: RequestSpec,
+    /// Goes into the header `authorization`.
+    token: Option<TokenSpec>,
+    /// Answers by question id.
+    #[serde(default)]
+    pdp: BTreeMap<String, PdpAnswer>,
+    /// What the core decides.
+    pub expect: Expect,
+    /// What a client of Envoy sees where that isn't what the core decides.
+    pub envoy: Option<EnvoyAnswer>,
+    /// As `envoy`, where the connection manager mends no paths.
+    pub envoy_plain: Option<EnvoyAnswer>,
+}
+
+/// Envoy answers by itself, before the filter.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct EnvoyAnswer {
+    /// The status of its answer.
+    pub status: u16,
+    /// Why.
+    pub why: String,
+}
+
+impl CaseFile {
+    /// Reads a case file. `file` is its name, for errors.
+    ///
+    /// # Errors
+    /// The first mistake, with its JSON path.
+    pub fn parse(file: &str, text: &str) -> Result<Self, CaseError> {
+        let error = |message: String| CaseError { file: file.to_owned(), message };
+        let document =
+            json::parse(text.as_bytes()).map_err(|cause| error(format!("not strict JSON: {cause}")))?;
+        let cases: Self = serde_path_to_error::deserialize(document)
+            .map_err(|cause| error(format!("{}: {}", cause.path(), cause.inner())))?;
+        let mut names = BTreeSet::new();
+        if let Some(twice) = cases.cases.iter().find(|case| !names.insert(case.name.as_str())) {
+            return Err(error(format!("two cases have the name `{}`", twice.name)));
+        }
+        match cases.cases.is_empty() {
+            true => Err(error("it holds no case".to_owned())),
+            false => Ok(cases),
+        }
+    }
+
+    /// The configuration that the cases run under.
+    pub fn config(&self, base: &Value, now: UnixTime) -> Value {
+        let mut config = base.clone();
+        patch::merge(&mut config, &patch::at(&Value::Object(self.config.clone()), now));
+        config
+    }
+}
+
+impl Case {
+    /// The request on the wire, tokens minted.
+    ///
+    /// # Errors
+    /// A test key can't be read or can't sign.
+    pub fn request(&self, config: &Value, now: UnixTime) -> Result<WireRequest, MintError> {
+        self.request.wire(self.token.as_ref(), &self.name, config, now)
+    }
+
+    /// The PDP's reply to a question; one that the case doesn't name finds nobody there.
+    pub fn pdp_reply(&self, question_id: &str) -> Reply {
+        self.pdp_answer(question_id).reply()
+    }
+
+    /// What the PDP does about a question.
+    pub fn pdp_answer(&self, question_id: &str) -> PdpAnswer {
+        self.pdp.get(question_id).unwrap_or(&PdpAnswer::Absent).clone()
+    }
+}
+
+/// Runs one case through an engine of its file's configuration.
+///
+/// # Errors
+/// A test key can't be read or can't sign.
+pub fn run_case(
+    engine: &mut Engine,
+    case: &Case,
+    config: &Value,
+    now: UnixTime,
+) -> Result<Decision, MintError> {
+    let mut step = engine.check(case.request(config, now)?.to_core(StreamId(1)), now);
+    loop {
+        match step {
+            Step::Done(decision) => return Ok(decision),
+            Step::Ask { pending, .. } => {
+                let open = pending.record().pdp.iter().filter(|exchange| exchange.answer.is_none());
+                let replies = open.map(|exchange| case.pdp_reply(&exchange.id)).collect();
+                step = engine.resume(pending, replies, now);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,118 @@
+//! The request of a case: as on the wire, but for tokens, which are minted when it runs.
+
+use std::fmt;
+
+use everycall_core::UnixTime;
+use serde::de::value::MapAccessDeserializer;
+use serde::de::{Error, MapAccess, Visitor};
+use serde::{Deserialize, Deserializer};
+use serde_json::Value;
+
+use super::patch;
+use super::token::TokenSpec;
+use crate::bytes::{from_base64, Bytes};
+use crate::mint::MintError;
+use crate::wire::{default_scheme, default_source_ip, WireRequest};
+
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RequestSpec {
+    method: String,
+    host: String,
+    path: Bytes,
+    #[serde(default = "default_scheme")]
+    scheme: String,
+    #[serde(default)]
+    headers: Vec<(String, HeaderValue)>,
+    #[serde(default = "default_source_ip")]
+    source_ip: String,
+    peer_id: Option<String>,
+}
+
+#[derive(Debug, Clone)]
+enum HeaderValue {
+    Bytes(Vec<u8>),
+    Bearer(TokenSpec),
+    Token(TokenSpec),
+    Now(i64),
+    Instant(i64),
+}
+
+impl RequestSpec {
+    /// `token` is put behind the headers; `name` makes the tokens' ids unique.
+    pub(super) fn wire(
+        &self,
+        token: Option<&TokenSpec>,
+        name: &str,
+        config: &Value,
+        now: UnixTime,
+    ) -> Result<WireRequest, MintError> {
+        let mint =
+            |spec: &TokenSpec, at: usize| spec.mint(config, now, &format!("{name} {at} {}", now.micros()));
+        let mut headers = Vec::with_capacity(self.headers.len());
+        for (at, (name, value)) in self.headers.iter().enumerate() {
+            let value = match value {
+                HeaderValue::Bytes(bytes) => bytes.clone(),
+                HeaderValue::Bearer(spec) => format!("Bearer {}", mint(spec, at)?).into_bytes(),
+                HeaderValue::Token(spec) => mint(spec, at)?.into_bytes(),
+                HeaderValue::Now(offset) => patch::moment(*offset, now).secs().to_string().into_bytes(),
+                HeaderValue::Instant(offset) => patch::moment(*offset, now).to_string().into_bytes(),
+            };
+            headers.push((name.clone(), value));
+        }
+        if let Some(spec) = token {
+            let value = format!("Bearer {}", mint(spec, self.headers.len())?);
+            headers.push(("authorization".to_owned(), value.into_bytes()));
+        }
+        Ok(WireRequest {
+            method: self.method.clone(),
+            scheme: self.scheme.clone(),
+            host: self.host.clone(),
+            path: self.path.0.clone(),
+            headers,
+            source_ip: self.source_ip.clone(),
+            peer_id: self.peer_id.clone(),
+        })
+    }
+}
+
+impl<'de> Deserialize<'de> for HeaderValue {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(TextOrMade)
+    }
+}
+
+struct TextOrMade;
+
+impl<'de> Visitor<'de> for TextOrMade {
+    type Value = HeaderValue;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("text, or an object with one of `b64`, `bearer`, `token`, `$now`, `$instant`")
+    }
+
+    fn visit_str<E: Error>(self, text: &str) -> Result<HeaderValue, E> {
+        Ok(HeaderValue::Bytes(text.as_bytes().to_vec()))
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<HeaderValue, A::Error> {
+        #[derive(Deserialize)]
+        #[serde(rename_all = "snake_case")]
+        enum Made {
+            B64(String),
+            Bearer(TokenSpec),
+            Token(TokenSpec),
+            #[serde(rename = "$now")]
+            Now(i64),
+            #[serde(rename = "$instant")]
+            Instant(i64),
+        }
+        Ok(match Made::deserialize(MapAccessDeserializer::new(map))? {
+            Made::B64(text) => HeaderValue::Bytes(from_base64(&text)?),
+            Made::Bearer(spec) => HeaderValue::Bearer(spec),
+            Made::Token(spec) => HeaderValue::Token(spec),
+            Made::Now(offset) => HeaderValue::Now(offset),
+            Made::Instant(offset) => HeaderValue::Instant(offset),
+        })
+    }
+}

@@ -1,0 +1,205 @@
+use everycall_core::{IdSeed, PureRust, Reason, Settings, Verdict};
+use serde_json::json;
+
+use super::*;
+use crate::mint::TestKey;
+
+const POLICY: &str = r#"package everycall
+decision := {"allow": true, "reason": "open"} if input.request.path == "/open"
+ask contains {"id": "q", "subject": {"type": "workload", "id": input.identity.id}, "action": {"name": "read"},
+    "resource": {"type": "path", "id": input.request.path}} if input.request.path == "/ask"
+decision := {"allow": true, "reason": "answered"} if input.pdp.q.decision
+"#;
+
+fn base() -> Value {
+    json!({
+        "version": 1, "instance": "cases",
+        "issuers": [{
+            "issuer": "https://id.example", "audiences": ["orders"], "algorithms": ["RS256", "ES256", "EdDSA"],
+            "max_lifetime_s": 900, "kind": "workload",
+            "keys": {"inline": {"keys": [
+                TestKey::eddsa().unwrap().public_jwk(),
+                TestKey::rs256().unwrap().public_jwk(),
+                {"kid": "renamed", "kty": "EC", "crv": "P-256",
+                 "x": TestKey::es256().unwrap().public_jwk()["x"], "y": TestKey::es256().unwrap().public_jwk()["y"]},
+            ]}},
+        }],
+        "bundle": {"inline": {"policies": {"p.rego": POLICY}, "grants": [{
+            "id": "all", "owner": "team", "purpose": "test", "subject": "w", "kind": "workload",
+            "hosts": ["h"], "methods": ["GET"], "paths": ["/{rest...}"],
+        }]}},
+        "pdps": {"default": {"protocol": "authzen", "cluster": "pdp", "host": "pdp"}},
+    })
+}
+
+fn now() -> UnixTime {
+    UnixTime::from_secs(1_790_000_000)
+}
+
+fn record(file: &CaseFile, case: &Case) -> everycall_core::DecisionRecord {
+    let config = file.config(&base(), now());
+    let settings = Settings::from_value(config.clone()).unwrap();
+    let mut engine = Engine::new(settings, Box::new(PureRust), IdSeed::derive(&[b"cases"]));
+    run_case(&mut engine, case, &config, now()).unwrap().record
+}
+
+#[test]
+fn tokens_are_honest_until_a_case_says_otherwise() {
+    let spec = |more: Value| {
+        let mut spec = json!({"issuer": "https://id.example", "claims": {"sub": "w"}});
+        patch::merge(&mut spec, &more);
+        spec
+    };
+    for (token, reason) in [
+        (spec(json!({})), Reason::Allowed),
+        (spec(json!({"key": "rs256"})), Reason::Allowed),
+        (spec(json!({"key": "es256"})), Reason::Allowed),
+        (spec(json!({"key": "eddsa"})), Reason::Allowed),
+        (spec(json!({"sign": "none"})), Reason::TokenSignature),
+        (spec(json!({"sign": "none", "header": {"alg": "none"}})), Reason::TokenAlgorithm),
+        (spec(json!({"sign": "flip", "key": "rs256"})), Reason::TokenSignature),
+        (spec(json!({"sign": "flip", "key": "es256"})), Reason::TokenSignature),
+        (spec(json!({"sign": "flip"})), Reason::TokenSignature),
+        (spec(json!({"sign": "foreign", "key": "rs256"})), Reason::TokenSignature),
+        (spec(json!({"sign": "foreign", "key": "es256"})), Reason::TokenSignature),
+        (spec(json!({"sign": "foreign"})), Reason::TokenSignature),
+        (spec(json!({"claims": {"iat": {"$now": -60}, "exp": {"$now": 0}}})), Reason::TokenExpired),
+        (spec(json!({"claims": {"exp": {"$now": 901}}})), Reason::TokenLifetime),
+        (spec(json!({"claims": {"nbf": {"$now": 1}}})), Reason::TokenNotYetValid),
+        (spec(json!({"issuer": "https://other.example"})), Reason::TokenIssuer),
+        (json!({"raw": "a.b"}), Reason::TokenMalformed),
+        (json!({"issuer": "https://id.example", "claims": {"sub": null}}), Reason::TokenClaims),
+        (json!({"issuer": "https://id.example", "claims": {"sub": "w", "aud": null}}), Reason::TokenAudience),
+        (
+            json!({"issuer": "https://id.example", "claims": {"sub": "w"}, "header": {"kid": null}}),
+            Reason::TokenKeyUnknown,
+        ),
+    ] {
+        let text = json!({"about": "tokens", "cases": [{
+            "name": "n", "request": {"method": "GET", "host": "h", "path": "/open"}, "token": token,
+            "expect": {"decision": if reason == Reason::Allowed { "allow" } else { "deny" }, "reason": reason.code()},
+        }]});
+        let file = CaseFile::parse("t.json", &text.to_string()).unwrap();
+        let case = &file.cases[0];
+        assert_eq!(case.expect.compare(&record(&file, case)), Ok(()), "{token}");
+    }
+}
+
+#[test]
+fn questions_get_the_answers_of_the_case() {
+    for (answers, reason, decision) in [
+        (json!({"q": "allow"}), Reason::Allowed, Verdict::Allow),
+        (json!({"q": "deny"}), Reason::PdpDenied, Verdict::Deny),
+        (json!({"q": "down"}), Reason::PdpUnavailable, Verdict::Deny),
+        (json!({"q": "timeout"}), Reason::PdpUnavailable, Verdict::Deny),
+        (json!({"q": {"status": 200, "body": "{\"decision\":true}"}}), Reason::Allowed, Verdict::Allow),
+        (
+            json!({"q": {"status": 200, "body": "{\"decision\":true}", "blanks": 65536}}),
+            Reason::PdpUnavailable,
+            Verdict::Deny,
+        ),
+        (json!({"q": {"status": 500, "body": "{\"decision\":true}"}}), Reason::PdpUnavailable, Verdict::Deny),
+        (json!({}), Reason::PdpUnavailable, Verdict::Deny),
+    ] {
+        let text = json!({"about": "answers", "cases": [{
+            "name": "n", "request": {"method": "GET", "host": "h", "path": "/ask"}, "pdp": answers,
+            "token": {"issuer": "https://id.example", "claims": {"sub": "w"}},
+            "expect": {"decision": "deny"},
+        }]});
+        let file = CaseFile::parse("t.json", &text.to_string()).unwrap();
+        let record = record(&file, &file.cases[0]);
+        assert_eq!((record.reason, record.decision), (Some(reason), decision), "{answers}");
+    }
+}
+
+#[test]
+fn headers_hold_text_bytes_tokens_and_times() {
+    let file = CaseFile::parse(
+        "t.json",
+        r#"{"about": "headers", "cases": [{"name": "n", "expect": {"decision": "deny"},
+            "request": {"method": "GET", "host": "h", "path": {"b64": "L/8="}, "scheme": "https", "headers": [
+                ["a", "text"], ["b", {"b64": "/w=="}], ["c", {"token": {"raw": "t"}}], ["c", {"bearer": {"raw": "t"}}],
+                ["d", {"$now": 1}], ["e", {"$instant": 0}]]},
+            "token": {"raw": "last"}}]}"#,
+    )
+    .unwrap();
+    let wire = file.cases[0].request(&base(), now()).unwrap();
+    assert_eq!((wire.path.as_slice(), wire.scheme.as_str()), (&b"/\xff"[..], "https"));
+    let headers: Vec<(&str, &[u8])> = wire.headers.iter().map(|(n, v)| (n.as_str(), v.as_slice())).collect();
+    assert_eq!(
+        headers,
+        [
+            ("a", &b"text"[..]),
+            ("b", b"\xff"),
+            ("c", b"t"),
+            ("c", b"Bearer t"),
+            ("d", b"1790000001"),
+            ("e", b"2026-09-21T14:13:20Z"),
+            ("authorization", b"Bearer last"),
+        ]
+    );
+}
+
+#[test]
+fn the_patch_changes_the_configuration_and_its_absence_nothing() {
+    let case = r#"{"name": "n", "request": {"method": "GET", "host": "h", "path": "/"}, "expect": {"decision": "deny"}}"#;
+    let plain = CaseFile::parse("t.json", &format!(r#"{{"about": "a", "cases": [{case}]}}"#)).unwrap();
+    assert_eq!(plain.config(&base(), now()), base());
+    let text = format!(
+        r#"{{"about": "a", "config": {{"instance": "i", "limits": {{"x": {{"$now": 1}}}}}}, "cases": [{case}]}}"#
+    );
+    let config = CaseFile::parse("t.json", &text).unwrap().config(&base(), now());
+    assert_eq!((&config["instance"], &config["limits"]["x"]), (&json!("i"), &json!(1_790_000_001)));
+}
+
+#[test]
+fn mistakes_in_case_files_are_named_with_their_path() {
+    let parse = |request: Value, more: Value| {
+        let mut case = json!({"name": "n", "expect": {"decision": "deny"},
+            "request": {"method": "GET", "host": "h", "path": "/"}});
+        patch::merge(&mut case["request"], &request);
+        patch::merge(&mut case, &more);
+        CaseFile::parse("t.json", &json!({"about": "a", "cases": [case]}).to_string())
+            .unwrap_err()
+            .to_string()
+    };
+    for (error, path, message) in [
+        (
+            parse(json!({"headers": [["a", {"b64": "/w"}]]}), json!({})),
+            "cases[0].request.headers[0][1]",
+            "base64",
+        ),
+        (
+            parse(json!({"headers": [["a", {"b64": "", "token": {}}]]}), json!({})),
+            "cases[0].request.headers[0][1]",
+            "",
+        ),
+        (
+            parse(json!({"headers": [["a", 1]]}), json!({})),
+            "cases[0].request.headers[0][1]",
+            "expected text, or",
+        ),
+        (parse(json!({"hots": "h"}), json!({})), "cases[0].request.hots", "unknown field `hots`"),
+        (parse(json!({}), json!({"token": {"issuer": "i"}})), "cases[0].token", "no `sub`"),
+        (
+            parse(json!({}), json!({"token": {"raw": "", "issuer": "i"}})),
+            "cases[0].token",
+            "`raw` stands instead",
+        ),
+        (parse(json!({}), json!({"token": {"claims": {}}})), "cases[0].token", "missing field `issuer`"),
+        (parse(json!({}), json!({"pdp": {"q": "yes"}})), "cases[0].pdp.q", "unknown variant `yes`"),
+        (
+            parse(json!({}), json!({"expect": {"reason": "nope"}})),
+            "cases[0].expect.reason",
+            "unknown variant `nope`",
+        ),
+    ] {
+        assert!(error.starts_with(&format!("t.json: {path}")) && error.contains(message), "{error}");
+    }
+    for (text, message) in [
+        (r#"{"about": "a", "cases": []}"#, "it holds no case"),
+        (r#"{"about": "a", "about": "b", "cases": []}"#, "not strict JSON"),
+    ] {
+        assert!(CaseFile::parse("t.json", text).unwrap_err().to_string().contains(message));
+    }
+}

@@ -1,0 +1,73 @@
+//! `everycall check`: is this configuration one that the filter would take?
+
+use std::io::Write;
+use std::path::PathBuf;
+
+use serde_json::{json, Value};
+
+use super::{Configuration, Invalid, Outcome};
+
+/// Check a configuration and report every error in it
+#[derive(clap::Args)]
+#[command(after_help = "Example:\n  everycall check policies/everycall.yaml\n\n\
+    Each error is one line on the standard error, `path: message`. Exit code 1 if there is any.")]
+pub(super) struct Args {
+    /// The configuration: YAML or JSON; `-` is JSON on the standard input
+    config: PathBuf,
+    /// Print the result as one JSON object on the standard output
+    #[arg(long)]
+    json: bool,
+}
+
+pub(super) fn run(args: &Args, out: &mut dyn Write) -> anyhow::Result<Outcome> {
+    let configuration = match Configuration::read(&args.config) {
+        Ok(configuration) => configuration,
+        Err(invalid) if args.json && !invalid.unreadable => {
+            super::write_line(out, &errors(&invalid))?;
+            return Ok(Outcome::Bad);
+        }
+        Err(invalid) => return Err(invalid.into()),
+    };
+    configuration.warn_of_test_keys();
+    let facts = facts(&configuration);
+    if args.json {
+        let ok = [("ok", json!(true))].into_iter();
+        let result: Value = ok.chain(facts).map(|(name, value)| (name.to_owned(), value)).collect();
+        super::write_line(out, &result)?;
+    } else {
+        for (name, value) in facts {
+            writeln!(out, "{name:<12}{}", plain(&value))?;
+        }
+    }
+    Ok(Outcome::Good)
+}
+
+fn errors(invalid: &Invalid) -> Value {
+    let errors = invalid.problems.iter().map(|(path, message)| json!({"path": path, "message": message}));
+    json!({"ok": false, "errors": errors.collect::<Vec<_>>()})
+}
+
+/// What a reader wants to see first.
+fn facts(configuration: &Configuration) -> [(&'static str, Value); 6] {
+    let Configuration { document, settings } = configuration;
+    let issuers = document.get("issuers").and_then(Value::as_array).into_iter().flatten();
+    let grants = document.pointer("/bundle/inline/grants").and_then(Value::as_array);
+    let attributes = settings.attributes().iter().map(|attribute| json!(attribute.name));
+    [
+        ("instance", json!(settings.instance())),
+        ("revision", json!(settings.revision())),
+        ("issuers", issuers.filter_map(|issuer| issuer.get("issuer").cloned()).collect()),
+        ("grants", json!(grants.map_or(0, Vec::len))),
+        ("rule_sets", settings.rule_sets().iter().map(|rules| json!(rules.package())).collect()),
+        ("attributes", attributes.collect()),
+    ]
+}
+
+fn plain(value: &Value) -> String {
+    match value {
+        Value::String(text) => text.clone(),
+        Value::Array(items) if items.is_empty() => "none".to_owned(),
+        Value::Array(items) => items.iter().map(plain).collect::<Vec<_>>().join(", "),
+        other => other.to_string(),
+    }
+}

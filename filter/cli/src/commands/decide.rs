@@ -1,0 +1,141 @@
+//! `everycall decide`: the decisions of the filter for requests in a file, by the same core.
+
+use std::io::Write;
+use std::path::PathBuf;
+
+use everycall_core::{DecisionRecord, Engine, IdSeed, PureRust, Settings, Step, StreamId, UnixTime};
+
+use super::pdp::{Answers, Pdp};
+use super::{explain, replay, request, settings, ConfigArg, Configuration, Outcome};
+use crate::clock;
+use crate::wire::WireRequest;
+
+/// Decide requests as the filter would, one JSON request a line in, one JSON record a line out
+#[derive(clap::Args)]
+#[command(after_help = "Example:\n  \
+    echo '{\"method\":\"GET\",\"host\":\"orders.shop.example\",\"path\":\"/healthz\",\"headers\":[]}' \\\n    \
+    | everycall decide --config policies/everycall.yaml --explain\n\n\
+    A request has `method`, `host`, `path`, `headers` as [[name, value], ...] and may have `scheme`,\n\
+    `source_ip`, `peer_id` and `at`. `path` and header values are text or {\"b64\": \"...\"}.\n\
+    Exit code 1 if a line was malformed; the others are decided all the same.")]
+pub(super) struct Args {
+    #[command(flatten)]
+    config: ConfigArg,
+    /// Requests, one JSON object a line; `-` is the standard input
+    #[arg(long, value_name = "FILE", default_value = "-")]
+    requests: PathBuf,
+    /// Decide at this time, in seconds since 1970; a request's own `at` goes before it
+    #[arg(long, value_name = "UNIX", allow_negative_numbers = true)]
+    at: Option<i64>,
+    /// Who answers the questions of policies: `allow`, `deny`, `down` or a URL; absent: a decision
+    /// that asks is printed as it waits
+    #[arg(long, value_name = "ANSWER")]
+    pdp: Option<Pdp>,
+    /// Decide recorded decisions again instead, one record a line; text before a record is ignored
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["requests", "at", "pdp"])]
+    record: Option<PathBuf>,
+    /// Explain each decision to a person instead of printing its record
+    #[arg(long)]
+    explain: bool,
+}
+
+pub(super) fn run(args: &Args, out: &mut dyn Write) -> anyhow::Result<Outcome> {
+    let file = args.record.as_ref().unwrap_or(&args.requests);
+    let mut decider = Decider::new(args.config.read_beside(file)?, args.at);
+    let answers = args.pdp.as_ref().map(Answers::new).transpose()?;
+    let mut good = true;
+    for (index, line) in super::lines(file)?.enumerate() {
+        let line = line?;
+        if line.trim_ascii().is_empty() {
+            continue;
+        }
+        let result = match &args.record {
+            Some(_) => replay::run(&mut decider, &line, args.explain),
+            None => one(&mut decider, &line, answers.as_ref(), args.explain),
+        };
+        match result {
+            Ok(text) => {
+                writeln!(out, "{text}")?;
+                out.flush()?;
+            }
+            Err(message) => {
+                good = false;
+                eprintln!("{}:{}: {message}", file.display(), index.saturating_add(1));
+            }
+        }
+    }
+    Ok(Outcome::from_good(good))
+}
+
+fn one(decider: &mut Decider, line: &[u8], answers: Option<&Answers>, human: bool) -> Result<String, String> {
+    let (wire, at) = request::read(line)?;
+    let record = decider.decide(&wire, at, answers).map_err(|error| error.to_string())?;
+    match human {
+        true => Ok(explain::text(&record)),
+        false => serde_json::to_string(&record).map_err(|error| error.to_string()),
+    }
+}
+
+/// An engine for requests in any order of time.
+pub(super) struct Decider {
+    document: serde_json::Value,
+    engine: Engine,
+    at: Option<UnixTime>,
+    seed: Vec<u8>,
+    latest: UnixTime,
+    streams: u64,
+}
+
+impl Decider {
+    fn new(configuration: Configuration, at: Option<i64>) -> Self {
+        let Configuration { document, settings } = configuration;
+        let at = at.map(UnixTime::from_secs);
+        // With a fixed time the ids are fixed too: the same input gives the same output.
+        let seed = at.map_or_else(
+            || format!("{} {}", clock::now().micros(), std::process::id()),
+            |at| at.micros().to_string(),
+        );
+        let seed = seed.into_bytes();
+        let engine = new_engine(settings, &seed, 0);
+        Self { document, engine, at, seed, latest: UnixTime::default(), streams: 0 }
+    }
+
+    /// An engine's time does not run backwards; a file's may. A fresh engine has no past.
+    pub(super) fn engine_at(&mut self, now: UnixTime) -> Result<&mut Engine, super::Invalid> {
+        self.streams = self.streams.wrapping_add(1);
+        if now < self.latest {
+            self.engine = new_engine(settings(&self.document)?, &self.seed, self.streams);
+        }
+        self.latest = now;
+        Ok(&mut self.engine)
+    }
+
+    pub(super) fn decide(
+        &mut self,
+        wire: &WireRequest,
+        at: Option<UnixTime>,
+        answers: Option<&Answers>,
+    ) -> Result<DecisionRecord, super::Invalid> {
+        let now = at.or(self.at).unwrap_or_else(clock::now);
+        let engine = self.engine_at(now)?;
+        let stream = StreamId(0);
+        let mut step = engine.check(wire.to_core(stream), now);
+        loop {
+            match (step, answers) {
+                (Step::Done(decision), _) => return Ok(decision.record),
+                (Step::Ask { calls, pending }, Some(answers)) => {
+                    step = engine.resume(pending, answers.replies(calls), now);
+                }
+                (Step::Ask { pending, .. }, None) => {
+                    engine.ended(stream, now);
+                    return Ok(pending.record().clone());
+                }
+            }
+        }
+    }
+}
+
+fn new_engine(settings: Settings, seed: &[u8], number: u64) -> Engine {
+    let seed = IdSeed::derive(&[b"everycall decide", seed, &number.to_le_bytes()]);
+    Engine::new(settings, Box::new(PureRust), seed)
+}

@@ -1,0 +1,221 @@
+//! The command line: one file per subcommand.
+//!
+//! Exit codes: 0 all is well, 1 the input is not (a bad configuration, a malformed line, a refused
+//! token), 2 it could not be looked at (usage, unreadable file).
+
+mod check;
+mod decide;
+#[cfg(feature = "server")]
+mod devserver;
+mod explain;
+mod pdp;
+pub mod render;
+mod replay;
+mod request;
+mod token;
+
+use std::ffi::OsString;
+use std::io::{self, BufRead as _, Write};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use anyhow::Context as _;
+use clap::{Parser, Subcommand};
+use everycall_core::Settings;
+use serde_json::Value;
+
+use crate::load::load;
+use crate::mint;
+
+/// Decides every call: check configurations, decide requests, verify tokens, render for proxies.
+#[derive(Parser)]
+#[command(name = "everycall", version, disable_help_subcommand = true)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    Check(check::Args),
+    Decide(decide::Args),
+    Token(token::Args),
+    Render(render::Args),
+    #[cfg(feature = "server")]
+    Devserver(devserver::Args),
+}
+
+/// What a command that could do its work has to say by its exit code.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Outcome {
+    Good,
+    Bad,
+}
+
+impl Outcome {
+    fn from_good(good: bool) -> Self {
+        if good {
+            Self::Good
+        } else {
+            Self::Bad
+        }
+    }
+}
+
+/// Runs the command line of this process.
+pub fn main() -> ExitCode {
+    ExitCode::from(run(std::env::args_os(), &mut io::stdout()))
+}
+
+/// Runs a command line, the program's name first, with this as its standard output. Answers the
+/// exit code.
+pub fn run(arguments: impl IntoIterator<Item = impl Into<OsString> + Clone>, out: &mut dyn Write) -> u8 {
+    let command = match Cli::try_parse_from(arguments) {
+        Ok(cli) => cli.command,
+        Err(error) => {
+            // Help goes to the standard output and is no mistake. Nothing is left to say if it can't.
+            let _ = error.print();
+            return u8::try_from(error.exit_code()).unwrap_or(2);
+        }
+    };
+    let outcome = match command {
+        Command::Check(args) => check::run(&args, out),
+        Command::Decide(args) => decide::run(&args, out),
+        Command::Token(args) => token::run(&args, out),
+        Command::Render(args) => render::run(&args, out),
+        #[cfg(feature = "server")]
+        Command::Devserver(args) => devserver::run(args, out),
+    };
+    match outcome.and_then(|outcome| Ok(out.flush().map(|()| outcome)?)) {
+        Ok(Outcome::Good) => 0,
+        Ok(Outcome::Bad) => 1,
+        Err(error) => match (error.downcast_ref::<Invalid>(), error.downcast_ref::<io::Error>()) {
+            (Some(invalid), _) => {
+                invalid.print();
+                if invalid.unreadable {
+                    2
+                } else {
+                    1
+                }
+            }
+            // The reader has seen enough.
+            (_, Some(error)) if error.kind() == io::ErrorKind::BrokenPipe => 0,
+            _ => {
+                eprintln!("error: {error:#}");
+                2
+            }
+        },
+    }
+}
+
+/// Where a configuration is.
+#[derive(clap::Args)]
+struct ConfigArg {
+    /// The configuration: YAML or JSON; `-` is JSON on the standard input
+    #[arg(long, value_name = "FILE")]
+    config: PathBuf,
+}
+
+impl ConfigArg {
+    /// Reads it for a command that reads `input` as well.
+    fn read_beside(&self, input: &Path) -> anyhow::Result<Configuration> {
+        if self.config == Path::new("-") && input == Path::new("-") {
+            anyhow::bail!("only one of the configuration and the input can be the standard input");
+        }
+        Ok(Configuration::read(&self.config)?)
+    }
+}
+
+/// A configuration that holds.
+struct Configuration {
+    /// Self-contained, as the filter takes it.
+    document: Value,
+    settings: Settings,
+}
+
+/// Everything that is wrong with a configuration: JSON path and message.
+#[derive(Debug)]
+struct Invalid {
+    problems: Vec<(String, String)>,
+    unreadable: bool,
+}
+
+impl Invalid {
+    fn print(&self) {
+        eprint!("{self}");
+    }
+}
+
+impl std::fmt::Display for Invalid {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        for (path, message) in &self.problems {
+            let path = if path.is_empty() { "configuration" } else { path };
+            writeln!(f, "{path}: {message}")?;
+        }
+        Ok(())
+    }
+}
+
+impl std::error::Error for Invalid {}
+
+impl Configuration {
+    fn read(path: &Path) -> Result<Self, Invalid> {
+        let document = load(path).map_err(|error| Invalid {
+            problems: vec![(error.path().to_owned(), error.message())],
+            unreadable: error.is_unreadable(),
+        })?;
+        let settings = settings(&document)?;
+        Ok(Self { document, settings })
+    }
+
+    /// The test keys that it trusts: JSON path and key id.
+    fn test_keys(&self) -> Vec<(String, &'static str)> {
+        let mut found = Vec::new();
+        let issuers = self.document.get("issuers").and_then(Value::as_array);
+        for (at, issuer) in issuers.into_iter().flatten().enumerate() {
+            let keys = issuer.pointer("/keys/inline/keys").and_then(Value::as_array);
+            for (index, jwk) in keys.into_iter().flatten().enumerate() {
+                if let Some(id) = mint::test_key_in(jwk) {
+                    found.push((format!("issuers[{at}].keys.inline.keys[{index}]"), id));
+                }
+            }
+        }
+        found
+    }
+
+    /// A test key in production is an open door.
+    fn warn_of_test_keys(&self) {
+        let found = self.test_keys();
+        for (path, id) in &found {
+            eprintln!("WARNING: {path} is `{id}`, a TEST ONLY key: its private half is public");
+        }
+        if !found.is_empty() {
+            eprintln!("WARNING: anybody can sign tokens that this configuration accepts: never use it in production");
+        }
+    }
+}
+
+/// Reads the text, as the filter does, and not the value.
+fn settings(document: &Value) -> Result<Settings, Invalid> {
+    Settings::from_json(document.to_string().as_bytes()).map_err(|errors| Invalid {
+        problems: errors.iter().map(|error| (error.path.clone(), error.message.clone())).collect(),
+        unreadable: false,
+    })
+}
+
+/// The lines of a file, or of the standard input for `-`, as bytes and without their ends.
+fn lines(path: &Path) -> anyhow::Result<Box<dyn Iterator<Item = io::Result<Vec<u8>>>>> {
+    if path == Path::new("-") {
+        return Ok(Box::new(io::stdin().lock().split(b'\n')));
+    }
+    let file = std::fs::File::open(path).with_context(|| format!("`{}` cannot be read", path.display()))?;
+    Ok(Box::new(io::BufReader::new(file).split(b'\n')))
+}
+
+/// Writes one JSON value as a line, now: others read along.
+fn write_line(out: &mut dyn Write, value: &impl serde::Serialize) -> anyhow::Result<()> {
+    let text = serde_json::to_string(value)?;
+    writeln!(out, "{text}")?;
+    out.flush()?;
+    Ok(())
+}

@@ -1,0 +1,122 @@
+//! `everycall render envoy`: a complete bootstrap, from a template with its reasons as comments.
+
+use std::collections::BTreeSet;
+
+use anyhow::{bail, Context as _};
+use serde_json::{json, Value};
+
+use super::address::{ClusterAddress, HostPort};
+use super::ConfigArg;
+
+const TEMPLATE: &str = include_str!("envoy.yaml");
+const CLUSTER: &str = include_str!("cluster.yaml");
+
+/// Where the parts of a bootstrap are.
+#[derive(Debug, Clone, clap::Args)]
+pub struct Bootstrap {
+    /// Where Envoy finds the module
+    #[arg(long, value_name = "PATH", default_value = "target/everycall.wasm")]
+    pub module: String,
+    /// Where Envoy listens
+    #[arg(long, value_name = "ADDR:PORT", default_value = "127.0.0.1:8080")]
+    pub listen: HostPort,
+    /// Where its admin interface listens; a loopback address
+    #[arg(long, value_name = "ADDR:PORT", default_value = "127.0.0.1:9901")]
+    pub admin: HostPort,
+    /// Where admitted requests go
+    #[arg(long, value_name = "ADDR:PORT", default_value = "127.0.0.1:8081")]
+    pub upstream: HostPort,
+    /// Where the clusters of `pdps` lead; with `CLUSTER=` in front for one of them; may be repeated
+    #[arg(long, value_name = "[CLUSTER=]ADDR:PORT")]
+    pub pdp: Vec<ClusterAddress>,
+    /// Where the access log goes, one JSON object a line
+    #[arg(long, value_name = "PATH", default_value = "/dev/stdout")]
+    pub access_log: String,
+}
+
+/// Print a complete Envoy bootstrap with the filter in it
+#[derive(clap::Args)]
+#[command(after_help = "Example:\n  \
+    everycall render envoy --config policies/everycall.yaml --module target/everycall.wasm \\\n    \
+    --listen 127.0.0.1:8080 --upstream 127.0.0.1:8081 --pdp 127.0.0.1:8082 > envoy.yaml")]
+pub(super) struct Args {
+    #[command(flatten)]
+    pub(super) config: ConfigArg,
+    #[command(flatten)]
+    pub(super) bootstrap: Bootstrap,
+}
+
+/// A complete bootstrap around a self-contained configuration.
+///
+/// # Errors
+/// An address that Envoy must not have, or a cluster without an address.
+pub fn bootstrap(args: &Bootstrap, document: &Value) -> anyhow::Result<String> {
+    // It can stop Envoy, and it shows the whole configuration to whoever asks.
+    if !args.admin.ip().is_some_and(|ip| ip.is_loopback()) {
+        bail!("`--admin {}`: expected a loopback address", args.admin.host);
+    }
+    if args.listen.ip().is_none() {
+        bail!("`--listen {}`: expected an address", args.listen.host);
+    }
+    let mut clusters = vec![cluster("upstream", &args.upstream)?];
+    for name in pdp_clusters(document) {
+        let own = args.pdp.iter().find(|pdp| pdp.cluster.as_deref() == Some(&name));
+        let address = own.or_else(|| args.pdp.iter().find(|pdp| pdp.cluster.is_none()));
+        let address = address.with_context(|| format!("the cluster `{name}` of `pdps` needs `--pdp`"))?;
+        clusters.push(cluster(&name, &address.address)?);
+    }
+    fill(TEMPLATE, &|name| {
+        Some(match name {
+            "module" => quoted(&args.module),
+            "listen_host" => quoted(&args.listen.host),
+            "listen_port" => args.listen.port.to_string(),
+            "admin_host" => quoted(&args.admin.host),
+            "admin_port" => args.admin.port.to_string(),
+            "access_log" => quoted(&args.access_log),
+            // The text below `value: |`, which ends where the indentation does.
+            "config" => indent(&super::ascii_json(document).ok()?, 20),
+            "clusters" => clusters.concat().trim_end().to_owned(),
+            _ => return None,
+        })
+    })
+}
+
+/// The distinct clusters that the decision points name.
+fn pdp_clusters(document: &Value) -> BTreeSet<String> {
+    let pdps = document.get("pdps").and_then(Value::as_object).into_iter().flatten();
+    pdps.filter_map(|(_, pdp)| pdp.get("cluster")?.as_str().map(str::to_owned)).collect()
+}
+
+fn cluster(name: &str, address: &HostPort) -> anyhow::Result<String> {
+    fill(CLUSTER, &|key| {
+        Some(match key {
+            "name" => quoted(name),
+            "type" => if address.ip().is_some() { "STATIC" } else { "STRICT_DNS" }.to_owned(),
+            "host" => quoted(&address.host),
+            "port" => address.port.to_string(),
+            _ => return None,
+        })
+    })
+}
+
+/// Replaces each `{{name}}` of the template; what is put in is not looked at again.
+fn fill(template: &str, value: &dyn Fn(&str) -> Option<String>) -> anyhow::Result<String> {
+    let mut text = String::with_capacity(template.len());
+    let mut parts = template.split("{{");
+    text.push_str(parts.next().unwrap_or_default());
+    for part in parts {
+        let (name, rest) = part.split_once("}}").context("the template has `{{` without `}}`")?;
+        text.push_str(&value(name).with_context(|| format!("the template's `{name}` has no value"))?);
+        text.push_str(rest);
+    }
+    Ok(text)
+}
+
+/// JSON text is a YAML scalar.
+fn quoted(text: &str) -> String {
+    json!(text).to_string()
+}
+
+fn indent(text: &str, blanks: usize) -> String {
+    text.lines().collect::<Vec<_>>().join(&format!("\n{}", " ".repeat(blanks)))
+}

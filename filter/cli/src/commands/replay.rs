@@ -1,0 +1,38 @@
+//! `everycall decide --record`: a recorded decision, made again under this configuration.
+
+use std::fmt::Write as _;
+
+use everycall_core::{DecisionRecord, Reason};
+
+use super::decide::Decider;
+use super::{explain, request};
+
+/// Decides a record again. What stands before the first `{` is a log's prefix.
+pub(super) fn run(decider: &mut Decider, line: &[u8], human: bool) -> Result<String, String> {
+    let start = line.iter().position(|byte| *byte == b'{').ok_or("there is no record in this line")?;
+    let text = line.get(start..).unwrap_or_default();
+    let recorded: DecisionRecord = request::parse(text)?;
+    let engine = decider.engine_at(recorded.time).map_err(|error| error.to_string())?;
+    let record = engine.replay(&recorded).record;
+    match human {
+        true => Ok(explain::text(&record) + &compare(&recorded, &record)),
+        false => serde_json::to_string(&record).map_err(|error| error.to_string()),
+    }
+}
+
+fn compare(recorded: &DecisionRecord, record: &DecisionRecord) -> String {
+    let mut text = String::new();
+    let outcome = |record: &DecisionRecord| {
+        let reason = record.reason.map_or("none", Reason::code);
+        format!("{} {reason}", explain::verdict(record.decision))
+    };
+    // Writing to a String does not fail.
+    let _ = match (recorded.decision, recorded.reason) == (record.decision, record.reason) {
+        true => write!(text, "\n  recorded    the same outcome"),
+        false => write!(text, "\n  recorded    ANOTHER outcome: {}", outcome(recorded)),
+    };
+    if recorded.revision != record.revision {
+        let _ = write!(text, "\n  recorded    under another configuration: revision {}", recorded.revision);
+    }
+    text
+}

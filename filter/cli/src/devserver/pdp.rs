@@ -1,0 +1,171 @@
+//! The PDP: the Access Evaluation API of AuthZEN Authorization API 1.0, answered by Rego.
+
+use std::path::Path;
+use std::sync::Mutex;
+use std::time::Duration;
+
+use axum::extract::{ConnectInfo, State};
+use axum::http::{header, HeaderMap, HeaderName, StatusCode};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, post};
+use axum::{Json, Router};
+use serde_json::{json, Map, Value};
+
+use super::fault::Fault;
+use super::listener::Hangup;
+use super::rego::Policy;
+use super::reply::{base_url, Refused, Strict};
+use super::ring::Ring;
+use super::{lock, Server, Shared};
+
+/// Questions that are remembered.
+const MAX_QUESTIONS: usize = 1_000;
+const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+const EVALUATION: &str = "/access/v1/evaluation";
+
+/// The policy, what was asked, and how to misbehave.
+pub(super) struct Pdp {
+    policy: Option<Policy>,
+    questions: Mutex<Ring>,
+    pub(super) fault: Mutex<Fault>,
+}
+
+impl Pdp {
+    pub(super) fn load(directory: Option<&Path>) -> anyhow::Result<Self> {
+        let policy = directory.map(Policy::load).transpose()?;
+        Ok(Self { policy, questions: Mutex::new(Ring::new(MAX_QUESTIONS)), fault: Mutex::default() })
+    }
+
+    /// The answer to a well-formed question.
+    fn decide(&self, question: &Map<String, Value>) -> Result<Value, Refused> {
+        let Some(policy) = &self.policy else {
+            return Ok(json!({"decision": false, "context": {"reason": "no_policy"}}));
+        };
+        match policy.evaluate(Value::Object(question.clone())) {
+            Ok(None) => Ok(json!({"decision": false})),
+            Ok(Some(Value::Bool(decision))) => Ok(json!({"decision": decision})),
+            Ok(Some(answer)) if is_answer(&answer) => Ok(answer),
+            Ok(Some(_)) => Err(Refused::server_error(
+                "`data.pdp.decision` is neither a boolean nor an object of `decision` and `context`",
+            )),
+            Err(error) => Err(Refused::server_error(format!("the evaluation failed: {error}"))),
+        }
+    }
+}
+
+fn is_answer(answer: &Value) -> bool {
+    let Value::Object(members) = answer else { return false };
+    members.get("decision").is_some_and(Value::is_boolean)
+        && members.iter().all(|(name, value)| match name.as_str() {
+            "decision" => true,
+            "context" => value.is_object(),
+            _ => false,
+        })
+}
+
+/// The members that the specification requires; unknown ones are for the policy to read or leave.
+fn check(question: &Map<String, Value>) -> Result<(), Refused> {
+    for (entity, members) in
+        [("subject", ["type", "id"].as_slice()), ("action", &["name"]), ("resource", &["type", "id"])]
+    {
+        let Some(Value::Object(found)) = question.get(entity) else {
+            return Err(Refused::bad_request(format!("`{entity}` is missing or not an object")));
+        };
+        if let Some(member) = members.iter().find(|member| !found.get(**member).is_some_and(Value::is_string))
+        {
+            return Err(Refused::bad_request(format!("`{entity}.{member}` is missing or not text")));
+        }
+        if found.get("properties").is_some_and(|properties| !properties.is_object()) {
+            return Err(Refused::bad_request(format!("`{entity}.properties` is not an object")));
+        }
+    }
+    match question.get("context") {
+        None | Some(Value::Object(_)) => Ok(()),
+        Some(_) => Err(Refused::bad_request("`context` is not an object")),
+    }
+}
+
+pub(super) fn routes() -> Router<Shared> {
+    Router::new()
+        .route(EVALUATION, post(evaluation))
+        .route("/access/v1/questions", get(questions).delete(forget))
+        .route("/.well-known/authzen-configuration", get(metadata))
+}
+
+async fn evaluation(
+    State(server): State<Shared>,
+    ConnectInfo(hangup): ConnectInfo<Hangup>,
+    headers: HeaderMap,
+    question: Result<Strict<Map<String, Value>>, Refused>,
+) -> Response {
+    let id = headers.get(REQUEST_ID);
+    let checked = question.and_then(|Strict(question)| check(&question).map(|()| question));
+    let mut response = match checked {
+        Ok(question) => {
+            let id = id.map(|id| String::from_utf8_lossy(id.as_bytes()).into_owned());
+            answer(&server, &hangup, id, question).await
+        }
+        Err(refused) => refused.into_response(),
+    };
+    if let Some(id) = id {
+        response.headers_mut().insert(REQUEST_ID, id.clone());
+    }
+    response
+}
+
+async fn answer(
+    server: &Server,
+    hangup: &Hangup,
+    id: Option<String>,
+    question: Map<String, Value>,
+) -> Response {
+    let fault = lock(&server.pdp.fault).clone();
+    let mut decision = None;
+    let response = match &fault {
+        Fault::Ok {} | Fault::Slow { .. } => match server.pdp.decide(&question) {
+            Ok(answer) => {
+                decision = answer.get("decision").cloned();
+                Json(answer).into_response()
+            }
+            Err(refused) => refused.into_response(),
+        },
+        Fault::Status { status, body } => {
+            let status = StatusCode::from_u16(*status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+            (status, text(body)).into_response()
+        }
+        Fault::Body { body } => text(body).into_response(),
+        Fault::Drop {} => {
+            hangup.hang_up();
+            StatusCode::OK.into_response()
+        }
+    };
+    lock(&server.pdp.questions).push(json!({"x_request_id": id, "question": question, "decision": decision}));
+    if let Fault::Slow { delay_ms } = fault {
+        let mut stop = server.stop.clone();
+        tokio::select! {
+            () = tokio::time::sleep(Duration::from_millis(delay_ms)) => {}
+            _ = stop.wait_for(|stop| *stop) => {}
+        }
+    }
+    response
+}
+
+/// A body that claims to be JSON.
+fn text(body: &str) -> impl IntoResponse {
+    ([(header::CONTENT_TYPE, "application/json")], body.to_owned())
+}
+
+async fn questions(State(server): State<Shared>) -> Json<Value> {
+    Json(lock(&server.pdp.questions).to_json("questions"))
+}
+
+async fn forget(State(server): State<Shared>) -> StatusCode {
+    lock(&server.pdp.questions).clear();
+    StatusCode::NO_CONTENT
+}
+
+async fn metadata(State(server): State<Shared>, headers: HeaderMap) -> Json<Value> {
+    let base = base_url(&server, &headers);
+    let endpoint = format!("{base}{EVALUATION}");
+    Json(json!({"policy_decision_point": base, "access_evaluation_endpoint": endpoint}))
+}

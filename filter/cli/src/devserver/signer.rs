@@ -1,0 +1,45 @@
+//! Signs with the published test keys.
+
+use std::collections::BTreeMap;
+
+use serde_json::{Map, Value};
+
+use super::Signer;
+use crate::mint::{self, TestKey};
+
+/// For each issuer the test key that its first configured key is the public half of. An issuer
+/// without one gets no tokens.
+pub struct TestKeys(BTreeMap<String, (TestKey, Value)>);
+
+impl TestKeys {
+    /// The test keys that the issuers of a self-contained configuration trust.
+    ///
+    /// # Errors
+    /// A test key can't be read.
+    pub fn of(document: &Value) -> anyhow::Result<Self> {
+        let mut keys = BTreeMap::new();
+        let issuers = document.get("issuers").and_then(Value::as_array);
+        for issuer in issuers.into_iter().flatten() {
+            let name = issuer.get("issuer").and_then(Value::as_str).unwrap_or_default();
+            let Some(id) = issuer.pointer("/keys/inline/keys/0").and_then(mint::test_key_in) else {
+                eprintln!(
+                    "everycall devserver: the first key of `{name}` is not a test key: no tokens for it"
+                );
+                continue;
+            };
+            let jwks = issuer.pointer("/keys/inline").cloned().unwrap_or_default();
+            keys.insert(name.to_owned(), (TestKey::named(id)?, jwks));
+        }
+        Ok(Self(keys))
+    }
+}
+
+impl Signer for TestKeys {
+    fn sign(&self, issuer: &str, header: Map<String, Value>, claims: Map<String, Value>) -> Option<String> {
+        self.0.get(issuer)?.0.sign(&header, &claims).ok()
+    }
+
+    fn jwks(&self, issuer: &str) -> Option<Value> {
+        Some(self.0.get(issuer)?.1.clone())
+    }
+}

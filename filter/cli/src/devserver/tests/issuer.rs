@@ -1,0 +1,130 @@
+//! Tokens, key sets and metadata. What is issued is verified by the filter's own core.
+
+use everycall_core::{token, Identity, PureRust, Settings};
+
+use super::*;
+use crate::clock;
+
+const TOKEN: &str = "/issuers/agents/token";
+
+fn verified(answer: &Value) -> Identity {
+    let settings = Settings::from_value(config()).unwrap();
+    let token = answer["access_token"].as_str().unwrap();
+    token::verify(token, 8192, settings.issuers(), &PureRust, clock::now()).unwrap()
+}
+
+#[tokio::test]
+async fn a_token_binds_the_agent_its_principal_and_an_open_task() {
+    let server = Running::start(options()).await;
+    server.post("/tasks", json!({"id": "t-1", "owner": "alice"})).await;
+    let request = json!({"sub": "alice", "act": {"sub": "spiffe://shop.example/agent"}, "task": "t-1",
+        "lifetime_s": 900, "claims": {"purpose": "refund"}});
+    let (status, answer) = server.post(TOKEN, request).await;
+    assert_eq!(
+        (status, &answer["token_type"], &answer["expires_in"]),
+        (StatusCode::OK, &json!("Bearer"), &json!(900))
+    );
+    let identity = verified(&answer);
+    assert_eq!(identity.id, "spiffe://shop.example/agent");
+    assert_eq!(identity.principal.as_deref(), Some("alice"));
+    assert_eq!(identity.task.as_deref(), Some("t-1"));
+    assert_eq!(identity.key_id.as_deref(), Some("k1"));
+    assert_eq!(identity.claims["purpose"], "refund");
+    assert_eq!(identity.claims["aud"], "orders");
+}
+
+#[tokio::test]
+async fn the_least_request_is_a_subject() {
+    let server = Running::start(options()).await;
+    let (_, first) = server.post(TOKEN, json!({"sub": "checkout"})).await;
+    let (_, second) = server.post(TOKEN, json!({"sub": "checkout", "audience": "inventory"})).await;
+    assert_eq!(first["expires_in"], 300);
+    assert_eq!(verified(&second).claims["aud"], "inventory");
+    let (first, second) = (verified(&first), verified(&second));
+    assert_eq!((first.id.as_str(), first.principal, first.task), ("checkout", None, None));
+    assert_ne!(first.token_id, second.token_id);
+}
+
+#[tokio::test]
+async fn an_ended_task_gets_no_more_tokens() {
+    let server = Running::start(options()).await;
+    let request = json!({"sub": "agent", "task": "t-1"});
+    server.refused(Method::POST, TOKEN, request.to_string(), 400, "`t-1` is not open").await;
+    server.post("/tasks", json!({"id": "t-1", "owner": "alice"})).await;
+    assert_eq!(server.post(TOKEN, request.clone()).await.0, StatusCode::OK);
+    server.delete("/tasks/t-1").await;
+    let (_, answer) = server.post(TOKEN, request.clone()).await;
+    assert_eq!(answer["error"], "invalid_grant");
+    server.refused(Method::POST, TOKEN, request.to_string(), 400, "`t-1` is not open").await;
+}
+
+#[tokio::test]
+async fn bad_requests_get_no_token() {
+    let server = Running::start(options()).await;
+    server.post("/tasks", json!({"id": "t-1", "owner": "alice"})).await;
+    for (body, words) in [
+        ("", "not a strict JSON object"),
+        ("sub=checkout", "not a strict JSON object"),
+        (r#"{"sub":"a","sub":"b"}"#, "duplicate member"),
+        ("{}", "missing field `sub`"),
+        (r#"{"sub":""}"#, "`sub`"),
+        (r#"{"sub":"a","scope":"x"}"#, "unknown field `scope`"),
+        (
+            r#"{"sub":"a","lifetime_s":901}"#,
+            "`lifetime_s` is 901; tokens of the issuer `agents` live 1 to 900 s",
+        ),
+        (r#"{"sub":"a","lifetime_s":0}"#, "`lifetime_s` is 0"),
+        (r#"{"sub":"a","lifetime_s":-1}"#, "`lifetime_s` is -1"),
+        (r#"{"sub":"a","lifetime_s":1.5}"#, "expected i64"),
+        (r#"{"sub":"a","audience":""}"#, "`audience`"),
+        (r#"{"sub":"a","act":{}}"#, "`act.sub`"),
+        (r#"{"sub":"a","act":{"sub":""}}"#, "`act.sub`"),
+        (r#"{"sub":"a","act":"b"}"#, "expected a map"),
+        (r#"{"sub":"a","claims":{"exp":9}}"#, "`claims.exp` is set by the issuer"),
+        (r#"{"sub":"a","claims":{"act":{"sub":"x"}}}"#, "`claims.act` is set by the issuer"),
+        (r#"{"sub":"a","claims":{"task":"t-1"}}"#, "`claims.task` is set by the issuer"),
+    ] {
+        server.refused(Method::POST, TOKEN, body, 400, words).await;
+    }
+    let (_, answer) = server.post(TOKEN, json!({})).await;
+    assert_eq!(answer["error"], "invalid_request");
+    let padded = json!({"sub": "a".repeat(64 * 1024)}).to_string();
+    server.refused(Method::POST, TOKEN, padded, 413, "length limit").await;
+
+    let people = "/issuers/people/token";
+    server.refused(Method::POST, people, r#"{"sub":"a","lifetime_s":121}"#, 400, "live 1 to 120 s").await;
+    server.refused(Method::POST, people, r#"{"sub":"a","task":"t-1"}"#, 400, "no `task_claim`").await;
+    server.refused(Method::POST, people, r#"{"sub":"a"}"#, 500, "no private key").await;
+    server.refused(Method::POST, "/issuers/robots/token", r#"{"sub":"a"}"#, 404, "no issuer `robots`").await;
+    server.refused(Method::POST, "/issuers/robots/token", "", 404, "no issuer `robots`").await;
+    server.refused(Method::GET, TOKEN, "", 405, "no such method").await;
+}
+
+#[tokio::test]
+async fn keys_and_metadata() {
+    let server = Running::start(options()).await;
+    assert_eq!(server.get("/issuers/agents/jwks.json").await, (StatusCode::OK, TestSigner::new().keys()));
+    let (_, metadata) = server.get("/issuers/agents/.well-known/openid-configuration").await;
+    assert_eq!(metadata["issuer"], ISSUER);
+    assert_eq!(metadata["jwks_uri"], server.url("/issuers/agents/jwks.json"));
+    assert_eq!(metadata["token_endpoint"], server.url(TOKEN));
+    assert_eq!(metadata["id_token_signing_alg_values_supported"], json!(["ES256"]));
+    server.refused(Method::GET, "/issuers/people/jwks.json", "", 404, "no key").await;
+    for path in ["jwks.json", ".well-known/openid-configuration"] {
+        server.refused(Method::GET, &format!("/issuers/robots/{path}"), "", 404, "no issuer `robots`").await;
+    }
+}
+
+#[tokio::test]
+async fn a_token_is_not_cached_and_has_an_accepted_type() {
+    let mut options = options();
+    options.config["issuers"][0]["types"] = json!(["at+jwt"]);
+    let server = Running::start(options).await;
+    let response = server.client.post(server.url(TOKEN)).body(r#"{"sub":"a"}"#).send().await.unwrap();
+    assert_eq!(response.headers()["cache-control"], "no-store");
+    let answer: Value = response.json().await.unwrap();
+    let token = answer["access_token"].as_str().unwrap();
+    let header = URL_SAFE_NO_PAD.decode(token.split('.').next().unwrap()).unwrap();
+    let header: Value = serde_json::from_slice(&header).unwrap();
+    assert_eq!(header, json!({"alg": "ES256", "kid": "k1", "typ": "at+jwt"}));
+}

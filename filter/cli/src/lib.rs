@@ -1,0 +1,21 @@
+//! What the command line, the tests and the reference server share.
+//!
+//! [`cases`] and [`mint`] need neither a clock nor a file system, so that the same case files drive
+//! the core natively, in the filter and on wasm32. The features `cli` and `server` add the rest.
+#![forbid(unsafe_code)]
+
+mod bytes;
+pub mod cases;
+#[cfg(feature = "cli")]
+pub mod clock;
+#[cfg(feature = "cli")]
+pub mod commands;
+#[cfg(feature = "server")]
+pub mod devserver;
+#[cfg(feature = "cli")]
+pub mod load;
+pub mod mint;
+mod wire;
+
+pub use bytes::Bytes;
+pub use wire::WireRequest;

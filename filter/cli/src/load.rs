@@ -1,0 +1,161 @@
+//! Reads a configuration as people write it, and makes it the self-contained document that the
+//! filter takes.
+//!
+//! YAML is allowed here, and two references that only the command line resolves, both relative to
+//! the configuration's file: `bundle: {directory: DIR}` and `keys: {file: JWKS}`.
+
+mod directory;
+mod yaml;
+
+use std::fmt;
+use std::io::Read as _;
+use std::path::{Path, PathBuf};
+
+use everycall_core::json;
+use serde_json::{json, Map, Value};
+
+/// A configuration, or a file that it refers to, can't be read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LoadError {
+    file: String,
+    path: String,
+    message: String,
+    unreadable: bool,
+}
+
+impl LoadError {
+    fn new(file: &Path, path: impl Into<String>, message: impl fmt::Display) -> Self {
+        let file = file.display().to_string();
+        Self { file, path: path.into(), message: message.to_string(), unreadable: false }
+    }
+
+    fn unreadable(file: &Path, path: impl Into<String>, cause: &std::io::Error) -> Self {
+        Self { unreadable: true, ..Self::new(file, path, format!("cannot be read: {cause}")) }
+    }
+
+    /// JSON path of the offending key, in the file that [`Self::message`] names.
+    pub fn path(&self) -> &str {
+        &self.path
+    }
+
+    /// The file and what is wrong with it.
+    pub fn message(&self) -> String {
+        format!("`{}`: {}", self.file, self.message)
+    }
+
+    /// The file itself can't be read; nothing is known of what it holds.
+    pub const fn is_unreadable(&self) -> bool {
+        self.unreadable
+    }
+}
+
+impl fmt::Display for LoadError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.path.as_str() {
+            "" => write!(f, "{}: {}", self.file, self.message),
+            path => write!(f, "{}: {path}: {}", self.file, self.message),
+        }
+    }
+}
+
+impl std::error::Error for LoadError {}
+
+/// Reads a configuration: YAML if the name ends in `.yaml` or `.yml`, else strict JSON; `-` is
+/// JSON on the standard input.
+///
+/// # Errors
+/// The first thing that can't be read, with its file and JSON path. What the document says is not
+/// looked at beyond its references: `Settings` does that.
+pub fn load(path: &Path) -> Result<Value, LoadError> {
+    let mut document = match path == Path::new("-") {
+        true => parse_json(path, &stdin(path)?)?,
+        false => read(path)?,
+    };
+    let base = path.parent().unwrap_or(Path::new(""));
+    resolve_bundle(&mut document, base)?;
+    resolve_keys(&mut document, base)?;
+    Ok(document)
+}
+
+/// The reference configuration of the workspace at `root`.
+///
+/// # Errors
+/// As [`load`].
+pub fn reference_config(root: &Path) -> Result<Value, LoadError> {
+    load(&root.join("policies/everycall.yaml"))
+}
+
+fn stdin(path: &Path) -> Result<Vec<u8>, LoadError> {
+    let mut bytes = Vec::new();
+    match std::io::stdin().lock().read_to_end(&mut bytes) {
+        Ok(_) => Ok(bytes),
+        Err(cause) => Err(LoadError::unreadable(path, "", &cause)),
+    }
+}
+
+/// Reads one document by its file's name.
+fn read(path: &Path) -> Result<Value, LoadError> {
+    let bytes = std::fs::read(path).map_err(|cause| LoadError::unreadable(path, "", &cause))?;
+    match path.extension().and_then(|extension| extension.to_str()) {
+        Some("yaml" | "yml") => {
+            yaml::parse(&bytes).map_err(|(at, message)| LoadError::new(path, at, message))
+        }
+        _ => parse_json(path, &bytes),
+    }
+}
+
+fn parse_json(path: &Path, bytes: &[u8]) -> Result<Value, LoadError> {
+    json::parse(bytes).map_err(|cause| LoadError::new(path, "", format!("not strict JSON: {cause}")))
+}
+
+/// A file that a configuration refers to: that it is missing is the configuration's mistake.
+fn read_referred(path: &Path, key: &str) -> Result<Value, LoadError> {
+    read(path).map_err(|error| match error.unreadable {
+        true => LoadError { path: key.to_owned(), unreadable: false, ..error },
+        false => error,
+    })
+}
+
+fn resolve_bundle(document: &mut Value, base: &Path) -> Result<(), LoadError> {
+    const KEY: &str = "bundle.directory";
+    let Some(bundle) = document.get_mut("bundle").and_then(Value::as_object_mut) else { return Ok(()) };
+    let Some(directory) = take_text(bundle, "directory", KEY, base)? else { return Ok(()) };
+    if bundle.contains_key("inline") {
+        return Err(LoadError::new(&directory, KEY, "`directory` and `inline` exclude each other"));
+    }
+    bundle.insert("inline".to_owned(), directory::read(&directory, KEY)?);
+    Ok(())
+}
+
+fn resolve_keys(document: &mut Value, base: &Path) -> Result<(), LoadError> {
+    let issuers = document.get_mut("issuers").and_then(Value::as_array_mut);
+    for (index, issuer) in issuers.into_iter().flatten().enumerate() {
+        let key = format!("issuers[{index}].keys.file");
+        let Some(keys) = issuer.get_mut("keys").and_then(Value::as_object_mut) else { continue };
+        let Some(file) = take_text(keys, "file", &key, base)? else { continue };
+        if keys.contains_key("inline") {
+            return Err(LoadError::new(&file, key, "`file` and `inline` exclude each other"));
+        }
+        keys.insert("inline".to_owned(), read_referred(&file, &key)?);
+    }
+    Ok(())
+}
+
+/// Takes out a member that names a file or directory below `base`.
+fn take_text(
+    members: &mut Map<String, Value>,
+    name: &str,
+    key: &str,
+    base: &Path,
+) -> Result<Option<PathBuf>, LoadError> {
+    match members.remove(name) {
+        None => Ok(None),
+        Some(Value::String(text)) => Ok(Some(base.join(text))),
+        Some(other) => Err(LoadError::new(base, key, format!("`{other}` is not text"))),
+    }
+}
+
+/// A bundle of these parts.
+fn inline_bundle(policies: Map<String, Value>, data: Value, grants: Value) -> Value {
+    json!({"policies": policies, "data": data, "grants": grants})
+}

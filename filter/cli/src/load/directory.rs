@@ -1,0 +1,72 @@
+//! A bundle as a directory: `**/*.rego`, `data.yaml` or `data.json`, and `grants.yaml`.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use serde_json::{Map, Value};
+
+use super::{inline_bundle, read_referred, LoadError};
+
+/// Directories below each other; a link to a parent ends here.
+const MAX_DEPTH: usize = 16;
+
+/// The inline bundle that a directory holds. `key` is the configuration's key that names it.
+pub(super) fn read(directory: &Path, key: &str) -> Result<Value, LoadError> {
+    let mut policies = BTreeMap::new();
+    collect(directory, "", 0, key, &mut policies)?;
+    let mut texts = Map::new();
+    for (name, file) in policies {
+        let text = std::fs::read_to_string(&file)
+            .map_err(|cause| LoadError::new(&file, key, format!("cannot be read: {cause}")))?;
+        texts.insert(name, Value::from(text));
+    }
+    let (yaml, json) = (directory.join("data.yaml"), directory.join("data.json"));
+    let data = match (yaml.exists(), json.exists()) {
+        (false, false) => Value::Object(Map::new()),
+        (true, false) => read_referred(&yaml, key)?,
+        (false, true) => read_referred(&json, key)?,
+        (true, true) => return Err(LoadError::new(directory, key, "holds both `data.yaml` and `data.json`")),
+    };
+    if !data.is_object() {
+        return Err(LoadError::new(directory, key, "its `data` is not an object"));
+    }
+    let grants = read_referred(&directory.join("grants.yaml"), key)?;
+    if !grants.is_array() {
+        return Err(LoadError::new(directory, key, "its `grants.yaml` is not a list"));
+    }
+    Ok(inline_bundle(texts, data, grants))
+}
+
+/// Relative name to file, for each policy below a directory. Tests of policies are not shipped, and
+/// names that start with a dot are not looked at: mounted volumes keep copies in them.
+fn collect(
+    directory: &Path,
+    prefix: &str,
+    depth: usize,
+    key: &str,
+    files: &mut BTreeMap<String, PathBuf>,
+) -> Result<(), LoadError> {
+    let unreadable =
+        |cause: std::io::Error| LoadError::new(directory, key, format!("cannot be read: {cause}"));
+    if depth >= MAX_DEPTH {
+        return Err(LoadError::new(directory, key, format!("more than {MAX_DEPTH} directories deep")));
+    }
+    for entry in std::fs::read_dir(directory).map_err(unreadable)? {
+        let entry = entry.map_err(unreadable)?;
+        let Ok(name) = entry.file_name().into_string() else {
+            return Err(LoadError::new(&entry.path(), key, "the name is not UTF-8"));
+        };
+        if name.starts_with('.') {
+            continue;
+        }
+        let path = entry.path();
+        let relative = format!("{prefix}{name}");
+        // Follows links, as a mounted volume needs.
+        if path.metadata().map_err(unreadable)?.is_dir() {
+            collect(&path, &format!("{relative}/"), depth.saturating_add(1), key, files)?;
+        } else if name.ends_with(".rego") && !name.ends_with("_test.rego") {
+            files.insert(relative, path);
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,4 @@
+//! The binary `everycall`.
+fn main() -> std::process::ExitCode {
+    everycall::commands::main()
+}

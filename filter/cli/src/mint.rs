@@ -1,0 +1,276 @@
+//! Signed tokens for tests, cases and demos. TEST ONLY: the private keys are in the repository, so
+//! a configuration that trusts one of them lets everybody in.
+//!
+//! Signing needs no randomness (RSA without blinding, RFC 6979, Ed25519): it works on wasm32, and
+//! the same claims give the same token. Header and claims are taken as they are: tests forge.
+
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use base64::Engine as _;
+use everycall_core::Algorithm;
+use rsa::sha2::Sha256;
+use rsa::signature::{SignatureEncoding as _, Signer as _};
+use rsa::BigUint;
+use serde_json::{json, Map, Value};
+
+/// A test key can't be read or can't sign.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("test key `{id}`: {message}")]
+pub struct MintError {
+    id: String,
+    message: String,
+}
+
+struct Stored {
+    id: &'static str,
+    algorithm: Algorithm,
+    /// Trusted by nobody: forgeries are signed with it.
+    foreign: bool,
+    jwk: &'static str,
+}
+
+macro_rules! stored {
+    ($id:literal, $algorithm:ident, $foreign:literal) => {
+        Stored {
+            id: $id,
+            algorithm: Algorithm::$algorithm,
+            foreign: $foreign,
+            jwk: include_str!(concat!("../../../tests/keys/", $id, ".jwk.json")),
+        }
+    };
+}
+
+static STORED: [Stored; 6] = [
+    stored!("test-only-rs256", Rs256, false),
+    stored!("test-only-es256", Es256, false),
+    stored!("test-only-eddsa", EdDsa, false),
+    stored!("test-only-foreign-rs256", Rs256, true),
+    stored!("test-only-foreign-es256", Es256, true),
+    stored!("test-only-foreign-eddsa", EdDsa, true),
+];
+
+/// The ids of all test keys.
+pub fn test_key_ids() -> impl Iterator<Item = &'static str> {
+    STORED.iter().map(|stored| stored.id)
+}
+
+/// The id of the test key that this JWK holds the public half of. The key material is compared:
+/// another `kid` doesn't make it another key.
+pub fn test_key_in(jwk: &Value) -> Option<&'static str> {
+    let material = material(jwk)?;
+    let same = |stored: &&Stored| {
+        serde_json::from_str(stored.jwk).ok().and_then(|jwk: Value| self::material(&jwk)).as_ref()
+            == Some(&material)
+    };
+    STORED.iter().find(same).map(|stored| stored.id)
+}
+
+/// The number that tells one public key from another: the modulus, or the first coordinate.
+fn material(jwk: &Value) -> Option<Vec<u8>> {
+    let text = jwk.get("n").or_else(|| jwk.get("x"))?.as_str()?;
+    let bytes = URL_SAFE_NO_PAD.decode(text).ok()?;
+    Some(bytes.into_iter().skip_while(|byte| *byte == 0).collect())
+}
+
+enum Secret {
+    Rs256(Box<rsa::pkcs1v15::SigningKey<Sha256>>),
+    Es256(p256::ecdsa::SigningKey),
+    EdDsa(ed25519_dalek::SigningKey),
+}
+
+/// A fixed key that signs tokens in tests. Everybody has it.
+pub struct TestKey {
+    id: &'static str,
+    algorithm: Algorithm,
+    public: Map<String, Value>,
+    secret: Secret,
+}
+
+impl TestKey {
+    /// An RSA key of 2048 bits.
+    ///
+    /// # Errors
+    /// The stored key can't be read.
+    pub fn rs256() -> Result<Self, MintError> {
+        Self::of(Algorithm::Rs256)
+    }
+
+    /// A key on P-256.
+    ///
+    /// # Errors
+    /// The stored key can't be read.
+    pub fn es256() -> Result<Self, MintError> {
+        Self::of(Algorithm::Es256)
+    }
+
+    /// An Ed25519 key.
+    ///
+    /// # Errors
+    /// The stored key can't be read.
+    pub fn eddsa() -> Result<Self, MintError> {
+        Self::of(Algorithm::EdDsa)
+    }
+
+    /// The test key of this algorithm.
+    ///
+    /// # Errors
+    /// The stored key can't be read.
+    pub fn of(algorithm: Algorithm) -> Result<Self, MintError> {
+        Self::find(|stored| stored.algorithm == algorithm && !stored.foreign)
+    }
+
+    /// A key of this algorithm that nobody trusts.
+    ///
+    /// # Errors
+    /// The stored key can't be read.
+    pub fn foreign(algorithm: Algorithm) -> Result<Self, MintError> {
+        Self::find(|stored| stored.algorithm == algorithm && stored.foreign)
+    }
+
+    /// The test key with this id.
+    ///
+    /// # Errors
+    /// There is none, or the stored key can't be read.
+    pub fn named(id: &str) -> Result<Self, MintError> {
+        Self::find(|stored| stored.id == id)
+    }
+
+    fn find(wanted: impl Fn(&Stored) -> bool) -> Result<Self, MintError> {
+        let error = |id: &str, message: &str| MintError { id: id.to_owned(), message: message.to_owned() };
+        let stored =
+            STORED.iter().find(|stored| wanted(stored)).ok_or_else(|| error("", "there is no such key"))?;
+        Self::read(stored).ok_or_else(|| error(stored.id, "cannot be read"))
+    }
+
+    fn read(stored: &Stored) -> Option<Self> {
+        let mut public: Map<String, Value> = serde_json::from_str(stored.jwk).ok()?;
+        let mut take = |name: &str| URL_SAFE_NO_PAD.decode(public.remove(name)?.as_str()?).ok();
+        let secret = match stored.algorithm {
+            Algorithm::Rs256 => {
+                let mut number = |name: &str| Some(BigUint::from_bytes_be(&take(name)?));
+                let (d, p, q) = (number("d")?, number("p")?, number("q")?);
+                let e = BigUint::from_bytes_be(&URL_SAFE_NO_PAD.decode(public.get("e")?.as_str()?).ok()?);
+                let n = BigUint::from_bytes_be(&URL_SAFE_NO_PAD.decode(public.get("n")?.as_str()?).ok()?);
+                let key = rsa::RsaPrivateKey::from_components(n, e, d, vec![p, q]).ok()?;
+                Secret::Rs256(Box::new(rsa::pkcs1v15::SigningKey::new(key)))
+            }
+            Algorithm::Es256 => Secret::Es256(p256::ecdsa::SigningKey::from_slice(&take("d")?).ok()?),
+            Algorithm::EdDsa => {
+                Secret::EdDsa(ed25519_dalek::SigningKey::from_bytes(&take("d")?.try_into().ok()?))
+            }
+        };
+        Some(Self { id: stored.id, algorithm: stored.algorithm, public, secret })
+    }
+
+    /// Its `kid`.
+    pub const fn id(&self) -> &'static str {
+        self.id
+    }
+
+    /// What it signs with.
+    pub const fn algorithm(&self) -> Algorithm {
+        self.algorithm
+    }
+
+    /// The public half as a JWK.
+    pub fn public_jwk(&self) -> Value {
+        Value::Object(self.public.clone())
+    }
+
+    /// The public half as a key set for a configuration.
+    pub fn public_jwks(&self) -> Value {
+        json!({"keys": [self.public]})
+    }
+
+    /// The header of an honest token.
+    pub fn header(&self) -> Map<String, Value> {
+        let member = |name: &str, value: &str| (name.to_owned(), Value::from(value));
+        [member("alg", self.algorithm.as_str()), member("kid", self.id), member("typ", "JWT")]
+            .into_iter()
+            .collect()
+    }
+
+    /// A compact token with exactly this header and these claims.
+    ///
+    /// # Errors
+    /// The key can't sign.
+    pub fn sign(
+        &self,
+        header: &Map<String, Value>,
+        claims: &Map<String, Value>,
+    ) -> Result<String, MintError> {
+        let message = signing_input(header, claims);
+        Ok(compact(&message, &self.signature(message.as_bytes())?))
+    }
+
+    /// The JWS signature over a message (RFC 7518 section 3).
+    ///
+    /// # Errors
+    /// The key can't sign.
+    pub fn signature(&self, message: &[u8]) -> Result<Vec<u8>, MintError> {
+        let failed = |_| MintError { id: self.id.to_owned(), message: "cannot sign".to_owned() };
+        match &self.secret {
+            Secret::Rs256(key) => key.try_sign(message).map(|signature| signature.to_vec()).map_err(failed),
+            Secret::Es256(key) => {
+                let signature: Result<p256::ecdsa::Signature, _> = key.try_sign(message);
+                signature.map(|signature| signature.to_bytes().to_vec()).map_err(failed)
+            }
+            Secret::EdDsa(key) => {
+                key.try_sign(message).map(|signature| signature.to_bytes().to_vec()).map_err(failed)
+            }
+        }
+    }
+}
+
+/// Test keys are public, but a habit of printing keys is not to be started.
+impl std::fmt::Debug for TestKey {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "TestKey({})", self.id)
+    }
+}
+
+/// What a signature is over: both parts as base64url.
+pub fn signing_input(header: &Map<String, Value>, claims: &Map<String, Value>) -> String {
+    let encode =
+        |members: &Map<String, Value>| URL_SAFE_NO_PAD.encode(Value::Object(members.clone()).to_string());
+    format!("{}.{}", encode(header), encode(claims))
+}
+
+/// A compact token of a signing input and a signature.
+pub fn compact(message: &str, signature: &[u8]) -> String {
+    format!("{message}.{}", URL_SAFE_NO_PAD.encode(signature))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_stored_key_signs_the_same_bytes_twice_and_knows_itself() {
+        for id in test_key_ids() {
+            let key = TestKey::named(id).unwrap();
+            assert_eq!(key.public_jwk()["kid"], id);
+            assert_eq!(key.public_jwk()["alg"], key.algorithm().as_str());
+            assert_eq!(test_key_in(&key.public_jwk()), Some(id));
+            let mut renamed = key.public_jwk();
+            renamed["kid"] = "production".into();
+            assert_eq!(test_key_in(&renamed), Some(id));
+            assert_eq!(key.signature(b"m").unwrap(), TestKey::named(id).unwrap().signature(b"m").unwrap());
+            for private in ["d", "p", "q"] {
+                assert_eq!(key.public_jwk().get(private), None);
+            }
+        }
+        assert_eq!(test_key_in(&json!({"kty": "OKP", "x": "AAAA"})), None);
+        assert!(TestKey::named("other").is_err());
+    }
+
+    #[test]
+    fn the_public_key_sets_are_those_of_the_private_keys() {
+        for (key, jwks) in [
+            (TestKey::rs256(), include_str!("../../../tests/keys/test-only-rs256.jwks.json")),
+            (TestKey::es256(), include_str!("../../../tests/keys/test-only-es256.jwks.json")),
+            (TestKey::eddsa(), include_str!("../../../tests/keys/test-only-eddsa.jwks.json")),
+        ] {
+            assert_eq!(key.unwrap().public_jwks(), serde_json::from_str::<Value>(jwks).unwrap());
+        }
+    }
+}

@@ -1,0 +1,147 @@
+//! `everycall render`: what is rendered holds exactly the configuration.
+#![cfg(feature = "cli")]
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic)] // a test may panic
+
+mod common;
+
+use common::{config, everycall, Files};
+use serde_json::{json, Value};
+
+fn render(args: &[&str]) -> common::Output {
+    let files = Files::with_config();
+    let config = files.name("config.json");
+    everycall(&[&["render", args[0], "--config", &config], &args[1..]].concat(), "")
+}
+
+fn yaml(args: &[&str]) -> Value {
+    let output = render(args);
+    assert_eq!(output.code, 0, "{}", output.err);
+    serde_yaml_ng::from_str(&output.out).unwrap()
+}
+
+#[test]
+fn config_is_the_document_of_the_filter() {
+    let output = render(&["config"]);
+    assert_eq!(serde_json::from_str::<Value>(&output.out).unwrap(), config());
+}
+
+#[test]
+fn envoy_gets_a_listener_that_fails_closed() {
+    let args = [
+        "envoy",
+        "--module",
+        "/a \"b\"/m.wasm",
+        "--listen",
+        "[::1]:1",
+        "--upstream",
+        "orders:2",
+        "--pdp",
+        "127.0.0.1:3",
+    ];
+    let envoy = yaml(&args);
+    let listener = &envoy["static_resources"]["listeners"][0];
+    assert_eq!(listener["address"]["socket_address"], json!({"address": "::1", "port_value": 1}));
+    let hcm = &listener["filter_chains"][0]["filters"][0]["typed_config"];
+    assert_eq!(hcm["path_with_escaped_slashes_action"], "REJECT_REQUEST");
+    for option in ["normalize_path", "merge_slashes", "use_remote_address"] {
+        assert_eq!(hcm[option], true, "{option}");
+    }
+    assert_eq!((&hcm["request_timeout"], &hcm["stream_idle_timeout"]), (&json!("15s"), &json!("300s")));
+    let filters: Vec<&str> =
+        hcm["http_filters"].as_array().unwrap().iter().map(|f| f["name"].as_str().unwrap()).collect();
+    assert_eq!(filters, ["envoy.filters.http.wasm", "envoy.filters.http.router"]);
+    let plugin = &hcm["http_filters"][0]["typed_config"]["config"];
+    assert_eq!(plugin["failure_policy"], "FAIL_RELOAD");
+    assert_eq!(plugin["vm_config"]["code"]["local"]["filename"], "/a \"b\"/m.wasm");
+    let text = plugin["configuration"]["value"].as_str().unwrap();
+    assert_eq!(serde_json::from_str::<Value>(text).unwrap(), config());
+    let clusters = envoy["static_resources"]["clusters"].as_array().unwrap();
+    let summary: Vec<_> =
+        clusters.iter().map(|c| (c["name"].as_str().unwrap(), c["type"].as_str().unwrap())).collect();
+    assert_eq!(summary, [("upstream", "STRICT_DNS"), ("pdp", "STATIC")]);
+}
+
+#[test]
+fn envoy_needs_an_address_for_each_cluster_and_a_private_admin() {
+    assert!(render(&["envoy"]).err.contains("the cluster `pdp` of `pdps` needs `--pdp`"));
+    assert_eq!(render(&["envoy", "--pdp", "pdp=h:1"]).code, 0);
+    assert_eq!(render(&["envoy", "--pdp", "other=h:1"]).code, 2);
+    assert_eq!(render(&["envoy", "--pdp", "nowhere"]).code, 2);
+    for admin in ["0.0.0.0:9901", "10.0.0.1:9901", "localhost:9901"] {
+        assert_eq!(render(&["envoy", "--pdp", "h:1", "--admin", admin]).code, 2, "{admin}");
+    }
+}
+
+#[test]
+fn istio_gets_a_pinned_plugin() {
+    let files = Files::new();
+    let module = files.put("m.wasm", "module");
+    let plugin = yaml(&[
+        "istio",
+        "--module",
+        &module,
+        "--namespace",
+        "shop",
+        "--selector",
+        "app=orders",
+        "--url",
+        "oci://r.example/e:1",
+    ]);
+    assert_eq!(
+        (&plugin["apiVersion"], &plugin["kind"]),
+        (&json!("extensions.istio.io/v1alpha1"), &json!("WasmPlugin"))
+    );
+    assert_eq!(plugin["metadata"], json!({"name": "everycall", "namespace": "shop"}));
+    let spec = &plugin["spec"];
+    assert_eq!(spec["sha256"], "120970d812836f19888625587a4606a5ad23cef31c8684e601771552548fc6b9");
+    assert_eq!((&spec["phase"], &spec["failStrategy"]), (&json!("AUTHZ"), &json!("FAIL_RELOAD")));
+    assert_eq!(spec["selector"], json!({"matchLabels": {"app": "orders"}}));
+    assert_eq!(spec["pluginConfig"], config());
+    assert_eq!(yaml(&["istio", "--fail-close"])["spec"]["failStrategy"], "FAIL_CLOSE");
+    assert_eq!(render(&["istio", "--url", "ftp://x"]).code, 2);
+    assert_eq!(render(&["istio", "--selector", "app"]).code, 2);
+    assert_eq!(render(&["istio", "--module", "/absent"]).code, 2);
+}
+
+/// The custom resource definitions of Istio, where `ISTIO_CRDS` says.
+#[test]
+fn istio_knows_every_field_of_the_plugin() {
+    let Ok(file) = std::env::var("ISTIO_CRDS") else { return };
+    let text = std::fs::read_to_string(file).unwrap();
+    let documents = serde_yaml_ng::Deserializer::from_str(&text);
+    let crds: Vec<Value> =
+        documents.map(|document| serde::Deserialize::deserialize(document).unwrap()).collect();
+    let crd = crds.iter().find(|crd| crd["spec"]["names"]["kind"] == "WasmPlugin").unwrap();
+    let schema = &crd["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]["spec"];
+    let files = Files::new();
+    let module = files.put("m.wasm", "module");
+    for more in [&[][..], &["--fail-close", "--module", &module, "--selector", "app=orders"]] {
+        fits(&yaml(&[&["istio"], more].concat())["spec"], schema, "spec");
+    }
+}
+
+/// Types, enums, required and unknown members of a structural schema.
+fn fits(value: &Value, schema: &Value, path: &str) {
+    let kind = match value {
+        Value::Object(_) => "object",
+        Value::Array(_) => "array",
+        Value::String(_) => "string",
+        Value::Number(_) => "integer",
+        Value::Bool(_) => "boolean",
+        Value::Null => "null",
+    };
+    assert_eq!(schema["type"], kind, "{path}");
+    if let Some(options) = schema["enum"].as_array() {
+        assert!(options.contains(value), "{path}: {value}");
+    }
+    for name in schema["required"].as_array().into_iter().flatten() {
+        assert!(value.get(name.as_str().unwrap()).is_some(), "{path}.{name}");
+    }
+    if schema["x-kubernetes-preserve-unknown-fields"] == true {
+        return;
+    }
+    for (name, member) in value.as_object().into_iter().flatten() {
+        let below = schema["properties"].get(name).or_else(|| schema.get("additionalProperties"));
+        fits(member, below.unwrap_or_else(|| panic!("{path}.{name} is unknown")), &format!("{path}.{name}"));
+    }
+}
