@@ -1,0 +1,68 @@
+//! The case files through the ABI: the adapter must come to the same outcome as the core.
+
+use std::collections::BTreeMap;
+
+use everycall::cases::{run_case, CaseFile};
+use everycall_core::{Engine, IdSeed, PureRust, Settings, UnixTime, Verdict};
+use serde_json::Value;
+
+use crate::fake::host;
+use crate::vm::{fresh, Vm};
+
+fn now() -> UnixTime {
+    UnixTime::from_micros(host(|host| host.nanos / 1_000).try_into().unwrap())
+}
+
+#[test]
+fn every_case_has_the_same_outcome_as_in_the_core() {
+    let (base, files) = everycall_tests::cases::all().unwrap();
+    let mut ran = 0;
+    for (name, text) in files {
+        ran += fresh(|| run_file(&name, &text, &base));
+    }
+    assert!(ran > 100, "{ran} cases");
+}
+
+fn run_file(name: &str, text: &str, base: &Value) -> usize {
+    let file = CaseFile::parse(name, text).unwrap();
+    let config = file.config(base, now());
+    let mut vm = Vm::start(&config).unwrap();
+    let mut failures = Vec::new();
+    for case in &file.cases {
+        let at = now();
+        let mut core = Engine::new(
+            Settings::from_value(config.clone()).unwrap(),
+            Box::new(PureRust),
+            IdSeed::derive(&[]),
+        );
+        let expected = run_case(&mut core, case, &config, at).unwrap().record;
+        if let Err(error) = case.expect.compare(&expected) {
+            failures.push(format!("{name}: {}: {error}", case.name));
+            continue;
+        }
+        let replies: BTreeMap<Vec<u8>, _> = expected
+            .pdp
+            .iter()
+            .map(|exchange| (serde_json::to_vec(&exchange.question).unwrap(), case.pdp_reply(&exchange.id)))
+            .collect();
+        let wire = case.request(&config, at).unwrap();
+        let outcome = vm.request(&wire, |callout| replies[&callout.body].clone());
+        let record = outcome.record.unwrap();
+        if let Err(error) = case.expect.compare(&record) {
+            failures.push(format!("{name}: {}: through the ABI: {error}", case.name));
+        }
+        let allowed = record.decision == Verdict::Allow;
+        assert_eq!(outcome.passed, allowed, "{name}: {}", case.name);
+        assert_eq!(outcome.response.is_none(), allowed, "{name}: {}", case.name);
+        if let Some(response) = outcome.response {
+            assert_eq!(response.status, u32::from(record.status));
+            let body: Value = serde_json::from_slice(&response.body).unwrap();
+            assert_eq!(body["decision_id"], record.id.as_str());
+        }
+        let summary = outcome.summary.unwrap();
+        assert_eq!(summary["id"], record.id.as_str());
+        assert_eq!(summary["reason"], record.reason.unwrap().code());
+    }
+    assert!(failures.is_empty(), "\n{}", failures.join("\n"));
+    file.cases.len()
+}

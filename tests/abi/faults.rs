@@ -1,0 +1,388 @@
+//! What a host can do wrong: each fault has a defined answer, none lets a request pass, none traps.
+
+use std::collections::BTreeMap;
+
+use everycall::WireRequest;
+use everycall_core::{Failure, Reason, Reply, Verdict};
+use serde_json::{json, Value};
+
+use crate::fake::{host, Crypto, BAD_ARGUMENT, INTERNAL_FAILURE, NOT_FOUND};
+use crate::vm::{fresh, Outcome, Vm, PAUSE};
+
+/// Open to everybody at `/open`; `/ask` asks the decision point twice over, `/token` wants a token.
+fn configuration() -> Value {
+    let mut config = everycall_tests::cases::reference().unwrap();
+    config["credentials"] = json!([{"header": "authorization", "scheme": "Bearer"}]);
+    config["pdps"] = json!({"default": {"protocol": "authzen", "cluster": "pdp", "host": "pdp"}});
+    let anonymous = |id: &str, path: &str, policy: &str| {
+        json!({"id": id, "owner": "o", "purpose": "p", "subject": "anonymous", "hosts": ["h"],
+               "methods": ["GET"], "paths": [path], "policy": policy})
+    };
+    let question = r#"{"subject": {"type": "t", "id": "s"}, "action": {"name": "a"}, "resource": {"type": "t", "id": "r"}}"#;
+    config["bundle"] = json!({"inline": {
+        "policies": {
+            "open.rego": "package everycall.open\ndecision := {\"allow\": true}",
+            "ask.rego": format!(
+                "package everycall.ask\n\
+                 ask contains object.union({{\"id\": \"one\"}}, {question}) if true\n\
+                 ask contains object.union({{\"id\": \"two\"}}, {question}) if true\n\
+                 decision := {{\"allow\": true}} if {{ input.pdp.one.decision; input.pdp.two.decision }}"
+            ),
+            "source.rego": "package everycall.source\ndecision := {\"allow\": true} if input.connection.source_ip == \"10.0.0.1\"",
+        },
+        "grants": [anonymous("open", "/open", "open"), anonymous("ask", "/ask", "ask"), anonymous("source", "/source", "source"),
+            {"id": "token", "owner": "o", "purpose": "p", "subject": "s", "kind": "workload", "hosts": ["h"],
+             "methods": ["GET"], "paths": ["/token"], "policy": "open"}]
+    }});
+    config
+}
+
+fn get(path: &str) -> WireRequest {
+    WireRequest {
+        method: "GET".into(),
+        scheme: "http".into(),
+        host: "h".into(),
+        path: path.into(),
+        headers: Vec::new(),
+        source_ip: "10.0.0.1".into(),
+        peer_id: None,
+    }
+}
+
+fn yes() -> Reply {
+    Reply::Http { status: 200, body: br#"{"decision":true}"#.to_vec() }
+}
+
+fn reason(outcome: &Outcome) -> String {
+    assert_eq!(outcome.passed, outcome.response.is_none(), "answered or passed on, never both: {outcome:?}");
+    let body: Option<Value> =
+        outcome.response.as_ref().map(|response| serde_json::from_slice(&response.body).unwrap());
+    body.map_or("allowed".into(), |body| body["reason"].as_str().unwrap().to_owned())
+}
+
+fn vm() -> Vm {
+    Vm::start(&configuration()).unwrap()
+}
+
+#[test]
+fn config_absent() {
+    let mut vm = Vm::unconfigured();
+    let outcome = vm.request(&get("/open"), |_| yes());
+    assert_eq!(reason(&outcome), "not_ready");
+    assert_eq!(outcome.response.unwrap().status, 503);
+}
+
+#[test]
+fn a_bad_configuration_is_never_accepted() {
+    for text in [&b""[..], b"{}", b"nonsense", b"\xff", b"[]", br#"{"version":1,"version":1}"#] {
+        let log = fresh(|| Vm::start_raw(text).err().unwrap());
+        assert!(log.contains("configuration refused"), "{log}");
+    }
+    for (member, value) in
+        [("nonsense", json!(1)), ("version", json!("1")), ("issuers", json!([])), ("instance", json!(""))]
+    {
+        let mut config = configuration();
+        config[member] = value;
+        let log = fresh(|| Vm::start(&config).err().unwrap());
+        assert!(log.contains(member), "{member}: {log}");
+    }
+    host(|host| host.faults.insert("configuration", INTERNAL_FAILURE));
+    assert!(Vm::start(&configuration()).is_err());
+}
+
+#[test]
+fn a_bad_configuration_leaves_the_old_one_in_force() {
+    let mut vm = vm();
+    let root = vm.new_root();
+    assert!(!vm.configure(root, b"{}"));
+    assert_eq!(reason(&vm.request(&get("/open"), |_| yes())), "allowed");
+}
+
+#[test]
+fn host_hides_headers() {
+    let mut vm = vm();
+    for status in [NOT_FOUND, BAD_ARGUMENT, INTERNAL_FAILURE, 77] {
+        host(|host| host.faults = BTreeMap::from([("headers", status)]));
+        assert_eq!(reason(&vm.request(&get("/open"), |_| yes())), "not_ready", "{status}");
+    }
+}
+
+#[test]
+fn host_refuses_changes() {
+    let mut vm = vm();
+    let mut request = get("/open");
+    request.headers.push(("x-everycall-identity".into(), b"admin".to_vec()));
+    for name in ["set_header", "remove_header"] {
+        host(|host| host.faults = BTreeMap::from([(name, INTERNAL_FAILURE)]));
+        let outcome = vm.request(&request, |_| yes());
+        assert_eq!(reason(&outcome), "not_ready", "{name}");
+        let record = outcome.record.unwrap();
+        assert_eq!((record.decision, record.reason), (Verdict::Deny, Some(Reason::NotReady)), "{name}");
+    }
+}
+
+#[test]
+fn host_refuses_answer() {
+    let mut vm = vm();
+    host(|host| host.faults = BTreeMap::from([("respond", INTERNAL_FAILURE)]));
+    let (context, action) = vm.begin(&get("/nowhere"));
+    assert_eq!(action, PAUSE);
+    assert!(!vm.end(context, action).passed);
+}
+
+#[test]
+fn faults_beside_the_decision_do_not_change_it() {
+    for name in ["log", "tick", "filter_state", "metric", "shared", "property"] {
+        fresh(|| {
+            host(|host| host.faults = BTreeMap::from([(name, INTERNAL_FAILURE)]));
+            let mut vm = vm();
+            for (path, expected) in [("/open", "allowed"), ("/nowhere", "credential_missing")] {
+                assert_eq!(reason(&vm.request(&get(path), |_| yes())), expected, "{name} {path}");
+            }
+        });
+    }
+}
+
+#[test]
+fn a_missing_attribute_is_absent_and_denies() {
+    let mut vm = vm();
+    assert_eq!(reason(&vm.request(&get("/source"), |_| yes())), "allowed");
+    for status in [NOT_FOUND, INTERNAL_FAILURE, 77] {
+        host(|host| host.faults = BTreeMap::from([("property", status)]));
+        assert_eq!(reason(&vm.request(&get("/source"), |_| yes())), "policy_undefined", "{status}");
+    }
+}
+
+#[test]
+fn only_attributes_that_a_policy_reads_are_asked_for() {
+    let mut vm = vm();
+    host(|host| host.properties_read.clear());
+    vm.request(&get("/source"), |_| yes());
+    let read = host(|host| host.properties_read.clone());
+    assert_eq!(read.into_iter().collect::<Vec<_>>(), ["source.address"]);
+}
+
+#[test]
+fn clock_absent() {
+    let mut vm = vm();
+    host(|host| host.faults = BTreeMap::from([("time", INTERNAL_FAILURE)]));
+    let mut request = get("/token");
+    request.headers.push(("authorization".into(), b"Bearer a.b.c".to_vec()));
+    assert_eq!(reason(&vm.request(&request, |_| yes())), "invalid_token");
+}
+
+#[test]
+fn callouts_that_cannot_be_made_are_failures() {
+    let mut vm = vm();
+    for status in [BAD_ARGUMENT, INTERNAL_FAILURE] {
+        host(|host| host.faults = BTreeMap::from([("http_call", status)]));
+        assert_eq!(reason(&vm.request(&get("/ask"), |_| yes())), "pdp_unavailable", "{status}");
+    }
+}
+
+#[test]
+fn the_request_goes_on_only_after_the_last_reply() {
+    let mut vm = vm();
+    let (context, action) = vm.begin(&get("/ask"));
+    assert_eq!(action, PAUSE);
+    let callouts = host(|host| std::mem::take(&mut host.callouts));
+    assert_eq!(callouts.len(), 2);
+    for callout in &callouts {
+        assert_eq!((callout.cluster.as_str(), callout.timeout_ms), ("pdp", 200));
+        let header =
+            |name: &str| callout.headers.iter().find(|(n, _)| n == name).map(|(_, value)| value.as_slice());
+        assert_eq!(header(":path"), Some(&b"/access/v1/evaluation"[..]));
+        assert_eq!(header("content-type"), Some(&b"application/json"[..]));
+    }
+    vm.reply(&callouts[1], &yes());
+    assert_eq!(host(|host| host.resumed), 0);
+    vm.reply(&callouts[0], &yes());
+    assert_eq!(host(|host| host.resumed), 1);
+    assert!(vm.end(context, action).passed);
+}
+
+#[test]
+fn one_failed_reply_of_two_refuses() {
+    let mut vm = vm();
+    let status = |status: u16| Reply::Http { status, body: br#"{"decision":true}"#.to_vec() };
+    let failures = [
+        Reply::Failed(Failure::Unavailable),
+        Reply::Failed(Failure::TooLarge),
+        status(201),
+        status(204),
+        status(302),
+        status(500),
+        status(503),
+        status(504),
+        Reply::Http { status: 200, body: Vec::new() },
+        Reply::Http { status: 200, body: b"{\"decision\":\"true\"}".to_vec() },
+    ];
+    for failure in &failures {
+        for order in [[0, 1], [1, 0]] {
+            let (context, action) = vm.begin(&get("/ask"));
+            let callouts = host(|host| std::mem::take(&mut host.callouts));
+            vm.reply(&callouts[order[0]], failure);
+            vm.reply(&callouts[order[1]], &yes());
+            assert_eq!(host(|host| host.resumed), 0, "{failure:?}");
+            assert_eq!(reason(&vm.end(context, action)), "pdp_unavailable", "{failure:?}");
+        }
+    }
+}
+
+#[test]
+fn replies_that_cannot_be_read_are_failures() {
+    for (fault, status) in [("call_headers", BAD_ARGUMENT), ("call_body", NOT_FOUND), ("call_body", 77)] {
+        fresh(|| {
+            let mut vm = vm();
+            host(|host| host.faults = BTreeMap::from([(fault, status)]));
+            assert_eq!(reason(&vm.request(&get("/ask"), |_| yes())), "pdp_unavailable", "{fault}");
+        });
+    }
+    let mut vm = vm();
+    for headers in
+        [vec![], vec![(":status".to_owned(), b"\xff".to_vec())], vec![("x".to_owned(), b"200".to_vec())]]
+    {
+        let (context, action) = vm.begin(&get("/ask"));
+        let callouts = host(|host| std::mem::take(&mut host.callouts));
+        for callout in &callouts {
+            vm.reply_raw(callout, headers.clone(), br#"{"decision":true}"#.to_vec());
+        }
+        assert_eq!(reason(&vm.end(context, action)), "pdp_unavailable");
+    }
+}
+
+#[test]
+fn pdp_client_leaves() {
+    let mut config = configuration();
+    config["limits"] = json!({"max_pending": 1});
+    let mut vm = Vm::start(&config).unwrap();
+    let (first, action) = vm.begin(&get("/ask"));
+    assert_eq!(action, PAUSE);
+    assert_eq!(reason(&vm.request(&get("/ask"), |_| yes())), "overloaded");
+    vm.end(first, action);
+    assert_eq!(reason(&vm.request(&get("/ask"), |_| yes())), "allowed");
+}
+
+#[test]
+fn a_new_configuration_decides_what_waits() {
+    let mut vm = vm();
+    let (context, action) = vm.begin(&get("/ask"));
+    let callouts = host(|host| std::mem::take(&mut host.callouts));
+    let mut config = configuration();
+    config["bundle"]["inline"]["policies"]["ask.rego"] =
+        json!("package everycall.ask\ndecision := {\"allow\": false, \"reason\": \"closed\"}");
+    let root = vm.new_root();
+    assert!(vm.configure(root, config.to_string().as_bytes()));
+    for callout in &callouts {
+        vm.reply(callout, &yes());
+    }
+    assert_eq!(reason(&vm.end(context, action)), "policy_denied");
+}
+
+/// Reasons that a good and a forged token get with this host.
+fn with_crypto(crypto: Crypto) -> (String, String) {
+    let config = configuration();
+    fresh(|| {
+        let mut vm = Vm::start(&config).unwrap();
+        host(|host| host.crypto = crypto);
+        let good = reason(&vm.request(&token_request(&config, json!({})), |_| yes()));
+        let forged = reason(&vm.request(&token_request(&config, json!({"sign": "foreign"})), |_| yes()));
+        (good, forged)
+    })
+}
+
+/// A request with a token of the subject `s`, minted now with these changes.
+fn token_request(config: &Value, change: Value) -> WireRequest {
+    let issuers = config["issuers"].as_array().unwrap();
+    let issuer = issuers.iter().find(|issuer| issuer["kind"] == "workload").unwrap()["issuer"].clone();
+    let mut token = json!({"issuer": issuer, "claims": {"sub": "s"}});
+    token.as_object_mut().unwrap().extend(change.as_object().unwrap().clone());
+    let file = json!({"about": "a", "cases": [{"name": "a", "expect": {"decision": "allow"}, "token": token,
+        "request": {"method": "GET", "host": "h", "path": "/token"}}]});
+    let file = everycall::cases::CaseFile::parse("inline", &file.to_string()).unwrap();
+    let now = everycall_core::UnixTime::from_micros(i64::try_from(host(|host| host.nanos / 1_000)).unwrap());
+    file.cases[0].request(config, now).unwrap()
+}
+
+#[test]
+fn crypto_absent() {
+    assert_eq!(with_crypto(Crypto::Absent), ("allowed".into(), "invalid_token".into()));
+}
+
+#[test]
+fn crypto_failing() {
+    // Not "bad signature": the token may be good, and nobody knows.
+    assert_eq!(with_crypto(Crypto::Fails), ("verifier_unavailable".into(), "verifier_unavailable".into()));
+}
+
+#[test]
+fn the_hosts_crypto_is_what_counts() {
+    assert_eq!(with_crypto(Crypto::SaysNo), ("invalid_token".into(), "invalid_token".into()));
+    // Whoever gives us crypto that says yes has the keys already.
+    assert_eq!(with_crypto(Crypto::SaysYes), ("allowed".into(), "allowed".into()));
+}
+
+#[test]
+fn clock_steps_back() {
+    let mut vm = vm();
+    let request = token_request(&configuration(), json!({}));
+    assert_eq!(reason(&vm.request(&request, |_| yes())), "allowed");
+    // A little: time stands still, and the token stays valid.
+    host(|host| host.nanos -= 200_000_000_000);
+    assert_eq!(reason(&vm.request(&request, |_| yes())), "allowed");
+    // A lot: it is followed, and what was believed because of the old time is forgotten.
+    host(|host| host.nanos -= 3_600_000_000_000);
+    assert_eq!(reason(&vm.request(&request, |_| yes())), "invalid_token", "it is not valid yet");
+    assert_eq!(host(|host| host.metrics["everycall.clock_stepped;instance=shop-inbound"]), 1);
+    assert_eq!(host(|host| host.metrics["everycall.tokens_cached;instance=shop-inbound"]), 0);
+}
+
+#[test]
+fn log_too_full() {
+    let mut vm = vm();
+    // More decisions than records may wait for a tick.
+    for _ in 0..10_005 {
+        let (context, action) = vm.begin(&get("/nowhere"));
+        assert_eq!(action, PAUSE);
+        vm.drop_stream(context);
+    }
+    let outcome = vm.request(&get("/open"), |_| yes());
+    assert!(outcome.passed, "a log that is full holds nobody up");
+    assert_eq!(host(|host| host.metrics["everycall.records_dropped;instance=shop-inbound"]), 6);
+}
+
+#[test]
+fn a_refusal_says_why_to_the_access_log_and_no_more_than_it_should_to_the_client() {
+    let mut vm = vm();
+    let mut request = get("/token");
+    request.headers.push(("authorization".into(), b"Bearer a.b.c".to_vec()));
+    let response = vm.request(&request, |_| yes()).response.unwrap();
+    assert_eq!(
+        (response.status, response.details.as_str()),
+        (401, "everycall_denied{reason=token_malformed}")
+    );
+    let header = |name: &str| {
+        response.headers.iter().find(|(n, _)| n == name).map(|(_, v)| String::from_utf8_lossy(v))
+    };
+    assert_eq!(
+        header("www-authenticate").as_deref(),
+        Some(r#"Bearer realm="everycall", error="invalid_token""#)
+    );
+    assert_eq!(header("content-type").as_deref(), Some("application/problem+json"));
+    let body = String::from_utf8(response.body).unwrap();
+    assert!(!body.contains("malformed") && !body.contains("a.b.c"), "{body}");
+}
+
+#[test]
+fn gauges_and_counters_are_published() {
+    let mut vm = vm();
+    vm.request(&get("/open"), |_| yes());
+    vm.request(&get("/nowhere"), |_| yes());
+    let metrics = host(|host| host.metrics.clone());
+    assert_eq!(metrics["everycall.decisions;instance=shop-inbound;outcome=allow;reason=allowed"], 1);
+    assert_eq!(
+        metrics["everycall.decisions;instance=shop-inbound;outcome=deny;reason=credential_missing"],
+        1
+    );
+    assert_eq!(metrics["everycall.pending;instance=shop-inbound"], 0);
+}

@@ -1,0 +1,10 @@
+//! The adapter through the real proxy-wasm ABI, natively: the case files, and the faults of a host
+//! that a real Envoy does not have on demand.
+
+// Links the adapter: it is called through its exports only, as Envoy does.
+use everycall_filter as _;
+
+mod cases;
+mod fake;
+mod faults;
+mod vm;

@@ -1,0 +1,107 @@
+//! Every case file through a real Envoy, with its path options and without: Envoy, the core behind
+//! `everycall decide` and the case must agree on decision and reason.
+
+use std::collections::BTreeMap;
+
+use everycall::cases::{run_case, Case, CaseFile};
+use everycall_core::{DecisionRecord, Engine, IdSeed, PureRust, Settings};
+use serde_json::Value;
+
+use crate::world::{now, Listener, Paths, World};
+
+#[test]
+fn every_case_has_the_same_outcome_in_envoy_as_in_decide() {
+    let (base, files) = everycall_tests::cases::all().unwrap();
+    let files: Vec<(String, CaseFile)> =
+        files.iter().map(|(name, text)| (name.clone(), CaseFile::parse(name, text).unwrap())).collect();
+    let started = now();
+    let mut listeners = Vec::new();
+    for (name, file) in &files {
+        let config = file.config(&base, started);
+        for paths in [Paths::Mended, Paths::Plain] {
+            listeners.push(Listener { name: format!("{name}-{paths:?}"), config: config.clone(), paths });
+        }
+    }
+    let world = World::start(&listeners);
+    let mut failures = Vec::new();
+    let (mut ran, mut by_envoy) = (0, 0);
+    for (listener, (name, file)) in listeners.iter().zip(files.iter().flat_map(|file| [file, file])) {
+        let settings = Settings::from_value(listener.config.clone()).unwrap();
+        let mut core = Engine::new(settings, Box::new(PureRust), IdSeed::derive(&[]));
+        for case in &file.cases {
+            ran += 1;
+            let own = match listener.paths {
+                Paths::Mended => case.envoy.as_ref(),
+                Paths::Plain => case.envoy_plain.as_ref(),
+            };
+            by_envoy += usize::from(own.is_some());
+            if let Err(error) = run(&world, listener, &mut core, case, own.map(|answer| answer.status)) {
+                failures.push(format!("{name} ({:?}): {}: {error}", listener.paths, case.name));
+            }
+        }
+    }
+    world.assert_no_crash();
+    eprintln!("{ran} cases in Envoy, {by_envoy} of them answered before the filter");
+    assert!(failures.is_empty(), "{} of {ran}:\n{}", failures.len(), failures.join("\n"));
+    assert!(ran > 200 && by_envoy < ran / 5, "{ran} ran, {by_envoy} were answered before the filter");
+}
+
+fn run(
+    world: &World,
+    listener: &Listener,
+    core: &mut Engine,
+    case: &Case,
+    before_filter: Option<u16>,
+) -> Result<(), String> {
+    let at = now();
+    let config = &listener.config;
+    let expected = run_case(core, case, config, at).map_err(|error| error.to_string())?.record;
+    case.expect.compare(&expected)?;
+    world.answer(answers(case, &expected));
+    let wire = case.request(config, at).map_err(|error| error.to_string())?;
+    let seen = world.send(&listener.name, &wire);
+    if let Some(status) = before_filter {
+        return match seen.response.status == status {
+            true => Ok(()),
+            false => Err(format!(
+                "Envoy itself was to answer {status}; answered {} ({})",
+                seen.response.status, seen.line
+            )),
+        };
+    }
+    let Some(decision) = &seen.decision else {
+        return Err(format!("the filter did not decide: {}", seen.line));
+    };
+    let mut wrong = Vec::new();
+    let text = |value: Option<&str>| value.map_or(Value::Null, Value::from);
+    for (member, value) in [
+        ("decision", serde_json::to_value(expected.decision).unwrap_or_default()),
+        ("reason", text(expected.reason.map(|reason| reason.code()))),
+        ("layer", serde_json::to_value(expected.layer).unwrap_or_default()),
+        ("rule", text(expected.policy.as_ref().and_then(|policy| policy.rule.as_deref()))),
+        ("identity", text(expected.identity.as_ref().map(|identity| identity.id.as_str()))),
+        ("grant", text(expected.grant.as_ref().map(|grant| grant.id.as_str()))),
+    ] {
+        if decision[member] != value {
+            wrong.push(format!("{member}: decide says {value}, Envoy {}", decision[member]));
+        }
+    }
+    let allowed = decision["decision"] == "allow";
+    if seen.response.status != expected.status || seen.upstream.len() != usize::from(allowed) {
+        wrong.push(format!(
+            "status {}, {} requests at the upstream",
+            seen.response.status,
+            seen.upstream.len()
+        ));
+    }
+    match wrong.is_empty() {
+        true => Ok(()),
+        false => Err(wrong.join("; ")),
+    }
+}
+
+fn answers(case: &Case, record: &DecisionRecord) -> BTreeMap<String, everycall::cases::PdpAnswer> {
+    let question =
+        |exchange: &everycall_core::PdpExchange| Value::Object(exchange.question.clone()).to_string();
+    record.pdp.iter().map(|exchange| (question(exchange), case.pdp_answer(&exchange.id))).collect()
+}

@@ -1,0 +1,181 @@
+//! Bad configurations: a static Envoy does not start, and one that gets its filter's configuration
+//! while it runs keeps the old one.
+
+use std::fs;
+use std::time::{Duration, Instant};
+
+use everycall_tests::envoy::Envoy;
+use everycall_tests::server::{Answer, Server};
+use serde_json::{json, Value};
+
+use crate::world::{connection_manager, now, plugin, rendered, start_envoy, World};
+
+fn reference() -> Value {
+    everycall_tests::cases::reference().unwrap()
+}
+
+/// Envoy does not start with this configuration, and its log names the path and says what is wrong.
+fn refused(config: &Value, path: &str, message: &str) {
+    let nowhere = ([127, 0, 0, 1], 9).into();
+    let good = reference();
+    let mut document = rendered(&good, nowhere, nowhere);
+    let listener = &mut document["static_resources"]["listeners"][0];
+    plugin(connection_manager(listener))["configuration"]["value"] = json!(config.to_string());
+    let (status, log) = Envoy::refuses(&document.to_string()).unwrap();
+    assert_eq!(status.code(), Some(1), "{log}");
+    let line = log
+        .lines()
+        .find(|line| line.contains("everycall: configuration refused"))
+        .unwrap_or_else(|| panic!("{log}"));
+    assert!(line.contains(path) && line.contains(message), "expected `{path}` and `{message}`: {line}");
+}
+
+#[test]
+fn config_missing_issuer() {
+    let mut config = reference();
+    config["issuers"][0].as_object_mut().unwrap().remove("audiences");
+    refused(&config, "issuers[0].audiences", "missing");
+    config["issuers"] = json!([]);
+    refused(&config, "issuers", "at least one");
+}
+
+#[test]
+fn config_unknown_key() {
+    let mut config = reference();
+    config["limits"] = json!({"instrutions": 1});
+    refused(&config, "limits", "instrutions");
+}
+
+#[test]
+fn config_wrong_type() {
+    let mut config = reference();
+    config["issuers"][1]["max_lifetime_s"] = json!("900");
+    refused(&config, "issuers[1].max_lifetime_s", "string");
+}
+
+#[test]
+fn config_unreadable_keys() {
+    let mut config = reference();
+    config["issuers"][0]["keys"]["inline"]["keys"][0]["x"] = json!("*");
+    refused(&config, "issuers[0].keys.inline.keys[0].x", "base64url");
+}
+
+#[test]
+fn config_policy_does_not_compile() {
+    let mut config = reference();
+    config["bundle"]["inline"]["policies"]["orders.rego"] =
+        json!("package everycall.orders\n\ndecision := {\n");
+    refused(&config, "orders.rego", "orders.rego:");
+}
+
+#[test]
+fn config_entry_point_missing() {
+    let mut config = reference();
+    config["bundle"]["inline"]["grants"][0]["policy"] = json!("nowhere");
+    refused(&config, "bundle.inline.grants[0].policy", "everycall.nowhere");
+}
+
+#[test]
+fn config_grant_without_owner() {
+    let mut config = reference();
+    config["bundle"]["inline"]["grants"][2].as_object_mut().unwrap().remove("owner");
+    refused(&config, "bundle.inline.grants[2].owner", "missing");
+}
+
+#[test]
+fn config_duplicate_grants() {
+    let mut config = reference();
+    let id = config["bundle"]["inline"]["grants"][0]["id"].clone();
+    config["bundle"]["inline"]["grants"][1]["id"] = id;
+    refused(&config, "bundle.inline.grants[1].id", "duplicate");
+}
+
+/// The filter's configuration comes from a file that is replaced while Envoy runs.
+#[test]
+fn config_update_broken() {
+    let upstream = Server::start(|_| Answer::Http(200, Vec::new())).unwrap();
+    let config = reference();
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("filter.json");
+    let mut document = rendered(&config, upstream.address(), upstream.address());
+    let listener = &mut document["static_resources"]["listeners"][0];
+    let manager = connection_manager(listener);
+    let filter = manager["http_filters"][0]["typed_config"].clone();
+    manager["http_filters"][0] = json!({"name": "everycall", "config_discovery": {
+        "config_source": {"resource_api_version": "V3", "path_config_source": {"path": file, "watched_directory": {"path": directory.path()}}},
+        "type_urls": ["type.googleapis.com/envoy.extensions.filters.http.wasm.v3.Wasm"]}});
+    let put = |config: &str| {
+        let mut filter = filter.clone();
+        filter["config"]["configuration"]["value"] = json!(config);
+        let resource = json!({"resources": [{"@type": "type.googleapis.com/envoy.config.core.v3.TypedExtensionConfig",
+            "name": "everycall", "typed_config": filter}]});
+        // Whole or not at all.
+        fs::write(directory.path().join("new"), resource.to_string()).unwrap();
+        fs::rename(directory.path().join("new"), &file).unwrap();
+    };
+    put(&config.to_string());
+    let envoy = start_envoy(document.to_string(), 1).unwrap();
+    let address = envoy.listener("inbound").unwrap();
+    let status = |path: &str| {
+        let request = everycall_tests::client::RawRequest {
+            method: "GET".into(),
+            path: path.into(),
+            headers: vec![("host".into(), b"orders.shop.example".to_vec())],
+            body: Vec::new(),
+        };
+        everycall_tests::client::send(address, [127, 0, 0, 1].into(), &request, Duration::from_secs(5))
+            .unwrap()
+            .status
+    };
+    let eventually = |what: &str, condition: &dyn Fn() -> bool| {
+        let deadline = Instant::now() + Duration::from_secs(20);
+        while !condition() {
+            assert!(Instant::now() < deadline, "{what}:\n{}", envoy.log());
+            std::thread::sleep(Duration::from_millis(50));
+        }
+    };
+    eventually("the first configuration decides", &|| status("/healthz") == 200);
+    let rejected = || {
+        let stats = envoy.admin("/stats?filter=extension_config_discovery").unwrap();
+        let lines =
+            stats.lines().filter(|line| line.contains("config_fail") || line.contains("update_rejected"));
+        lines.filter_map(|line| line.rsplit_once(": ")?.1.parse::<u64>().ok()).sum::<u64>()
+    };
+    let before = rejected();
+    let mut broken = config.clone();
+    broken["bundle"]["inline"]["grants"][0].as_object_mut().unwrap().remove("owner");
+    put(&broken.to_string());
+    eventually("the broken configuration is refused", &|| rejected() > before);
+    assert!(envoy.log().contains("bundle.inline.grants[0].owner"), "{}", envoy.log());
+    assert_eq!((status("/healthz"), status("/orders")), (200, 401), "the old configuration goes on deciding");
+    let mut closed = config.clone();
+    closed["bundle"]["inline"]["grants"]
+        .as_array_mut()
+        .unwrap()
+        .retain(|grant| grant["id"] != "public-health");
+    put(&closed.to_string());
+    eventually("a good configuration is taken after a bad one", &|| status("/healthz") == 401);
+}
+
+/// Reloading the same instance keeps what it knows, and the new rules hold at once.
+#[test]
+fn a_listener_pair_with_two_instances_decides_apart() {
+    let open = reference();
+    let mut closed = open.clone();
+    closed["bundle"]["inline"]["grants"]
+        .as_array_mut()
+        .unwrap()
+        .retain(|grant| grant["id"] != "public-health");
+    let listener = |name: &str, config: &Value| crate::world::Listener {
+        name: name.into(),
+        config: config.clone(),
+        paths: crate::world::Paths::Mended,
+    };
+    let world = World::start(&[listener("open", &open), listener("closed", &closed)]);
+    let request = crate::requests::get("orders.shop.example", "/healthz");
+    for _ in 0..3 {
+        assert_eq!(world.send("open", &request).reason(), "allowed");
+        assert_eq!(world.send("closed", &request).reason(), "credential_missing");
+    }
+    assert!(now().secs() > 0);
+}

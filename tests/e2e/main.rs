@@ -1,0 +1,10 @@
+//! The module in a real Envoy: the case files, bad configurations, and what the README's table says
+//! of things that are missing, broken, slow or too big. Without Envoy or the module these fail.
+
+mod admission;
+mod cases;
+mod configuration;
+mod pdp;
+mod policy;
+mod requests;
+mod world;

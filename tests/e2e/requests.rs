@@ -1,0 +1,220 @@
+//! Requests that are malformed, oversized, or say what they must not say.
+
+use std::sync::{Arc, LazyLock};
+
+use everycall::WireRequest;
+use everycall_core::REMOVED_HEADERS;
+use everycall_tests::client::RawRequest;
+use serde_json::{json, Value};
+
+use crate::world::{Listener, Paths, World};
+
+pub fn get(host: &str, path: &str) -> WireRequest {
+    WireRequest {
+        method: "GET".into(),
+        scheme: "http".into(),
+        host: host.into(),
+        path: path.into(),
+        headers: Vec::new(),
+        source_ip: "127.0.0.1".into(),
+        peer_id: None,
+    }
+}
+
+/// The reference configuration with one more rule set and grant: anonymous, any path below `/t/`
+/// on the host `t`, decided by this module.
+pub fn with_policy(name: &str, rego: &str) -> Value {
+    let mut config = everycall_tests::cases::reference().unwrap();
+    let bundle = &mut config["bundle"]["inline"];
+    bundle["policies"]["t.rego"] = json!(format!("package everycall.{name}\n{rego}\n"));
+    bundle["grants"].as_array_mut().unwrap().push(json!({
+        "id": "t", "owner": "o", "purpose": "p", "subject": "anonymous", "hosts": ["t"], "methods": ["GET", "POST"],
+        "paths": ["/t/{rest...}"], "policy": name}));
+    config
+}
+
+/// A world with two listeners, with the connection manager's path options and without: `mended`
+/// and `plain`.
+fn both(config: &Value) -> Arc<World> {
+    let listener = |name: &str, paths| Listener { name: name.into(), config: config.clone(), paths };
+    World::start(&[listener("mended", Paths::Mended), listener("plain", Paths::Plain)])
+}
+
+/// Lets everything pass that gets as far as the policy, which reads headers and the query.
+static OPEN: LazyLock<Arc<World>> = LazyLock::new(|| {
+    both(&with_policy(
+        "t",
+        "decision := {\"allow\": true} if { object.get(input.request.headers, \"x-read\", [\"\"]); object.get(input.request.query, \"q\", [\"\"]) }",
+    ))
+});
+
+fn send(path: &[u8], headers: &[(&str, &[u8])]) -> crate::world::Seen {
+    let mut request = get("t", "");
+    request.path = path.to_vec();
+    request.headers = headers.iter().map(|(name, value)| ((*name).to_owned(), value.to_vec())).collect();
+    OPEN.send("plain", &request)
+}
+
+#[test]
+fn path_ambiguous() {
+    for path in [
+        &b"/t//a"[..],
+        b"/t/./a",
+        b"/t/../t/a",
+        b"/t/%2e%2e/a",
+        b"/t/%2E/a",
+        b"/t/a%2Fb",
+        b"/t/a%5Cb",
+        b"/t/a\\b",
+        b"/t/a;b",
+        b"/t/a%3Bb",
+        b"/t/a%00b",
+        b"/t/%zz",
+        b"/t/%",
+        b"/t/%252e",
+        b"/t/..;x/a",
+        b"/t/a%0d%0ab",
+    ] {
+        let seen = send(path, &[]);
+        let text = String::from_utf8_lossy(path);
+        assert_eq!((seen.response.status, seen.reason()), (400, "path_ambiguous"), "{text}: {}", seen.line);
+        assert!(seen.upstream.is_empty(), "{text}");
+    }
+    assert_eq!(
+        send(b"/t/%61%20b", &[]).upstream[0].path,
+        "/t/%61%20b",
+        "the bytes sent on are those decided on"
+    );
+    OPEN.assert_no_crash();
+}
+
+#[test]
+fn host_ambiguous() {
+    for host in ["", "t:080", "t..x", "user@t", "t,u"] {
+        let seen = OPEN.send("plain", &get(host, "/t/a"));
+        assert_eq!(seen.response.status, 400, "{host}: {}", seen.line);
+        assert!(seen.upstream.is_empty(), "{host}");
+    }
+    // Two Host headers arrive as one value with a comma.
+    let headers = vec![("host".into(), b"t".to_vec()), ("host".into(), b"u".to_vec())];
+    let raw = RawRequest { method: "GET".into(), path: b"/t/a".to_vec(), headers, body: Vec::new() };
+    let seen = OPEN.send_raw("plain", [127, 0, 0, 1].into(), &raw);
+    assert_eq!(seen.response.status, 400, "{}", seen.line);
+}
+
+#[test]
+fn header_not_utf8() {
+    let seen = send(b"/t/a", &[("x-read", b"\xff\xfe")]);
+    assert_eq!((seen.response.status, seen.reason()), (400, "header_invalid"), "{}", seen.line);
+    let seen = send(b"/t/a", &[("authorization", b"Bearer \xff")]);
+    assert_eq!((seen.response.status, seen.reason()), (401, "token_malformed"));
+    OPEN.assert_no_crash();
+}
+
+#[test]
+fn headers_too_big() {
+    let world =
+        World::with(&with_policy("t", "decision := {\"allow\": true} if input.request.headers[\"x-0\"]"));
+    let large = vec![b'a'; 8 * 1024];
+    let names: Vec<String> = (0..100).map(|n| format!("x-{n}")).collect();
+    let headers: Vec<(String, Vec<u8>)> = names.iter().map(|name| (name.clone(), large.clone())).collect();
+    let mut raw = RawRequest { method: "GET".into(), path: b"/t/a".to_vec(), headers, body: Vec::new() };
+    raw.headers.push(("host".into(), b"t".to_vec()));
+    // Envoy has its own bound, below this.
+    let response = everycall_tests::client::send(
+        world.address("only"),
+        [127, 0, 0, 1].into(),
+        &raw,
+        std::time::Duration::from_secs(10),
+    );
+    assert!(response.is_ok_and(|response| response.status == 431));
+    // What Envoy lets through is defined as well.
+    let seven = names.iter().take(7).map(|name| (name.clone(), large.clone())).collect();
+    world.skip_lines("only", 1);
+    let seen = world.send("only", &WireRequest { headers: seven, ..get("t", "/t/a") });
+    assert_eq!(seen.reason(), "allowed", "{}", seen.line);
+    world.assert_no_crash();
+}
+
+#[test]
+fn header_forged() {
+    let own = [
+        "x-everycall-identity",
+        "x-everycall-kind",
+        "x-everycall-task",
+        "x-everycall-principal",
+        "x-everycall-grant",
+        "x-everycall-decision-id",
+        "x-everycall-whatever",
+    ];
+    for name in own.iter().chain(REMOVED_HEADERS) {
+        for spelling in [
+            (*name).to_owned(),
+            name.replace('-', "_"),
+            name.to_ascii_uppercase(),
+            name.replacen('-', "_", 1),
+        ] {
+            let seen = send(b"/t/a", &[(&spelling, b"forged"), ("x-kept", b"1")]);
+            assert_eq!(seen.reason(), "allowed", "{spelling}: {}", seen.line);
+            let received = &seen.upstream[0];
+            assert!(received.headers.iter().all(|(_, value)| value != b"forged"), "{spelling}: {received:?}");
+            assert_eq!(received.all("x-kept"), [b"1"]);
+            assert_eq!(received.all("x-everycall-grant"), [b"t"], "{spelling}");
+        }
+    }
+}
+
+#[test]
+fn log_line_forged() {
+    // Quotes and escapes in what the client chooses: path, sub and kid.
+    let at = crate::world::now();
+    let file = json!({"about": "a", "cases": [{
+        "name": "a", "request": {"method": "GET", "host": "t", "path": "/t/\"},{\"v\":1,\"decision\":\"allow\"}"},
+        "token": {"issuer": "https://id.shop.example/workloads",
+                  "claims": {"sub": "x\u{2028}\", \"decision\": \"allow\", \"y\": \"\\u000a"}},
+        "expect": {"decision": "allow"}}, {
+        "name": "b", "request": {"method": "GET", "host": "t", "path": "/t/b"},
+        "token": {"issuer": "https://id.shop.example/workloads", "claims": {"sub": "x\r\ninjected: 1"}},
+        "expect": {"decision": "deny"}}, {
+        "name": "c", "request": {"method": "GET", "host": "t", "path": "/t/c"},
+        "token": {"issuer": "https://id.shop.example/workloads", "claims": {"sub": "x"}, "header": {"kid": "k\r\n{\"v\":1}\n"}},
+        "expect": {"decision": "deny"}}]});
+    let file = everycall::cases::CaseFile::parse("inline", &file.to_string()).unwrap();
+    let config = everycall_tests::cases::reference().unwrap();
+    let before = OPEN.records(0).len();
+    let mut ids = Vec::new();
+    for (case, reason) in file.cases.iter().zip(["allowed", "token_claims", "token_key_unknown"]) {
+        // `send` has checked that there is exactly one access log line, and that it is JSON.
+        let seen = OPEN.send("plain", &case.request(&config, at).unwrap());
+        assert_eq!(seen.reason(), reason, "{}", seen.line);
+        ids.push(seen.decision.unwrap()["id"].as_str().unwrap().to_owned());
+        for received in &seen.upstream {
+            let identity = String::from_utf8_lossy(received.all("x-everycall-identity")[0]).into_owned();
+            assert!(identity.starts_with("x%E2%80%A8\",%20\"decision\""), "{identity}");
+            assert!(received.all("injected").is_empty());
+        }
+    }
+    // Other tests of this world write records too: each of ours is there once.
+    let records = OPEN.records(before + ids.len());
+    for id in &ids {
+        assert_eq!(records.iter().filter(|record| record["id"] == id.as_str()).count(), 1);
+    }
+    assert!(records.iter().all(|record| record["id"].as_str().is_some_and(|id| id.len() == 32)));
+}
+
+#[test]
+fn no_token_is_ever_written_down() {
+    let config = everycall_tests::cases::reference().unwrap();
+    let file = json!({"about": "a", "cases": [{
+        "name": "a", "request": {"method": "GET", "host": "t", "path": "/t/secret"},
+        "token": {"issuer": "https://id.shop.example/workloads", "claims": {"sub": "x"}}, "expect": {"decision": "allow"}}]});
+    let file = everycall::cases::CaseFile::parse("inline", &file.to_string()).unwrap();
+    let request = file.cases[0].request(&config, crate::world::now()).unwrap();
+    let seen = OPEN.send("plain", &request);
+    assert_eq!(seen.reason(), "allowed");
+    let token = String::from_utf8(request.headers.last().unwrap().1.clone()).unwrap();
+    let signature = token.rsplit('.').next().unwrap();
+    std::thread::sleep(std::time::Duration::from_millis(300));
+    assert!(!OPEN.envoy.log().contains(signature));
+    assert!(!seen.line.to_string().contains(signature));
+}

@@ -1,0 +1,233 @@
+//! One Envoy for many tests: a listener for each configuration, an upstream that remembers, and a
+//! decision point that does what it is told.
+
+use std::collections::BTreeMap;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::{mpsc, Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use everycall::cases::PdpAnswer;
+use everycall::commands::render::{bootstrap, Bootstrap};
+use everycall::WireRequest;
+use everycall_core::UnixTime;
+use everycall_tests::client::{self, RawRequest, Response};
+use everycall_tests::envoy::{module, Envoy};
+use everycall_tests::server::{Answer, Server};
+use serde_json::{json, Value};
+
+/// How the connection manager of a listener treats paths.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Paths {
+    /// As rendered: normalised, slashes merged, escaped slashes refused.
+    Mended,
+    /// As they came.
+    Plain,
+}
+
+/// A listener with the filter.
+#[derive(Debug, Clone)]
+pub struct Listener {
+    pub name: String,
+    pub config: Value,
+    pub paths: Paths,
+}
+
+/// What came of a request.
+#[derive(Debug)]
+pub struct Seen {
+    pub response: Response,
+    /// The access log's line.
+    pub line: Value,
+    /// The filter's decision, if it came to one.
+    pub decision: Option<Value>,
+    /// What the upstream got.
+    pub upstream: Vec<everycall_tests::server::Received>,
+}
+
+impl Seen {
+    pub fn reason(&self) -> &str {
+        self.decision.as_ref().and_then(|decision| decision["reason"].as_str()).unwrap_or("none")
+    }
+}
+
+type Answers = Arc<Mutex<BTreeMap<String, PdpAnswer>>>;
+
+pub struct World {
+    pub envoy: Arc<Envoy>,
+    pub upstream: Server,
+    answers: Answers,
+    addresses: BTreeMap<String, SocketAddr>,
+    // Requests of one world run one after another, so that access log lines have an owner.
+    turn: Mutex<BTreeMap<String, usize>>,
+}
+
+pub fn now() -> UnixTime {
+    UnixTime::from_micros(std::time::UNIX_EPOCH.elapsed().unwrap().as_micros().try_into().unwrap())
+}
+
+/// The rendered bootstrap, as a document.
+pub fn rendered(config: &Value, upstream: SocketAddr, pdp: SocketAddr) -> Value {
+    let options = Bootstrap {
+        module: module().unwrap().display().to_string(),
+        listen: "127.0.0.1:0".parse().unwrap(),
+        admin: "127.0.0.1:0".parse().unwrap(),
+        upstream: upstream.to_string().parse().unwrap(),
+        pdp: vec![pdp.to_string().parse().unwrap()],
+        access_log: "{directory}/access.log".into(),
+    };
+    let mut document: Value = serde_yaml_ng::from_str(&bootstrap(&options, config).unwrap()).unwrap();
+    // One connection for each request: none is closed behind Envoy's back.
+    for cluster in document["static_resources"]["clusters"].as_array_mut().unwrap() {
+        cluster["max_requests_per_connection"] = json!(1);
+    }
+    document
+}
+
+/// The connection manager's options of a listener.
+pub fn connection_manager(listener: &mut Value) -> &mut Value {
+    &mut listener["filter_chains"][0]["filters"][0]["typed_config"]
+}
+
+/// The filter's plugin configuration in a connection manager.
+pub fn plugin(manager: &mut Value) -> &mut Value {
+    &mut manager["http_filters"][0]["typed_config"]["config"]
+}
+
+/// Starts Envoy on a thread that lives as long as the process: Envoy ends with the thread that
+/// started it.
+pub fn start_envoy(bootstrap: String, workers: u32) -> anyhow::Result<Arc<Envoy>> {
+    let (sender, receiver) = mpsc::channel();
+    std::thread::spawn(move || {
+        let started = Envoy::start(&bootstrap, workers).map(Arc::new);
+        let keep = started.as_ref().ok().map(Arc::downgrade);
+        sender.send(started).unwrap();
+        while keep.as_ref().is_some_and(|envoy| envoy.strong_count() > 0) {
+            std::thread::sleep(Duration::from_millis(50));
+        }
+    });
+    receiver.recv()?
+}
+
+impl World {
+    pub fn start(listeners: &[Listener]) -> Arc<Self> {
+        let answers: Answers = Arc::default();
+        let upstream = Server::start(|_| Answer::Http(200, b"upstream\n".to_vec())).unwrap();
+        let for_pdp = Arc::clone(&answers);
+        let pdp = Server::start(move |request| {
+            let question = serde_json::from_slice::<Value>(&request.body).unwrap_or_default().to_string();
+            let answer = for_pdp.lock().unwrap().get(&question).cloned();
+            match answer.unwrap_or(PdpAnswer::Absent) {
+                PdpAnswer::Allow => Answer::Http(200, br#"{"decision":true}"#.to_vec()),
+                PdpAnswer::Deny => Answer::Http(200, br#"{"decision":false}"#.to_vec()),
+                PdpAnswer::Http { status, body } => Answer::Http(status, body.into_bytes()),
+                PdpAnswer::Timeout => Answer::Silence(Duration::from_millis(600)),
+                PdpAnswer::Down | PdpAnswer::Absent => Answer::Close,
+            }
+        })
+        .unwrap();
+        let mut document = rendered(&listeners[0].config, upstream.address(), pdp.address());
+        let template = document["static_resources"]["listeners"][0].clone();
+        let all: Vec<Value> = listeners.iter().map(|listener| with_listener(&template, listener)).collect();
+        document["static_resources"]["listeners"] = Value::Array(all);
+        let envoy = start_envoy(document.to_string(), 1).unwrap();
+        let addresses =
+            listeners.iter().map(|l| (l.name.clone(), envoy.listener(&l.name).unwrap())).collect();
+        Arc::new(Self { envoy, upstream, answers, addresses, turn: Mutex::default() })
+    }
+
+    /// A world with one listener.
+    pub fn with(config: &Value) -> Arc<Self> {
+        Self::start(&[Listener { name: "only".into(), config: config.clone(), paths: Paths::Plain }])
+    }
+
+    pub fn address(&self, listener: &str) -> SocketAddr {
+        self.addresses[listener]
+    }
+
+    /// What the decision point says to each question, by its body.
+    pub fn answer(&self, answers: BTreeMap<String, PdpAnswer>) {
+        *self.answers.lock().unwrap() = answers;
+    }
+
+    /// Sends a request and collects what came of it.
+    pub fn send(&self, listener: &str, request: &WireRequest) -> Seen {
+        let mut headers = vec![("host".to_owned(), request.host.clone().into_bytes())];
+        headers.extend(request.headers.iter().cloned());
+        let raw = RawRequest {
+            method: request.method.clone(),
+            path: request.path.clone(),
+            headers,
+            body: Vec::new(),
+        };
+        self.send_raw(listener, request.source_ip.parse().unwrap(), &raw)
+    }
+
+    /// Access log lines of requests that were not sent through the world.
+    pub fn skip_lines(&self, listener: &str, count: usize) {
+        *self.turn.lock().unwrap().entry(listener.to_owned()).or_default() += count;
+    }
+
+    pub fn send_raw(&self, listener: &str, from: IpAddr, raw: &RawRequest) -> Seen {
+        let mut turn = self.turn.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let file = format!("{}.log", listener.replace('/', "-"));
+        let before = turn.entry(listener.to_owned()).or_default();
+        self.upstream.take();
+        let response = client::send(self.address(listener), from, raw, Duration::from_secs(20)).unwrap();
+        let lines = self.envoy.lines(&file, *before + 1);
+        assert_eq!(lines.len(), *before + 1, "one access log line a request");
+        *before += 1;
+        let line: Value = serde_json::from_str(&lines[lines.len() - 1]).unwrap();
+        let decision = line["decision"].as_str().and_then(|text| serde_json::from_str(text).ok());
+        Seen { response, line, decision, upstream: self.upstream.take() }
+    }
+
+    /// The records in Envoy's log, once there are at least `count`.
+    pub fn records(&self, count: usize) -> Vec<Value> {
+        let deadline = Instant::now() + Duration::from_secs(3);
+        loop {
+            let log = self.envoy.log();
+            let records: Vec<Value> = log
+                .lines()
+                .filter_map(|line| serde_json::from_str(line.get(line.find("{\"v\":1")?..)?).ok())
+                .collect();
+            if records.len() >= count || Instant::now() > deadline {
+                return records;
+            }
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
+
+    /// No VM has trapped, and none was refused work since.
+    pub fn assert_no_crash(&self) {
+        for stat in ["vm_reload_success", "vm_reload_backoff", "vm_reload_failure"] {
+            assert_eq!(
+                self.envoy.stat(&format!("wasm.everycall.{stat}")).unwrap(),
+                0,
+                "{stat}:\n{}",
+                self.envoy.log()
+            );
+        }
+        let log = self.envoy.log();
+        assert!(!log.contains("Uncaught RuntimeError") && !log.contains("panicked"), "{log}");
+    }
+}
+
+fn with_listener(template: &Value, listener: &Listener) -> Value {
+    let mut value = template.clone();
+    value["name"] = json!(listener.name);
+    let file = format!("{{directory}}/{}.log", listener.name.replace('/', "-"));
+    let manager = connection_manager(&mut value);
+    manager["access_log"][0]["typed_config"]["path"] = json!(file);
+    manager["stat_prefix"] = json!(listener.name.replace(['/', '.'], "_"));
+    if listener.paths == Paths::Plain {
+        for option in ["normalize_path", "merge_slashes"] {
+            manager[option] = json!(false);
+        }
+        manager["path_with_escaped_slashes_action"] = json!("KEEP_UNCHANGED");
+    }
+    let mut config = listener.config.clone();
+    // Listeners with different configurations must not share an engine.
+    config["instance"] = json!(listener.name.replace('/', "-"));
+    plugin(manager)["configuration"]["value"] = json!(config.to_string());
+    value
+}

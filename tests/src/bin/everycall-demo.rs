@@ -1,0 +1,454 @@
+//! The tour: a devserver, an upstream and a real Envoy with the module, about twenty requests, and
+//! each decision as Envoy's access log shows it, compared with what it should be.
+//!
+//! `--keep` leaves everything running and prints requests to try. `--json` prints rows as JSON.
+
+use std::collections::BTreeSet;
+use std::io::IsTerminal;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::sync::{mpsc, Arc};
+use std::time::Duration;
+
+use anyhow::{bail, Context};
+
+use everycall::commands::render::{bootstrap, Bootstrap};
+use everycall::devserver;
+use everycall::mint::TestKey;
+use everycall_core::Algorithm;
+use everycall_tests::client::{self, RawRequest};
+use everycall_tests::envoy::{self, Envoy};
+use everycall_tests::server::{Answer, Server};
+use serde_json::{json, Map, Value};
+
+const OFFICE: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
+const ELSEWHERE: IpAddr = IpAddr::V4(Ipv4Addr::new(127, 0, 0, 9));
+const CHECKOUT: &str = "spiffe://shop.example/ns/checkout/sa/checkout";
+const AGENT: &str = "spiffe://shop.example/agent/support-bot";
+
+fn main() -> anyhow::Result<()> {
+    let arguments: BTreeSet<String> = std::env::args().skip(1).collect();
+    if let Some(unknown) =
+        arguments.iter().find(|argument| !["--keep", "--json"].contains(&argument.as_str()))
+    {
+        bail!("unknown argument `{unknown}`; expected `--keep` or `--json`");
+    }
+    let world = World::start()?;
+    if arguments.contains("--keep") {
+        return world.keep();
+    }
+    let agreed = world.tour(arguments.contains("--json"))?;
+    match agreed {
+        true => Ok(()),
+        false => bail!("some decisions are not what they should be"),
+    }
+}
+
+/// Everything that runs.
+struct World {
+    devserver: SocketAddr,
+    upstream: Server,
+    inbound: SocketAddr,
+    envoy: Envoy,
+}
+
+/// One request of the tour.
+struct Call {
+    what: &'static str,
+    who: &'static str,
+    from: IpAddr,
+    method: &'static str,
+    host: &'static str,
+    path: &'static str,
+    headers: Vec<(&'static str, String)>,
+    /// Outcome and reason, and the policy's own code if there is one.
+    expected: (&'static str, &'static str, Option<&'static str>),
+}
+
+impl World {
+    fn start() -> anyhow::Result<Self> {
+        eprintln!("starting the devserver (issuer and policy decision point), an upstream and Envoy");
+        let config = everycall_tests::cases::reference()?;
+        let devserver = start_devserver(config.clone())?;
+        let upstream = Server::start(|request| {
+            Answer::Http(200, format!("upstream: {} {}\n", request.method, request.path).into())
+        })?;
+        let options = Bootstrap {
+            module: envoy::module()?.display().to_string(),
+            listen: parse("127.0.0.1:0")?,
+            admin: parse("127.0.0.1:0")?,
+            upstream: parse(&upstream.address().to_string())?,
+            pdp: vec![parse(&devserver.to_string())?],
+            access_log: "{directory}/access.log".into(),
+        };
+        let envoy = Envoy::start(&bootstrap(&options, &config)?, 2)?;
+        let inbound = envoy.listener("inbound")?;
+        Ok(Self { devserver, upstream, inbound, envoy })
+    }
+
+    /// A token from the devserver's issuer.
+    fn token(&self, issuer: &str, request: Value) -> anyhow::Result<String> {
+        if let Some(task) = request.get("task") {
+            // Known already is as good: several tokens share a task.
+            self.post("/tasks", &json!({"id": task, "owner": "user:alice"}))?;
+        }
+        let answer = self.post(&format!("/issuers/{issuer}/token"), &request)?;
+        let token = answer["access_token"].as_str().with_context(|| format!("no token: {answer}"))?;
+        Ok(format!("Bearer {token}"))
+    }
+
+    fn post(&self, path: &str, body: &Value) -> anyhow::Result<Value> {
+        self.devserver_call("POST", path, body)
+    }
+
+    fn devserver_call(&self, method: &str, path: &str, body: &Value) -> anyhow::Result<Value> {
+        let request = RawRequest {
+            method: method.into(),
+            path: path.into(),
+            headers: vec![
+                ("host".into(), b"devserver".to_vec()),
+                ("content-type".into(), b"application/json".to_vec()),
+            ],
+            body: body.to_string().into_bytes(),
+        };
+        let response = client::send(self.devserver, OFFICE, &request, Duration::from_secs(5))?;
+        Ok(serde_json::from_slice(&response.body).unwrap_or_default())
+    }
+
+    fn send(&self, call: &Call) -> anyhow::Result<client::Response> {
+        let mut headers = vec![("host".to_owned(), call.host.into())];
+        headers.extend(
+            call.headers.iter().map(|(name, value)| ((*name).to_owned(), value.clone().into_bytes())),
+        );
+        let request =
+            RawRequest { method: call.method.into(), path: call.path.into(), headers, body: Vec::new() };
+        client::send(self.inbound, call.from, &request, Duration::from_secs(10))
+    }
+
+    fn tour(&self, as_json: bool) -> anyhow::Result<bool> {
+        let calls = self.calls()?;
+        let mut rows = Vec::new();
+        let mut agreed = true;
+        for (index, call) in calls.iter().enumerate() {
+            let faulty = call.what.contains("is down");
+            if faulty {
+                self.devserver_call("PUT", "/faults/pdp", &json!({"mode": "drop"}))?;
+            }
+            self.upstream.take();
+            let response = self.send(call)?;
+            let arrived = self.upstream.take().len();
+            if faulty {
+                self.devserver_call("PUT", "/faults/pdp", &json!({"mode": "ok"}))?;
+            }
+            let lines = self.envoy.lines("access.log", index + 1);
+            let line: Value = serde_json::from_str(lines.get(index).context("no access log line")?)?;
+            let decision = decision(&line)?;
+            let (outcome, reason, rule) = call.expected;
+            let passed = outcome == "allow";
+            let right = decision["decision"] == outcome
+                && decision["reason"] == reason
+                && decision["rule"].as_str() == rule
+                // Nothing refused reaches the upstream, and everything admitted does, once.
+                && arrived == usize::from(passed)
+                && (response.status == 200) == passed;
+            agreed &= right;
+            rows.push(Row { number: index + 1, call, decision, status: response.status, arrived, right });
+        }
+        if as_json {
+            for row in &rows {
+                println!("{}", row.json());
+            }
+        } else {
+            print_table(&rows);
+        }
+        let traps = self.envoy.stat("wasm.everycall.vm_reload_success")?;
+        let wrong = rows.iter().filter(|row| !row.right).count();
+        eprintln!(
+            "{} requests, {wrong} not as expected; {} refused, none of them seen by the upstream; {traps} crashes of the VM",
+            rows.len(),
+            rows.iter().filter(|row| row.call.expected.0 == "deny").count(),
+        );
+        Ok(agreed && traps == 0)
+    }
+
+    fn calls(&self) -> anyhow::Result<Vec<Call>> {
+        let orders = "orders.shop.example";
+        let checkout = self.token("workloads", json!({"sub": CHECKOUT}))?;
+        let ci = self.token(
+            "ci",
+            json!({"sub": "repo:shop/deploy:ref:refs/heads/main", "claims": {"environment": "production"}}),
+        )?;
+        let human = self.token("humans", json!({"sub": "user:bob"}))?;
+        let agent = |task: &str| {
+            self.token("agents", json!({"sub": "user:alice", "act": {"sub": AGENT}, "task": task}))
+        };
+        let (agent, other_task) = (agent("order:o-1001")?, agent("order:o-2002")?);
+        let forged =
+            |algorithm, header: Value, claims: Value, foreign| mint(algorithm, header, claims, foreign);
+        let now = i64::try_from(std::time::UNIX_EPOCH.elapsed()?.as_secs())?;
+        let es256 = Algorithm::Es256;
+        let read = |what, who, token: Option<String>, expected| Call {
+            what,
+            who,
+            from: OFFICE,
+            method: "GET",
+            host: orders,
+            path: "/orders/o-1001",
+            headers: [("x-purpose", "show-order".to_owned())]
+                .into_iter()
+                .chain(token.map(|token| ("authorization", token)))
+                .collect(),
+            expected,
+        };
+        let refund = |what, token: &String, path, expected| Call {
+            what,
+            who: "agent for user:alice",
+            from: OFFICE,
+            method: "POST",
+            host: orders,
+            path,
+            headers: vec![("authorization", token.clone()), ("x-purpose", "refund-complaint".into())],
+            expected,
+        };
+        let report = |what, from, expected| Call {
+            what,
+            who: "user:bob, on call",
+            from,
+            method: "GET",
+            host: "inventory.shop.example",
+            path: "/reports/stock/today",
+            headers: vec![
+                ("authorization", human.clone()),
+                ("x-reason", "alarm 4711: stock below zero".into()),
+            ],
+            expected,
+        };
+        let deny = |reason| ("deny", reason, None);
+        let allow = |rule| ("allow", "allowed", Some(rule));
+        let mut two = read(
+            "read an order with two tokens",
+            "checkout",
+            Some(checkout.clone()),
+            deny("credential_ambiguous"),
+        );
+        two.headers.push(("authorization", human.clone()));
+        let mut ungranted =
+            read("write an order's stock", "checkout", Some(checkout.clone()), deny("not_granted"));
+        ungranted.method = "DELETE";
+        Ok(vec![
+            read("read an order", "checkout", Some(checkout.clone()), allow("read_order")),
+            read("read an order without a token", "nobody", None, deny("credential_missing")),
+            read(
+                "… with an expired token",
+                "checkout",
+                Some(forged(es256, json!({}), json!({"iat": now - 600, "exp": now - 1}), false)?),
+                deny("token_expired"),
+            ),
+            read(
+                "… with a forged signature",
+                "checkout?",
+                Some(forged(es256, json!({}), json!({}), true)?),
+                deny("token_signature"),
+            ),
+            read(
+                "… with alg none",
+                "checkout?",
+                Some(forged(es256, json!({"alg": "none"}), json!({}), false)?),
+                deny("token_algorithm"),
+            ),
+            read(
+                "… with another service's token",
+                "checkout",
+                Some(forged(es256, json!({}), json!({"aud": "https://bank.example"}), false)?),
+                deny("token_audience"),
+            ),
+            read(
+                "… with a token for a day",
+                "checkout",
+                Some(forged(es256, json!({}), json!({"exp": now + 86_400}), false)?),
+                deny("token_lifetime"),
+            ),
+            two,
+            Call { what: "delete an order", ..ungranted },
+            Call {
+                what: "deploy",
+                who: "CI runner",
+                from: OFFICE,
+                method: "POST",
+                host: orders,
+                path: "/hooks/deploy",
+                headers: vec![("authorization", ci)],
+                expected: allow("no_freeze"),
+            },
+            report("read a report in the office", OFFICE, allow("report")),
+            report("read a report elsewhere", ELSEWHERE, deny("policy_undefined")),
+            refund(
+                "refund 20 within its task",
+                &agent,
+                "/orders/o-1001/refund?amount=20",
+                allow("small_refund"),
+            ),
+            refund(
+                "refund 20, but its task is another",
+                &other_task,
+                "/orders/o-1001/refund?amount=20",
+                deny("policy_undefined"),
+            ),
+            refund(
+                "refund 300: the PDP says yes",
+                &agent,
+                "/orders/o-1001/refund?amount=300",
+                allow("approved_refund"),
+            ),
+            refund(
+                "refund 900: the PDP says no",
+                &agent,
+                "/orders/o-1001/refund?amount=900",
+                deny("pdp_denied"),
+            ),
+            refund(
+                "refund 300 while the PDP is down",
+                &agent,
+                "/orders/o-1001/refund?amount=300",
+                deny("pdp_unavailable"),
+            ),
+            Call {
+                what: "health check",
+                who: "nobody",
+                from: ELSEWHERE,
+                method: "GET",
+                host: orders,
+                path: "/healthz",
+                headers: Vec::new(),
+                expected: allow("health"),
+            },
+        ])
+    }
+
+    fn keep(&self) -> anyhow::Result<()> {
+        let token = self.token("workloads", json!({"sub": CHECKOUT}))?;
+        let (inbound, devserver) = (self.inbound, self.devserver);
+        println!("Envoy listens on {inbound}, the devserver on http://{devserver} (its first page lists what it offers).");
+        println!("The access log is {}/access.log.\n", self.envoy.directory().display());
+        println!("As the checkout workload, for five minutes:");
+        println!("  curl -i http://{inbound}/orders/o-1001 -H 'host: orders.shop.example' -H 'x-purpose: show-order' \\\n    -H 'authorization: {token}'\n");
+        println!("A fresh token:");
+        println!("  curl -s http://{devserver}/issuers/workloads/token -H 'content-type: application/json' \\\n    -d '{{\"sub\":\"{CHECKOUT}\"}}'\n");
+        println!("Without one:");
+        println!("  curl -i http://{inbound}/orders/o-1001 -H 'host: orders.shop.example'\n");
+        println!("Press Enter, or close the standard input, to stop.");
+        std::io::stdin().read_line(&mut String::new())?;
+        Ok(())
+    }
+}
+
+fn parse<T: std::str::FromStr<Err = String>>(text: &str) -> anyhow::Result<T> {
+    text.parse().map_err(anyhow::Error::msg)
+}
+
+fn start_devserver(config: Value) -> anyhow::Result<SocketAddr> {
+    let (sender, receiver) = mpsc::channel();
+    let options = devserver::Options {
+        listen: "127.0.0.1:0".parse()?,
+        upstream: None,
+        signer: Arc::new(devserver::TestKeys::of(&config)?),
+        config,
+        policies: Some(envoy::root().join("envoy/pdp")),
+        log: None,
+    };
+    std::thread::spawn(move || {
+        let failed = sender.clone();
+        let served = tokio::runtime::Runtime::new().map_err(anyhow::Error::from).and_then(|runtime| {
+            let ready = move |ready: devserver::Ready| drop(sender.send(Ok(ready.address)));
+            runtime.block_on(devserver::serve(options, std::future::pending(), ready))
+        });
+        if let Err(error) = served {
+            // Nobody listens any more if it was ready already.
+            let _ = failed.send(Err(error));
+        }
+    });
+    receiver.recv().context("the devserver ended")?
+}
+
+/// A token that the devserver would never hand out.
+fn mint(algorithm: Algorithm, header: Value, claims: Value, foreign: bool) -> anyhow::Result<String> {
+    let now = std::time::UNIX_EPOCH.elapsed()?.as_secs();
+    let key = if foreign { TestKey::foreign(algorithm)? } else { TestKey::of(algorithm)? };
+    let mut full_header = TestKey::of(algorithm)?.header();
+    let mut full_claims = Map::from_iter([
+        ("iss".to_owned(), json!("https://id.shop.example/workloads")),
+        ("sub".to_owned(), json!(CHECKOUT)),
+        ("aud".to_owned(), json!("https://shop.example")),
+        ("iat".to_owned(), json!(now)),
+        ("exp".to_owned(), json!(now + 300)),
+    ]);
+    for (into, from) in [(&mut full_header, header), (&mut full_claims, claims)] {
+        into.extend(from.as_object().cloned().unwrap_or_default());
+    }
+    Ok(format!("Bearer {}", key.sign(&full_header, &full_claims)?))
+}
+
+fn decision(line: &Value) -> anyhow::Result<Value> {
+    let text = line["decision"].as_str().with_context(|| format!("no decision in {line}"))?;
+    Ok(serde_json::from_str(text)?)
+}
+
+struct Row<'a> {
+    number: usize,
+    call: &'a Call,
+    decision: Value,
+    status: u16,
+    arrived: usize,
+    right: bool,
+}
+
+impl Row<'_> {
+    fn json(&self) -> Value {
+        json!({
+            "number": self.number, "request": self.call.what, "who": self.call.who, "status": self.status,
+            "decision": self.decision, "reached_upstream": self.arrived, "as_expected": self.right,
+        })
+    }
+
+    fn cells(&self) -> [String; 7] {
+        let text = |name: &str| self.decision[name].as_str().unwrap_or("").to_owned();
+        let reason = match self.decision["rule"].as_str() {
+            Some(rule) => format!("{}: {rule}", text("reason")),
+            None => text("reason"),
+        };
+        [
+            self.number.to_string(),
+            self.call.what.to_owned(),
+            self.call.who.to_owned(),
+            format!("{} {}", text("decision"), self.status),
+            reason,
+            text("layer"),
+            self.decision["duration_us"].to_string(),
+        ]
+    }
+}
+
+fn print_table(rows: &[Row<'_>]) {
+    let head = ["#", "request", "who", "decision", "reason", "layer", "added us"].map(str::to_owned);
+    let cells: Vec<[String; 7]> = std::iter::once(head).chain(rows.iter().map(Row::cells)).collect();
+    let width = |column: usize| cells.iter().map(|row| row[column].chars().count()).max().unwrap_or(0);
+    let widths: Vec<usize> = (0..7).map(width).collect();
+    let colour = std::io::stdout().is_terminal();
+    for (index, row) in cells.iter().enumerate() {
+        let mut line = String::new();
+        for (column, cell) in row.iter().enumerate() {
+            let pad = " ".repeat(widths[column].saturating_sub(cell.chars().count()));
+            line +=
+                &if matches!(column, 0 | 6) { format!("{pad}{cell}  ") } else { format!("{cell}{pad}  ") };
+        }
+        let wrong = index > 0 && !rows[index - 1].right;
+        let mark = if wrong { "NOT AS EXPECTED" } else { "" };
+        match (colour, row[3].split(' ').next()) {
+            (true, Some("allow")) => println!("\x1b[32m{line}\x1b[0m{mark}"),
+            (true, Some("deny")) => println!("\x1b[31m{line}\x1b[0m{mark}"),
+            _ => println!("{}", format!("{line}{mark}").trim_end()),
+        }
+        if index == 0 {
+            println!("{}", "-".repeat(line.trim_end().chars().count()));
+        }
+    }
+}

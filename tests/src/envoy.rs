@@ -1,0 +1,194 @@
+//! A real Envoy on free loopback ports, stopped by its process id when it is dropped.
+
+use std::fs;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::time::{Duration, Instant};
+
+use anyhow::{bail, Context};
+use serde_json::Value;
+
+/// How long Envoy may take to be ready; it compiles the module once per worker.
+const START: Duration = Duration::from_secs(60);
+
+/// A running Envoy.
+pub struct Envoy {
+    child: Child,
+    directory: tempfile::TempDir,
+    admin: SocketAddr,
+}
+
+/// The Envoy binary that `make envoy` got.
+///
+/// # Errors
+/// It is missing: a test that needs Envoy fails then, and is not skipped.
+pub fn binary() -> anyhow::Result<PathBuf> {
+    required("EVERYCALL_ENVOY", ".tools/envoy", "make envoy")
+}
+
+/// The module that `make wasm` built.
+///
+/// # Errors
+/// It is missing.
+pub fn module() -> anyhow::Result<PathBuf> {
+    required("EVERYCALL_WASM", "target/everycall.wasm", "make wasm")
+}
+
+fn required(variable: &str, default: &str, target: &str) -> anyhow::Result<PathBuf> {
+    let path = match std::env::var_os(variable) {
+        Some(path) => PathBuf::from(path),
+        None => root().join(default),
+    };
+    path.canonicalize().with_context(|| format!("`{}` is missing: run `{target}`", path.display()))
+}
+
+/// The project's root.
+pub fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
+}
+
+impl Envoy {
+    /// Starts Envoy with this bootstrap and waits until it is ready. The admin address and the
+    /// listeners should have port 0. `{directory}` in the text becomes a directory of its own.
+    ///
+    /// # Errors
+    /// It ended or was not ready in time; the error holds the end of its log.
+    pub fn start(bootstrap: &str, workers: u32) -> anyhow::Result<Self> {
+        let directory = tempfile::tempdir()?;
+        let bootstrap = bootstrap.replace("{directory}", &directory.path().to_string_lossy());
+        fs::write(directory.path().join("envoy.yaml"), bootstrap)?;
+        let log = fs::File::create(directory.path().join("envoy.log"))?;
+        let child = Command::new(binary()?)
+            .args(["--base-id-path"])
+            .arg(directory.path().join("base-id"))
+            .args(["--use-dynamic-base-id", "--drain-time-s", "2", "--concurrency", &workers.to_string()])
+            .args(["--file-flush-interval-msec", "5", "--log-level", "info", "--admin-address-path"])
+            .arg(directory.path().join("admin"))
+            .arg("-c")
+            .arg(directory.path().join("envoy.yaml"))
+            .stdin(Stdio::null())
+            .stdout(log.try_clone()?)
+            .stderr(log)
+            .spawn()?;
+        let mut envoy = Self { child, directory, admin: ([127, 0, 0, 1], 0).into() };
+        let deadline = Instant::now() + START;
+        loop {
+            if let Some(status) = envoy.child.try_wait()? {
+                bail!("envoy ended with {status}:\n{}", envoy.log_tail());
+            }
+            let address = fs::read_to_string(envoy.directory.path().join("admin")).unwrap_or_default();
+            if let Ok(address) = address.trim().parse() {
+                envoy.admin = address;
+                if envoy.admin("/ready").is_ok_and(|text| text.trim() == "LIVE") {
+                    return Ok(envoy);
+                }
+            }
+            if Instant::now() > deadline {
+                bail!("envoy is not ready after {} s:\n{}", START.as_secs(), envoy.log_tail());
+            }
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
+
+    /// Starts Envoy expecting that it refuses to run; answers how it ended, and its log.
+    ///
+    /// # Errors
+    /// It runs.
+    pub fn refuses(bootstrap: &str) -> anyhow::Result<(ExitStatus, String)> {
+        match Self::start(bootstrap, 1) {
+            Ok(_) => bail!("envoy runs"),
+            Err(error) => {
+                let text = format!("{error:#}");
+                let code = text.split("exit status: ").nth(1).and_then(|rest| rest.split(':').next());
+                let code: i32 = code.and_then(|code| code.trim().parse().ok()).context(text.clone())?;
+                Ok((std::os::unix::process::ExitStatusExt::from_raw(code << 8), text))
+            }
+        }
+    }
+
+    /// The directory that is its own.
+    pub fn directory(&self) -> &Path {
+        self.directory.path()
+    }
+
+    /// The text at a path of the admin interface.
+    ///
+    /// # Errors
+    /// It does not answer.
+    pub fn admin(&self, path: &str) -> anyhow::Result<String> {
+        let request = crate::client::RawRequest {
+            method: "GET".into(),
+            path: path.into(),
+            headers: vec![("host".into(), b"admin".to_vec())],
+            body: Vec::new(),
+        };
+        let response =
+            crate::client::send(self.admin, [127, 0, 0, 1].into(), &request, Duration::from_secs(5))?;
+        Ok(String::from_utf8_lossy(&response.body).into_owned())
+    }
+
+    /// Where the listener of this name listens.
+    ///
+    /// # Errors
+    /// There is none.
+    pub fn listener(&self, name: &str) -> anyhow::Result<SocketAddr> {
+        let listeners: Value = serde_json::from_str(&self.admin("/listeners?format=json")?)?;
+        let found =
+            listeners["listener_statuses"].as_array().into_iter().flatten().find(|l| l["name"] == name);
+        let socket =
+            &found.with_context(|| format!("no listener `{name}`"))?["local_address"]["socket_address"];
+        let port = socket["port_value"].as_u64().context("no port")?;
+        Ok(([127, 0, 0, 1], u16::try_from(port)?).into())
+    }
+
+    /// The value of a statistic; 0 if it was never counted.
+    ///
+    /// # Errors
+    /// The admin interface does not answer.
+    pub fn stat(&self, name: &str) -> anyhow::Result<u64> {
+        let stats = self.admin("/stats")?;
+        let line = stats.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(": "));
+        Ok(line.and_then(|value| value.trim().parse().ok()).unwrap_or(0))
+    }
+
+    /// Its log so far.
+    pub fn log(&self) -> String {
+        let bytes = fs::read(self.directory.path().join("envoy.log")).unwrap_or_default();
+        String::from_utf8_lossy(&bytes).into_owned()
+    }
+
+    fn log_tail(&self) -> String {
+        let log = self.log();
+        let lines: Vec<&str> = log.lines().collect();
+        lines[lines.len().saturating_sub(40)..].join("\n")
+    }
+
+    /// The lines of a file in its directory that are whole, once there are at least `count` of them
+    /// or after two seconds.
+    pub fn lines(&self, file: &str, count: usize) -> Vec<String> {
+        let deadline = Instant::now() + Duration::from_secs(2);
+        loop {
+            let text = fs::read_to_string(self.directory.path().join(file)).unwrap_or_default();
+            let whole = text.rsplit_once('\n').map_or("", |(whole, _)| whole);
+            let lines: Vec<String> = whole.lines().map(str::to_owned).collect();
+            if lines.len() >= count || Instant::now() > deadline {
+                return lines;
+            }
+            std::thread::sleep(Duration::from_millis(3));
+        }
+    }
+
+    /// Its process id.
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+}
+
+impl Drop for Envoy {
+    fn drop(&mut self) {
+        // Gone already is as good.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
