@@ -334,16 +334,17 @@ fn mend(document: &mut Value, path: &str, message: &str) -> Mended {
         Some(name) => join(path, name),
         None => path.to_owned(),
     };
-    // The first option that an enum's message names, then one of each type.
-    let option = message.split("expected").nth(1).and_then(quoted).map(Value::String);
-    let candidates = option.into_iter().chain([
-        Value::String(String::new()),
-        Value::from(1),
-        Value::Array(Vec::new()),
-        Value::Object(Map::new()),
+    // One of each type; for an enum, the first option that its message names.
+    let option = |message: &str| message.split("expected").nth(1).and_then(quoted).map(Value::String);
+    let mut candidates = vec![
         Value::Bool(false),
-    ]);
-    for candidate in candidates {
+        Value::Object(Map::new()),
+        Value::Array(Vec::new()),
+        Value::from(1),
+        Value::String(String::new()),
+    ];
+    candidates.extend(option(message));
+    while let Some(candidate) = candidates.pop() {
         let slot = match &missing {
             Some(name) => match find(document, path) {
                 Some(Value::Object(members)) => members.entry(name.clone()).or_insert(Value::Null),
@@ -354,11 +355,16 @@ fn mend(document: &mut Value, path: &str, message: &str) -> Mended {
                 None => return Mended::No,
             },
         };
+        let was_text = candidate == Value::String(String::new());
         *slot = candidate;
         // Good if the next error, if any, is elsewhere: at a missing member of the placeholder too.
         let good = match read(document) {
             Ok(_) => true,
-            Err((next, message)) => next != at || message.starts_with("missing field"),
+            Err((next, message)) if next == at && !message.starts_with("missing field") => {
+                candidates.extend(option(&message).filter(|_| was_text));
+                false
+            }
+            Err(_) => true,
         };
         if good {
             return match missing {

@@ -169,9 +169,9 @@ impl Settings {
         let settings = parsed.config.map(|config| {
             let mut resolver = Resolver::default();
             let settings = resolver.settings(config, &revision, &token_generation);
-            // What stands on a placeholder is an echo of an error that was reported already.
+            // In an item with a placeholder, what is wrong may be an echo of what was reported already.
             parsed.errors.extend(resolver.errors.into_iter().filter(|error| {
-                !parsed.placeholders.iter().any(|path| error.path.starts_with(path.as_str()))
+                !parsed.placeholders.iter().any(|path| error.path.starts_with(item(path)))
             }));
             settings
         });
@@ -225,6 +225,11 @@ impl Settings {
     pub fn attributes(&self) -> &[&'static Attribute] {
         &self.attributes
     }
+}
+
+/// The item of a list that a path leads into, such as `issuers[0]`; else the path.
+fn item(path: &str) -> &str {
+    path.find(']').and_then(|end| path.get(..=end)).unwrap_or(path)
 }
 
 fn digest(value: &Value) -> String {
@@ -363,7 +368,12 @@ impl Resolver {
             if let Some(typ) = types.iter().find(|typ| typ.starts_with("application/")) {
                 self.error(format!("{at}.types"), format!("`{typ}`: write it without `application/`"));
             }
-            let keys = KeySet::read(&keys.inline, &algorithms).unwrap_or_else(|errors| {
+            // Without an algorithm no key can be used, and that was said.
+            let keys = match algorithms.is_empty() {
+                true => Ok(KeySet::default()),
+                false => KeySet::read(&keys.inline, &algorithms),
+            };
+            let keys = keys.unwrap_or_else(|errors| {
                 for (path, message) in errors {
                     self.error(format!("{at}.keys.inline.{path}"), message);
                 }
