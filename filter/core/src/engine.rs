@@ -75,6 +75,8 @@ pub struct Engine {
     waiting: BTreeMap<StreamId, Vec<String>>,
     records: VecDeque<DecisionRecord>,
     stats: Stats,
+    /// Collects, while a record is explained, the conditions of the policy that did not hold.
+    unmet: Option<Vec<String>>,
 }
 
 impl fmt::Debug for Engine {
@@ -359,6 +361,9 @@ impl Engine {
             return Ok(Progress::Asks { caller, granted, input, open });
         }
         let outcome = rules.decide(&full)?;
+        if let (Some(unmet), None) = (&mut self.unmet, &outcome) {
+            *unmet = rules.unmet(&full);
+        }
         if let (Some(record), Some(outcome)) = (&mut case.record.policy, &outcome) {
             record.rule.clone_from(&outcome.rule);
             record.without_pdp = outcome.without_pdp;
@@ -541,6 +546,7 @@ impl Engine {
             waiting: BTreeMap::new(),
             records: VecDeque::new(),
             stats: Stats::default(),
+            unmet: None,
         }
     }
 
@@ -615,7 +621,8 @@ impl Engine {
         if let (Some(reason), Layer::Request | Layer::Credential | Layer::Service) =
             (record.reason, record.layer)
         {
-            case.record.request = record.request.clone();
+            let revision = std::mem::take(&mut case.record.revision);
+            case.record = DecisionRecord { revision, ..record.clone() };
             return self.denied(case, Refused { reason, detail: record.detail.clone() });
         }
         let mut step = self.run(case, now);
@@ -625,6 +632,14 @@ impl Engine {
                 Step::Ask { pending, .. } => step = self.resume_recorded(pending, record, now),
             }
         }
+    }
+
+    /// Decides a recorded request again and answers which conditions of the policy did not hold, as
+    /// `file:line: text`; none if a rule of `decision` holds or the policy was not reached.
+    pub fn explain(&mut self, record: &DecisionRecord) -> Vec<String> {
+        self.unmet = Some(Vec::new());
+        self.replay(record);
+        self.unmet.take().unwrap_or_default()
     }
 
     fn resume_recorded(&mut self, mut pending: Pending, record: &DecisionRecord, now: UnixTime) -> Step {

@@ -10,12 +10,12 @@ use std::fmt;
 use std::sync::Arc;
 
 use regorus::languages::rego::compiler::Compiler;
-use regorus::rvm::program::Program;
-use regorus::rvm::vm::{RegoVM, VmError};
+use regorus::rvm::program::{Program, RuleInfo};
+use regorus::rvm::vm::{ExecutionMode, ExecutionState, RegoVM, VmError};
 use regorus::Value;
 
 use crate::pdp::Question;
-use crate::reads::Reads;
+use crate::reads::{self, Reads};
 use crate::reason::Reason;
 
 /// A value of the policy language; opaque outside this module and `input`.
@@ -128,6 +128,9 @@ pub(crate) fn package(policy: Option<&str>) -> String {
 pub struct RuleSet {
     package: String,
     vm: RegoVM,
+    program: Arc<Program>,
+    /// The modules of the package.
+    modules: Vec<Source>,
     asks: bool,
     reads: Reads,
 }
@@ -160,6 +163,7 @@ fn fail<T>(reason: Reason, detail: impl Into<String>) -> Result<T, PolicyFailure
     Err(PolicyFailure { reason, detail: detail.into() })
 }
 
+#[derive(Clone)]
 struct Source {
     file: String,
     package: String,
@@ -192,6 +196,11 @@ impl Library {
             .add_policy(file.to_owned(), source.to_owned())
             .map_err(|error| position(file, &error.to_string()))?;
         let package = package.strip_prefix("data.").unwrap_or(&package).to_owned();
+        if let Some((line, member)) = reads::bare_nullable(source) {
+            return Err(format!(
+                "{file}:{line}: `{member}` is null where there is none, and null holds as a condition: compare it with null"
+            ));
+        }
         self.sources.push(Source { file: file.to_owned(), package, text: source.to_owned() });
         Ok(())
     }
@@ -235,14 +244,15 @@ impl Library {
         let mut vm = RegoVM::new();
         vm.set_max_instructions(instructions);
         vm.set_compiled_policy(policy);
-        vm.load_program(program);
+        vm.load_program(Arc::clone(&program));
         vm.set_data(self.data.clone()).map_err(|error| format!("`data` and rules overlap: {error}"))?;
         let mut modules: BTreeMap<String, Vec<&str>> = BTreeMap::new();
         for source in &self.sources {
             modules.entry(source.package.clone()).or_default().push(&source.text);
         }
         let reads = Reads::of(package, &modules);
-        Ok(RuleSet { package: package.to_owned(), vm, asks, reads })
+        let modules = self.sources.iter().filter(|source| source.package == package).cloned().collect();
+        Ok(RuleSet { package: package.to_owned(), vm, program, modules, asks, reads })
     }
 }
 
@@ -329,6 +339,56 @@ impl RuleSet {
             }
             _ => fail(Reason::PolicyResult, "`decision` is not an object"),
         }
+    }
+
+    /// Where each rule of `decision` stops that does not hold for this input: file, line and the
+    /// text of the line. Goes through the program step by step: for people, not for decisions.
+    pub(crate) fn unmet(&mut self, input: &PolicyValue) -> Vec<String> {
+        let visited = self.steps(input);
+        let program = &self.program;
+        let starts = |rule: &RuleInfo| -> Vec<usize> {
+            rule.definitions.iter().flatten().filter_map(|pc| usize::try_from(*pc).ok()).collect()
+        };
+        let all: BTreeSet<usize> = program.rule_infos.iter().flat_map(starts).collect();
+        let name = format!("data.{}.decision", self.package);
+        let mut places = Vec::new();
+        for start in program.rule_infos.iter().filter(|rule| rule.name == name).flat_map(starts) {
+            let end =
+                all.range(start.saturating_add(1)..).next().copied().unwrap_or(program.instructions.len());
+            // The instruction after the last one that held is the one that did not.
+            let failed = visited.range(start..end).next_back().map_or(start, |last| last.saturating_add(1));
+            let span = (failed..end).find_map(|pc| program.get_instruction_span(pc));
+            let Some(span) = span else { continue };
+            // The compiler numbers all sources 0: the file is known where the package has only one.
+            let place = match self.modules.as_slice() {
+                [only] => {
+                    let line = only.text.lines().nth(span.line.saturating_sub(1)).unwrap_or_default();
+                    format!("{}:{}: {}", only.file, span.line, line.trim())
+                }
+                _ => format!("{}:{}", self.package, span.line),
+            };
+            if !places.contains(&place) {
+                places.push(place);
+            }
+        }
+        places
+    }
+
+    /// The instructions that held when `decision` was evaluated one by one.
+    fn steps(&mut self, input: &PolicyValue) -> BTreeSet<usize> {
+        let mut visited = BTreeSet::new();
+        self.vm.set_input(input.0.clone());
+        self.vm.set_execution_mode(ExecutionMode::Suspendable);
+        self.vm.set_step_mode(true);
+        let mut result = self.vm.execute_entry_point_by_index(0);
+        while result.is_ok() && matches!(self.vm.execution_state(), ExecutionState::Suspended { .. }) {
+            visited.insert(self.vm.get_pc());
+            result = self.vm.resume(None);
+        }
+        self.vm.set_step_mode(false);
+        self.vm.set_execution_mode(ExecutionMode::RunToCompletion);
+        self.vm.set_input(Value::Null);
+        visited
     }
 
     fn evaluate(&mut self, entry_point: usize, input: &PolicyValue) -> Result<Value, PolicyFailure> {

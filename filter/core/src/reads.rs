@@ -65,36 +65,77 @@ fn mentions(path: &[String], package: &str) -> bool {
     path.iter().skip(1).map(String::as_str).zip(package.split('.')).all(|(a, b)| a == b)
 }
 
+/// Members of `input` that are null where there is nothing to say.
+const NULLABLE: &[&[&str]] = &[
+    &["input", "identity"],
+    &["input", "identity", "principal"],
+    &["input", "identity", "task"],
+    &["input", "identity", "bound"],
+    &["input", "grant", "sensitivity"],
+    &["input", "request", "id"],
+    &["input", "elevation"],
+    &["input", "exception"],
+];
+
+/// The first condition of the text that is nothing but a nullable member, with its line. To Rego
+/// null is as good as true: `allow if input.identity` holds for a caller without a credential.
+pub(crate) fn bare_nullable(source: &str) -> Option<(usize, String)> {
+    let tokens = tokens(source);
+    let ends = |token: Option<&Token<'_>>| matches!(token, None | Some(Token::Mark('\n' | ';' | '}')));
+    let starts =
+        |token: Option<&Token<'_>>| matches!(token, Some(Token::Mark('\n' | ';' | '{') | Token::Name("if")));
+    for (at, token) in tokens.iter().enumerate() {
+        if *token != Token::Name("input") || !starts(at.checked_sub(1).and_then(|before| tokens.get(before)))
+        {
+            continue;
+        }
+        let (path, rest) = chain("input", tokens.get(at.saturating_add(1)..).unwrap_or_default());
+        if ends(rest.first()) && NULLABLE.iter().any(|nullable| path == *nullable) {
+            let before = tokens.get(..at).unwrap_or_default();
+            let line = before.iter().filter(|token| **token == Token::Mark('\n')).count();
+            return Some((line.saturating_add(1), path.join(".")));
+        }
+    }
+    None
+}
+
 /// Every chain in the text that starts with `input` or `data`, as its literal components.
 fn references(source: &str) -> Vec<Vec<String>> {
-    let tokens = tokens(source);
+    let tokens: Vec<Token<'_>> =
+        tokens(source).into_iter().filter(|token| *token != Token::Mark('\n')).collect();
     let mut found = Vec::new();
     let mut previous = None;
     let mut rest = tokens.as_slice();
     while let Some((token, after)) = rest.split_first() {
         rest = after;
-        if let Token::Name(name) = token {
-            if matches!(*name, "input" | "data") && previous != Some(&Token::Mark('.')) {
-                let mut path = vec![(*name).to_owned()];
-                loop {
-                    match rest {
-                        [Token::Mark('.'), Token::Name(part), after @ ..] => {
-                            path.push((*part).to_owned());
-                            rest = after;
-                        }
-                        [Token::Mark('['), Token::Text(part), Token::Mark(']'), after @ ..] => {
-                            path.push(part.clone());
-                            rest = after;
-                        }
-                        _ => break,
-                    }
-                }
+        if let Token::Name(name @ ("input" | "data")) = token {
+            if previous != Some(&Token::Mark('.')) {
+                let (path, after) = chain(name, rest);
                 found.push(path);
+                rest = after;
             }
         }
         previous = Some(token);
     }
     found
+}
+
+/// The literal components of a chain, and what comes behind it.
+fn chain<'t, 's>(root: &str, mut rest: &'t [Token<'s>]) -> (Vec<String>, &'t [Token<'s>]) {
+    let mut path = vec![root.to_owned()];
+    loop {
+        match rest {
+            [Token::Mark('.'), Token::Name(part), after @ ..] => {
+                path.push((*part).to_owned());
+                rest = after;
+            }
+            [Token::Mark('['), Token::Text(part), Token::Mark(']'), after @ ..] => {
+                path.push(part.clone());
+                rest = after;
+            }
+            _ => return (path, rest),
+        }
+    }
 }
 
 #[derive(Debug, PartialEq)]
@@ -103,6 +144,7 @@ enum Token<'a> {
     /// A string literal without escapes; one with escapes is `Opaque`.
     Text(String),
     Opaque,
+    /// Any other character that is not blank; line ends included.
     Mark(char),
 }
 
@@ -112,7 +154,7 @@ fn tokens(source: &str) -> Vec<Token<'_>> {
     while let Some(first) = rest.chars().next() {
         let take = |rest: &'_ str, n: usize| -> usize { n.min(rest.len()) };
         match first {
-            '#' => rest = rest.split_once('\n').map_or("", |(_, after)| after),
+            '#' => rest = rest.find('\n').and_then(|end| rest.get(end..)).unwrap_or_default(),
             '"' => {
                 let mut escaped = false;
                 let mut opaque = false;
@@ -136,6 +178,7 @@ fn tokens(source: &str) -> Vec<Token<'_>> {
                 let inner = rest.get(1..).unwrap_or_default();
                 let (text, after) = inner.split_once('`').unwrap_or((inner, ""));
                 tokens.push(Token::Text(text.to_owned()));
+                tokens.extend(text.matches('\n').map(|_| Token::Mark('\n')));
                 rest = after;
             }
             c if c.is_ascii_alphanumeric() || c == '_' => {
@@ -144,7 +187,7 @@ fn tokens(source: &str) -> Vec<Token<'_>> {
                 tokens.push(Token::Name(name));
                 rest = after;
             }
-            c if c.is_whitespace() => rest = rest.get(c.len_utf8()..).unwrap_or_default(),
+            c if c.is_whitespace() && c != '\n' => rest = rest.get(c.len_utf8()..).unwrap_or_default(),
             c => {
                 tokens.push(Token::Mark(c));
                 rest = rest.get(c.len_utf8()..).unwrap_or_default();
@@ -192,6 +235,31 @@ mod tests {
             assert_eq!(of(source).names(&["request", "headers"]), None, "{source}");
         }
         assert!(of("x if {\n  input\n    .connection\n    .sni\n}").any(&["connection", "sni"]));
+    }
+
+    #[test]
+    fn bare_nullable_members_are_found() {
+        for (source, line) in [
+            ("allow if input.identity", 1),
+            ("allow if {\n\t# a comment\n\tinput.identity.task\n}", 3),
+            ("allow if { x := `a\nb`; input.elevation; y }", 2),
+            ("allow if {\n  input[\"exception\"]\n}", 2),
+        ] {
+            assert_eq!(bare_nullable(source).map(|(line, _)| line), Some(line), "{source}");
+        }
+        for source in [
+            "allow if input.identity.id",
+            "allow if input.identity != null",
+            "allow if f(input.identity)",
+            "allow if {\n\tinput.identity.task.id == \"x\"\n}",
+            "allow if x == input.identity",
+            "# input.identity\n",
+            "x := input.identity",
+            "allow if input.identity.kind",
+            "allow if input.connection",
+        ] {
+            assert_eq!(bare_nullable(source), None, "{source}");
+        }
     }
 
     #[test]

@@ -166,15 +166,16 @@ impl Settings {
         let revision = digest(&document);
         let token_generation = digest(document.get("issuers").unwrap_or(&Value::Null));
         let mut parsed = config::parse(document);
-        let settings = parsed.config.map(|config| {
-            let mut resolver = Resolver::default();
-            let settings = resolver.settings(config, &revision, &token_generation);
-            // In an item with a placeholder, what is wrong may be an echo of what was reported already.
-            parsed.errors.extend(resolver.errors.into_iter().filter(|error| {
-                !parsed.placeholders.iter().any(|path| error.path.starts_with(item(path)))
-            }));
-            settings
-        });
+        let settings =
+            parsed.config.map(|config| {
+                let mut resolver = Resolver::default();
+                let settings = resolver.settings(config, &revision, &token_generation);
+                // In an item with a placeholder, what is wrong may be an echo of what was reported already.
+                parsed.errors.extend(resolver.errors.into_iter().filter(|error| {
+                    !parsed.placeholders.iter().any(|path| error.path.starts_with(item(path)))
+                }));
+                settings
+            });
         match (settings, parsed.errors.is_empty()) {
             (Some(settings), true) => Ok(settings),
             (_, false) => Err(ConfigErrors(parsed.errors)),

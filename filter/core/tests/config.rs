@@ -60,7 +60,12 @@ fn each_mistake_is_named_with_its_path() {
         ("/issuers/0/audiences".into(), json!("orders"), "issuers[0].audiences", "expected a sequence"),
         ("/issuers/0/algorithms".into(), json!(["HS256"]), "issuers[0].algorithms[0]", "HS256"),
         ("/issuers/0/algorithms".into(), json!(["none"]), "issuers[0].algorithms[0]", "none"),
-        ("/issuers/0/algorithms".into(), json!(["ES256"]), "issuers[0].keys.inline.keys[0].alg", "not in the issuer's"),
+        (
+            "/issuers/0/algorithms".into(),
+            json!(["ES256"]),
+            "issuers[0].keys.inline.keys[0].alg",
+            "not in the issuer's",
+        ),
         ("/issuers/0/max_lifetime_s".into(), json!(0), "issuers[0].max_lifetime_s", "out of range"),
         ("/issuers/0/leeway_s".into(), json!(61), "issuers[0].leeway_s", "out of range"),
         ("/issuers/0/kind".into(), json!("robot"), "issuers[0].kind", "robot"),
@@ -68,7 +73,12 @@ fn each_mistake_is_named_with_its_path() {
         (format!("{key}/x"), json!("!"), "issuers[0].keys.inline.keys[0].x", "base64url"),
         (format!("{key}/x"), json!("AAAA"), "issuers[0].keys.inline.keys[0].x", "expected 32"),
         // A point of small order: everything verifies under it.
-        (format!("{key}/x"), json!("AQAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"), "issuers[0].keys.inline.keys[0].x", "not a usable"),
+        (
+            format!("{key}/x"),
+            json!("AQAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"),
+            "issuers[0].keys.inline.keys[0].x",
+            "not a usable",
+        ),
         (format!("{key}/crv"), json!("X25519"), "issuers[0].keys.inline.keys[0].crv", "Ed25519"),
         (format!("{key}/kty"), json!("oct"), "issuers[0].keys.inline.keys[0].kty", "symmetric"),
         (format!("{key}/d"), json!("secret"), "issuers[0].keys.inline.keys[0].d", "private"),
@@ -77,7 +87,12 @@ fn each_mistake_is_named_with_its_path() {
         (format!("{key}/key_ops"), json!(["sign"]), "issuers[0].keys.inline.keys", "no key for signatures"),
         ("/credentials".into(), json!([]), "credentials", "at least one"),
         ("/credentials".into(), json!([{"header": "a b"}]), "credentials[0].header", "header name"),
-        ("/credentials".into(), json!([{"header": "a"}, {"header": "A"}]), "credentials[1].header", "duplicate"),
+        (
+            "/credentials".into(),
+            json!([{"header": "a"}, {"header": "A"}]),
+            "credentials[1].header",
+            "duplicate",
+        ),
         ("/pdps/default/timeout_ms".into(), json!(0), "pdps.default.timeout_ms", "out of range"),
         ("/pdps/default/path".into(), json!("x"), "pdps.default.path", "not a path"),
         ("/pdps/default/protocol".into(), json!("opa"), "pdps.default.protocol", "authzen"),
@@ -102,14 +117,44 @@ fn each_mistake_is_named_with_its_path() {
         (format!("{grant}/paths"), json!(["/a/../b"]), "bundle.inline.grants[0].paths[0]", "never matches"),
         (format!("{grant}/paths"), json!(["//"]), "bundle.inline.grants[0].paths[0]", "never matches"),
         (format!("{grant}/paths"), json!(["/a%20b"]), "bundle.inline.grants[0].paths[0]", "decoded"),
-        (format!("{grant}/valid_from"), json!("2026-01-01"), "bundle.inline.grants[0].valid_from", "RFC 3339"),
-        (format!("{grant}/delegation"), json!({"principals": []}), "bundle.inline.grants[0].delegation.principals", "nobody"),
-        (format!("{grant}/policy"), json!("x"), "bundle.inline.grants[0].policy", "no module has the package `everycall.x`"),
+        (
+            format!("{grant}/valid_from"),
+            json!("2026-01-01"),
+            "bundle.inline.grants[0].valid_from",
+            "RFC 3339",
+        ),
+        (
+            format!("{grant}/delegation"),
+            json!({"principals": []}),
+            "bundle.inline.grants[0].delegation.principals",
+            "nobody",
+        ),
+        (
+            format!("{grant}/policy"),
+            json!("x"),
+            "bundle.inline.grants[0].policy",
+            "no module has the package `everycall.x`",
+        ),
         ("/bundle/inline/elevations".into(), json!([{}]), "bundle.inline.elevations", "not supported"),
         ("/bundle/inline/exceptions".into(), json!([{}]), "bundle.inline.exceptions", "not supported"),
-        ("/bundle/inline/policies".into(), json!({"a.rego": "package everycall\ndecision := {"}), "bundle.inline.policies[\"a.rego\"]", "a.rego:2:"),
-        ("/bundle/inline/policies".into(), json!({"a.rego": "package everycall\nallow := true"}), "bundle.inline.grants[0].policy", "has no rule `decision`"),
-        ("/bundle/inline/policies".into(), json!({"a.rego": "package everycall\ndecision := http.send({})"}), "bundle.inline.grants[0].policy", "http.send"),
+        (
+            "/bundle/inline/policies".into(),
+            json!({"a.rego": "package everycall\ndecision := {"}),
+            "bundle.inline.policies[\"a.rego\"]",
+            "a.rego:2:",
+        ),
+        (
+            "/bundle/inline/policies".into(),
+            json!({"a.rego": "package everycall\nallow := true"}),
+            "bundle.inline.grants[0].policy",
+            "has no rule `decision`",
+        ),
+        (
+            "/bundle/inline/policies".into(),
+            json!({"a.rego": "package everycall\ndecision := http.send({})"}),
+            "bundle.inline.grants[0].policy",
+            "http.send",
+        ),
     ];
     for (pointer, value, path, message) in rows {
         let found = errors(&pointer, value.clone());
@@ -122,11 +167,27 @@ fn each_mistake_is_named_with_its_path() {
 #[test]
 fn required_keys_are_required() {
     for pointer in [
-        "/version", "/instance", "/issuers", "/bundle", "/bundle/inline", "/bundle/inline/grants", "/issuers/0/issuer",
-        "/issuers/0/audiences", "/issuers/0/algorithms", "/issuers/0/max_lifetime_s", "/issuers/0/keys", "/issuers/0/kind",
-        "/bundle/inline/grants/0/id", "/bundle/inline/grants/0/owner", "/bundle/inline/grants/0/purpose",
-        "/bundle/inline/grants/0/subject", "/bundle/inline/grants/0/kind", "/bundle/inline/grants/0/hosts",
-        "/bundle/inline/grants/0/methods", "/bundle/inline/grants/0/paths", "/pdps/default/cluster",
+        "/version",
+        "/instance",
+        "/issuers",
+        "/bundle",
+        "/bundle/inline",
+        "/bundle/inline/grants",
+        "/issuers/0/issuer",
+        "/issuers/0/audiences",
+        "/issuers/0/algorithms",
+        "/issuers/0/max_lifetime_s",
+        "/issuers/0/keys",
+        "/issuers/0/kind",
+        "/bundle/inline/grants/0/id",
+        "/bundle/inline/grants/0/owner",
+        "/bundle/inline/grants/0/purpose",
+        "/bundle/inline/grants/0/subject",
+        "/bundle/inline/grants/0/kind",
+        "/bundle/inline/grants/0/hosts",
+        "/bundle/inline/grants/0/methods",
+        "/bundle/inline/grants/0/paths",
+        "/pdps/default/cluster",
     ] {
         let mut document = valid();
         let (parent, name) = pointer.rsplit_once('/').unwrap();
@@ -153,8 +214,13 @@ fn all_mistakes_are_reported_at_once() {
     assert_eq!(
         paths,
         [
-            "bundle.inline.grants[0].owner", "bundle.inline.grants[1].hots", "bundle.inline.grants[1].id",
-            "issuers[0].audiences", "issuers[0].max_lifetime_s", "nonsense", "version",
+            "bundle.inline.grants[0].owner",
+            "bundle.inline.grants[1].hots",
+            "bundle.inline.grants[1].id",
+            "issuers[0].audiences",
+            "issuers[0].max_lifetime_s",
+            "nonsense",
+            "version",
         ]
     );
 }

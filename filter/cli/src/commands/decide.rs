@@ -3,7 +3,7 @@
 use std::io::Write;
 use std::path::PathBuf;
 
-use everycall_core::{DecisionRecord, Engine, IdSeed, PureRust, Settings, Step, StreamId, UnixTime};
+use everycall_core::{DecisionRecord, Engine, IdSeed, PureRust, Settings, Step, StreamId, UnixTime, Verdict};
 
 use super::pdp::{Answers, Pdp};
 use super::{explain, replay, request, settings, ConfigArg, Configuration, Outcome};
@@ -71,7 +71,7 @@ fn one(decider: &mut Decider, line: &[u8], answers: Option<&Answers>, human: boo
     let (wire, at) = request::read(line)?;
     let record = decider.decide(&wire, at, answers).map_err(|error| error.to_string())?;
     match human {
-        true => Ok(explain::text(&record)),
+        true => Ok(explain::text(&record, &decider.unmet(&record).map_err(|error| error.to_string())?)),
         false => serde_json::to_string(&record).map_err(|error| error.to_string()),
     }
 }
@@ -108,6 +108,15 @@ impl Decider {
         }
         self.latest = now;
         Ok(&mut self.engine)
+    }
+
+    /// The conditions of the policy that did not hold for a denied request.
+    pub(super) fn unmet(&self, record: &DecisionRecord) -> Result<Vec<String>, super::Invalid> {
+        if record.decision != Verdict::Deny || record.policy.is_none() {
+            return Ok(Vec::new());
+        }
+        // An engine of its own: explaining sets the clock.
+        Ok(new_engine(settings(&self.document)?, &self.seed, u64::MAX).explain(record))
     }
 
     pub(super) fn decide(

@@ -2,8 +2,9 @@
 
 use everycall_core::{DecisionRecord, Reason, Verdict};
 
-/// The decision, a line for each layer that was reached.
-pub(super) fn text(record: &DecisionRecord) -> String {
+/// The decision, a line for each layer that was reached. `unmet` are the policy's conditions that
+/// did not hold.
+pub(super) fn text(record: &DecisionRecord, unmet: &[String]) -> String {
     let mut lines = Vec::new();
     let reason = record.reason.map_or("an answer is awaited", Reason::code);
     let status = if record.status == 0 { String::new() } else { format!(" ({})", record.status) };
@@ -48,6 +49,9 @@ pub(super) fn text(record: &DecisionRecord) -> String {
     }
     if let Some(detail) = &record.detail {
         line("fact", detail.clone());
+    }
+    for condition in unmet {
+        line("not met", condition.clone());
     }
     lines.join("\n")
 }

@@ -12,10 +12,13 @@ pub(super) fn run(decider: &mut Decider, line: &[u8], human: bool) -> Result<Str
     let start = line.iter().position(|byte| *byte == b'{').ok_or("there is no record in this line")?;
     let text = line.get(start..).unwrap_or_default();
     let recorded: DecisionRecord = request::parse(text)?;
-    let engine = decider.engine_at(recorded.time).map_err(|error| error.to_string())?;
-    let record = engine.replay(&recorded).record;
+    let invalid = |error: super::Invalid| error.to_string();
+    let record = decider.engine_at(recorded.time).map_err(invalid)?.replay(&recorded).record;
     match human {
-        true => Ok(explain::text(&record) + &compare(&recorded, &record)),
+        true => {
+            Ok(explain::text(&record, &decider.unmet(&record).map_err(invalid)?)
+                + &compare(&recorded, &record))
+        }
         false => serde_json::to_string(&record).map_err(|error| error.to_string()),
     }
 }

@@ -1,0 +1,61 @@
+//! Every case file through the binary: `everycall decide` comes to the outcome that the case
+//! expects, and explains what it refused.
+#![cfg(feature = "cli")]
+#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)] // a test that fails panics
+
+mod common;
+
+use std::path::Path;
+
+use base64::Engine as _;
+use common::everycall;
+use everycall::cases::CaseFile;
+use everycall_core::UnixTime;
+use serde_json::{json, Value};
+
+const NOW: UnixTime = UnixTime::from_secs(1_790_000_000);
+
+#[test]
+fn decide_agrees_with_every_case_file() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    let base = everycall::load::reference_config(&root).unwrap();
+    let directory = tempfile::tempdir().unwrap();
+    let b64 = |bytes: &[u8]| json!({"b64": base64::engine::general_purpose::STANDARD.encode(bytes)});
+    let (mut decided, mut asked) = (0, 0);
+    for cases in ["policies/cases", "tests/cases"] {
+        for entry in std::fs::read_dir(root.join(cases)).unwrap() {
+            let path = entry.unwrap().path();
+            let name = path.display().to_string();
+            let file = CaseFile::parse(&name, &std::fs::read_to_string(&path).unwrap()).unwrap();
+            let config = file.config(&base, NOW);
+            let config_file = directory.path().join("config.json");
+            std::fs::write(&config_file, config.to_string()).unwrap();
+            let mut lines = String::new();
+            for case in &file.cases {
+                let wire = case.request(&config, NOW).unwrap();
+                let headers: Vec<Value> =
+                    wire.headers.iter().map(|(name, value)| json!([name, b64(value)])).collect();
+                let line = json!({"method": wire.method, "host": wire.host, "path": b64(&wire.path), "scheme": wire.scheme,
+                    "headers": headers, "source_ip": wire.source_ip, "peer_id": wire.peer_id});
+                lines.push_str(&format!("{line}\n"));
+            }
+            let config_file = config_file.display().to_string();
+            let at = NOW.secs().to_string();
+            let output = everycall(&["decide", "--config", &config_file, "--at", &at], &lines);
+            let records = output.json();
+            assert_eq!(records.len(), file.cases.len(), "{name}");
+            for (case, record) in file.cases.iter().zip(records) {
+                // What the decision point would say is the other runners' business.
+                if record["decision"] == "ask" {
+                    asked += 1;
+                    continue;
+                }
+                decided += 1;
+                case.expect
+                    .compare(&serde_json::from_value(record).unwrap())
+                    .unwrap_or_else(|error| panic!("{name}: {}: {error}", case.name));
+            }
+        }
+    }
+    assert!(decided > 500 && asked > 20, "{decided} decided, {asked} asked");
+}

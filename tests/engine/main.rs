@@ -1,0 +1,327 @@
+//! What the engine does over time: waiting, resuming, changed configurations, caches, records.
+
+use std::collections::BTreeSet;
+
+use everycall::cases::{run_case, CaseFile};
+use everycall_core::{
+    Budget, Call, Connection, Decision, Effect, Engine, Headers, IdSeed, Pending, PureRust, Reason, Reply,
+    Request, Settings, Step, StreamId, UnixTime,
+};
+use serde_json::{json, Value};
+
+const NOW: UnixTime = UnixTime::from_secs(1_800_000_000);
+
+fn later(secs: i64) -> UnixTime {
+    UnixTime::from_secs(NOW.secs() + secs)
+}
+
+/// `/ask` asks one question of the decision point `default`, `/two` asks `default` and `other`.
+fn configuration() -> Value {
+    let mut config = everycall_tests::cases::reference().unwrap();
+    let question = r#""subject": {"type": "t", "id": "s"}, "action": {"name": "a"}, "resource": {"type": "t", "id": "r"}"#;
+    config["pdps"]["other"] = json!({"protocol": "authzen", "cluster": "pdp", "host": "other"});
+    let bundle = &mut config["bundle"]["inline"];
+    bundle["policies"] = json!({
+        "ask.rego": format!("package everycall.ask\nask contains {{\"id\": \"q\", {question}}} if true\n\
+            decision := {{\"allow\": true}} if input.pdp.q.decision"),
+        "two.rego": format!("package everycall.two\nask contains {{\"id\": \"q\", {question}}} if true\n\
+            ask contains {{\"id\": \"o\", \"pdp\": \"other\", {question}}} if true\n\
+            decision := {{\"allow\": true}} if {{ input.pdp.q.decision; input.pdp.o.decision }}"),
+        "open.rego": "package everycall.open\ndecision := {\"allow\": true}",
+    });
+    let grant = |id: &str| {
+        json!({"id": id, "owner": "o", "purpose": "p", "subject": "s", "kind": "workload", "hosts": ["h"],
+               "methods": ["GET"], "paths": [format!("/{id}")], "policy": id})
+    };
+    bundle["grants"] = json!([grant("ask"), grant("two"), grant("open")]);
+    config
+}
+
+fn settings(config: &Value) -> Settings {
+    Settings::from_value(config.clone()).unwrap_or_else(|errors| panic!("{errors}"))
+}
+
+fn engine(config: &Value) -> Engine {
+    Engine::new(settings(config), Box::new(PureRust), IdSeed::derive(&[b"test"]))
+}
+
+/// A token of the subject `s` that lives for so many seconds.
+fn token(lifetime: i64) -> String {
+    let file = json!({"about": "a", "cases": [{"name": "a", "expect": {"decision": "allow"},
+        "request": {"method": "GET", "host": "h", "path": "/"},
+        "token": {"issuer": "https://id.shop.example/workloads", "claims": {"sub": "s", "exp": {"$now": lifetime}}}}]});
+    let file = CaseFile::parse("inline", &file.to_string()).unwrap();
+    let wire = file.cases[0].request(&configuration(), NOW).unwrap();
+    String::from_utf8(wire.headers.into_iter().find(|(name, _)| name == "authorization").unwrap().1).unwrap()
+}
+
+fn request(stream: u64, path: &str, token: &str) -> Request {
+    let pairs = [
+        (":method", "GET"),
+        (":scheme", "http"),
+        (":authority", "h"),
+        (":path", path),
+        ("authorization", token),
+    ];
+    let pairs = pairs.map(|(name, value)| (name.to_owned(), value.as_bytes().to_vec())).to_vec();
+    Request::new(StreamId(stream), Headers::new(pairs), Connection::default())
+}
+
+fn asks(step: Step) -> (Vec<Call>, Pending) {
+    match step {
+        Step::Ask { calls, pending } => (calls, pending),
+        Step::Done(decision) => panic!("decided: {:?}", decision.record),
+    }
+}
+
+fn done(step: Step) -> Decision {
+    match step {
+        Step::Done(decision) => decision,
+        Step::Ask { calls, .. } => panic!("asks: {calls:?}"),
+    }
+}
+
+fn reason(step: Step) -> Reason {
+    let decision = done(step);
+    let reason = decision.record.reason.unwrap();
+    assert_eq!(decision.verdict.is_ok(), reason == Reason::Allowed);
+    assert_eq!(
+        decision.verdict.err().map(|denial| denial.reason),
+        (reason != Reason::Allowed).then_some(reason)
+    );
+    reason
+}
+
+fn yes() -> Vec<Reply> {
+    vec![Reply::Http { status: 200, body: br#"{"decision":true}"#.to_vec() }]
+}
+
+#[test]
+fn a_yes_in_time_allows() {
+    let mut engine = engine(&configuration());
+    let (calls, pending) = asks(engine.check(request(1, "/ask", &token(60)), NOW));
+    assert_eq!(calls.len(), 1);
+    assert_eq!(engine.stats().pending, 1);
+    assert_eq!(reason(engine.resume(pending, yes(), later(1))), Reason::Allowed);
+    assert_eq!(engine.stats().pending, 0);
+}
+
+#[test]
+fn what_ended_while_a_request_waited_is_over() {
+    let mut engine = engine(&configuration());
+    let (_, pending) = asks(engine.check(request(1, "/ask", &token(60)), NOW));
+    assert_eq!(reason(engine.resume(pending, yes(), later(60))), Reason::TokenExpired);
+
+    let mut config = configuration();
+    config["bundle"]["inline"]["grants"][0]["valid_until"] = json!(later(10).to_string());
+    let mut engine = self::engine(&config);
+    let (_, pending) = asks(engine.check(request(1, "/ask", &token(60)), NOW));
+    assert_eq!(reason(engine.resume(pending, yes(), later(10))), Reason::NotGranted);
+}
+
+#[test]
+fn missing_replies_are_failures() {
+    let mut engine = engine(&configuration());
+    let (_, pending) = asks(engine.check(request(1, "/ask", &token(60)), NOW));
+    assert_eq!(reason(engine.resume(pending, Vec::new(), NOW)), Reason::PdpUnavailable);
+    let (calls, pending) = asks(engine.check(request(1, "/two", &token(60)), NOW));
+    assert_eq!(calls.len(), 2);
+    assert_eq!(reason(engine.resume(pending, yes(), NOW)), Reason::PdpUnavailable);
+}
+
+#[test]
+fn a_configuration_that_changed_decides_anew_and_keeps_answers_to_the_same_questions() {
+    let mut engine = engine(&configuration());
+    let (_, pending) = asks(engine.check(request(1, "/ask", &token(60)), NOW));
+    let mut config = configuration();
+    config["limits"] = json!({"pdp_rounds": 1});
+    engine.configure(settings(&config));
+    assert_eq!(reason(engine.resume(pending, yes(), NOW)), Reason::Allowed, "the question is the same");
+
+    let (_, pending) = asks(engine.check(request(1, "/ask", &token(60)), NOW));
+    config["bundle"]["inline"]["grants"][0]["policy"] = json!("open");
+    engine.configure(settings(&config));
+    assert_eq!(reason(engine.resume(pending, yes(), NOW)), Reason::Allowed, "nothing is asked any more");
+
+    config["bundle"]["inline"]["grants"][0]["policy"] = json!("two");
+    engine.configure(settings(&config));
+    let (_, pending) = asks(engine.check(request(1, "/ask", &token(60)), NOW));
+    config["bundle"]["inline"]["grants"].as_array_mut().unwrap().remove(0);
+    engine.configure(settings(&config));
+    let replies = [yes(), yes()].concat();
+    assert_eq!(reason(engine.resume(pending, replies, NOW)), Reason::NotGranted, "the grant is gone");
+}
+
+#[test]
+fn a_changed_question_is_asked_again_and_a_second_change_refuses() {
+    let mut engine = engine(&configuration());
+    let (_, pending) = asks(engine.check(request(1, "/ask", &token(60)), NOW));
+    let mut config = configuration();
+    let policy = config["bundle"]["inline"]["policies"]["ask.rego"]
+        .as_str()
+        .unwrap()
+        .replace("\"q\"", "\"q2\"")
+        .replace(".q.", ".q2.");
+    config["bundle"]["inline"]["policies"]["ask.rego"] = json!(policy);
+    engine.configure(settings(&config));
+    let (calls, pending) = asks(engine.resume(pending, yes(), NOW));
+    assert_eq!(calls.len(), 1, "the old answer is not an answer to the new question");
+    config["limits"] = json!({"pdp_rounds": 1});
+    engine.configure(settings(&config));
+    assert_eq!(reason(engine.resume(pending, yes(), NOW)), Reason::NotReady);
+    assert_eq!(engine.stats().pending, 0);
+}
+
+#[test]
+fn waiting_is_bounded_and_ends_with_the_stream() {
+    let mut config = configuration();
+    config["limits"] = json!({"max_pending": 2});
+    config["pdps"]["other"]["max_in_flight"] = json!(1);
+    let mut engine = engine(&config);
+    let first = asks(engine.check(request(1, "/two", &token(60)), NOW));
+    assert_eq!(
+        reason(engine.check(request(2, "/two", &token(60)), NOW)),
+        Reason::Overloaded,
+        "one question to `other`"
+    );
+    let second = asks(engine.check(request(3, "/ask", &token(60)), NOW));
+    assert_eq!(
+        reason(engine.check(request(4, "/ask", &token(60)), NOW)),
+        Reason::Overloaded,
+        "two requests wait"
+    );
+    engine.ended(StreamId(1), NOW);
+    drop(first);
+    let third = asks(engine.check(request(5, "/two", &token(60)), NOW));
+    assert_eq!(reason(engine.resume(second.1, yes(), NOW)), Reason::Allowed);
+    assert_eq!(reason(engine.resume(third.1, [yes(), yes()].concat(), NOW)), Reason::Allowed);
+}
+
+#[test]
+fn a_cached_token_is_the_whole_token_and_is_checked_again() {
+    let mut engine = engine(&configuration());
+    let token = token(60);
+    assert_eq!(reason(engine.check(request(1, "/open", &token), NOW)), Reason::Allowed);
+    assert_eq!(engine.stats().tokens_cached, 1);
+    // The verified signature under other parts.
+    let parts: Vec<&str> = token.split('.').collect();
+    let mut claims: Vec<char> = parts[1].chars().collect();
+    claims[20] = if claims[20] == 'A' { 'B' } else { 'A' };
+    let forged = format!("{}.{}.{}", parts[0], claims.iter().collect::<String>(), parts[2]);
+    assert_ne!(reason(engine.check(request(1, "/open", &forged), NOW)), Reason::Allowed);
+    assert_ne!(reason(engine.check(request(1, "/open", &format!("{token}=")), NOW)), Reason::Allowed);
+    assert_eq!(reason(engine.check(request(1, "/open", &token), later(60))), Reason::TokenExpired);
+}
+
+#[test]
+fn a_cached_token_is_verified_again_when_its_issuer_changed() {
+    let mut engine = engine(&configuration());
+    let token = token(60);
+    assert_eq!(reason(engine.check(request(1, "/open", &token), NOW)), Reason::Allowed);
+    let mut config = configuration();
+    config["issuers"][0]["audiences"] = json!(["https://elsewhere.example"]);
+    engine.configure(settings(&config));
+    assert_eq!(reason(engine.check(request(1, "/open", &token), NOW)), Reason::TokenAudience);
+}
+
+#[test]
+fn the_token_cache_is_bounded() {
+    let mut config = configuration();
+    config["limits"] = json!({"tokens_cached": 3});
+    let mut engine = engine(&config);
+    for lifetime in 10..20 {
+        assert_eq!(reason(engine.check(request(1, "/open", &token(lifetime)), NOW)), Reason::Allowed);
+    }
+    assert_eq!(engine.stats().tokens_cached, 3);
+}
+
+#[test]
+fn decision_ids_are_unique() {
+    let mut ids = BTreeSet::new();
+    for seed in [&b"worker 1"[..], b"worker 2"] {
+        let mut engine = Engine::new(settings(&configuration()), Box::new(PureRust), IdSeed::derive(&[seed]));
+        for _ in 0..1_000 {
+            let record = done(engine.check(request(1, "/nowhere", "Bearer x"), NOW)).record;
+            assert!(record.id.len() == 32 && record.id.bytes().all(|b| b.is_ascii_hexdigit()));
+            ids.insert(record.id);
+        }
+    }
+    assert_eq!(ids.len(), 2_000);
+}
+
+#[test]
+fn records_go_out_within_the_budget_and_by_choice() {
+    for (choice, expected) in [("all", 3), ("refusals", 2), ("off", 0)] {
+        let mut config = configuration();
+        config["log"] = json!({"records": choice});
+        let mut engine = engine(&config);
+        for (path, token) in [("/open", token(60)), ("/nowhere", token(60)), ("/open", "Bearer x".into())] {
+            let record = done(engine.check(request(1, path, &token), NOW)).record;
+            engine.record(record);
+        }
+        let mut written = 0;
+        loop {
+            let effects = engine.tick(NOW, Budget { records: 2 });
+            assert!(effects.len() <= 2);
+            if effects.is_empty() {
+                break;
+            }
+            written += effects.iter().filter(|effect| matches!(effect, Effect::Emit { .. })).count();
+        }
+        assert_eq!(written, expected, "{choice}");
+    }
+}
+
+#[test]
+fn a_record_replays_to_the_same_outcome_and_holds_no_token() {
+    let (base, files) = everycall_tests::cases::all().unwrap();
+    let mut replayed = 0;
+    for (name, text) in files {
+        let file = CaseFile::parse(&name, &text).unwrap();
+        let config = file.config(&base, NOW);
+        let mut engine = engine(&config);
+        let mut replayer = self::engine(&config);
+        for case in &file.cases {
+            let record = run_case(&mut engine, case, &config, NOW).unwrap().record;
+            let text = serde_json::to_string(&record).unwrap();
+            for (header, value) in case.request(&config, NOW).unwrap().headers {
+                let signature =
+                    value.rsplit(|b| *b == b'.').next().map(String::from_utf8_lossy).unwrap_or_default();
+                assert!(
+                    header != "authorization" || signature.len() < 40 || !text.contains(&*signature),
+                    "{name}: {}",
+                    case.name
+                );
+            }
+            let read = serde_json::from_str(&text).unwrap();
+            let again = replayer.replay(&read).record;
+            assert_eq!(again.decision, record.decision, "{name}: {}: {text}", case.name);
+            assert_eq!(again.reason, record.reason, "{name}: {}: {text}", case.name);
+            assert_eq!(again.policy, record.policy, "{name}: {}", case.name);
+            replayed += 1;
+        }
+    }
+    assert!(replayed > 500, "{replayed}");
+}
+
+#[test]
+fn an_explanation_names_the_conditions_that_did_not_hold() {
+    let mut config = configuration();
+    config["bundle"]["inline"]["policies"]["open.rego"] = json!(
+        "package everycall.open\ndecision := {\"allow\": true} if {\n\tinput.identity.id == \"s\"\n\tinput.identity.task != null\n\tinput.time > 0\n}\n\
+         decision := {\"allow\": true} if input.grant.id == \"other\"\n"
+    );
+    let mut engine = engine(&config);
+    let record = done(engine.check(request(1, "/open", &token(60)), NOW)).record;
+    assert_eq!(record.reason, Some(Reason::PolicyUndefined));
+    let unmet = engine.explain(&record);
+    assert_eq!(
+        unmet,
+        [
+            "open.rego:4: input.identity.task != null",
+            "open.rego:7: decision := {\"allow\": true} if input.grant.id == \"other\""
+        ]
+    );
+    // It decides as before.
+    assert_eq!(reason(engine.check(request(1, "/open", &token(60)), NOW)), Reason::PolicyUndefined);
+}
