@@ -3,6 +3,8 @@
 //! The same document for Envoy, WasmPlugin and the command line. Unknown keys are errors
 //! everywhere. `settings` turns it into what the engine runs on; nothing else reads these types.
 
+mod parse;
+
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Deserializer, Serialize};
@@ -10,7 +12,8 @@ use serde_json::{Map, Value};
 
 use crate::identity::Kind;
 use crate::keys::{Algorithm, Jwks};
-use crate::settings::{ConfigError, LogRecords};
+use crate::settings::LogRecords;
+pub(crate) use parse::parse;
 
 /// The whole document.
 #[derive(Debug, Clone, Deserialize)]
@@ -255,155 +258,6 @@ fn default_pdp_timeout() -> u32 {
 
 fn default_pdp_in_flight() -> usize {
     100
-}
-
-/// The mirror as far as it could be read, and everything that is wrong with the document.
-pub(crate) struct Parsed {
-    /// `None` if not even placeholders could make the document readable.
-    pub(crate) config: Option<Config>,
-    pub(crate) errors: Vec<ConfigError>,
-    /// Paths whose value is a placeholder: what is wrong below them was said already.
-    pub(crate) placeholders: Vec<String>,
-}
-
-/// Reads the document and goes on after each mistake, so that all of them are reported at once:
-/// an unknown key is dropped, a wrong or missing value is replaced by a placeholder. A document
-/// with errors is never used.
-pub(crate) fn parse(mut document: Value) -> Parsed {
-    // Each round reads the whole document.
-    const MAX_ROUNDS: usize = 100;
-    let mut rounds: usize = 0;
-    let mut errors = Vec::new();
-    let mut placeholders = Vec::new();
-    loop {
-        let (path, message) = match read(&document) {
-            Ok(config) => return Parsed { config: Some(config), errors, placeholders },
-            Err(error) => error,
-        };
-        let mended = mend(&mut document, &path, &message);
-        let path = match &mended {
-            Mended::Missing(name) => join(&path, name),
-            _ => path,
-        };
-        // What is wrong below a placeholder is an echo of an error that was reported already.
-        if !placeholders.iter().any(|placeholder: &String| path.starts_with(placeholder.as_str())) {
-            errors.push(ConfigError::new(&path, message));
-        }
-        match mended {
-            Mended::Dropped => {}
-            Mended::Replaced | Mended::Missing(_) => placeholders.push(path),
-            Mended::No => return Parsed { config: None, errors, placeholders },
-        }
-        rounds = rounds.saturating_add(1);
-        if rounds >= MAX_ROUNDS {
-            return Parsed { config: None, errors, placeholders };
-        }
-    }
-}
-
-fn read(document: &Value) -> Result<Config, (String, String)> {
-    serde_path_to_error::deserialize(document).map_err(|error| {
-        let path = error.path().to_string();
-        (if path == "." { String::new() } else { path }, error.into_inner().to_string())
-    })
-}
-
-enum Mended {
-    Dropped,
-    Replaced,
-    Missing(String),
-    No,
-}
-
-fn mend(document: &mut Value, path: &str, message: &str) -> Mended {
-    let quoted = |message: &str| message.split('`').nth(1).map(str::to_owned);
-    if message.starts_with("unknown field") {
-        let Some(name) = quoted(message) else { return Mended::No };
-        let container = path.strip_suffix(name.as_str()).map(|p| p.strip_suffix('.').unwrap_or(p));
-        for container in [Some(path), container].into_iter().flatten() {
-            if let Some(Value::Object(members)) = find(document, container) {
-                if members.remove(&name).is_some() {
-                    return Mended::Dropped;
-                }
-            }
-        }
-        return Mended::No;
-    }
-    let missing = message.strip_prefix("missing field").and_then(quoted);
-    let at = match &missing {
-        Some(name) => join(path, name),
-        None => path.to_owned(),
-    };
-    // One of each type; for an enum, the first option that its message names.
-    let option = |message: &str| message.split("expected").nth(1).and_then(quoted).map(Value::String);
-    let mut candidates = vec![
-        Value::Bool(false),
-        Value::Object(Map::new()),
-        Value::Array(Vec::new()),
-        Value::from(1),
-        Value::String(String::new()),
-    ];
-    candidates.extend(option(message));
-    while let Some(candidate) = candidates.pop() {
-        let slot = match &missing {
-            Some(name) => match find(document, path) {
-                Some(Value::Object(members)) => members.entry(name.clone()).or_insert(Value::Null),
-                _ => return Mended::No,
-            },
-            None => match find(document, path) {
-                Some(slot) => slot,
-                None => return Mended::No,
-            },
-        };
-        let was_text = candidate == Value::String(String::new());
-        *slot = candidate;
-        // Good if the next error, if any, is elsewhere: at a missing member of the placeholder too.
-        let good = match read(document) {
-            Ok(_) => true,
-            Err((next, message)) if next == at && !message.starts_with("missing field") => {
-                candidates.extend(option(&message).filter(|_| was_text));
-                false
-            }
-            Err(_) => true,
-        };
-        if good {
-            return match missing {
-                Some(name) => Mended::Missing(name),
-                None => Mended::Replaced,
-            };
-        }
-    }
-    Mended::No
-}
-
-fn join(path: &str, name: &str) -> String {
-    match path {
-        "" => name.to_owned(),
-        path => format!("{path}.{name}"),
-    }
-}
-
-/// The value at a path such as `issuers[0].keys`; keys that hold dots are tried as a whole first.
-fn find<'a>(value: &'a mut Value, path: &str) -> Option<&'a mut Value> {
-    if path.is_empty() {
-        return Some(value);
-    }
-    if let Some(rest) = path.strip_prefix('[') {
-        let (index, rest) = rest.split_once(']')?;
-        let item = value.as_array_mut()?.get_mut(index.parse::<usize>().ok()?)?;
-        return find(item, rest.strip_prefix('.').unwrap_or(rest));
-    }
-    let members = value.as_object_mut()?;
-    let name = members
-        .keys()
-        .filter(|name| {
-            path.strip_prefix(name.as_str())
-                .is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '[']))
-        })
-        .max_by_key(|name| name.len())?
-        .clone();
-    let rest = path.strip_prefix(name.as_str())?;
-    find(members.get_mut(&name)?, rest.strip_prefix('.').unwrap_or(rest))
 }
 
 impl<'de> Deserialize<'de> for LogRecords {

@@ -1,36 +1,38 @@
 //! The whole flow of a decision. [`Engine::decide`] is the place to start reading.
 //!
-//! `check` and `resume` take a request through the layers; `tick`, `fetched` and `ended` are for
-//! what belongs to no single request. Nothing here performs I/O or reads a clock.
+//! `check` and `resume` take a request through the layers. What belongs to no single request is in
+//! `upkeep`. Nothing here performs I/O or reads a clock.
+
+mod case;
+mod replay;
+mod upkeep;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::fmt;
 use std::sync::Arc;
 
-use serde_json::{Map, Value};
+use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 
 use crate::attributes;
 use crate::decision::{Decision, Denial, Permit};
 use crate::grants::Granted;
-use crate::identity::Identity;
 use crate::input::{self, Facts};
 use crate::pdp::{self, Answer, Question};
-use crate::policy::{Outcome, PolicyFailure, PolicyValue};
+use crate::policy::{Outcome, PolicyValue};
 use crate::reason::{Layer, Reason};
-use crate::record::{DecisionRecord, GrantRecord, PdpExchange, PolicyRecord, RequestRecord, Verdict};
-use crate::request::{Connection, Headers, Request, Target};
-use crate::settings::{LogRecords, Settings};
+use crate::record::{DecisionRecord, PdpExchange, PolicyRecord, Verdict};
+use crate::request::Request;
+use crate::settings::Settings;
 use crate::signature::SignatureVerifier;
-use crate::step::{Budget, Effect, FetchId, Pending, Reply, Step, StreamId};
+use crate::step::{Pending, Reply, Step, StreamId};
+use crate::target::Target;
 use crate::time::UnixTime;
 use crate::token::cache::{TokenCache, Verified};
 use crate::token::{self, source};
 
-/// A step back of the clock up to this is taken for jitter; a longer one is followed.
-const CLOCK_STEP_S: i64 = 300;
-/// Records that wait for a tick; one more pushes the oldest out, and is counted.
-const MAX_RECORDS: usize = 10_000;
+pub(crate) use case::Waiting;
+use case::{Case, Refused};
 
 /// What decision ids are derived from. Needs no randomness, but must differ between workers and
 /// restarts: SHA-256 over node id, VM start time and a worker number does.
@@ -75,8 +77,8 @@ pub struct Engine {
     waiting: BTreeMap<StreamId, Vec<String>>,
     records: VecDeque<DecisionRecord>,
     stats: Stats,
-    /// Collects, while a record is explained, the conditions of the policy that did not hold.
-    unmet: Option<Vec<String>>,
+    /// What the policy saw last, while a record is explained: its rule set and input.
+    watched: Option<Option<(usize, PolicyValue)>>,
 }
 
 impl fmt::Debug for Engine {
@@ -85,68 +87,12 @@ impl fmt::Debug for Engine {
     }
 }
 
-/// One request on its way through the layers.
-#[derive(Debug)]
-struct Case {
-    request: Request,
-    record: DecisionRecord,
-    /// For the replay of a record, whose token is not known: the caller it names.
-    replayed: Option<Option<Arc<Verified>>>,
-    /// Questions that were answered, with their answers.
-    answered: Vec<(Question, Answer)>,
-    rounds: usize,
-    /// It was begun anew already because the configuration changed while it waited.
-    redecided: bool,
-}
-
-/// A case that waits for replies to `open`.
-#[derive(Debug)]
-pub(crate) struct Waiting {
-    case: Case,
-    caller: Option<Arc<Verified>>,
-    granted: Granted,
-    input: PolicyValue,
-    open: Vec<Question>,
-    revision: String,
-}
-
 /// Where a case stands after the layers ran.
 enum Progress {
     Allowed(Option<Arc<Verified>>, Granted),
     Asks { caller: Option<Arc<Verified>>, granted: Granted, input: PolicyValue, open: Vec<Question> },
 }
 
-/// A layer said no: the reason, and the fact behind it for the record.
-struct Refused {
-    reason: Reason,
-    detail: Option<String>,
-}
-
-impl Refused {
-    fn new(reason: Reason, detail: impl Into<String>) -> Self {
-        Self { reason, detail: Some(detail.into()) }
-    }
-}
-
-impl From<(Reason, &'static str)> for Refused {
-    fn from((reason, detail): (Reason, &'static str)) -> Self {
-        Self::new(reason, detail)
-    }
-}
-
-impl From<token::Rejection> for Refused {
-    fn from(rejection: token::Rejection) -> Self {
-        Self::new(rejection.reason, rejection.detail)
-    }
-}
-
-impl From<PolicyFailure> for Refused {
-    fn from(failure: PolicyFailure) -> Self {
-        Self::new(failure.reason, failure.detail)
-    }
-}
-
-// The flow.
 impl Engine {
     /// Decides a request, or says what it needs to know first.
     pub fn check(&mut self, request: Request, now: UnixTime) -> Step {
@@ -361,8 +307,8 @@ impl Engine {
             return Ok(Progress::Asks { caller, granted, input, open });
         }
         let outcome = rules.decide(&full)?;
-        if let (Some(unmet), None) = (&mut self.unmet, &outcome) {
-            *unmet = rules.unmet(&full);
+        if let (Some(watched), None) = (&mut self.watched, &outcome) {
+            *watched = Some((granted.grant.rule_set, full));
         }
         if let (Some(record), Some(outcome)) = (&mut case.record.policy, &outcome) {
             record.rule.clone_from(&outcome.rule);
@@ -529,271 +475,5 @@ fn conclude(outcome: Option<&Outcome>, answered: &[(Question, Answer)]) -> Resul
             (_, _, Some((question, _))) => about(Reason::PdpDenied, "was answered with no", &question.id),
             (None, None, None) => Err(Refused::new(Reason::PolicyUndefined, "no rule of `decision` holds")),
         },
-    }
-}
-
-// What belongs to no single request.
-impl Engine {
-    /// An engine with nothing cached.
-    pub fn new(settings: Settings, verifier: Box<dyn SignatureVerifier>, seed: IdSeed) -> Self {
-        Self {
-            tokens: TokenCache::new(settings.limits.tokens_cached),
-            settings,
-            verifier,
-            seed,
-            counter: 0,
-            latest: UnixTime::default(),
-            waiting: BTreeMap::new(),
-            records: VecDeque::new(),
-            stats: Stats::default(),
-            unmet: None,
-        }
-    }
-
-    /// Takes a new configuration. Caches live on; what no longer fits them is found by generation.
-    pub fn configure(&mut self, settings: Settings) {
-        self.tokens.set_capacity(settings.limits.tokens_cached);
-        self.settings = settings;
-    }
-
-    /// The configuration in force.
-    pub const fn settings(&self) -> &Settings {
-        &self.settings
-    }
-
-    /// Current figures.
-    pub fn stats(&self) -> Stats {
-        Stats { pending: self.waiting.len(), tokens_cached: self.tokens.len(), ..self.stats }
-    }
-
-    /// Takes the record of a decision that was acted upon; a later tick hands it out.
-    pub fn record(&mut self, record: DecisionRecord) {
-        let wanted = match self.settings.log_records {
-            LogRecords::All => true,
-            LogRecords::Refusals => record.decision != Verdict::Allow,
-            LogRecords::Off => false,
-        };
-        if !wanted {
-            return;
-        }
-        if self.records.len() >= MAX_RECORDS {
-            self.records.pop_front();
-            self.stats.records_dropped = self.stats.records_dropped.saturating_add(1);
-        }
-        self.records.push_back(record);
-    }
-
-    /// Work that is due, within the budget.
-    pub fn tick(&mut self, now: UnixTime, budget: Budget) -> Vec<Effect> {
-        self.clock(now);
-        let due = budget.records.min(self.records.len());
-        self.records.drain(..due).map(|record| Effect::Emit { record: Box::new(record) }).collect()
-    }
-
-    /// The answer to an `Effect::Fetch`. Nothing is fetched yet, so no answer is awaited.
-    pub fn fetched(&mut self, _id: FetchId, _reply: Reply, now: UnixTime) -> Vec<Effect> {
-        self.clock(now);
-        Vec::new()
-    }
-
-    /// A stream is gone. What it waited for is forgotten; the caller drops its `Pending`.
-    pub fn ended(&mut self, stream: StreamId, now: UnixTime) {
-        self.clock(now);
-        self.waiting.remove(&stream);
-    }
-
-    /// Decides a recorded request again, under the configuration in force: the recorded caller, the
-    /// recorded values, the recorded answers. The record's token is not known and not needed. Sets
-    /// the engine's clock to the record's time: for engines that do nothing else.
-    ///
-    /// Refusals that rest on what no record holds, such as the token, the bytes of a malformed
-    /// request or how busy the worker was, stand as they are.
-    pub fn replay(&mut self, record: &DecisionRecord) -> Decision {
-        let now = record.time;
-        self.latest = now;
-        let request = record.request.to_request();
-        let mut case = Case::new(request, record.id.clone(), now, &self.settings);
-        case.replayed =
-            Some(record.identity.as_ref().map(|identity| Arc::new(Verified::new((**identity).clone()))));
-        for (name, value) in &record.connection {
-            case.request.connection.restore(name, value);
-        }
-        if let (Some(reason), Layer::Request | Layer::Credential | Layer::Service) =
-            (record.reason, record.layer)
-        {
-            let revision = std::mem::take(&mut case.record.revision);
-            case.record = DecisionRecord { revision, ..record.clone() };
-            return self.denied(case, Refused { reason, detail: record.detail.clone() });
-        }
-        let mut step = self.run(case, now);
-        loop {
-            match step {
-                Step::Done(decision) => return decision,
-                Step::Ask { pending, .. } => step = self.resume_recorded(pending, record, now),
-            }
-        }
-    }
-
-    /// Decides a recorded request again and answers which conditions of the policy did not hold, as
-    /// `file:line: text`; none if a rule of `decision` holds or the policy was not reached.
-    pub fn explain(&mut self, record: &DecisionRecord) -> Vec<String> {
-        self.unmet = Some(Vec::new());
-        self.replay(record);
-        self.unmet.take().unwrap_or_default()
-    }
-
-    fn resume_recorded(&mut self, mut pending: Pending, record: &DecisionRecord, now: UnixTime) -> Step {
-        let open = std::mem::take(&mut pending.0.open);
-        for question in open {
-            let exchange = record.pdp.iter().find(|exchange| exchange.id == question.id);
-            let answer = exchange
-                .filter(|exchange| exchange.question == question.body)
-                .and_then(|exchange| Answer::from_json(exchange.answer.as_ref()?))
-                .unwrap_or(Answer::Error(pdp::AnswerError::Unavailable));
-            for exchange in pending.0.case.record.pdp.iter_mut().filter(|exchange| exchange.id == question.id)
-            {
-                exchange.answer = Some(answer.to_json());
-            }
-            pending.0.case.answered.push((question, answer));
-        }
-        self.resume(pending, Vec::new(), now)
-    }
-
-    /// Time never runs backwards by a little. By a lot it is followed, and what was believed
-    /// because of the old time is forgotten.
-    fn clock(&mut self, now: UnixTime) -> UnixTime {
-        let back = self.latest.secs().saturating_sub(now.secs());
-        if back > CLOCK_STEP_S {
-            self.tokens.clear();
-            self.stats.clock_stepped = self.stats.clock_stepped.saturating_add(1);
-            self.latest = now;
-        } else {
-            self.latest = self.latest.max(now);
-        }
-        self.latest
-    }
-
-    fn next_id(&mut self) -> String {
-        self.counter = self.counter.wrapping_add(1);
-        let hash =
-            Sha256::new().chain_update(self.seed.0).chain_update(self.counter.to_le_bytes()).finalize();
-        let mut id = String::with_capacity(32);
-        for byte in hash.iter().take(16) {
-            for nibble in [byte >> 4, byte & 15] {
-                id.extend(char::from_digit(u32::from(nibble), 16));
-            }
-        }
-        id
-    }
-}
-
-impl Pending {
-    /// The record as it stands, for callers that show what is awaited.
-    pub fn record(&self) -> &DecisionRecord {
-        &self.0.case.record
-    }
-
-    /// The stream that waits.
-    pub fn stream(&self) -> StreamId {
-        self.0.case.request.stream
-    }
-}
-
-impl Case {
-    fn new(request: Request, id: String, now: UnixTime, settings: &Settings) -> Self {
-        let record = DecisionRecord {
-            v: 1,
-            id,
-            time: now,
-            instance: settings.instance.clone(),
-            revision: settings.revision.clone(),
-            decision: Verdict::Ask,
-            reason: None,
-            status: 0,
-            layer: Layer::Request,
-            detail: None,
-            // As it came, should the target be refused; the path without the query.
-            request: RequestRecord {
-                id: request.headers().only("x-request-id").map(|id| String::from_utf8_lossy(id).into_owned()),
-                method: request.lossy(":method"),
-                scheme: request.lossy(":scheme"),
-                host: request.lossy(":authority"),
-                path: request.lossy(":path").split('?').next().unwrap_or_default().to_owned(),
-                headers: Map::new(),
-                query: Map::new(),
-            },
-            connection: Map::new(),
-            identity: None,
-            grant: None,
-            policy: None,
-            pdp: Vec::new(),
-            duration_us: None,
-        };
-        Self { request, record, replayed: None, answered: Vec::new(), rounds: 0, redecided: false }
-    }
-
-    /// Starts the record anew from the target: also when a case is begun again.
-    fn note_target(&mut self, target: &Target) {
-        self.record.request.method.clone_from(&target.method);
-        self.record.request.scheme.clone_from(&target.scheme);
-        self.record.request.host.clone_from(&target.host);
-        self.record.request.path.clone_from(&target.path);
-        self.record.request.headers.clear();
-        self.record.identity = None;
-        self.record.grant = None;
-        self.record.policy = None;
-    }
-}
-
-impl Granted {
-    fn to_record(&self) -> GrantRecord {
-        let params = self.params.iter().map(|(name, value)| (name.clone(), Value::from(value.as_str())));
-        GrantRecord {
-            id: self.grant.id.clone(),
-            purpose: self.grant.purpose.clone(),
-            owner: self.grant.owner.clone(),
-            sensitivity: self.grant.sensitivity.clone(),
-            params: params.collect(),
-        }
-    }
-}
-
-impl Verified {
-    pub(crate) fn new(identity: Identity) -> Self {
-        let bytes = Value::Object(identity.claims.clone()).to_string().len();
-        Self { input: input::identity_once(&identity), identity: Arc::new(identity), bytes }
-    }
-}
-
-impl RequestRecord {
-    /// A request with the recorded values and nothing else.
-    fn to_request(&self) -> Request {
-        let mut path = self.path.clone();
-        let encode = |text: &str| text.bytes().map(|byte| format!("%{byte:02X}")).collect::<String>();
-        for (name, values) in &self.query {
-            for value in values.as_array().into_iter().flatten().filter_map(Value::as_str) {
-                path.push(if path.contains('?') { '&' } else { '?' });
-                path.push_str(&encode(name));
-                path.push('=');
-                path.push_str(&encode(value));
-            }
-        }
-        let mut pairs = vec![
-            (":method".to_owned(), self.method.clone().into_bytes()),
-            (":scheme".to_owned(), self.scheme.clone().into_bytes()),
-            (":authority".to_owned(), self.host.clone().into_bytes()),
-            (":path".to_owned(), path.into_bytes()),
-        ];
-        if let Some(id) = &self.id {
-            pairs.push(("x-request-id".to_owned(), id.clone().into_bytes()));
-        }
-        for (name, values) in &self.headers {
-            for value in values.as_array().into_iter().flatten().filter_map(Value::as_str) {
-                if name != "x-request-id" || self.id.is_none() {
-                    pairs.push((name.clone(), value.as_bytes().to_vec()));
-                }
-            }
-        }
-        Request::new(StreamId(0), Headers::new(pairs), Connection::default())
     }
 }

@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use crate::identity::{Identity, Kind};
 use crate::policy::PolicyValue;
-use crate::request::Target;
+use crate::target::Target;
 use crate::time::UnixTime;
 
 /// The subject of grants that need no credential.

@@ -24,6 +24,7 @@ mod request;
 mod settings;
 mod signature;
 mod step;
+mod target;
 mod time;
 pub mod token;
 
@@ -35,8 +36,9 @@ pub use keys::{Algorithm, Key, KeySet, TEST_KEY_PREFIX};
 pub use policy::{offered_builtins, RuleSet};
 pub use reason::{Layer, Reason};
 pub use record::{DecisionRecord, GrantRecord, PdpExchange, PolicyRecord, RequestRecord, Verdict};
-pub use request::{Connection, Headers, Request, Target, OWN_HEADER_PREFIX, REMOVED_HEADERS};
+pub use request::{Connection, Headers, Request, OWN_HEADER_PREFIX, REMOVED_HEADERS};
 pub use settings::{ConfigError, ConfigErrors, LogRecords, Settings};
 pub use signature::{ecdsa_der, PureRust, SignatureVerifier, Unavailable};
 pub use step::{Budget, Call, Effect, Failure, FetchId, Pending, Reply, Step, StreamId};
+pub use target::Target;
 pub use time::UnixTime;

@@ -5,18 +5,21 @@
 //! Rules state what is allowed. An error inside a rule skips that rule, as in OPA, and no rule at
 //! all is `Undefined`: so anything but a well-formed allow is a denial.
 
-use std::collections::{BTreeMap, BTreeSet};
+mod library;
+
+use std::collections::BTreeSet;
 use std::fmt;
 use std::sync::Arc;
 
-use regorus::languages::rego::compiler::Compiler;
 use regorus::rvm::program::{Program, RuleInfo};
 use regorus::rvm::vm::{ExecutionMode, ExecutionState, RegoVM, VmError};
 use regorus::Value;
 
 use crate::pdp::Question;
-use crate::reads::{self, Reads};
+use crate::reads::Reads;
 use crate::reason::Reason;
+pub(crate) use library::Library;
+use library::Source;
 
 /// A value of the policy language; opaque outside this module and `input`.
 #[derive(Clone, PartialEq)]
@@ -161,112 +164,6 @@ pub(crate) struct PolicyFailure {
 
 fn fail<T>(reason: Reason, detail: impl Into<String>) -> Result<T, PolicyFailure> {
     Err(PolicyFailure { reason, detail: detail.into() })
-}
-
-#[derive(Clone)]
-struct Source {
-    file: String,
-    package: String,
-    text: String,
-}
-
-/// The modules of a bundle, parsed, and their data: what rule sets are compiled from.
-pub(crate) struct Library {
-    engine: regorus::Engine,
-    sources: Vec<Source>,
-    data: Value,
-}
-
-impl Library {
-    pub(crate) fn new(data: serde_json::Map<String, serde_json::Value>) -> Self {
-        let mut engine = regorus::Engine::new();
-        // Strict mode turns comparisons of mixed types into skipped rules: `input.amount > 100`
-        // with "1000" would then say no more than an absent rule does.
-        engine.set_strict_builtin_errors(false);
-        Self { engine, sources: Vec::new(), data: Value::from(serde_json::Value::Object(data)) }
-    }
-
-    /// Parses one module.
-    ///
-    /// # Errors
-    /// `file:line:column: message`.
-    pub(crate) fn add(&mut self, file: &str, source: &str) -> Result<(), String> {
-        let package = self
-            .engine
-            .add_policy(file.to_owned(), source.to_owned())
-            .map_err(|error| position(file, &error.to_string()))?;
-        let package = package.strip_prefix("data.").unwrap_or(&package).to_owned();
-        if let Some((line, member)) = reads::bare_nullable(source) {
-            return Err(format!(
-                "{file}:{line}: `{member}` is null where there is none, and null holds as a condition: compare it with null"
-            ));
-        }
-        self.sources.push(Source { file: file.to_owned(), package, text: source.to_owned() });
-        Ok(())
-    }
-
-    /// Compiles the rule set of one package.
-    ///
-    /// # Errors
-    /// The rule `decision` is missing, something does not compile, or a builtin is not offered.
-    pub(crate) fn rule_set(&mut self, package: &str, instructions: usize) -> Result<RuleSet, String> {
-        let decision = format!("data.{package}.decision");
-        let ask = format!("data.{package}.ask");
-        let file_of = |error: &str| position(package, error);
-        let mut files = self.sources.iter().filter(|source| source.package == package).peekable();
-        if files.peek().is_none() {
-            return Err(format!("no module has the package `{package}`"));
-        }
-        if !files
-            .any(|source| self.engine.has_declared_rule_rooted_at(&source.file, "decision").unwrap_or(true))
-        {
-            return Err(format!("the package `{package}` has no rule `decision`"));
-        }
-        let policy = self
-            .engine
-            .compile_with_entrypoint(&decision.as_str().into())
-            .map_err(|error| file_of(&error.to_string()))?;
-        let asks = policy.get_rules().contains_key(&ask);
-        let entry_points: &[&str] = if asks { &[&decision, &ask] } else { &[&decision] };
-        let program: Arc<Program> = Compiler::compile_from_policy(&policy, entry_points)
-            .map_err(|error| file_of(&error.to_string()))?;
-        let unknown: BTreeSet<&str> = program
-            .builtin_info_table
-            .iter()
-            .map(|builtin| builtin.name.as_str())
-            // Operators that the compiler spells as calls.
-            .filter(|name| !name.starts_with("__builtin_"))
-            .filter(|name| !BUILTINS.contains(name))
-            .collect();
-        if let Some(name) = unknown.first() {
-            return Err(format!("the builtin `{name}` is not offered: its cost is not bounded"));
-        }
-        let mut vm = RegoVM::new();
-        vm.set_max_instructions(instructions);
-        vm.set_compiled_policy(policy);
-        vm.load_program(Arc::clone(&program));
-        vm.set_data(self.data.clone()).map_err(|error| format!("`data` and rules overlap: {error}"))?;
-        let mut modules: BTreeMap<String, Vec<&str>> = BTreeMap::new();
-        for source in &self.sources {
-            modules.entry(source.package.clone()).or_default().push(&source.text);
-        }
-        let reads = Reads::of(package, &modules);
-        let modules = self.sources.iter().filter(|source| source.package == package).cloned().collect();
-        Ok(RuleSet { package: package.to_owned(), vm, program, modules, asks, reads })
-    }
-}
-
-/// regorus says `--> file:line:col` above a picture of the place; we want one line.
-fn position(file: &str, error: &str) -> String {
-    let place = error.lines().find_map(|line| line.trim_start().strip_prefix("--> "));
-    let message = error
-        .lines()
-        .map(str::trim)
-        .filter_map(|line| line.strip_prefix("error: ").or_else(|| line.strip_prefix("Error: ")))
-        .next_back()
-        .map(str::to_owned)
-        .unwrap_or_else(|| error.split_whitespace().collect::<Vec<_>>().join(" "));
-    format!("{}: {message}", place.unwrap_or(file))
 }
 
 impl RuleSet {

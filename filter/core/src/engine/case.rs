@@ -1,0 +1,153 @@
+//! One request on its way through the layers, and the record that grows with it.
+
+use std::sync::Arc;
+
+use serde_json::{Map, Value};
+
+use crate::grants::Granted;
+use crate::identity::Identity;
+use crate::input;
+use crate::pdp::{Answer, Question};
+use crate::policy::{PolicyFailure, PolicyValue};
+use crate::reason::{Layer, Reason};
+use crate::record::{DecisionRecord, GrantRecord, RequestRecord, Verdict};
+use crate::request::Request;
+use crate::settings::Settings;
+use crate::step::{Pending, StreamId};
+use crate::target::Target;
+use crate::time::UnixTime;
+use crate::token;
+use crate::token::cache::Verified;
+
+/// One request on its way through the layers.
+#[derive(Debug)]
+pub(super) struct Case {
+    pub(super) request: Request,
+    pub(super) record: DecisionRecord,
+    /// For the replay of a record, whose token is not known: the caller it names.
+    pub(super) replayed: Option<Option<Arc<Verified>>>,
+    /// Questions that were answered, with their answers.
+    pub(super) answered: Vec<(Question, Answer)>,
+    pub(super) rounds: usize,
+    /// It was begun anew already because the configuration changed while it waited.
+    pub(super) redecided: bool,
+}
+
+/// A case that waits for replies to `open`.
+#[derive(Debug)]
+pub(crate) struct Waiting {
+    pub(super) case: Case,
+    pub(super) caller: Option<Arc<Verified>>,
+    pub(super) granted: Granted,
+    pub(super) input: PolicyValue,
+    pub(super) open: Vec<Question>,
+    pub(super) revision: String,
+}
+
+/// A layer said no: the reason, and the fact behind it for the record.
+pub(super) struct Refused {
+    pub(super) reason: Reason,
+    pub(super) detail: Option<String>,
+}
+
+impl Refused {
+    pub(super) fn new(reason: Reason, detail: impl Into<String>) -> Self {
+        Self { reason, detail: Some(detail.into()) }
+    }
+}
+
+impl From<(Reason, &'static str)> for Refused {
+    fn from((reason, detail): (Reason, &'static str)) -> Self {
+        Self::new(reason, detail)
+    }
+}
+
+impl From<token::Rejection> for Refused {
+    fn from(rejection: token::Rejection) -> Self {
+        Self::new(rejection.reason, rejection.detail)
+    }
+}
+
+impl From<PolicyFailure> for Refused {
+    fn from(failure: PolicyFailure) -> Self {
+        Self::new(failure.reason, failure.detail)
+    }
+}
+
+impl Pending {
+    /// The record as it stands, for callers that show what is awaited.
+    pub fn record(&self) -> &DecisionRecord {
+        &self.0.case.record
+    }
+
+    /// The stream that waits.
+    pub fn stream(&self) -> StreamId {
+        self.0.case.request.stream
+    }
+}
+
+impl Case {
+    pub(super) fn new(request: Request, id: String, now: UnixTime, settings: &Settings) -> Self {
+        let record = DecisionRecord {
+            v: 1,
+            id,
+            time: now,
+            instance: settings.instance.clone(),
+            revision: settings.revision.clone(),
+            decision: Verdict::Ask,
+            reason: None,
+            status: 0,
+            layer: Layer::Request,
+            detail: None,
+            // As it came, should the target be refused; the path without the query.
+            request: RequestRecord {
+                id: request.headers().only("x-request-id").map(|id| String::from_utf8_lossy(id).into_owned()),
+                method: request.lossy(":method"),
+                scheme: request.lossy(":scheme"),
+                host: request.lossy(":authority"),
+                path: request.lossy(":path").split('?').next().unwrap_or_default().to_owned(),
+                headers: Map::new(),
+                query: Map::new(),
+            },
+            connection: Map::new(),
+            identity: None,
+            grant: None,
+            policy: None,
+            pdp: Vec::new(),
+            duration_us: None,
+        };
+        Self { request, record, replayed: None, answered: Vec::new(), rounds: 0, redecided: false }
+    }
+
+    /// Starts the record anew from the target: also when a case is begun again.
+    pub(super) fn note_target(&mut self, target: &Target) {
+        self.record.request.method.clone_from(&target.method);
+        self.record.request.scheme.clone_from(&target.scheme);
+        self.record.request.host.clone_from(&target.host);
+        self.record.request.path.clone_from(&target.path);
+        self.record.request.headers.clear();
+        self.record.identity = None;
+        self.record.grant = None;
+        self.record.policy = None;
+    }
+}
+
+impl Granted {
+    pub(super) fn to_record(&self) -> GrantRecord {
+        let params = self.params.iter().map(|(name, value)| (name.clone(), Value::from(value.as_str())));
+        GrantRecord {
+            id: self.grant.id.clone(),
+            purpose: self.grant.purpose.clone(),
+            owner: self.grant.owner.clone(),
+            sensitivity: self.grant.sensitivity.clone(),
+            params: params.collect(),
+        }
+    }
+}
+
+impl Verified {
+    pub(crate) fn new(identity: Identity) -> Self {
+        let bytes = Value::Object(identity.claims.clone()).to_string().len();
+        Self { input: input::identity_once(&identity), identity: Arc::new(identity), bytes }
+    }
+}

@@ -1,0 +1,376 @@
+//! The rules that make a request's target unambiguous.
+//!
+//! The bytes sent on are the bytes decided on: nothing here rewrites the path. A path that two
+//! servers could read in two ways is refused instead (RFC 3986 section 6.2.2). Grants and policies
+//! see decoded segments, so `%61dmin` is `admin`.
+
+use serde_json::{Map, Value};
+
+use crate::reason::Reason;
+use crate::request::Headers;
+
+/// The longest path with query that is looked at, in bytes.
+const MAX_PATH: usize = 16 * 1024;
+/// The most segments a path may have; bounds the work of the route tree.
+const MAX_SEGMENTS: usize = 64;
+
+/// What the request asks for, in exactly one reading.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Target {
+    /// Upper-case method.
+    pub method: String,
+    /// `http` or `https`, as the host says; empty if it does not.
+    pub scheme: String,
+    /// Lower-case host, with the port unless it is the scheme's default.
+    pub host: String,
+    /// The path as it was sent, without the query. `*` for a CONNECT or OPTIONS without a path.
+    pub path: String,
+    /// The path's decoded segments; empty for `/` and `*`. A trailing slash is an empty last one.
+    pub segments: Vec<String>,
+    /// The raw query without `?`; `None` if there is no `?`.
+    pub query: Option<Vec<u8>>,
+    /// The path holds `;`, which servers read differently: only a grant that opts in admits it.
+    pub has_semicolon: bool,
+}
+
+/// Why a target is refused: the reason, and for the record what was wrong.
+pub(crate) type TargetError = (Reason, &'static str);
+
+impl Target {
+    /// Reads the pseudo-headers.
+    ///
+    /// # Errors
+    /// The reason for the refusal, all of status 400, and what is wrong with the request.
+    pub(crate) fn read(headers: &Headers) -> Result<Self, TargetError> {
+        let method = method(headers)?;
+        let scheme = match headers.only(":scheme") {
+            Some(b"https") => "https",
+            Some(b"http") => "http",
+            _ => "",
+        };
+        let host = host(headers, scheme)?;
+        let raw = match headers.only(":path") {
+            Some(path) => path,
+            // RFC 9113 section 8.5: CONNECT has no path.
+            None if method == "CONNECT" && headers.all(":path").next().is_none() => b"*",
+            None => return Err((Reason::PathAmbiguous, "`:path` is missing or repeated")),
+        };
+        let (path, query) = split_query(raw)?;
+        let mut target = Self {
+            has_semicolon: path.contains(';'),
+            method,
+            scheme: scheme.to_owned(),
+            host,
+            path: path.to_owned(),
+            segments: Vec::new(),
+            query: query.map(<[u8]>::to_vec),
+        };
+        if path == "*" {
+            if !matches!(target.method.as_str(), "CONNECT" | "OPTIONS") {
+                return Err((Reason::PathAmbiguous, "`*` is a target of CONNECT and OPTIONS only"));
+            }
+            return Ok(target);
+        }
+        let Some(relative) = path.strip_prefix('/') else {
+            return Err((Reason::PathAmbiguous, "the path does not start with `/`"));
+        };
+        if !relative.is_empty() {
+            for segment in relative.split('/') {
+                if target.segments.len() >= MAX_SEGMENTS {
+                    return Err((Reason::PathAmbiguous, "the path has too many segments"));
+                }
+                let decoded = decode_segment(segment)?;
+                target.has_semicolon |= decoded.contains(';');
+                target.segments.push(decoded);
+            }
+        }
+        // Only the last segment may be empty: `/a/` is a path, `//` and `/a//b` are ambiguous.
+        let inner = target.segments.split_last().map(|(_, inner)| inner).unwrap_or_default();
+        if inner.iter().any(String::is_empty) {
+            return Err((Reason::PathAmbiguous, "the path holds an empty segment"));
+        }
+        Ok(target)
+    }
+
+    /// The query as names to values, decoded; `+` is a blank.
+    ///
+    /// # Errors
+    /// A bad escape or a result that is not UTF-8.
+    pub(crate) fn query_values(&self) -> Result<Map<String, Value>, TargetError> {
+        let mut values = Map::new();
+        let Some(query) = &self.query else { return Ok(values) };
+        for pair in query.split(|b| *b == b'&').filter(|pair| !pair.is_empty()) {
+            let mut halves = pair.splitn(2, |b| *b == b'=');
+            let name = decode_query(halves.next().unwrap_or_default())?;
+            let value = decode_query(halves.next().unwrap_or_default())?;
+            if let Value::Array(list) = values.entry(name).or_insert_with(|| Value::Array(Vec::new())) {
+                list.push(Value::String(value));
+            }
+        }
+        Ok(values)
+    }
+}
+
+fn method(headers: &Headers) -> Result<String, TargetError> {
+    let bytes = headers.only(":method").unwrap_or_default();
+    let valid = (1..=32).contains(&bytes.len()) && bytes.iter().all(|b| b.is_ascii_uppercase() || *b == b'-');
+    match std::str::from_utf8(bytes) {
+        Ok(method) if valid => Ok(method.to_owned()),
+        _ => Err((Reason::MethodInvalid, "the method is not a token of upper-case letters")),
+    }
+}
+
+fn host(headers: &Headers, scheme: &str) -> Result<String, TargetError> {
+    let bytes =
+        headers.only(":authority").ok_or((Reason::HostInvalid, "`:authority` is missing or repeated"))?;
+    let text = std::str::from_utf8(bytes).map_err(|_| (Reason::HostInvalid, "the host is not ASCII"))?;
+    let (name, port) = match text.strip_prefix('[') {
+        Some(rest) => {
+            let (ip, after) = rest.split_once(']').ok_or((Reason::HostInvalid, "`[` without `]`"))?;
+            if ip.parse::<std::net::Ipv6Addr>().is_err() {
+                return Err((Reason::HostInvalid, "not an IPv6 address in brackets"));
+            }
+            let port = match after {
+                "" => None,
+                after => Some(after.strip_prefix(':').ok_or((Reason::HostInvalid, "text after `]`"))?),
+            };
+            (format!("[{}]", ip.to_ascii_lowercase()), port)
+        }
+        None => {
+            let (name, port) = match text.split_once(':') {
+                Some((name, port)) => (name, Some(port)),
+                None => (text, None),
+            };
+            let name = name.strip_suffix('.').unwrap_or(name).to_ascii_lowercase();
+            let valid = (1..=253).contains(&name.len())
+                && name.split('.').all(|label| {
+                    !label.is_empty()
+                        && label.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_')
+                });
+            if !valid {
+                return Err((Reason::HostInvalid, "the host is not a host name"));
+            }
+            (name, port)
+        }
+    };
+    let default_port = match scheme {
+        "https" => "443",
+        "http" => "80",
+        _ => "",
+    };
+    match port {
+        None => Ok(name),
+        Some(port) if port == default_port => Ok(name),
+        Some(port) if port.parse::<u16>().is_ok_and(|n| n.to_string() == port && n != 0) => {
+            Ok(format!("{name}:{port}"))
+        }
+        Some(_) => Err((Reason::HostInvalid, "the port is not a number")),
+    }
+}
+
+fn split_query(raw: &[u8]) -> Result<(&str, Option<&[u8]>), TargetError> {
+    if raw.len() > MAX_PATH {
+        return Err((Reason::PathAmbiguous, "the path is too long"));
+    }
+    let mut halves = raw.splitn(2, |b| *b == b'?');
+    let path = halves.next().unwrap_or_default();
+    let query = halves.next();
+    if query.is_some_and(|query| query.iter().any(|b| b.is_ascii_control() || matches!(b, b'#' | b' '))) {
+        return Err((Reason::PathAmbiguous, "the query holds `#`, a blank or a control character"));
+    }
+    for byte in path {
+        let wrong = match byte {
+            b'#' => "the path holds `#`",
+            b'\\' => "the path holds a backslash",
+            0x21..=0x7e => continue,
+            _ => "the path holds a blank, a control character or a byte beyond ASCII",
+        };
+        return Err((Reason::PathAmbiguous, wrong));
+    }
+    // All bytes are ASCII by now.
+    let path = std::str::from_utf8(path).map_err(|_| (Reason::PathAmbiguous, "the path is not ASCII"))?;
+    Ok((path, query))
+}
+
+/// Decodes one segment; refuses what decodes to a delimiter or to a dot segment.
+fn decode_segment(segment: &str) -> Result<String, TargetError> {
+    let decoded = match segment.contains('%') {
+        true => percent_decode(segment.as_bytes())
+            .ok_or((Reason::PathAmbiguous, "the path holds a bad escape"))?,
+        false => segment.as_bytes().to_vec(),
+    };
+    for byte in &decoded {
+        let wrong = match byte {
+            b'/' => "the path holds `%2F`",
+            b'\\' => "the path holds `%5C`",
+            b'%' => "the path is encoded twice",
+            b'#' | b'?' if segment.contains('%') => "the path holds an encoded `#` or `?`",
+            0..=0x1f | 0x7f => "the path holds an encoded control character",
+            _ => continue,
+        };
+        return Err((Reason::PathAmbiguous, wrong));
+    }
+    // `..;x` is a dot segment to servers that cut parameters off.
+    let name = decoded.split(|b| *b == b';').next().unwrap_or_default();
+    if matches!(name, b"." | b"..") {
+        return Err((Reason::PathAmbiguous, "the path holds a dot segment"));
+    }
+    String::from_utf8(decoded).map_err(|_| (Reason::PathAmbiguous, "the path is not UTF-8 when decoded"))
+}
+
+fn decode_query(bytes: &[u8]) -> Result<String, TargetError> {
+    let blanks: Vec<u8> = bytes.iter().map(|b| if *b == b'+' { b' ' } else { *b }).collect();
+    let decoded = percent_decode(&blanks).ok_or((Reason::QueryInvalid, "the query holds a bad escape"))?;
+    String::from_utf8(decoded).map_err(|_| (Reason::QueryInvalid, "the query is not UTF-8 when decoded"))
+}
+
+/// RFC 3986 section 2.1; `None` for `%` without two hexadecimal digits.
+fn percent_decode(bytes: &[u8]) -> Option<Vec<u8>> {
+    let mut decoded = Vec::with_capacity(bytes.len());
+    let mut rest = bytes.iter();
+    let hex = |byte: Option<&u8>| char::from(*byte?).to_digit(16).and_then(|digit| u8::try_from(digit).ok());
+    while let Some(byte) = rest.next() {
+        match byte {
+            b'%' => {
+                let (high, low) = (hex(rest.next())?, hex(rest.next())?);
+                decoded.push(high << 4 | low);
+            }
+            other => decoded.push(*other),
+        }
+    }
+    Some(decoded)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(method: &str, authority: &str, path: &[u8]) -> Result<Target, TargetError> {
+        Target::read(&Headers::new(vec![
+            (":method".into(), method.into()),
+            (":scheme".into(), b"http".to_vec()),
+            (":authority".into(), authority.into()),
+            (":path".into(), path.to_vec()),
+        ]))
+    }
+
+    #[test]
+    fn plain_paths_pass_and_are_decoded_by_segment() {
+        let target = read("GET", "Orders.Shop.Example.:80", b"/orders/%61%20b/?x=1").unwrap();
+        assert_eq!(target.host, "orders.shop.example");
+        assert_eq!(target.path, "/orders/%61%20b/");
+        assert_eq!(target.segments, ["orders", "a b", ""]);
+        assert_eq!(target.query.as_deref(), Some(&b"x=1"[..]));
+        assert!(read("GET", "h", b"/").unwrap().segments.is_empty());
+    }
+
+    #[test]
+    fn ambiguous_paths_are_refused() {
+        for path in [
+            &b"//"[..],
+            b"/a//b",
+            b"/./a",
+            b"/a/.",
+            b"/a/..",
+            b"/../a",
+            b"/%2e%2e/a",
+            b"/%2E./a",
+            b"/a/..;x/b",
+            b"/a/.;/b",
+            b"/a%2fb",
+            b"/a%2Fb",
+            b"/a%5cb",
+            b"/a\\b",
+            b"/a#b",
+            b"/a%23b",
+            b"/a%3Fb",
+            b"/%252e",
+            b"/a%00b",
+            b"/a\0b",
+            b"/a%0d%0ab",
+            b"/a b",
+            b"/\xff",
+            b"/%ff",
+            b"/%",
+            b"/%4",
+            b"/%zz",
+            b"",
+            b"a",
+            b"http://h/a",
+            b"*",
+            b"/a?x#y",
+            b"/a?x y",
+        ] {
+            let result = read("GET", "h", path);
+            assert!(matches!(result, Err((Reason::PathAmbiguous, _))), "{:?}", String::from_utf8_lossy(path));
+        }
+        assert!(read("GET", "h", &[b"/".as_slice(), &b"a".repeat(MAX_PATH)].concat()).is_err());
+        assert!(read("GET", "h", "/a".repeat(MAX_SEGMENTS + 1).as_bytes()).is_err());
+    }
+
+    #[test]
+    fn a_semicolon_is_marked_also_when_encoded() {
+        assert!(read("GET", "h", b"/a;b").unwrap().has_semicolon);
+        assert!(read("GET", "h", b"/a%3Bb").unwrap().has_semicolon);
+        assert!(!read("GET", "h", b"/a?b;c").unwrap().has_semicolon);
+    }
+
+    #[test]
+    fn hosts_are_plain_names() {
+        assert_eq!(read("GET", "[::1]:8080", b"/").unwrap().host, "[::1]:8080");
+        assert_eq!(read("GET", "h:443", b"/").unwrap().host, "h:443");
+        for host in [
+            "", ".", "a..b", "user@h", "h,evil", "h:080", "h:0", "h:", "h:x", "h:99999", "[::1", "[x]",
+            "[::1]a", "h\u{e9}",
+        ] {
+            assert!(matches!(read("GET", host, b"/"), Err((Reason::HostInvalid, _))), "{host}");
+        }
+    }
+
+    #[test]
+    fn methods_are_upper_case_tokens() {
+        assert!(read("M-SEARCH", "h", b"/").is_ok());
+        for method in ["", "get", "GE T", "G\u{e9}T", "GET\n"] {
+            assert!(matches!(read(method, "h", b"/"), Err((Reason::MethodInvalid, _))), "{method}");
+        }
+        assert_eq!(read("OPTIONS", "h", b"*").unwrap().path, "*");
+    }
+
+    #[test]
+    fn a_repeated_pseudo_header_is_refused() {
+        let mut pairs = vec![
+            (":method".into(), b"GET".to_vec()),
+            (":authority".into(), b"h".to_vec()),
+            (":path".into(), b"/".to_vec()),
+        ];
+        pairs.push((":path".into(), b"/admin".to_vec()));
+        assert!(Target::read(&Headers::new(pairs)).is_err());
+    }
+
+    #[test]
+    fn queries_decode_or_are_refused() {
+        let query = |q: &str| read("GET", "h", format!("/?{q}").as_bytes()).unwrap().query_values();
+        let values = query("a=1&a=2&b&c=x%20y+z&&=e").unwrap();
+        assert_eq!(
+            Value::Object(values),
+            serde_json::json!({"a": ["1", "2"], "b": [""], "c": ["x y z"], "": ["e"]})
+        );
+        for bad in ["a=%", "a=%f", "a=%ff", "%zz=1"] {
+            assert!(query(bad).is_err(), "{bad}");
+        }
+    }
+
+    proptest::proptest! {
+        /// Whatever bytes come: no panic, and what passes has no second reading.
+        #[test]
+        fn any_path_is_refused_or_plain(path in proptest::collection::vec(proptest::num::u8::ANY, 0..40)) {
+            if let Ok(target) = read("GET", "h", &[b"/".as_slice(), &path].concat()) {
+                for segment in &target.segments {
+                    let name = segment.split(';').next().unwrap();
+                    proptest::prop_assert!(name != "." && name != "..");
+                    proptest::prop_assert!(!segment.contains(['/', '\\', '%', '\0']));
+                }
+            }
+        }
+    }
+}
