@@ -68,7 +68,8 @@ fn token_absent() {
 #[test]
 fn token_broken() {
     for raw in ["x", "a.b", "a.b.c", "a.b.c.d.e", "e30.e30.", "....", "eyJhbGciOiJub25lIn0.e30."] {
-        let seen = read_order(json!({"token": {"raw": raw}}));
+        let headers = json!([["x-purpose", "show-order"], ["authorization", format!("Bearer {raw}")]]);
+        let seen = read_order(json!({"token": null, "request": {"headers": headers}}));
         assert_eq!(seen.response.status, 401, "{raw}: {}", seen.line);
         assert!(seen.upstream.is_empty());
     }

@@ -1,0 +1,230 @@
+//! The README's table of configuration keys against what the core says when they are wrong.
+
+use std::collections::BTreeMap;
+
+use everycall_core::config::{Config, Limits};
+use everycall_core::Settings;
+use serde_json::{json, Map, Value};
+
+use crate::readme::{code, same, section};
+
+const COLUMNS: [&str; 4] = ["key", "type", "default", "meaning"];
+
+/// The objects of a configuration: their names in the README, `*` for any name and `[]` for any
+/// place in a list.
+const OBJECTS: [&str; 11] = [
+    "",
+    "issuers[]",
+    "issuers[].keys",
+    "credentials[]",
+    "bundle",
+    "bundle.inline",
+    "bundle.inline.grants[]",
+    "bundle.inline.grants[].delegation",
+    "pdps.*",
+    "limits",
+    "log",
+];
+
+/// A valid configuration with at least one of each object.
+fn valid() -> Value {
+    let mut config = everycall_tests::cases::reference().unwrap();
+    config["limits"] = json!({});
+    let grants = config["bundle"]["inline"]["grants"].as_array_mut().unwrap();
+    let delegated = grants.iter().position(|grant| grant.get("delegation").is_some()).unwrap();
+    grants.swap(0, delegated);
+    config
+}
+
+fn documented() -> BTreeMap<String, Vec<String>> {
+    section("### Configuration").by_name(&COLUMNS)
+}
+
+/// What an object of the configuration holds, by its name in the README.
+fn object<'a>(config: &'a mut Value, name: &str) -> &'a mut Map<String, Value> {
+    let mut value = config;
+    for part in name.split('.').filter(|part| !part.is_empty()) {
+        value = match part.strip_suffix("[]") {
+            Some(list) => &mut value[list][0],
+            None if part == "*" => &mut value["default"],
+            None => &mut value[part],
+        };
+    }
+    value.as_object_mut().unwrap_or_else(|| panic!("`{name}` is no object"))
+}
+
+/// `a[].b` is the member `b` of `a[]`.
+fn split(key: &str) -> (&str, &str) {
+    key.rsplit_once('.').unwrap_or(("", key))
+}
+
+/// What the core says of a configuration in which this key has this value, or none.
+fn complaint(key: &str, value: Option<Value>) -> Option<String> {
+    let mut config = valid();
+    let (parent, member) = split(key);
+    let members = object(&mut config, parent);
+    match value {
+        Some(value) => drop(members.insert(member.to_owned(), value)),
+        None => drop(members.remove(member)),
+    }
+    let path = key.replace("[]", "[0]").replace("pdps.*", "pdps.default");
+    let errors = Settings::from_value(config).err()?;
+    let about = errors.iter().find(|error| error.path.starts_with(&path));
+    about.map(|error| error.message.clone())
+}
+
+/// Every key of every object, as the core lists them when one is unknown.
+fn keys() -> Vec<String> {
+    OBJECTS
+        .iter()
+        .flat_map(|parent| {
+            let mut config = valid();
+            object(&mut config, parent).insert("zzz".into(), json!(1));
+            let errors = Settings::from_value(config).unwrap_err();
+            let error = errors.iter().find(|error| error.message.starts_with("unknown field `zzz`")).unwrap();
+            let (_, expected) = error.message.split_once("expected").unwrap();
+            let prefix = if parent.is_empty() { String::new() } else { format!("{parent}.") };
+            code(expected).into_iter().map(move |name| format!("{prefix}{name}")).collect::<Vec<_>>()
+        })
+        .collect()
+}
+
+#[test]
+fn every_key_has_a_row() {
+    assert!(Settings::from_value(valid()).is_ok());
+    same("configuration", documented().keys(), keys());
+}
+
+#[test]
+fn objects_are_taken_apart() {
+    for (key, row) in documented() {
+        let below = match row[1].as_str() {
+            "object" => key.clone(),
+            "list of objects" => format!("{key}[]"),
+            "map of objects" => format!("{key}.*"),
+            _ => continue,
+        };
+        // The two kinds of records that are not supported yet.
+        let open = ["bundle.inline.elevations[]", "bundle.inline.exceptions[]"];
+        assert!(OBJECTS.contains(&below.as_str()) || open.contains(&below.as_str()), "what is in `{key}`?");
+    }
+}
+
+#[test]
+fn required_keys_are_required_and_no_others() {
+    for (key, row) in documented() {
+        let missing = complaint(&key, None).is_some_and(|message| message.starts_with("missing"));
+        assert_eq!(row[2] == "required", missing, "`{key}`: {}", row[2]);
+    }
+}
+
+#[test]
+fn types_are_what_the_core_expects() {
+    for (key, row) in documented() {
+        let of_list = row[1].strip_prefix("list of ");
+        // A value that is of the wrong type wherever it stands, and a word that is in no list.
+        let wrong = if row[1] == "boolean" { json!(1) } else { json!(true) };
+        let word = |text: &str| if of_list.is_some() { json!([text]) } else { json!(text) };
+        let options = code(&row[1]);
+        let message = match options.is_empty() {
+            true => complaint(&key, Some(wrong)).unwrap(),
+            false => complaint(&key, Some(word("zzz"))).unwrap(),
+        };
+        if !options.is_empty() {
+            let (_, expected) = message.split_once("expected").unwrap();
+            assert_eq!(options, code(expected), "`{key}`: {message}");
+            continue;
+        }
+        let expected = message.rsplit("expected ").next().unwrap();
+        let kind = match expected {
+            "a string" => "text",
+            "u32" | "i64" | "usize" => "integer",
+            "a sequence" => "list of",
+            "a boolean" => "boolean",
+            "an object" => "object",
+            "a map" => "map of",
+            "a JWK set" => "JWK set",
+            other => panic!("`{key}`: `{other}` has no word in the README"),
+        };
+        assert!(row[1].starts_with(kind), "`{key}` is {}; the core expects {expected}", row[1]);
+    }
+}
+
+#[test]
+fn ranges_are_what_the_core_admits() {
+    for (key, row) in documented().into_iter().filter(|(_, row)| row[1].starts_with("integer")) {
+        // Fits every integer type, and no range.
+        let range = complaint(&key, Some(json!(4_000_000_000_u32)))
+            .and_then(|message| message.split_once("expected ").map(|(_, range)| range.to_owned()));
+        assert_eq!(row[1].strip_prefix("integer, "), range.as_deref(), "`{key}`");
+    }
+}
+
+#[test]
+fn defaults_are_what_is_taken() {
+    let mut written = valid();
+    for optional in ["credentials", "networks", "limits", "log"] {
+        written.as_object_mut().unwrap().remove(optional);
+    }
+    let config: Config = serde_json::from_value(written).unwrap();
+    let (issuer, pdp) = (&config.issuers[0], &config.pdps["default"]);
+    let credentials: Vec<Value> = (config.credentials.iter())
+        .map(|credential| json!({"header": credential.header, "scheme": credential.scheme}))
+        .collect();
+    let bare: everycall_core::config::Credential = serde_json::from_value(json!({"header": "x"})).unwrap();
+    let mut defaults = BTreeMap::from([
+        ("credentials".to_owned(), json!(credentials)),
+        ("credentials[].scheme".to_owned(), json!(bare.scheme)),
+        ("issuers[].types".to_owned(), json!(issuer.types)),
+        ("issuers[].leeway_s".to_owned(), json!(issuer.leeway_s)),
+        ("pdps.*.path".to_owned(), json!(pdp.path)),
+        ("pdps.*.timeout_ms".to_owned(), json!(200)),
+        ("pdps.*.max_in_flight".to_owned(), json!(pdp.max_in_flight)),
+        ("bundle.inline.grants[].semicolons".to_owned(), json!(config.bundle.inline.grants[0].semicolons)),
+    ]);
+    let pdp: everycall_core::config::Pdp =
+        serde_json::from_value(json!({"protocol": "authzen", "cluster": "c", "host": "h"})).unwrap();
+    defaults.insert("pdps.*.timeout_ms".into(), json!(pdp.timeout_ms));
+    let records = match config.log.records {
+        everycall_core::LogRecords::All => "all",
+        everycall_core::LogRecords::Refusals => "refusals",
+        everycall_core::LogRecords::Off => "off",
+    };
+    defaults.insert("log.records".into(), json!(records));
+    let limits = serde_json::to_value(Limits::default()).unwrap();
+    defaults.extend(
+        limits.as_object().unwrap().iter().map(|(name, value)| (format!("limits.{name}"), value.clone())),
+    );
+    // Absent means that there is none of it.
+    for (key, row) in documented().into_iter().filter(|(_, row)| row[2] != "required") {
+        let default = code(&row[2]).pop();
+        match defaults.remove(&key) {
+            Some(real) => {
+                let text = default.unwrap_or_else(|| panic!("`{key}`: no default in `{}`", row[2]));
+                let text: Value = serde_json::from_str(&text).unwrap_or(Value::String(text));
+                assert_eq!(text, real, "`{key}`");
+            }
+            None => assert_eq!(row[2], "none", "`{key}`"),
+        }
+    }
+    assert!(defaults.is_empty(), "not in the README: {defaults:?}");
+}
+
+#[test]
+fn what_only_the_command_line_resolves_is_named() {
+    let rows = section("#### Read by the command line only").by_name(&["key", "meaning"]);
+    same(
+        "keys of the command line",
+        rows.keys(),
+        ["bundle.directory", "issuers[].keys.file"].map(str::to_owned),
+    );
+    // Both are in use, and both are gone from what the filter gets.
+    let written: Value = serde_yaml_ng::from_str(&crate::readme::file("policies/everycall.yaml")).unwrap();
+    assert!(written["bundle"]["directory"].is_string() && written["issuers"][0]["keys"]["file"].is_string());
+    let resolved = everycall_tests::cases::reference().unwrap();
+    assert!(resolved["bundle"]["inline"].is_object() && resolved["bundle"].get("directory").is_none());
+    assert!(
+        resolved["issuers"][0]["keys"]["inline"].is_object()
+            && resolved["issuers"][0]["keys"].get("file").is_none()
+    );
+}

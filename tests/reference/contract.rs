@@ -1,0 +1,140 @@
+//! The README's contract for policies and upstreams: what a policy gets to see, which builtins it
+//! may call, which headers are removed and set.
+
+use std::collections::BTreeSet;
+
+use everycall::cases::CaseFile;
+use everycall_core::{
+    offered_builtins, Connection, Engine, IdSeed, PureRust, Reply, Request, Settings, Step, StreamId,
+    UnixTime, ATTRIBUTES, OWN_HEADER_PREFIX, REMOVED_HEADERS,
+};
+use serde_json::{json, Value};
+
+use crate::readme::{file, leaves, same, section};
+
+/// Shows its whole input to the decision point in a second round, when answers are there as well.
+const SHOWS_ALL: &str = r#"package everycall.shows_all
+question := {"subject": {"type": "t", "id": "i"}, "action": {"name": "a"}, "resource": {"type": "t", "id": "i"}}
+ask contains object.union(question, {"id": "yes"}) if true
+ask contains object.union(question, {"id": "failed"}) if true
+ask contains object.union(question, {"id": "input", "context": input}) if { input.pdp; not input.pdp.input }
+decision := {"allow": true, "without_pdp": true} if input.pdp.input.decision
+"#;
+
+/// The whole input of a delegated call, and the headers that its permit sets.
+fn shown() -> (Value, BTreeSet<String>) {
+    let mut config = everycall_tests::cases::reference().unwrap();
+    config["networks"] = json!({"here": ["127.0.0.0/8"]});
+    config["bundle"]["inline"]["policies"]["shows_all.rego"] = json!(SHOWS_ALL);
+    let grants = config["bundle"]["inline"]["grants"].as_array_mut().unwrap();
+    let grant = grants.iter_mut().find(|grant| grant["id"] == "support-read-orders").unwrap();
+    grant["policy"] = json!("shows_all");
+    let case = json!({"about": "a", "cases": [{
+        "name": "a", "expect": {"decision": "allow"},
+        "request": {"method": "GET", "host": "orders.shop.example", "path": "/orders/o-1?q=1"},
+        "token": {"issuer": "https://id.shop.example/agents",
+                  "claims": {"sub": "user:alice", "act": {"sub": "spiffe://shop.example/agent/support-bot"}, "task": "t"}}}]});
+    let case = CaseFile::parse("inline", &case.to_string()).unwrap().cases.remove(0);
+    let now = UnixTime::from_secs(1_790_000_000);
+    let wire = case.request(&config, now).unwrap();
+    let headers = wire.to_core(StreamId(1)).headers().clone();
+    let mut connection = Connection::default();
+    for attribute in ATTRIBUTES {
+        let bytes: &[u8] = match attribute.name {
+            "mtls" => &[1],
+            "source_ip" => b"127.0.0.1:1",
+            _ => b"x",
+        };
+        connection.set(attribute, bytes);
+    }
+    let settings = Settings::from_value(config).unwrap();
+    let mut engine = Engine::new(settings, Box::new(PureRust), IdSeed::derive(&[]));
+    let mut step = engine.check(Request::new(StreamId(1), headers, connection), now);
+    let mut input = None;
+    loop {
+        match step {
+            Step::Ask { pending, .. } => {
+                let open = pending.record().pdp.iter().filter(|exchange| exchange.answer.is_none());
+                let replies: Vec<Reply> = open
+                    .map(|exchange| {
+                        if exchange.id == "input" {
+                            input = exchange.question.get("context").cloned();
+                        }
+                        let status = if exchange.id == "failed" { 500 } else { 200 };
+                        Reply::Http { status, body: br#"{"decision":true}"#.to_vec() }
+                    })
+                    .collect();
+                step = engine.resume(pending, replies, now);
+            }
+            Step::Done(decision) => {
+                let permit =
+                    decision.verdict.unwrap_or_else(|denial| panic!("{denial:?}: {:?}", decision.record));
+                let set = permit.headers_to_set().map(|(name, _)| name.to_owned()).collect();
+                return (input.unwrap(), set);
+            }
+        }
+    }
+}
+
+/// What stands below is chosen by clients, issuers and configurations.
+const FREE: [&str; 4] = ["request.headers", "request.query", "identity.claims", "grant.params"];
+
+#[test]
+fn the_policy_input_is_what_is_documented() {
+    let rows = section("#### Input").by_name(&["`input.`", "type", "meaning"]);
+    let (input, _) = shown();
+    let names: BTreeSet<String> = leaves(&input, &FREE)
+        .into_iter()
+        // The answers stand below the questions' ids.
+        .map(|name| {
+            ["yes", "failed"].iter().fold(name, |name, id| name.replace(&format!("pdp.{id}."), "pdp.ID."))
+        })
+        .collect();
+    same("policy input", rows.keys(), names);
+    for (name, row) in rows {
+        let pointer = format!(
+            "/{}",
+            name.replace("pdp.ID.error", "pdp.failed.error").replace(".ID.", ".yes.").replace('.', "/")
+        );
+        let kind = match input.pointer(&pointer).unwrap() {
+            Value::String(_) => "text",
+            Value::Number(_) => "number",
+            Value::Bool(_) => "boolean",
+            Value::Array(_) => "list of text",
+            Value::Object(_) => "object",
+            Value::Null => "null",
+        };
+        let documented: Vec<&str> = row[1].split(" or ").collect();
+        assert!(documented.contains(&kind), "{name} is {kind} here, and documented as {}", row[1]);
+    }
+}
+
+#[test]
+fn builtins_are_those_that_are_offered() {
+    let listed: Vec<String> =
+        section("#### Builtins").block("text").split_whitespace().map(str::to_owned).collect();
+    assert_eq!(listed, offered_builtins());
+}
+
+#[test]
+fn removed_and_set_headers_are_those_of_the_core() {
+    let rows = section("### Headers to the upstream").by_name(&["header", "meaning"]);
+    same("headers that are set", rows.keys(), shown().1);
+    let text = section("#### Removed from the client's request").block("text");
+    let listed: Vec<String> = text.split_whitespace().map(str::to_owned).collect();
+    let own = format!("{OWN_HEADER_PREFIX}*");
+    let real: Vec<&str> = std::iter::once(own.as_str()).chain(REMOVED_HEADERS.iter().copied()).collect();
+    assert_eq!(listed, real);
+}
+
+/// The policy and its case that the README explains are the ones in force.
+#[test]
+fn the_policy_and_the_case_are_real() {
+    let section = section("## A policy");
+    assert_eq!(section.block("rego"), file("policies/support.rego"));
+    let case: Value = serde_json::from_str(section.block("json").trim().trim_end_matches(',')).unwrap();
+    let cases: Value = serde_json::from_str(&file("policies/cases/support.json")).unwrap();
+    assert!(cases["cases"].as_array().unwrap().contains(&case), "{case}");
+    let grant = section.block("yaml");
+    assert!(file("policies/grants.yaml").contains(&grant), "{grant}");
+}

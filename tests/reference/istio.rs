@@ -1,0 +1,88 @@
+//! The WasmPlugin fits Istio's custom resource definition: the real one where it is to be had, and a
+//! short one of our own wherever the tests run.
+
+use std::path::PathBuf;
+
+use everycall_tests::envoy::root;
+use serde_json::{json, Value};
+
+use crate::rendered::{render, ISTIO};
+use crate::schema::violations;
+
+/// What a WasmPlugin must have at least: the members that we set, of the definition of Istio 1.30.
+fn own() -> Value {
+    json!({"type": "object", "required": ["url"], "properties": {
+        "failStrategy": {"type": "string", "enum": ["FAIL_CLOSE", "FAIL_OPEN", "FAIL_RELOAD"]},
+        "phase": {"type": "string", "enum": ["UNSPECIFIED_PHASE", "AUTHN", "AUTHZ", "STATS"]},
+        "pluginConfig": {"type": "object", "x-kubernetes-preserve-unknown-fields": true},
+        "pluginName": {"type": "string", "minLength": 1, "maxLength": 256},
+        "selector": {"type": "object", "properties": {
+            "matchLabels": {"type": "object", "maxProperties": 4096, "additionalProperties": {"type": "string", "maxLength": 63}}}},
+        "sha256": {"type": "string", "pattern": "(^$|^[a-f0-9]{64}$)"},
+        "type": {"type": "string", "enum": ["UNSPECIFIED_PLUGIN_TYPE", "HTTP", "NETWORK"]},
+        "url": {"type": "string", "minLength": 1, "x-kubernetes-validations": [
+            {"message": "url must have schema one of [http, https, file, oci]"}]}}})
+}
+
+/// The definition of Istio itself: in the file that ISTIO_CRDS names, or beside the project.
+fn istios() -> Option<Value> {
+    let file = std::env::var_os("ISTIO_CRDS")
+        .map_or_else(|| root().join("../shared/schemas/istio-crds.yaml"), PathBuf::from);
+    let text = std::fs::read_to_string(&file).ok()?;
+    let document =
+        text.split("\n---\n").find(|document| document.contains("\n    kind: WasmPlugin\n")).unwrap();
+    let crd: Value = serde_yaml_ng::from_str(document).unwrap();
+    let version = &crd["spec"]["versions"][0];
+    assert_eq!(version["name"], "v1alpha1");
+    Some(version["schema"]["openAPIV3Schema"]["properties"]["spec"].clone())
+}
+
+fn plugin(more: &[&str]) -> Value {
+    let directory = tempfile::tempdir().unwrap();
+    let module = directory.path().join("m.wasm");
+    std::fs::write(&module, b"\0asm").unwrap();
+    let module = module.display().to_string();
+    serde_yaml_ng::from_str(&render(&[ISTIO.1, &["--module", &module], more].concat())).unwrap()
+}
+
+fn schemas() -> Vec<Value> {
+    [own()].into_iter().chain(istios()).collect()
+}
+
+#[test]
+fn a_plugin_fits_the_definition() {
+    for schema in schemas() {
+        for (more, strategy) in [(&[][..], "FAIL_RELOAD"), (&["--fail-close"], "FAIL_CLOSE")] {
+            let plugin = plugin(more);
+            assert_eq!(plugin["apiVersion"], "extensions.istio.io/v1alpha1");
+            assert_eq!(plugin["kind"], "WasmPlugin");
+            assert_eq!(plugin["spec"]["failStrategy"], strategy);
+            assert_eq!(violations(&plugin["spec"], &schema, "spec"), [""; 0]);
+        }
+    }
+}
+
+/// The check itself: what does not fit is found.
+#[test]
+fn what_does_not_fit_is_found() {
+    for schema in schemas() {
+        for (member, value, expected) in [
+            ("failStrategy", json!("FAIL_SAFE"), "spec.failStrategy"),
+            ("phase", json!("AUTH"), "spec.phase"),
+            ("phase", json!(1), "spec.phase"),
+            ("sha256", json!("12"), "spec.sha256"),
+            ("url", json!("ftp://x"), "spec.url"),
+            ("pluginConfig", json!("{}"), "spec.pluginConfig"),
+            ("selector", json!({"matchLabels": {"app": 1}}), "spec.selector.matchLabels.app"),
+            ("failureStrategy", json!("FAIL_CLOSE"), "spec.failureStrategy"),
+        ] {
+            let mut spec = plugin(&[])["spec"].clone();
+            spec[member] = value;
+            let found = violations(&spec, &schema, "spec");
+            assert!(found.iter().any(|violation| violation.starts_with(expected)), "{member}: {found:?}");
+        }
+        let mut spec = plugin(&[])["spec"].clone();
+        spec.as_object_mut().unwrap().remove("url");
+        assert_eq!(violations(&spec, &schema, "spec"), ["spec.url: missing"]);
+    }
+}

@@ -1,0 +1,141 @@
+//! The README's lists of reasons, metrics and record fields against the code's own.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use everycall_core::{
+    DecisionRecord, GrantRecord, Identity, Kind, Layer, PdpExchange, PolicyRecord, Reason, RequestRecord,
+    UnixTime, Verdict,
+};
+use serde_json::{json, Map};
+
+use crate::readme::{code, file, leaves, same, section};
+
+fn word(layer: Layer) -> String {
+    serde_json::to_value(layer).unwrap().as_str().unwrap().to_owned()
+}
+
+#[test]
+fn reasons_are_those_of_the_code_in_its_order() {
+    let rows = section("### Reasons").table(&["reason", "status", "layer", "meaning"]);
+    let real: Vec<Vec<String>> = Reason::ALL
+        .iter()
+        .map(|reason| {
+            let meaning = reason.meaning().split_whitespace().collect::<Vec<_>>().join(" ");
+            vec![format!("`{reason}`"), reason.status().to_string(), word(reason.layer()), meaning]
+        })
+        .collect();
+    for (row, real) in rows.iter().zip(&real) {
+        assert_eq!(row, real);
+    }
+    assert_eq!(rows.len(), real.len());
+}
+
+/// The picture says which layer answers what.
+#[test]
+fn the_picture_shows_every_answer_of_every_layer() {
+    let picture = section("## How a call is decided").block("mermaid");
+    let layers: BTreeSet<Layer> = Reason::ALL.iter().map(|reason| reason.layer()).collect();
+    for layer in layers {
+        let refusals = Reason::ALL.iter().filter(|reason| reason.layer() == layer && !reason.is_allow());
+        let statuses: BTreeSet<String> = refusals.map(|reason| reason.status().to_string()).collect();
+        let statuses = statuses.into_iter().collect::<Vec<_>>().join(", ");
+        let edge = format!("{} -- \"{statuses}\" --> refused", word(layer));
+        assert!(picture.lines().any(|line| line.trim() == edge), "expected the line `{edge}`");
+    }
+}
+
+#[test]
+fn metrics_are_those_of_the_filter() {
+    let source = file("filter/proxy-wasm/src/metrics.rs");
+    let names = |text: &str| -> Vec<String> {
+        text.split('"')
+            .skip(1)
+            .step_by(2)
+            .filter(|text| text.starts_with("everycall."))
+            .map(|text| text.split(';').next().unwrap().to_owned())
+            .collect()
+    };
+    let line = |start: &str| source.lines().find(|line| line.starts_with(start)).unwrap();
+    let gauges = names(line("const GAUGES"));
+    assert!(!gauges.is_empty());
+    let rows = section("### Metrics").by_name(&["metric", "kind", "labels", "meaning"]);
+    same("metrics", rows.keys(), names(&source));
+    for (name, row) in rows {
+        assert_eq!(row[1], if gauges.contains(&name) { "gauge" } else { "counter" }, "{name}");
+        let labels = if name == "everycall.decisions" {
+            &["instance", "outcome", "reason"][..]
+        } else {
+            &["instance"]
+        };
+        assert_eq!(code(&row[2]), labels, "{name}");
+    }
+}
+
+/// A record with everything that a record can hold.
+fn full() -> DecisionRecord {
+    let text = || Some("x".to_owned());
+    let identity = Identity {
+        kind: Kind::Agent,
+        id: "x".into(),
+        issuer: "x".into(),
+        credential: "jwt".into(),
+        principal: text(),
+        actors: vec!["x".into()],
+        task: text(),
+        token_id: text(),
+        key_id: text(),
+        not_before: UnixTime::default(),
+        expires_at: UnixTime::default(),
+        claims: Map::new(),
+    };
+    DecisionRecord {
+        v: 1,
+        id: "x".into(),
+        time: UnixTime::default(),
+        instance: "x".into(),
+        revision: "x".into(),
+        decision: Verdict::Deny,
+        reason: Some(Reason::PdpDenied),
+        status: 403,
+        layer: Layer::Pdp,
+        detail: text(),
+        request: RequestRecord { id: text(), ..RequestRecord::default() },
+        connection: Map::new(),
+        identity: Some(Arc::new(identity)),
+        grant: Some(GrantRecord {
+            id: "x".into(),
+            purpose: "x".into(),
+            owner: "x".into(),
+            sensitivity: text(),
+            params: Map::new(),
+        }),
+        policy: Some(PolicyRecord { rule_set: "x".into(), rule: text(), without_pdp: false }),
+        pdp: vec![PdpExchange {
+            id: "x".into(),
+            pdp: "x".into(),
+            question: Map::new(),
+            answer: Some(json!({})),
+        }],
+        duration_us: Some(1),
+    }
+}
+
+#[test]
+fn record_fields_are_those_of_the_record() {
+    let rows = section("### The record").by_name(&["field", "type", "meaning"]);
+    let record = serde_json::to_value(full()).unwrap();
+    same("record", rows.keys(), leaves(&record, &[]));
+    for (name, row) in rows {
+        let pointer = format!("/{}", name.replace("[]", ".0").replace('.', "/"));
+        let kind = match record.pointer(&pointer).unwrap() {
+            serde_json::Value::String(_) => "text",
+            serde_json::Value::Number(_) => "number",
+            serde_json::Value::Bool(_) => "boolean",
+            serde_json::Value::Array(_) => "list of text",
+            serde_json::Value::Object(_) => "object",
+            serde_json::Value::Null => panic!("{name} is null in a full record"),
+        };
+        assert_eq!(row[1].split(',').next(), Some(kind), "{name}");
+    }
+}

@@ -1,0 +1,11 @@
+//! What is written down for people agrees with the code: the README's reference, and the renderings
+//! that are committed. A row too many fails like one too few.
+
+mod compose;
+mod configuration;
+mod contract;
+mod istio;
+mod lists;
+mod readme;
+mod rendered;
+mod schema;

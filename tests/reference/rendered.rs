@@ -1,0 +1,115 @@
+//! The renderings that are committed are what `everycall render` prints now. `make render` writes
+//! them anew: it runs this test with EVERYCALL_RENDER set.
+
+use std::path::Path;
+
+use everycall_tests::envoy::root;
+use serde_json::Value;
+use sha2::{Digest as _, Sha256};
+
+use crate::readme::{file, section};
+use crate::schema::is_sha256;
+
+/// Where `make wasm` puts the module.
+const MODULE: &str = "target/everycall.wasm";
+
+/// The options behind `--config policies/everycall.yaml`. Addresses are those of the compose file.
+pub const ENVOY: (&str, &[&str]) = (
+    "envoy/envoy.yaml",
+    &[
+        "envoy",
+        "--module",
+        "/etc/envoy/everycall.wasm",
+        "--listen",
+        "0.0.0.0:8080",
+        "--upstream",
+        "upstream:8082",
+        "--pdp",
+        "devserver:8081",
+    ],
+);
+pub const ISTIO: (&str, &[&str]) =
+    ("envoy/istio/wasmplugin.yaml", &["istio", "--namespace", "shop", "--selector", "app=orders"]);
+
+/// What `everycall render` prints for the reference configuration.
+pub fn render(options: &[&str]) -> String {
+    let config = root().join("policies/everycall.yaml").display().to_string();
+    let (what, options) = options.split_first().unwrap();
+    let mut out = Vec::new();
+    let code = everycall::commands::run(
+        [&["everycall", "render", what, "--config", &config], options].concat(),
+        &mut out,
+    );
+    assert_eq!(code, 0, "render {what}");
+    String::from_utf8(out).unwrap()
+}
+
+/// A rendering with the digest of this module.
+fn render_pinned(options: &[&str], module: &Path) -> String {
+    render(&[options, &["--module", &module.display().to_string()]].concat())
+}
+
+/// The digest that a WasmPlugin pins, and the text without it.
+fn without_digest(text: &str) -> (Vec<&str>, String) {
+    let (pins, rest): (Vec<&str>, Vec<&str>) = text.lines().partition(|line| line.starts_with("  sha256:"));
+    let pins =
+        pins.iter().map(|line| line.trim_start_matches("  sha256:").trim().trim_matches('"')).collect();
+    (pins, rest.join("\n"))
+}
+
+#[test]
+fn committed_renderings_are_current() {
+    let module = root().join(MODULE);
+    if std::env::var_os("EVERYCALL_RENDER").is_some() {
+        std::fs::write(root().join(ENVOY.0), render(ENVOY.1)).unwrap();
+        std::fs::write(root().join(ISTIO.0), render_pinned(ISTIO.1, &module)).unwrap();
+    }
+    let stale = "is not what the configuration renders to now: run `make render`";
+    assert!(file(ENVOY.0) == render(ENVOY.1), "{} {stale}", ENVOY.0);
+    // The digest is that of the module on the machine that rendered it: builds differ by toolchain.
+    let committed = file(ISTIO.0);
+    let (pins, rest) = without_digest(&committed);
+    assert!(rest == render(ISTIO.1).trim_end(), "{} {stale}", ISTIO.0);
+    assert!(matches!(pins[..], [pin] if is_sha256(pin)), "{}: {pins:?}", ISTIO.0);
+}
+
+#[test]
+fn a_plugin_pins_the_module_it_is_rendered_with() {
+    let built = root().join(MODULE);
+    let directory = tempfile::tempdir().unwrap();
+    let other = directory.path().join("other.wasm");
+    std::fs::write(&other, b"\0asm").unwrap();
+    for module in [built, other].into_iter().filter(|module| module.exists()) {
+        let digest: String = Sha256::digest(std::fs::read(&module).unwrap())
+            .iter()
+            .map(|byte| format!("{byte:02x}"))
+            .collect();
+        assert_eq!(without_digest(&render_pinned(ISTIO.1, &module)).0, [digest], "{}", module.display());
+    }
+}
+
+/// Both hold the one configuration that the demo runs and every test starts from.
+#[test]
+fn renderings_hold_the_configuration_of_the_demo() {
+    let config = everycall_tests::cases::reference().unwrap();
+    let plugin: Value = serde_yaml_ng::from_str(&file(ISTIO.0)).unwrap();
+    assert_eq!(plugin["spec"]["pluginConfig"], config);
+    let envoy: Value = serde_yaml_ng::from_str(&file(ENVOY.0)).unwrap();
+    let manager =
+        &envoy["static_resources"]["listeners"][0]["filter_chains"][0]["filters"][0]["typed_config"];
+    let text = &manager["http_filters"][0]["typed_config"]["config"]["configuration"]["value"];
+    assert_eq!(serde_json::from_str::<Value>(text.as_str().unwrap()).unwrap(), config);
+    let printed: Value = serde_json::from_str(&render(&["config"])).unwrap();
+    assert_eq!(printed, config);
+}
+
+/// The README shows the committed plugin without its long configuration.
+#[test]
+fn the_readme_shows_the_committed_plugin() {
+    let shown = section("## In Envoy and Istio").block("yaml");
+    let committed = without_digest(&file(ISTIO.0)).1;
+    let mut rest = committed.lines();
+    for line in shown.lines().filter(|line| !line.contains('…')) {
+        assert!(rest.any(|other| other == line), "`{line}` is not in {}, or stands elsewhere", ISTIO.0);
+    }
+}
