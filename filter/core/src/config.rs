@@ -7,7 +7,7 @@ mod parse;
 
 use std::collections::BTreeMap;
 
-use serde::{Deserialize, Deserializer, Serialize};
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use crate::identity::Kind;
@@ -258,21 +258,4 @@ fn default_pdp_timeout() -> u32 {
 
 fn default_pdp_in_flight() -> usize {
     100
-}
-
-impl<'de> Deserialize<'de> for LogRecords {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        #[derive(Deserialize)]
-        #[serde(rename_all = "snake_case")]
-        enum Written {
-            All,
-            Refusals,
-            Off,
-        }
-        Ok(match Written::deserialize(deserializer)? {
-            Written::All => Self::All,
-            Written::Refusals => Self::Refusals,
-            Written::Off => Self::Off,
-        })
-    }
 }
