@@ -1,7 +1,7 @@
 # What users, developers and CI run. The work is in scripts, one subject each; what they install goes below .tools/.
 SHELL := bash
 .NOTPARALLEL:
-.PHONY: help wasm envoy node-tools demo run test test-native test-wasm lint bench fmt clean
+.PHONY: help wasm envoy node-tools demo run render test test-native test-wasm lint bench fmt clean
 
 export EVERYCALL_WASM := $(CURDIR)/target/everycall.wasm
 export EVERYCALL_ENVOY := $(CURDIR)/.tools/envoy
@@ -24,10 +24,14 @@ demo: wasm envoy ## the tour: Envoy with the module, requests and decisions, the
 run: wasm envoy ## the same set-up, kept running for your own requests
 	@cargo run --quiet --package everycall-tests --bin everycall-demo -- --keep
 
+render: wasm ## envoy/envoy.yaml and envoy/istio/wasmplugin.yaml, rendered anew from policies/
+	EVERYCALL_RENDER=1 cargo test --quiet --package everycall-tests --test reference committed_renderings
+
 test: lint test-native test-wasm ## everything that CI checks
 
 test-native: wasm envoy ## unit tests, and the module in a real Envoy
-	cargo test --workspace --exclude everycall-tests-wasm
+	set -o pipefail; cargo test --workspace --exclude everycall-tests-wasm | tee target/test.log
+	@python3 tests/truth_table.py README.md target/test.log
 
 test-wasm: ## the core on the module's target, under Node
 	@bash tests/wasm/run.sh
