@@ -61,7 +61,7 @@ macro_rules! reasons {
 reasons! {
     /// All layers agree.
     Allowed = "allowed", 200, Policy;
-    /// No valid configuration is loaded yet, or it changed twice while the request waited.
+    /// No valid configuration is loaded, it changed twice while the request waited, or the host withholds the request.
     NotReady = "not_ready", 503, Service;
     /// Too many requests wait for an answer already (`limits.max_pending`, `pdps.*.max_in_flight`).
     Overloaded = "overloaded", 503, Service;

@@ -90,7 +90,6 @@ extern "C" {
     ) -> u32;
     fn proxy_define_metric(kind: u32, name: *const u8, name_size: usize, id: *mut u32) -> u32;
     fn proxy_increment_metric(id: u32, offset: i64) -> u32;
-    fn proxy_record_metric(id: u32, value: u64) -> u32;
 }
 
 fn check(status: u32) -> Result<(), Error> {
@@ -146,14 +145,12 @@ pub(crate) fn init_log() {
     std::panic::set_hook(Box::new(|info| log::error!("everycall: {info}")));
 }
 
-/// The wall clock; the epoch if the host has none, at which no token is valid.
-pub(crate) fn now() -> UnixTime {
+/// The wall clock. Without one nothing can be decided: validity is a question of time.
+pub(crate) fn now() -> Result<UnixTime, Error> {
     let mut nanos = 0u64;
     let status = unsafe { proxy_get_current_time_nanoseconds(&mut nanos) };
-    match check(status) {
-        Ok(()) => UnixTime::from_micros(i64::try_from(nanos / 1_000).unwrap_or(i64::MAX)),
-        Err(_) => UnixTime::default(),
-    }
+    check(status)?;
+    Ok(UnixTime::from_micros(i64::try_from(nanos / 1_000).unwrap_or(i64::MAX)))
 }
 
 pub(crate) fn set_tick_period(period: Duration) {
@@ -347,10 +344,6 @@ pub(crate) fn increment_metric(id: u32, by: i64) {
     if by != 0 {
         let _ = unsafe { proxy_increment_metric(id, by) };
     }
-}
-
-pub(crate) fn record_metric(id: u32, value: u64) {
-    let _ = unsafe { proxy_record_metric(id, value) };
 }
 
 #[cfg(test)]

@@ -18,8 +18,8 @@ pub(crate) struct Metrics {
     decisions: RefCell<BTreeMap<Reason, u32>>,
     gauges: Vec<Option<u32>>,
     counters: Vec<Option<u32>>,
-    /// What was counted already of the engine's own counters.
-    counted: RefCell<[u64; 2]>,
+    /// What was published last, of gauges and then counters.
+    published: RefCell<[i64; 4]>,
 }
 
 impl Metrics {
@@ -31,7 +31,7 @@ impl Metrics {
             decisions: RefCell::default(),
             gauges: GAUGES.iter().map(|name| define(MetricKind::Gauge, name)).collect(),
             counters: COUNTERS.iter().map(|name| define(MetricKind::Counter, name)).collect(),
-            counted: RefCell::default(),
+            published: RefCell::default(),
         }
     }
 
@@ -54,20 +54,18 @@ impl Metrics {
         host::increment_metric(id, 1);
     }
 
-    /// Publishes the engine's figures.
+    /// Publishes the engine's figures, as what changed: the host adds up over workers.
     pub(crate) fn publish(&self, stats: Stats) {
         let Stats { pending, tokens_cached, clock_stepped, records_dropped } = stats;
-        for (id, value) in self.gauges.iter().zip([pending, tokens_cached]) {
-            if let Some(id) = id {
-                host::record_metric(*id, u64::try_from(value).unwrap_or(u64::MAX));
-            }
-        }
-        let mut counted = self.counted.borrow_mut();
+        let count = |value: usize| i64::try_from(value).unwrap_or(i64::MAX);
+        let total = |value: u64| i64::try_from(value).unwrap_or(i64::MAX);
+        let values = [count(pending), count(tokens_cached), total(clock_stepped), total(records_dropped)];
+        let mut published = self.published.borrow_mut();
         for ((id, value), before) in
-            self.counters.iter().zip([clock_stepped, records_dropped]).zip(counted.iter_mut())
+            self.gauges.iter().chain(&self.counters).zip(values).zip(published.iter_mut())
         {
             if let Some(id) = id {
-                host::increment_metric(*id, i64::try_from(value.saturating_sub(*before)).unwrap_or(i64::MAX));
+                host::increment_metric(*id, value.saturating_sub(*before));
             }
             *before = value;
         }

@@ -55,7 +55,9 @@ impl Context for Root {
     fn on_done(&mut self) -> bool {
         // The last chance to write down what was decided.
         if let Some(instance) = self.instance.take() {
-            let effects = instance.engine.borrow_mut().tick(host::now(), Budget { records: usize::MAX });
+            // The time does not matter to records.
+            let now = host::now().unwrap_or_default();
+            let effects = instance.engine.borrow_mut().tick(now, Budget { records: usize::MAX });
             self.run(effects);
         }
         true
@@ -93,9 +95,10 @@ impl RootContext for Root {
         if instance.newest.get() != self.id {
             return;
         }
+        let Ok(now) = host::now() else { return };
         let (effects, stats) = {
             let mut engine = instance.engine.borrow_mut();
-            (engine.tick(host::now(), BUDGET), engine.stats())
+            (engine.tick(now, BUDGET), engine.stats())
         };
         instance.metrics.publish(stats);
         self.run(effects);

@@ -103,7 +103,7 @@ impl Stream {
             })
             .collect();
         let instance = self.instance.as_ref()?;
-        let now = host::now();
+        let now = host::now().unwrap_or(self.arrived);
         Some(instance.engine.borrow_mut().resume(pending, replies, now))
     }
 
@@ -132,6 +132,21 @@ impl Stream {
         Action::Pause
     }
 
+    /// Answers a request that could not be handed to the engine: there is nothing to record of it
+    /// but that it was refused, and why.
+    fn refuse_unread(&mut self, why: &str) -> Action {
+        let denial = Denial { reason: Reason::NotReady, decision_id: format!("unread-{}", self.id.0) };
+        log::error!("everycall: request {} refused: {why}", denial.decision_id);
+        if let Some(instance) = &self.instance {
+            instance.metrics.decided(denial.reason);
+        }
+        let summary = json!({
+            "id": denial.decision_id, "decision": "deny", "reason": denial.reason, "layer": denial.layer(),
+        });
+        host::set_filter_state(FILTER_STATE, &summary.to_string());
+        self.refuse(&denial)
+    }
+
     /// Counts the decision, shows it to the access log and hands its record on. `denial` is the one
     /// that is acted upon; it overrules a record that allows.
     fn note(&self, mut record: DecisionRecord, denial: Option<&Denial>) {
@@ -140,7 +155,8 @@ impl Stream {
         if record.reason != Some(reason) {
             record.overrule(reason, "the host refused to change the request's headers");
         }
-        let micros = host::now().micros().saturating_sub(self.arrived.micros());
+        let now = host::now().unwrap_or(self.arrived);
+        let micros = now.micros().saturating_sub(self.arrived.micros());
         record.duration_us = u64::try_from(micros).ok();
         instance.metrics.decided(reason);
         host::set_filter_state(FILTER_STATE, &summary(&record));
@@ -193,16 +209,13 @@ impl Stream {
 
 impl HttpContext for Stream {
     fn on_http_request_headers(&mut self, _num_headers: usize, _end_of_stream: bool) -> Action {
-        let not_ready =
-            |id: StreamId| Denial { reason: Reason::NotReady, decision_id: format!("unconfigured-{}", id.0) };
         let Some(instance) = self.instance.clone() else {
-            return self.refuse(&not_ready(self.id));
+            return self.refuse_unread("there is no valid configuration");
         };
-        self.arrived = host::now();
-        let Ok(request) = self.request(&instance) else {
-            log::error!("everycall: the request's headers can't be read from the host");
-            return self.refuse(&not_ready(self.id));
+        let (Ok(now), Ok(request)) = (host::now(), self.request(&instance)) else {
+            return self.refuse_unread("the clock or the request's headers can't be read from the host");
         };
+        self.arrived = now;
         let step = instance.engine.borrow_mut().check(request, self.arrived);
         self.act(step)
     }
@@ -240,7 +253,7 @@ impl Context for Stream {
 
     fn on_done(&mut self) -> bool {
         if let Some(instance) = &self.instance {
-            instance.engine.borrow_mut().ended(self.id, host::now());
+            instance.engine.borrow_mut().ended(self.id, host::now().unwrap_or(self.arrived));
         }
         self.state = State::Refused;
         true

@@ -219,6 +219,12 @@ impl Resolver {
                     format!("{timeout_ms} is out of range; expected 1 to 60000"),
                 );
             }
+            if !(1..=100_000).contains(&max_in_flight) {
+                self.error(
+                    format!("{at}.max_in_flight"),
+                    format!("{max_in_flight} is out of range; expected 1 to 100000"),
+                );
+            }
             resolved.insert(name, Pdp { protocol, cluster, host, path, timeout_ms, max_in_flight });
         }
         resolved
