@@ -165,7 +165,7 @@ fn pdp_failed_under_negation() {
 fn pdp_overloaded() {
     let mut config = with_policy("t", &policy());
     config["limits"] = json!({"max_pending": 1});
-    config["pdps"]["default"]["timeout_ms"] = json!(2_000);
+    config["pdps"]["default"]["timeout_ms"] = json!(2_500);
     let world = World::with(&config);
     let question: Value = serde_json::from_str(QUESTION).unwrap();
     world.answer(BTreeMap::from([(question.to_string(), PdpAnswer::Timeout)]));
@@ -184,7 +184,15 @@ fn pdp_overloaded() {
     };
     let address = world.address("only");
     let first = std::thread::spawn(move || send(address));
-    std::thread::sleep(Duration::from_millis(200));
+    let deadline = std::time::Instant::now() + Duration::from_secs(10);
+    let wait_for = |pending: u64| {
+        while world.envoy.stat("wasmcustom.everycall.pending;instance=only").unwrap() != pending {
+            assert!(std::time::Instant::now() < deadline, "{pending} requests wait");
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    };
+    wait_for(1);
     assert_eq!(send(address), (503, "overloaded".into()));
     assert_eq!(first.join().unwrap(), (503, "pdp_unavailable".into()));
+    wait_for(0);
 }

@@ -120,7 +120,7 @@ impl World {
                 PdpAnswer::Allow => Answer::Http(200, br#"{"decision":true}"#.to_vec()),
                 PdpAnswer::Deny => Answer::Http(200, br#"{"decision":false}"#.to_vec()),
                 PdpAnswer::Http { status, body } => Answer::Http(status, body.into_bytes()),
-                PdpAnswer::Timeout => Answer::Silence(Duration::from_millis(600)),
+                PdpAnswer::Timeout => Answer::Silence(Duration::from_secs(3)),
                 PdpAnswer::Down | PdpAnswer::Absent => Answer::Close,
             }
         })
@@ -183,7 +183,7 @@ impl World {
 
     /// The records in Envoy's log, once there are at least `count`.
     pub fn records(&self, count: usize) -> Vec<Value> {
-        let deadline = Instant::now() + Duration::from_secs(3);
+        let deadline = Instant::now() + Duration::from_secs(10);
         loop {
             let log = self.envoy.log();
             let records: Vec<Value> = log

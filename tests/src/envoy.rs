@@ -165,9 +165,9 @@ impl Envoy {
     }
 
     /// The lines of a file in its directory that are whole, once there are at least `count` of them
-    /// or after two seconds.
+    /// or after ten seconds.
     pub fn lines(&self, file: &str, count: usize) -> Vec<String> {
-        let deadline = Instant::now() + Duration::from_secs(2);
+        let deadline = Instant::now() + Duration::from_secs(10);
         loop {
             let text = fs::read_to_string(self.directory.path().join(file)).unwrap_or_default();
             let whole = text.rsplit_once('\n').map_or("", |(whole, _)| whole);

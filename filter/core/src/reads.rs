@@ -273,10 +273,11 @@ mod tests {
         assert!(reads.any(&["identity", "task"]) && !reads.any(&["connection"]));
     }
 
-    proptest::proptest! {
-        #[test]
-        fn any_text_is_scanned(source in "\\PC*") {
+    quickcheck::quickcheck! {
+        fn any_text_is_scanned(source: String) -> bool {
             references(&source);
+            bare_nullable(&source);
+            true
         }
     }
 }

@@ -360,17 +360,14 @@ mod tests {
         }
     }
 
-    proptest::proptest! {
+    quickcheck::quickcheck! {
         /// Whatever bytes come: no panic, and what passes has no second reading.
-        #[test]
-        fn any_path_is_refused_or_plain(path in proptest::collection::vec(proptest::num::u8::ANY, 0..40)) {
-            if let Ok(target) = read("GET", "h", &[b"/".as_slice(), &path].concat()) {
-                for segment in &target.segments {
-                    let name = segment.split(';').next().unwrap();
-                    proptest::prop_assert!(name != "." && name != "..");
-                    proptest::prop_assert!(!segment.contains(['/', '\\', '%', '\0']));
-                }
-            }
+        fn any_path_is_refused_or_plain(path: Vec<u8>) -> bool {
+            let Ok(target) = read("GET", "h", &[b"/".as_slice(), &path].concat()) else { return true };
+            target.segments.iter().all(|segment| {
+                let name = segment.split(';').next().unwrap_or_default();
+                name != "." && name != ".." && !segment.contains(['/', '\\', '%', '\0'])
+            })
         }
     }
 }
