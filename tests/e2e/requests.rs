@@ -120,14 +120,18 @@ fn headers_too_big() {
     let headers: Vec<(String, Vec<u8>)> = names.iter().map(|name| (name.clone(), large.clone())).collect();
     let mut raw = RawRequest { method: "GET".into(), path: b"/t/a".to_vec(), headers, body: Vec::new() };
     raw.headers.push(("host".into(), b"t".to_vec()));
-    // Envoy has its own bound, below this.
-    let response = everycall_tests::client::send(
+    // Envoy has its own bound, below this. It answers before it has read everything, and closes: the
+    // answer may be lost to a reset.
+    let answer = everycall_tests::client::send(
         world.address("only"),
         [127, 0, 0, 1].into(),
         &raw,
         std::time::Duration::from_secs(10),
     );
-    assert!(response.is_ok_and(|response| response.status == 431));
+    if let Ok(response) = answer {
+        assert_eq!(response.status, 431);
+    }
+    assert!(world.upstream.take().is_empty());
     // What Envoy lets through is defined as well.
     let seven = names.iter().take(7).map(|name| (name.clone(), large.clone())).collect();
     world.skip_lines("only", 1);
