@@ -33,5 +33,5 @@ pub fn all() -> anyhow::Result<(Value, Vec<(String, String)>)> {
 /// # Errors
 /// It can't be read.
 pub fn reference() -> anyhow::Result<Value> {
-    Ok(everycall::load::load(&root().join("policies/everycall.yaml"))?)
+    Ok(everycall::load::reference_config(&root())?)
 }
