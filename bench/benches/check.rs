@@ -6,7 +6,7 @@ use std::path::Path;
 use criterion::{criterion_group, criterion_main, BatchSize, Criterion};
 use everycall::cases::CaseFile;
 use everycall::WireRequest;
-use everycall_core::{Engine, IdSeed, PureRust, Settings, Step, StreamId, UnixTime};
+use everycall_core::{Engine, IdSeed, Settings, Step, StreamId, UnixTime};
 use serde_json::{json, Value};
 
 const NOW: UnixTime = UnixTime::from_secs(1_800_000_000);
@@ -18,7 +18,7 @@ fn reference() -> Value {
 
 fn engine(config: &Value) -> Engine {
     let settings = Settings::from_value(config.clone()).expect("the reference configuration is valid");
-    Engine::new(settings, Box::new(PureRust), IdSeed::derive(&[]))
+    Engine::standalone(settings, IdSeed::derive(&[]))
 }
 
 fn request(config: &Value, issuer: &str, claims: &Value, path: &str, host: &str) -> WireRequest {
@@ -32,7 +32,7 @@ fn request(config: &Value, issuer: &str, claims: &Value, path: &str, host: &str)
 fn decide(engine: &mut Engine, wire: &WireRequest) {
     match engine.check(wire.to_core(StreamId(1)), NOW) {
         Step::Done(decision) => assert!(black_box(decision).verdict.is_ok()),
-        Step::Ask { .. } => panic!("nothing is asked here"),
+        Step::Ask { .. } | Step::Wait { .. } => panic!("nothing is asked here"),
     }
 }
 

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use everycall::cases::{run_case, CaseFile};
-use everycall_core::{Engine, IdSeed, PureRust, Settings, UnixTime, Verdict};
+use everycall_core::{Engine, IdSeed, Settings, UnixTime, Verdict};
 use serde_json::Value;
 
 use crate::fake::host;
@@ -30,11 +30,7 @@ fn run_file(name: &str, text: &str, base: &Value) -> usize {
     let mut failures = Vec::new();
     for case in &file.cases {
         let at = now();
-        let mut core = Engine::new(
-            Settings::from_value(config.clone()).unwrap(),
-            Box::new(PureRust),
-            IdSeed::derive(&[]),
-        );
+        let mut core = Engine::standalone(Settings::from_value(config.clone()).unwrap(), IdSeed::derive(&[]));
         let expected = run_case(&mut core, case, &config, at).unwrap().record;
         if let Err(error) = case.expect.compare(&expected) {
             failures.push(format!("{name}: {}: {error}", case.name));

@@ -46,11 +46,12 @@ fn get(path: &str) -> WireRequest {
         headers: Vec::new(),
         source_ip: "10.0.0.1".into(),
         peer_id: None,
+        peer_certificate: None,
     }
 }
 
 fn yes() -> Reply {
-    Reply::Http { status: 200, body: br#"{"decision":true}"#.to_vec() }
+    Reply::http(200, br#"{"decision":true}"#)
 }
 
 fn reason(outcome: &Outcome) -> String {
@@ -211,7 +212,7 @@ fn the_request_goes_on_only_after_the_last_reply() {
 #[test]
 fn one_failed_reply_of_two_refuses() {
     let mut vm = vm();
-    let status = |status: u16| Reply::Http { status, body: br#"{"decision":true}"#.to_vec() };
+    let status = |status: u16| Reply::http(status, br#"{"decision":true}"#);
     let failures = [
         Reply::Failed(Failure::Unavailable),
         Reply::Failed(Failure::TooLarge),
@@ -221,8 +222,8 @@ fn one_failed_reply_of_two_refuses() {
         status(500),
         status(503),
         status(504),
-        Reply::Http { status: 200, body: Vec::new() },
-        Reply::Http { status: 200, body: b"{\"decision\":\"true\"}".to_vec() },
+        Reply::http(200, []),
+        Reply::http(200, b"{\"decision\":\"true\"}"),
     ];
     for failure in &failures {
         for order in [[0, 1], [1, 0]] {

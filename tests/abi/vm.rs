@@ -102,7 +102,7 @@ impl Vm {
             host.callouts.clear();
             host.filter_state.clear();
             host.resumed = 0;
-            for attribute in everycall_core::ATTRIBUTES {
+            for attribute in everycall_core::ATTRIBUTES.iter().chain(everycall_core::PROOF_ATTRIBUTES) {
                 let path = attribute.host.join(".");
                 match request.attribute(attribute.name) {
                     Some(bytes) => host.properties.insert(path, bytes),
@@ -121,11 +121,13 @@ impl Vm {
     /// Delivers a reply to a callout.
     pub fn reply(&self, callout: &Callout, reply: &Reply) {
         let (headers, body) = match reply {
-            Reply::Http { status, body } => {
-                (vec![(":status".to_owned(), status.to_string().into_bytes())], body.clone())
+            Reply::Http { status, headers, body } => {
+                let mut pairs = vec![(":status".to_owned(), status.to_string().into_bytes())];
+                pairs.extend(headers.iter().map(|(name, value)| (name.to_owned(), value.to_vec())));
+                (pairs, body.clone())
             }
             Reply::Failed(everycall_core::Failure::TooLarge) => {
-                (vec![(":status".to_owned(), b"200".to_vec())], vec![b' '; Reply::MAX_BODY + 1])
+                (vec![(":status".to_owned(), b"200".to_vec())], vec![b' '; everycall_core::MAX_ANSWER + 1])
             }
             Reply::Failed(everycall_core::Failure::Unavailable) => (Vec::new(), Vec::new()),
         };

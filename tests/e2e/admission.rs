@@ -125,7 +125,13 @@ fn token_key_unknown() {
 
 #[test]
 fn token_bound_without_proof() {
-    refused(&read_order(json!({"token": {"claims": {"cnf": {"jkt": "x"}}}})), 401, "binding_missing");
+    refused(
+        &read_order(
+            json!({"token": {"claims": {"cnf": {"jkt": "0ZcOCORZNYy-DWpqq30jZyJGHTN0d2HglBV3uiguA4I"}}}}),
+        ),
+        401,
+        "binding_missing",
+    );
 }
 
 #[test]

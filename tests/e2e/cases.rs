@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use everycall::cases::{run_case, Case, CaseFile};
-use everycall_core::{DecisionRecord, Engine, IdSeed, PureRust, Settings};
+use everycall_core::{DecisionRecord, Engine, IdSeed, Settings};
 use serde_json::Value;
 
 use crate::world::{now, Listener, Paths, World};
@@ -27,7 +27,7 @@ fn every_case_has_the_same_outcome_in_envoy_as_in_decide() {
     let (mut ran, mut by_envoy) = (0, 0);
     for (listener, (name, file)) in listeners.iter().zip(files.iter().flat_map(|file| [file, file])) {
         let settings = Settings::from_value(listener.config.clone()).unwrap();
-        let mut core = Engine::new(settings, Box::new(PureRust), IdSeed::derive(&[]));
+        let mut core = Engine::standalone(settings, IdSeed::derive(&[]));
         for case in &file.cases {
             ran += 1;
             let own = match listener.paths {

@@ -18,6 +18,7 @@ pub fn get(host: &str, path: &str) -> WireRequest {
         headers: Vec::new(),
         source_ip: "127.0.0.1".into(),
         peer_id: None,
+        peer_certificate: None,
     }
 }
 

@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 
 use everycall::cases::{run_case, CaseFile};
 use everycall_core::{
-    Budget, Call, Connection, Decision, Effect, Engine, Headers, IdSeed, Pending, PureRust, Reason, Reply,
-    Request, Settings, Step, StreamId, UnixTime,
+    Budget, Call, Connection, Decision, Effect, Engine, Headers, IdSeed, Pending, Reason, Reply, Request,
+    Settings, Step, StreamId, UnixTime,
 };
 use serde_json::{json, Value};
 
@@ -42,7 +42,7 @@ fn settings(config: &Value) -> Settings {
 }
 
 fn engine(config: &Value) -> Engine {
-    Engine::new(settings(config), Box::new(PureRust), IdSeed::derive(&[b"test"]))
+    Engine::standalone(settings(config), IdSeed::derive(&[b"test"]))
 }
 
 /// A token of the subject `s` that lives for so many seconds.
@@ -71,6 +71,7 @@ fn asks(step: Step) -> (Vec<Call>, Pending) {
     match step {
         Step::Ask { calls, pending } => (calls, pending),
         Step::Done(decision) => panic!("decided: {:?}", decision.record),
+        Step::Wait { .. } => panic!("waits"),
     }
 }
 
@@ -78,6 +79,7 @@ fn done(step: Step) -> Decision {
     match step {
         Step::Done(decision) => decision,
         Step::Ask { calls, .. } => panic!("asks: {calls:?}"),
+        Step::Wait { .. } => panic!("waits"),
     }
 }
 
@@ -93,7 +95,7 @@ fn reason(step: Step) -> Reason {
 }
 
 fn yes() -> Vec<Reply> {
-    vec![Reply::Http { status: 200, body: br#"{"decision":true}"#.to_vec() }]
+    vec![Reply::http(200, br#"{"decision":true}"#)]
 }
 
 #[test]
@@ -239,7 +241,7 @@ fn the_token_cache_is_bounded() {
 fn decision_ids_are_unique() {
     let mut ids = BTreeSet::new();
     for seed in [&b"worker 1"[..], b"worker 2"] {
-        let mut engine = Engine::new(settings(&configuration()), Box::new(PureRust), IdSeed::derive(&[seed]));
+        let mut engine = Engine::standalone(settings(&configuration()), IdSeed::derive(&[seed]));
         for _ in 0..1_000 {
             let record = done(engine.check(request(1, "/nowhere", "Bearer x"), NOW)).record;
             assert!(record.id.len() == 32 && record.id.bytes().all(|b| b.is_ascii_hexdigit()));

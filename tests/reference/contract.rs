@@ -3,9 +3,11 @@
 
 use std::collections::BTreeSet;
 
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use base64::Engine as _;
 use everycall::cases::CaseFile;
 use everycall_core::{
-    offered_builtins, Connection, Engine, IdSeed, PureRust, Reply, Request, Settings, Step, StreamId,
+    offered_builtins, Connection, Engine, Headers, IdSeed, Reply, Request, Settings, Step, StreamId,
     UnixTime, ATTRIBUTES, OWN_HEADER_PREFIX, REMOVED_HEADERS,
 };
 use serde_json::{json, Value};
@@ -47,9 +49,14 @@ fn shown() -> (Value, BTreeSet<String>) {
         };
         connection.set(attribute, bytes);
     }
+    decide(config, Request::new(StreamId(1), headers, connection), now)
+}
+
+/// The input that the policy `shows_all` gets to see, and the headers that the permit sets.
+fn decide(config: Value, request: Request, now: UnixTime) -> (Value, BTreeSet<String>) {
     let settings = Settings::from_value(config).unwrap();
-    let mut engine = Engine::new(settings, Box::new(PureRust), IdSeed::derive(&[]));
-    let mut step = engine.check(Request::new(StreamId(1), headers, connection), now);
+    let mut engine = Engine::standalone(settings, IdSeed::derive(&[]));
+    let mut step = engine.check(request, now);
     let mut input = None;
     loop {
         match step {
@@ -61,11 +68,12 @@ fn shown() -> (Value, BTreeSet<String>) {
                             input = exchange.question.get("context").cloned();
                         }
                         let status = if exchange.id == "failed" { 500 } else { 200 };
-                        Reply::Http { status, body: br#"{"decision":true}"#.to_vec() }
+                        Reply::http(status, br#"{"decision":true}"#)
                     })
                     .collect();
                 step = engine.resume(pending, replies, now);
             }
+            Step::Wait { .. } => panic!("waits for keys"),
             Step::Done(decision) => {
                 let permit =
                     decision.verdict.unwrap_or_else(|denial| panic!("{denial:?}: {:?}", decision.record));
@@ -76,13 +84,39 @@ fn shown() -> (Value, BTreeSet<String>) {
     }
 }
 
+/// What `input.exception` holds for a caller who has one; `shown` has none.
+fn shown_exception() -> Value {
+    let mut config = everycall_tests::cases::reference().unwrap();
+    let (salt, secret) = ([0; 16], "A".repeat(22));
+    let encode = |bytes: &[u8]| URL_SAFE_NO_PAD.encode(bytes);
+    config["api_keys"] = json!([{"id": "a", "subject": "legacy:a", "salt": encode(&salt),
+        "hash": encode(&everycall_core::api_key_hash(&salt, &secret)), "exception": "e"}]);
+    let bundle = &mut config["bundle"]["inline"];
+    bundle["exceptions"] = json!([{"id": "e", "owner": "o", "reason": "r", "compensating_control": "c",
+        "valid_from": "2026-09-01T00:00:00Z", "valid_until": "2026-11-01T00:00:00Z"}]);
+    bundle["policies"]["shows_all.rego"] = json!(SHOWS_ALL);
+    bundle["grants"] = json!([{"id": "g", "owner": "o", "purpose": "p", "subject": "legacy:a", "kind": "legacy",
+        "hosts": ["h"], "methods": ["GET"], "paths": ["/"], "policy": "shows_all"}]);
+    let pairs = [
+        (":method", "GET".to_owned()),
+        (":scheme", "http".to_owned()),
+        (":authority", "h".to_owned()),
+        (":path", "/".to_owned()),
+        ("authorization", format!("Bearer ek_a_{secret}")),
+    ];
+    let headers = pairs.map(|(name, value)| (name.to_owned(), value.into_bytes())).to_vec();
+    let request = Request::new(StreamId(1), Headers::new(headers), Connection::default());
+    decide(config, request, UnixTime::from_secs(1_790_000_000)).0["exception"].take()
+}
+
 /// What stands below is chosen by clients, issuers and configurations.
 const FREE: [&str; 4] = ["request.headers", "request.query", "identity.claims", "grant.params"];
 
 #[test]
 fn the_policy_input_is_what_is_documented() {
     let rows = section("#### Input").by_name(&["`input.`", "type", "meaning"]);
-    let (input, _) = shown();
+    let (mut input, _) = shown();
+    input["exception"] = shown_exception();
     let names: BTreeSet<String> = leaves(&input, &FREE)
         .into_iter()
         // The answers stand below the questions' ids.

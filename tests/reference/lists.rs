@@ -1,11 +1,11 @@
 //! The README's lists of reasons, metrics and record fields against the code's own.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use everycall_core::{
-    DecisionRecord, GrantRecord, Identity, Kind, Layer, PdpExchange, PolicyRecord, Reason, RequestRecord,
-    UnixTime, Verdict,
+    Binding, DecisionRecord, Exception, GrantRecord, Identity, Kind, Layer, PdpExchange, PolicyRecord,
+    Reason, RequestRecord, UnixTime, Verdict,
 };
 use serde_json::{json, Map};
 
@@ -45,30 +45,38 @@ fn the_picture_shows_every_answer_of_every_layer() {
     }
 }
 
+/// The metrics in the adapter's source: name to kind and labels.
+fn metrics() -> BTreeMap<String, (&'static str, BTreeSet<String>)> {
+    let source = file("filter/proxy-wasm/src/metrics.rs");
+    let mut metrics: BTreeMap<String, (&'static str, BTreeSet<String>)> = BTreeMap::new();
+    for line in source.lines() {
+        let Some(text) = line.split('"').nth(1).filter(|text| text.starts_with("everycall.")) else {
+            continue;
+        };
+        let kind = if line.contains("MetricKind::Gauge") { "gauge" } else { "counter" };
+        let mut parts = text.split(';');
+        let name = parts.next().unwrap();
+        let labels = parts.map(|label| label.split('=').next().unwrap().to_owned());
+        let mut all: BTreeSet<String> = labels.chain(["instance".to_owned()]).collect();
+        if name.starts_with("everycall.key") {
+            all.insert("issuer".into());
+        }
+        let known = metrics.entry(name.to_owned()).or_insert_with(|| (kind, all.clone()));
+        assert_eq!(*known, (kind, all), "{name}");
+    }
+    metrics
+}
+
 #[test]
 fn metrics_are_those_of_the_filter() {
-    let source = file("filter/proxy-wasm/src/metrics.rs");
-    let names = |text: &str| -> Vec<String> {
-        text.split('"')
-            .skip(1)
-            .step_by(2)
-            .filter(|text| text.starts_with("everycall."))
-            .map(|text| text.split(';').next().unwrap().to_owned())
-            .collect()
-    };
-    let line = |start: &str| source.lines().find(|line| line.starts_with(start)).unwrap();
-    let gauges = names(line("const GAUGES"));
-    assert!(!gauges.is_empty());
+    let metrics = metrics();
+    assert!(metrics.len() > 5);
     let rows = section("### Metrics").by_name(&["metric", "kind", "labels", "meaning"]);
-    same("metrics", rows.keys(), names(&source));
+    same("metrics", rows.keys(), metrics.keys().cloned());
     for (name, row) in rows {
-        assert_eq!(row[1], if gauges.contains(&name) { "gauge" } else { "counter" }, "{name}");
-        let labels = if name == "everycall.decisions" {
-            &["instance", "outcome", "reason"][..]
-        } else {
-            &["instance"]
-        };
-        assert_eq!(code(&row[2]), labels, "{name}");
+        let (kind, labels) = &metrics[&name];
+        assert_eq!(row[1], *kind, "{name}");
+        assert_eq!(code(&row[2]).into_iter().collect::<BTreeSet<_>>(), *labels, "{name}");
     }
 }
 
@@ -85,6 +93,7 @@ fn full() -> DecisionRecord {
         task: text(),
         token_id: text(),
         key_id: text(),
+        bound: Some(Binding::Dpop),
         not_before: UnixTime::default(),
         expires_at: UnixTime::default(),
         claims: Map::new(),
@@ -103,6 +112,14 @@ fn full() -> DecisionRecord {
         request: RequestRecord { id: text(), ..RequestRecord::default() },
         connection: Map::new(),
         identity: Some(Arc::new(identity)),
+        exception: Some(Arc::new(Exception {
+            id: "x".into(),
+            owner: "x".into(),
+            reason: "x".into(),
+            compensating_control: "x".into(),
+            valid_from: UnixTime::default(),
+            valid_until: UnixTime::default(),
+        })),
         grant: Some(GrantRecord {
             id: "x".into(),
             purpose: "x".into(),

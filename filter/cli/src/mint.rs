@@ -1,14 +1,16 @@
 //! Signed tokens for tests, cases and demos. TEST ONLY: the private keys are in the repository, so
 //! a configuration that trusts one of them lets everybody in.
 //!
-//! Signing needs no randomness (RSA without blinding, RFC 6979, Ed25519): it works on wasm32, and
-//! the same claims give the same token. Header and claims are taken as they are: tests forge.
+//! Signing needs no randomness (RSA without blinding and with a fixed salt, RFC 6979, Ed25519): it
+//! works on wasm32, and the same claims give the same token. Header and claims are taken as they are: tests forge.
 
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use base64::Engine as _;
 use everycall_core::Algorithm;
-use rsa::sha2::Sha256;
-use rsa::signature::{SignatureEncoding as _, Signer as _};
+use rsa::pkcs1v15::Pkcs1v15Sign;
+use rsa::pss::Pss;
+use rsa::sha2::{Digest as _, Sha256, Sha384, Sha512};
+use rsa::signature::Signer as _;
 use rsa::BigUint;
 use serde_json::{json, Map, Value};
 
@@ -30,21 +32,37 @@ struct Stored {
 
 macro_rules! stored {
     ($id:literal, $algorithm:ident, $foreign:literal) => {
+        stored!($id, $algorithm, $foreign, $id)
+    };
+    ($id:literal, $algorithm:ident, $foreign:literal, $file:literal) => {
         Stored {
             id: $id,
             algorithm: Algorithm::$algorithm,
             foreign: $foreign,
-            jwk: include_str!(concat!("../../../tests/keys/", $id, ".jwk.json")),
+            jwk: include_str!(concat!("../../../tests/keys/", $file, ".jwk.json")),
         }
     };
 }
 
-static STORED: [Stored; 6] = [
+/// One RSA key serves the six RSA algorithms, under six ids.
+static STORED: [Stored; 18] = [
     stored!("test-only-rs256", Rs256, false),
+    stored!("test-only-rs384", Rs384, false, "test-only-rs256"),
+    stored!("test-only-rs512", Rs512, false, "test-only-rs256"),
+    stored!("test-only-ps256", Ps256, false, "test-only-rs256"),
+    stored!("test-only-ps384", Ps384, false, "test-only-rs256"),
+    stored!("test-only-ps512", Ps512, false, "test-only-rs256"),
     stored!("test-only-es256", Es256, false),
+    stored!("test-only-es384", Es384, false),
     stored!("test-only-eddsa", EdDsa, false),
     stored!("test-only-foreign-rs256", Rs256, true),
+    stored!("test-only-foreign-rs384", Rs384, true, "test-only-foreign-rs256"),
+    stored!("test-only-foreign-rs512", Rs512, true, "test-only-foreign-rs256"),
+    stored!("test-only-foreign-ps256", Ps256, true, "test-only-foreign-rs256"),
+    stored!("test-only-foreign-ps384", Ps384, true, "test-only-foreign-rs256"),
+    stored!("test-only-foreign-ps512", Ps512, true, "test-only-foreign-rs256"),
     stored!("test-only-foreign-es256", Es256, true),
+    stored!("test-only-foreign-es384", Es384, true),
     stored!("test-only-foreign-eddsa", EdDsa, true),
 ];
 
@@ -54,14 +72,31 @@ pub fn test_key_ids() -> impl Iterator<Item = &'static str> {
 }
 
 /// The id of the test key that this JWK holds the public half of. The key material is compared:
-/// another `kid` doesn't make it another key.
+/// another `kid` doesn't make it another key. Of one material, `alg` chooses.
 pub fn test_key_in(jwk: &Value) -> Option<&'static str> {
+    test_key_for(jwk, &Algorithm::ALL)
+}
+
+/// As [`test_key_in`], where the issuer allows these algorithms: they choose if there is no `alg`.
+pub fn test_key_for(jwk: &Value, algorithms: &[Algorithm]) -> Option<&'static str> {
     let material = material(jwk)?;
     let same = |stored: &&Stored| {
         serde_json::from_str(stored.jwk).ok().and_then(|jwk: Value| self::material(&jwk)).as_ref()
             == Some(&material)
     };
-    STORED.iter().find(same).map(|stored| stored.id)
+    let chosen = |stored: &&Stored| match jwk.get("alg").and_then(Value::as_str) {
+        Some(alg) => alg == stored.algorithm.as_str(),
+        None => algorithms.contains(&stored.algorithm),
+    };
+    let mut candidates = STORED.iter().filter(same);
+    let first = candidates.clone().next();
+    candidates.find(chosen).or(first).map(|stored| stored.id)
+}
+
+/// The algorithms that an issuer of a configuration allows, as far as they can be read.
+pub(crate) fn algorithms(issuer: Option<&Value>) -> Vec<Algorithm> {
+    let names = issuer.and_then(|issuer| issuer.get("algorithms")).and_then(Value::as_array);
+    names.into_iter().flatten().filter_map(Value::as_str).filter_map(Algorithm::named).collect()
 }
 
 /// The number that tells one public key from another: the modulus, or the first coordinate.
@@ -72,10 +107,35 @@ fn material(jwk: &Value) -> Option<Vec<u8>> {
 }
 
 enum Secret {
-    Rs256(Box<rsa::pkcs1v15::SigningKey<Sha256>>),
-    Es256(p256::ecdsa::SigningKey),
-    EdDsa(ed25519_dalek::SigningKey),
+    Rsa(Box<rsa::RsaPrivateKey>),
+    P256(p256::ecdsa::SigningKey),
+    P384(p384::ecdsa::SigningKey),
+    Ed25519(ed25519_dalek::SigningKey),
 }
+
+/// What PSS takes its salt from. A salt that repeats weakens the proof of security, not the test.
+struct FixedSalt;
+
+impl rsa::rand_core::RngCore for FixedSalt {
+    fn next_u32(&mut self) -> u32 {
+        rsa::rand_core::impls::next_u32_via_fill(self)
+    }
+
+    fn next_u64(&mut self) -> u64 {
+        rsa::rand_core::impls::next_u64_via_fill(self)
+    }
+
+    fn fill_bytes(&mut self, bytes: &mut [u8]) {
+        bytes.fill(0x5a);
+    }
+
+    fn try_fill_bytes(&mut self, bytes: &mut [u8]) -> Result<(), rsa::rand_core::Error> {
+        self.fill_bytes(bytes);
+        Ok(())
+    }
+}
+
+impl rsa::rand_core::CryptoRng for FixedSalt {}
 
 /// A fixed key that signs tokens in tests. Everybody has it.
 pub struct TestKey {
@@ -145,19 +205,27 @@ impl TestKey {
         let mut public: Map<String, Value> = serde_json::from_str(stored.jwk).ok()?;
         let mut take = |name: &str| URL_SAFE_NO_PAD.decode(public.remove(name)?.as_str()?).ok();
         let secret = match stored.algorithm {
-            Algorithm::Rs256 => {
+            Algorithm::Rs256
+            | Algorithm::Rs384
+            | Algorithm::Rs512
+            | Algorithm::Ps256
+            | Algorithm::Ps384
+            | Algorithm::Ps512 => {
                 let mut number = |name: &str| Some(BigUint::from_bytes_be(&take(name)?));
                 let (d, p, q) = (number("d")?, number("p")?, number("q")?);
                 let e = BigUint::from_bytes_be(&URL_SAFE_NO_PAD.decode(public.get("e")?.as_str()?).ok()?);
                 let n = BigUint::from_bytes_be(&URL_SAFE_NO_PAD.decode(public.get("n")?.as_str()?).ok()?);
                 let key = rsa::RsaPrivateKey::from_components(n, e, d, vec![p, q]).ok()?;
-                Secret::Rs256(Box::new(rsa::pkcs1v15::SigningKey::new(key)))
+                Secret::Rsa(Box::new(key))
             }
-            Algorithm::Es256 => Secret::Es256(p256::ecdsa::SigningKey::from_slice(&take("d")?).ok()?),
+            Algorithm::Es256 => Secret::P256(p256::ecdsa::SigningKey::from_slice(&take("d")?).ok()?),
+            Algorithm::Es384 => Secret::P384(p384::ecdsa::SigningKey::from_slice(&take("d")?).ok()?),
             Algorithm::EdDsa => {
-                Secret::EdDsa(ed25519_dalek::SigningKey::from_bytes(&take("d")?.try_into().ok()?))
+                Secret::Ed25519(ed25519_dalek::SigningKey::from_bytes(&take("d")?.try_into().ok()?))
             }
         };
+        public.insert("kid".into(), stored.id.into());
+        public.insert("alg".into(), stored.algorithm.as_str().into());
         Some(Self { id: stored.id, algorithm: stored.algorithm, public, secret })
     }
 
@@ -207,17 +275,36 @@ impl TestKey {
     /// # Errors
     /// The key can't sign.
     pub fn signature(&self, message: &[u8]) -> Result<Vec<u8>, MintError> {
-        let failed = |_| MintError { id: self.id.to_owned(), message: "cannot sign".to_owned() };
-        match &self.secret {
-            Secret::Rs256(key) => key.try_sign(message).map(|signature| signature.to_vec()).map_err(failed),
-            Secret::Es256(key) => {
-                let signature: Result<p256::ecdsa::Signature, _> = key.try_sign(message);
-                signature.map(|signature| signature.to_bytes().to_vec()).map_err(failed)
+        let signed = match &self.secret {
+            Secret::Rsa(key) => rsa_signature(key, self.algorithm, message),
+            Secret::P256(key) => {
+                key.try_sign(message).ok().map(|signed: p256::ecdsa::Signature| signed.to_bytes().to_vec())
             }
-            Secret::EdDsa(key) => {
-                key.try_sign(message).map(|signature| signature.to_bytes().to_vec()).map_err(failed)
+            Secret::P384(key) => {
+                key.try_sign(message).ok().map(|signed: p384::ecdsa::Signature| signed.to_bytes().to_vec())
             }
-        }
+            Secret::Ed25519(key) => key.try_sign(message).ok().map(|signed| signed.to_bytes().to_vec()),
+        };
+        signed.ok_or_else(|| MintError { id: self.id.to_owned(), message: "cannot sign".to_owned() })
+    }
+}
+
+fn rsa_signature(key: &rsa::RsaPrivateKey, algorithm: Algorithm, message: &[u8]) -> Option<Vec<u8>> {
+    let digest = match algorithm {
+        Algorithm::Rs256 | Algorithm::Ps256 => Sha256::digest(message).to_vec(),
+        Algorithm::Rs384 | Algorithm::Ps384 => Sha384::digest(message).to_vec(),
+        _ => Sha512::digest(message).to_vec(),
+    };
+    // RFC 7518 section 3.5: the salt is as long as the hash.
+    let pss = |scheme: Pss| key.sign_with_rng(&mut FixedSalt, scheme, &digest).ok();
+    match algorithm {
+        Algorithm::Rs256 => key.sign(Pkcs1v15Sign::new::<Sha256>(), &digest).ok(),
+        Algorithm::Rs384 => key.sign(Pkcs1v15Sign::new::<Sha384>(), &digest).ok(),
+        Algorithm::Rs512 => key.sign(Pkcs1v15Sign::new::<Sha512>(), &digest).ok(),
+        Algorithm::Ps256 => pss(Pss::new_with_salt::<Sha256>(32)),
+        Algorithm::Ps384 => pss(Pss::new_with_salt::<Sha384>(48)),
+        Algorithm::Ps512 => pss(Pss::new_with_salt::<Sha512>(64)),
+        Algorithm::Es256 | Algorithm::Es384 | Algorithm::EdDsa => None,
     }
 }
 
@@ -242,6 +329,8 @@ pub fn compact(message: &str, signature: &[u8]) -> String {
 
 #[cfg(test)]
 mod tests {
+    use everycall_core::{Key, PureRust, SignatureVerifier as _};
+
     use super::*;
 
     #[test]
@@ -255,10 +344,15 @@ mod tests {
             renamed["kid"] = "production".into();
             assert_eq!(test_key_in(&renamed), Some(id));
             assert_eq!(key.signature(b"m").unwrap(), TestKey::named(id).unwrap().signature(b"m").unwrap());
-            for private in ["d", "p", "q"] {
+            for private in ["d", "p", "q", "dp", "dq", "qi"] {
                 assert_eq!(key.public_jwk().get(private), None);
             }
         }
+        let mut rsa = TestKey::rs256().unwrap().public_jwk();
+        rsa.as_object_mut().unwrap().remove("alg");
+        assert_eq!(test_key_in(&rsa), Some("test-only-rs256"));
+        assert_eq!(test_key_for(&rsa, &[Algorithm::EdDsa, Algorithm::Ps384]), Some("test-only-ps384"));
+        assert_eq!(test_key_for(&rsa, &[Algorithm::EdDsa]), Some("test-only-rs256"));
         assert_eq!(test_key_in(&json!({"kty": "OKP", "x": "AAAA"})), None);
         assert!(TestKey::named("other").is_err());
     }
@@ -268,9 +362,28 @@ mod tests {
         for (key, jwks) in [
             (TestKey::rs256(), include_str!("../../../tests/keys/test-only-rs256.jwks.json")),
             (TestKey::es256(), include_str!("../../../tests/keys/test-only-es256.jwks.json")),
+            (TestKey::of(Algorithm::Es384), include_str!("../../../tests/keys/test-only-es384.jwks.json")),
             (TestKey::eddsa(), include_str!("../../../tests/keys/test-only-eddsa.jwks.json")),
         ] {
             assert_eq!(key.unwrap().public_jwks(), serde_json::from_str::<Value>(jwks).unwrap());
+        }
+    }
+
+    #[test]
+    fn there_are_two_keys_for_every_algorithm_and_both_satisfy_the_verifier() {
+        for algorithm in Algorithm::ALL {
+            let keys = [TestKey::of(algorithm).unwrap(), TestKey::foreign(algorithm).unwrap()];
+            let public = keys
+                .each_ref()
+                .map(|key| Key::of_jwk(key.public_jwk().as_object().unwrap(), algorithm).unwrap());
+            for (signs, key) in keys.iter().enumerate() {
+                assert_eq!(key.algorithm(), algorithm);
+                let signature = key.signature(b"m").unwrap();
+                for (verifies, public) in public.iter().enumerate() {
+                    let expected = Ok(signs == verifies);
+                    assert_eq!(PureRust.verify(public, b"m", &signature), expected, "{}", key.id());
+                }
+            }
         }
     }
 }

@@ -3,7 +3,10 @@
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 
-use everycall_core::{Connection, Headers, Request, StreamId, ATTRIBUTES};
+use base64::engine::general_purpose::STANDARD;
+use base64::Engine as _;
+use everycall_core::{Connection, Headers, Request, StreamId, ATTRIBUTES, PROOF_ATTRIBUTES};
+use sha2::{Digest as _, Sha256};
 
 /// A request with its headers in order, and the facts of its connection.
 #[derive(Clone, PartialEq, Eq)]
@@ -20,8 +23,10 @@ pub struct WireRequest {
     pub headers: Vec<(String, Vec<u8>)>,
     /// The client's address.
     pub source_ip: String,
-    /// The URI SAN of the client's certificate; absent: the connection is not mTLS.
+    /// The URI SAN of the client's certificate.
     pub peer_id: Option<String>,
+    /// The client's certificate in PEM. Without it and `peer_id` the connection is not mTLS.
+    pub peer_certificate: Option<String>,
 }
 
 /// No header values: they may be credentials.
@@ -43,7 +48,7 @@ impl WireRequest {
         ];
         pairs.extend(self.headers.iter().cloned());
         let mut connection = Connection::default();
-        for attribute in ATTRIBUTES {
+        for attribute in ATTRIBUTES.iter().chain(PROOF_ATTRIBUTES) {
             if let Some(bytes) = self.attribute(attribute.name) {
                 connection.set(attribute, &bytes);
             }
@@ -54,8 +59,16 @@ impl WireRequest {
     /// What Envoy would answer for an attribute; `None` where it has no value.
     pub fn attribute(&self, name: &str) -> Option<Vec<u8>> {
         match name {
-            "mtls" => Some(vec![u8::from(self.peer_id.is_some())]),
+            "mtls" => Some(vec![u8::from(self.peer_id.is_some() || self.peer_certificate.is_some())]),
             "peer_id" => self.peer_id.clone().map(String::into_bytes),
+            "peer_certificate" => self.peer_certificate.clone().map(String::into_bytes),
+            "peer_digest" => {
+                let lines = self.peer_certificate.as_ref()?.lines();
+                let body: String = lines.filter(|line| !line.starts_with("-----")).collect();
+                let der = STANDARD.decode(body).ok()?;
+                let digest: String = Sha256::digest(der).iter().map(|byte| format!("{byte:02x}")).collect();
+                Some(digest.into_bytes())
+            }
             "source_ip" => {
                 let address = match self.source_ip.parse::<IpAddr>() {
                     Ok(ip) => SocketAddr::new(ip, 0).to_string(),
@@ -91,6 +104,7 @@ mod tests {
             headers: vec![("X-A".into(), b"1".to_vec()), ("x-a".into(), b"\xff".to_vec())],
             source_ip: "::1".into(),
             peer_id: Some("spiffe://a/b".into()),
+            peer_certificate: None,
         };
         let request = wire.to_core(StreamId(7));
         assert_eq!(request.stream, StreamId(7));

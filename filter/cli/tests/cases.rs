@@ -36,7 +36,8 @@ fn decide_agrees_with_every_case_file() {
                 let headers: Vec<Value> =
                     wire.headers.iter().map(|(name, value)| json!([name, b64(value)])).collect();
                 let line = json!({"method": wire.method, "host": wire.host, "path": b64(&wire.path), "scheme": wire.scheme,
-                    "headers": headers, "source_ip": wire.source_ip, "peer_id": wire.peer_id});
+                    "headers": headers, "source_ip": wire.source_ip, "peer_id": wire.peer_id,
+                    "peer_certificate": wire.peer_certificate});
                 lines.push_str(&format!("{line}\n"));
             }
             let config_file = config_file.display().to_string();

@@ -41,11 +41,29 @@ pub const ATTRIBUTES: &[Attribute] = &[
     Attribute { name: "sni", host: &["connection", "requested_server_name"], encoding: Encoding::Text },
 ];
 
+/// What proofs of possession need of the client's certificate, besides `mtls`. Not for policies.
+pub const PROOF_ATTRIBUTES: &[Attribute] = &[
+    Attribute { name: PEER_CERTIFICATE, host: &["connection", "peer_certificate"], encoding: Encoding::Text },
+    Attribute {
+        name: PEER_DIGEST,
+        host: &["connection", "sha256_peer_certificate_digest"],
+        encoding: Encoding::Text,
+    },
+];
+
+/// The client's certificate in PEM.
+pub(crate) const PEER_CERTIFICATE: &str = "peer_certificate";
+/// The SHA-256 of its DER form, in hexadecimal digits.
+pub(crate) const PEER_DIGEST: &str = "peer_digest";
+
 /// The attribute that `networks` are matched against.
 pub(crate) const SOURCE_IP: &str = "source_ip";
 
 /// Whether a policy that reads this needs the attribute: `networks` is made from the source.
 pub(crate) fn is_read(name: &str, reads: &Reads) -> bool {
+    if Attribute::named(name).is_none() {
+        return false;
+    }
     reads.any(&["connection", name]) || (name == SOURCE_IP && reads.any(&["connection", "networks"]))
 }
 

@@ -29,6 +29,15 @@ pub struct Config {
     /// Where credentials are looked for.
     #[serde(default = "default_credentials")]
     pub credentials: Vec<Credential>,
+    /// How proofs of possession are checked.
+    #[serde(default)]
+    pub dpop: Dpop,
+    /// What client certificates are good for; absent: nothing.
+    #[serde(default)]
+    pub mtls: Option<Mtls>,
+    /// Static keys, each allowed by an exception.
+    #[serde(default)]
+    pub api_keys: Vec<ApiKey>,
     /// Policies, their data and the authority records.
     pub bundle: Bundle,
     /// Policy decision points by name; a question that names none goes to `default`.
@@ -49,35 +58,143 @@ pub struct Config {
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields, expecting = "an object")]
 pub struct Issuer {
-    /// Equal to the tokens' `iss`, byte for byte.
+    /// Equal to the tokens' `iss`, byte for byte. For the profile `spiffe`: `spiffe://` and the
+    /// trust domain, which chooses the tokens by their `sub`.
     pub issuer: String,
+    /// A preset for the kind of tokens that this issuer makes; the keys below change it.
+    #[serde(default)]
+    pub profile: Option<Profile>,
     /// One of them must be in the tokens' `aud`, byte for byte.
     pub audiences: Vec<String>,
     /// What its keys may be used for.
     pub algorithms: Vec<Algorithm>,
-    /// The longest `exp - iat` in seconds.
-    pub max_lifetime_s: i64,
+    /// The longest `exp - iat` in seconds; a profile has its own.
+    #[serde(default)]
+    pub max_lifetime_s: Option<i64>,
     /// Its keys.
     pub keys: Keys,
-    /// What sort of callers its tokens are for.
+    /// What sort of callers its tokens are for, where no rule of `kinds` holds.
     pub kind: Kind,
-    /// The claim that names the task.
+    /// Claims that make it another sort of caller: the first rule that holds.
+    #[serde(default)]
+    pub kinds: Vec<KindRule>,
+    /// The caller's id from the claims, such as `{sub}` or `ci:{repository}`.
+    #[serde(default)]
+    pub id: Option<String>,
+    /// The claim that names the task; a profile may have one.
     #[serde(default)]
     pub task_claim: Option<String>,
     /// Accepted `typ` values without `application/`; an empty text admits tokens without `typ`.
-    #[serde(default = "default_types")]
-    pub types: Vec<String>,
+    #[serde(default)]
+    pub types: Option<Vec<String>>,
+    /// Claims that must be there, besides the profile's.
+    #[serde(default)]
+    pub required_claims: Vec<String>,
+    /// SPIFFE trust domains that ids of this issuer may belong to.
+    #[serde(default)]
+    pub trust_domains: Vec<String>,
     /// How far, in seconds, the issuer's clock may run ahead of ours: for `iat` and `nbf` only.
     #[serde(default)]
     pub leeway_s: i64,
+    /// The proof of possession without which its tokens are refused.
+    #[serde(default)]
+    pub required_binding: Option<RequiredBinding>,
+    /// The caller must also be the mTLS peer: its SPIFFE ID is the caller's id.
+    #[serde(default)]
+    pub peer_match: bool,
 }
 
-/// Where an issuer's keys come from.
+/// Presets for issuers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+pub enum Profile {
+    /// JWT-SVIDs of one trust domain.
+    #[serde(rename = "spiffe")]
+    Spiffe,
+    /// Projected service-account tokens.
+    #[serde(rename = "kubernetes")]
+    Kubernetes,
+    /// OIDC tokens of GitHub Actions jobs.
+    #[serde(rename = "github-actions")]
+    GithubActions,
+    /// ID tokens of GitLab CI jobs.
+    #[serde(rename = "gitlab-ci")]
+    GitlabCi,
+    /// OpenID Connect ID tokens.
+    #[serde(rename = "oidc")]
+    Oidc,
+    /// OAuth access tokens (RFC 9068).
+    #[serde(rename = "at+jwt")]
+    AccessToken,
+}
+
+/// A claim that tells the sort of caller.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, expecting = "an object")]
+pub struct KindRule {
+    /// The claim: its name, or a JSON Pointer (RFC 6901).
+    pub claim: String,
+    /// Its value: the text, or a member of the list of texts.
+    pub value: String,
+    /// The sort of caller then.
+    pub kind: Kind,
+}
+
+/// Proofs of possession that an issuer can insist on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RequiredBinding {
+    /// DPoP (RFC 9449).
+    Dpop,
+    /// The client's certificate (RFC 8705).
+    Certificate,
+    /// One of the two.
+    Any,
+}
+
+/// Where an issuer's keys come from: exactly one of the two.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields, expecting = "an object")]
 pub struct Keys {
     /// A JWK set.
-    pub inline: Jwks,
+    #[serde(default)]
+    pub inline: Option<Jwks>,
+    /// A server of key sets.
+    #[serde(default)]
+    pub remote: Option<RemoteKeys>,
+}
+
+/// A server of key sets, behind a cluster of the proxy.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, expecting = "an object")]
+pub struct RemoteKeys {
+    /// The Envoy cluster that leads to it.
+    pub cluster: String,
+    /// The `:authority` of the calls.
+    pub host: String,
+    /// The path of the key set; absent with `discovery`.
+    #[serde(default)]
+    pub path: Option<String>,
+    /// Find the path by OpenID Connect Discovery below the issuer's own path.
+    #[serde(default)]
+    pub discovery: bool,
+    /// How long an answer may take.
+    #[serde(default = "default_keys_timeout")]
+    pub timeout_ms: u32,
+    /// How often the set is fetched, unless the server's `max-age` is shorter.
+    #[serde(default = "default_refresh")]
+    pub refresh_s: i64,
+    /// The least time between two fetches over all workers, also for unknown keys and failures.
+    #[serde(default = "default_interval")]
+    pub interval_s: i64,
+    /// How old keys may be and still serve while the server is down.
+    #[serde(default = "default_max_stale")]
+    pub max_stale_s: i64,
+    /// How long a request waits for keys.
+    #[serde(default = "default_keys_wait")]
+    pub wait_ms: u32,
+    /// Requests per worker that wait for keys of this issuer.
+    #[serde(default = "default_max_waiting")]
+    pub max_waiting: usize,
 }
 
 /// One place where a credential may stand.
@@ -89,6 +206,83 @@ pub struct Credential {
     /// The scheme before the token, such as `Bearer`; empty if the token stands alone.
     #[serde(default)]
     pub scheme: String,
+}
+
+/// Proofs of possession by DPoP (RFC 9449).
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, default, expecting = "an object")]
+pub struct Dpop {
+    /// How old a proof may be.
+    pub max_age_s: i64,
+    /// How far the clients' clocks may run ahead of ours.
+    pub leeway_s: i64,
+    /// The scheme that clients call, if it is not that of the connection to this proxy.
+    pub scheme: Option<Scheme>,
+    /// Proofs that are remembered over all workers; one more is refused.
+    pub remembered: usize,
+}
+
+impl Default for Dpop {
+    fn default() -> Self {
+        Self { max_age_s: 60, leeway_s: 5, scheme: None, remembered: 65_536 }
+    }
+}
+
+/// URL schemes that a request can come by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Scheme {
+    /// Plain text.
+    Http,
+    /// TLS.
+    Https,
+}
+
+/// What client certificates are good for. The listener must require and verify them.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, expecting = "an object")]
+pub struct Mtls {
+    /// Trust domains that a peer's SPIFFE ID may belong to.
+    pub trust_domains: Vec<String>,
+    /// Present: a peer without a credential in a header is a caller of this kind.
+    #[serde(default)]
+    pub kind: Option<Kind>,
+    /// Present: peers that speak for their clients in `x-forwarded-client-cert`.
+    #[serde(default)]
+    pub forwarded: Option<Forwarded>,
+}
+
+/// Trusted hops in front of this proxy.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, expecting = "an object")]
+pub struct Forwarded {
+    /// Their SPIFFE IDs, exactly.
+    pub hops: Vec<String>,
+    /// This proxy's connection manager adds an element for its own peer (`APPEND_FORWARD`).
+    pub appends: bool,
+}
+
+/// A static key of a caller that can do no better yet.
+#[derive(Clone, Deserialize)]
+#[serde(deny_unknown_fields, expecting = "an object")]
+pub struct ApiKey {
+    /// The part of the key that finds this record.
+    pub id: String,
+    /// The caller's id, for grants.
+    pub subject: String,
+    /// Base64url, at least 16 bytes.
+    pub salt: String,
+    /// Base64url of SHA-256 over salt and secret.
+    pub hash: String,
+    /// The id of the exception that allows it.
+    pub exception: String,
+}
+
+/// No salt and hash: they are no secrets, but nobody needs them in a log.
+impl std::fmt::Debug for ApiKey {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "ApiKey({})", self.id)
+    }
 }
 
 /// Where policies and authority records come from.
@@ -114,9 +308,27 @@ pub struct InlineBundle {
     /// Not supported yet: must be empty.
     #[serde(default)]
     pub elevations: Vec<Value>,
-    /// Not supported yet: must be empty.
+    /// Who may do what the rules forbid, until when, and what makes up for it.
     #[serde(default)]
-    pub exceptions: Vec<Value>,
+    pub exceptions: Vec<Exception>,
+}
+
+/// One documented exception.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields, expecting = "an object")]
+pub struct Exception {
+    /// Unique name.
+    pub id: String,
+    /// Who answers for it.
+    pub owner: String,
+    /// Why it is needed.
+    pub reason: String,
+    /// What makes up for it.
+    pub compensating_control: String,
+    /// RFC 3339; not valid before.
+    pub valid_from: String,
+    /// RFC 3339; not valid from then on. At most `limits.exception_days` later.
+    pub valid_until: String,
 }
 
 /// One entitlement.
@@ -134,6 +346,9 @@ pub struct Grant {
     /// The caller's kind; absent for `anonymous`.
     #[serde(default)]
     pub kind: Option<Kind>,
+    /// Present: only callers that this issuer vouches for.
+    #[serde(default)]
+    pub issuer: Option<String>,
     /// Hosts, exactly, lower case.
     pub hosts: Vec<String>,
     /// Methods, exactly.
@@ -214,8 +429,12 @@ pub struct Limits {
     pub max_pending: usize,
     /// Verified tokens that are remembered per worker.
     pub tokens_cached: usize,
+    /// Bytes that they may take, roughly.
+    pub tokens_cached_bytes: usize,
     /// Length of a token.
     pub token_bytes: usize,
+    /// Days that an exception may last.
+    pub exception_days: usize,
 }
 
 impl Default for Limits {
@@ -227,7 +446,9 @@ impl Default for Limits {
             pdp_rounds: 2,
             max_pending: 200,
             tokens_cached: 10_000,
+            tokens_cached_bytes: 16_777_216,
             token_bytes: 8_192,
+            exception_days: 90,
         }
     }
 }
@@ -241,11 +462,33 @@ pub struct Log {
 }
 
 fn default_credentials() -> Vec<Credential> {
-    vec![Credential { header: "authorization".into(), scheme: "Bearer".into() }]
+    ["Bearer", "DPoP"]
+        .map(|scheme| Credential { header: "authorization".into(), scheme: scheme.into() })
+        .to_vec()
 }
 
-fn default_types() -> Vec<String> {
-    vec![String::new(), "jwt".into(), "at+jwt".into()]
+fn default_keys_timeout() -> u32 {
+    2_000
+}
+
+fn default_refresh() -> i64 {
+    300
+}
+
+fn default_interval() -> i64 {
+    10
+}
+
+fn default_max_stale() -> i64 {
+    3_600
+}
+
+fn default_keys_wait() -> u32 {
+    1_000
+}
+
+fn default_max_waiting() -> usize {
+    100
 }
 
 fn default_pdp_path() -> String {

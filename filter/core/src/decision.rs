@@ -5,6 +5,7 @@ use serde_json::json;
 
 use crate::grants::Granted;
 use crate::identity::Identity;
+use crate::keys::Algorithm;
 use crate::reason::{Layer, Reason};
 use crate::record::DecisionRecord;
 use crate::request::Request;
@@ -82,6 +83,8 @@ pub enum Challenge {
     Missing,
     /// The one presented is not accepted (RFC 6750 section 3.1).
     InvalidToken,
+    /// The proof that came with it is not accepted, or is missing (RFC 9449 section 7.1).
+    InvalidProof,
 }
 
 /// The HTTP answer to a refused request.
@@ -103,6 +106,7 @@ impl Denial {
         let reason = self.reason;
         let challenge = match (reason.status(), reason) {
             (401, Reason::CredentialMissing) => Some(Challenge::Missing),
+            (401, Reason::DpopInvalid | Reason::DpopReplayed) => Some(Challenge::InvalidProof),
             (401, _) => Some(Challenge::InvalidToken),
             _ => None,
         };
@@ -113,7 +117,7 @@ impl Denial {
             _ => "Service Unavailable",
         };
         let public = match challenge {
-            Some(Challenge::InvalidToken) => "invalid_token",
+            Some(Challenge::InvalidToken | Challenge::InvalidProof) => "invalid_token",
             _ => reason.code(),
         };
         let body = json!({
@@ -127,14 +131,20 @@ impl Denial {
             ("content-type", "application/problem+json".to_owned()),
             ("cache-control", "no-store".to_owned()),
         ];
-        match challenge {
-            Some(Challenge::Missing) => {
-                headers.push(("www-authenticate", r#"Bearer realm="everycall""#.to_owned()));
+        let ask = match challenge {
+            Some(Challenge::Missing) => Some(r#"Bearer realm="everycall""#.to_owned()),
+            Some(Challenge::InvalidToken) => {
+                Some(r#"Bearer realm="everycall", error="invalid_token""#.to_owned())
             }
-            Some(Challenge::InvalidToken) => headers
-                .push(("www-authenticate", r#"Bearer realm="everycall", error="invalid_token""#.to_owned())),
-            None => {}
-        }
+            Some(Challenge::InvalidProof) => {
+                let algorithms: Vec<&str> =
+                    Algorithm::ALL.iter().map(|algorithm| algorithm.as_str()).collect();
+                let algorithms = algorithms.join(" ");
+                Some(format!(r#"DPoP realm="everycall", error="invalid_dpop_proof", algs="{algorithms}""#))
+            }
+            None => None,
+        };
+        headers.extend(ask.map(|ask| ("www-authenticate", ask)));
         if reason.status() == 503 {
             headers.push(("retry-after", "1".to_owned()));
         }
@@ -192,6 +202,8 @@ mod tests {
         let body = |reason| Denial { reason, decision_id: "d".into() }.refusal().body;
         assert_eq!(body(Reason::TokenSignature), body(Reason::TokenExpired));
         assert_eq!(body(Reason::TokenIssuer), body(Reason::BindingMissing));
+        assert_eq!(body(Reason::TokenIssuer), body(Reason::DpopReplayed));
+        assert_eq!(body(Reason::TokenIssuer), body(Reason::ApiKeyInvalid));
         assert_ne!(body(Reason::TokenIssuer), body(Reason::CredentialMissing));
     }
 

@@ -4,6 +4,7 @@
 //! `upkeep`. Nothing here performs I/O or reads a clock.
 
 mod case;
+mod credential;
 mod replay;
 mod upkeep;
 
@@ -18,21 +19,24 @@ use crate::attributes;
 use crate::decision::{Decision, Denial, Permit};
 use crate::grants::Granted;
 use crate::input::{self, Facts};
+use crate::keyring::Keyring;
 use crate::pdp::{self, Answer, Question};
 use crate::policy::{Outcome, PolicyValue};
 use crate::reason::{Layer, Reason};
 use crate::record::{DecisionRecord, PdpExchange, PolicyRecord, Verdict};
 use crate::request::Request;
 use crate::settings::Settings;
+use crate::shared::Shared;
 use crate::signature::SignatureVerifier;
 use crate::step::{Pending, Reply, Step, StreamId};
 use crate::target::Target;
 use crate::time::UnixTime;
+use crate::token;
 use crate::token::cache::{TokenCache, Verified};
-use crate::token::{self, source};
 
 pub(crate) use case::Waiting;
-use case::{Case, Refused};
+use case::{Asked, Case, Cause, Refused};
+use credential::Credential;
 
 /// What decision ids are derived from. Needs no randomness, but must differ between workers and
 /// restarts: SHA-256 over node id, VM start time and a worker number does.
@@ -57,6 +61,8 @@ impl IdSeed {
 pub struct Stats {
     /// Requests that wait for replies.
     pub pending: usize,
+    /// Requests that wait for keys.
+    pub awaiting_keys: usize,
     /// Verified tokens that are remembered.
     pub tokens_cached: usize,
     /// Times the clock went back by more than 300 s.
@@ -69,6 +75,14 @@ pub struct Stats {
 pub struct Engine {
     settings: Settings,
     verifier: Box<dyn SignatureVerifier>,
+    shared: Shared,
+    /// By index of the issuer: the keys of those that have a server for them.
+    keyrings: BTreeMap<usize, Keyring>,
+    /// Somebody carries out fetches, so it is worth waiting for them.
+    fetching: bool,
+    /// Streams to wake whose keyring is gone.
+    orphans: Vec<StreamId>,
+    fetches: u64,
     seed: IdSeed,
     counter: u64,
     latest: UnixTime,
@@ -89,6 +103,7 @@ impl fmt::Debug for Engine {
 
 /// Where a case stands after the layers ran.
 enum Progress {
+    AwaitsKeys,
     Allowed(Option<Arc<Verified>>, Granted),
     Asks { caller: Option<Arc<Verified>>, granted: Granted, input: PolicyValue, open: Vec<Question> },
 }
@@ -101,10 +116,18 @@ impl Engine {
         self.run(case, now)
     }
 
-    /// Goes on with the replies to all calls of a `Step::Ask`, in the calls' order.
+    /// Goes on with the replies to all calls of a `Step::Ask`, in the calls' order; without any after
+    /// a `Step::Wait`.
     pub fn resume(&mut self, pending: Pending, replies: Vec<Reply>, now: UnixTime) -> Step {
         let now = self.clock(now);
-        let Waiting { mut case, caller, granted, input, open, revision } = *pending.0;
+        let Waiting { mut case, cause } = *pending.0;
+        let Asked { caller, granted, input, open, revision } = match cause {
+            Cause::Answers(asked) => asked,
+            Cause::Keys => {
+                self.forget_waiting(case.request.stream);
+                return self.run(case, now);
+            }
+        };
         self.waiting.remove(&case.request.stream);
         self.note_answers(&mut case, open, replies);
         if revision != self.settings.revision {
@@ -132,40 +155,13 @@ impl Engine {
     fn decide(&mut self, case: &mut Case, now: UnixTime) -> Result<Progress, Refused> {
         let target = Target::read(case.request.headers())?;
         case.note_target(&target);
-        let caller = self.credential(case, now)?;
+        let caller = match self.credential(case, &target, now)? {
+            Credential::Caller(caller) => caller,
+            Credential::AwaitsKeys => return Ok(Progress::AwaitsKeys),
+        };
         let granted = self.grant(case, caller.as_deref(), &target, now)?;
         let input = self.input(case, caller.as_deref(), &granted, &target, now)?;
         self.policy(case, caller, granted, input)
-    }
-
-    /// Who is calling? `None` is a caller without a credential; a bad one is refused.
-    fn credential(&mut self, case: &mut Case, now: UnixTime) -> Result<Option<Arc<Verified>>, Refused> {
-        let caller = match &case.replayed {
-            Some(caller) => caller.clone(),
-            None => match source::find(case.request.headers(), &self.settings.credentials)? {
-                None => None,
-                Some(token) => Some(self.verified(token, now)?),
-            },
-        };
-        if let Some(caller) = &caller {
-            case.record.identity = Some(Arc::clone(&caller.identity));
-            // A cached token was valid when it was verified; what counts is now.
-            token::valid_at(caller.identity.not_before, caller.identity.expires_at, now)?;
-        }
-        Ok(caller)
-    }
-
-    fn verified(&mut self, token: &str, now: UnixTime) -> Result<Arc<Verified>, Refused> {
-        let generation = self.settings.token_generation;
-        if let Some(verified) = self.tokens.get(token, generation) {
-            return Ok(verified);
-        }
-        let limits = &self.settings.limits;
-        let identity =
-            token::verify(token, limits.token_bytes, &self.settings.issuers, &*self.verifier, now)?;
-        let verified = Arc::new(Verified::new(identity));
-        self.tokens.insert(token, generation, Arc::clone(&verified));
-        Ok(verified)
     }
 
     /// Is this caller entitled to this route? Routes that are open to everybody are open to
@@ -394,6 +390,10 @@ impl Engine {
 
     fn finish(&mut self, mut case: Case, progress: Result<Progress, Refused>, now: UnixTime) -> Step {
         match progress {
+            Ok(Progress::AwaitsKeys) => {
+                case.record.layer = Layer::Credential;
+                Step::Wait { pending: Pending(Box::new(Waiting { case, cause: Cause::Keys })) }
+            }
             Ok(Progress::Allowed(caller, granted)) => {
                 let identity = caller.as_ref().map(|caller| &*caller.identity);
                 let permit = Permit::new(&case.record.id, &case.request, identity, &granted, now);
@@ -425,8 +425,8 @@ impl Engine {
                 self.waiting
                     .insert(case.request.stream, open.iter().map(|question| question.pdp.clone()).collect());
                 let revision = self.settings.revision.clone();
-                let waiting = Waiting { case, caller, granted, input, open, revision };
-                Step::Ask { calls, pending: Pending(Box::new(waiting)) }
+                let cause = Cause::Answers(Asked { caller, granted, input, open, revision });
+                Step::Ask { calls, pending: Pending(Box::new(Waiting { case, cause })) }
             }
             Err(refused) => Step::Done(self.denied(case, refused)),
         }

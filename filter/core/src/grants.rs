@@ -23,6 +23,8 @@ pub(crate) struct Grant {
     pub(crate) purpose: String,
     pub(crate) sensitivity: Option<String>,
     pub(crate) kind: Option<Kind>,
+    /// `None`: any issuer.
+    pub(crate) issuer: Option<String>,
     pub(crate) methods: Vec<String>,
     pub(crate) valid_from: Option<UnixTime>,
     pub(crate) valid_until: Option<UnixTime>,
@@ -273,6 +275,9 @@ fn admits(grant: &Grant, caller: Option<&Identity>, target: &Target, now: UnixTi
     }
     if grant.kind != caller.map(|identity| identity.kind) {
         return Err("is for another kind of caller".into());
+    }
+    if grant.issuer.is_some() && grant.issuer.as_ref() != caller.map(|identity| &identity.issuer) {
+        return Err("is for callers of another issuer".into());
     }
     if let Some(principal) = caller.and_then(|identity| identity.principal.as_ref()) {
         match &grant.delegation {

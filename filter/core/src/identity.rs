@@ -32,18 +32,43 @@ impl Kind {
     }
 }
 
-/// A caller whose credential was verified. Only `token::verify` and the replay of a record make
-/// one.
+/// What a token is bound to, and was proven to be with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Binding {
+    /// A key of the client (RFC 9449).
+    Dpop,
+    /// The client's certificate (RFC 8705).
+    Certificate,
+    /// Both of them.
+    Both,
+}
+
+impl Binding {
+    /// The word that stands in records and inputs.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Binding::Dpop => "dpop",
+            Binding::Certificate => "certificate",
+            Binding::Both => "both",
+        }
+    }
+}
+
+/// A caller whose credential was verified. Only the credential layer and the replay of a record
+/// make one.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Identity {
     /// From the issuer's configuration.
     pub kind: Kind,
-    /// The caller. For a delegated token the outermost actor (RFC 8693 section 4.1), else `sub`.
+    /// The caller. For a delegated token the outermost actor (RFC 8693 section 4.1), else what the
+    /// issuer's `id` makes of the claims: `sub`, if nothing else is configured.
     pub id: String,
-    /// The `iss` claim.
+    /// The issuer as configured; `spiffe://` and the trust domain for certificates, `api_keys` for
+    /// those.
     pub issuer: String,
-    /// How the caller proved itself: `jwt`.
+    /// How the caller proved itself: `jwt`, `jwt_svid`, `mtls` or `api_key`.
     pub credential: String,
     /// On whose behalf the call is made: `sub` of a delegated token.
     pub principal: Option<String>,
@@ -53,8 +78,10 @@ pub struct Identity {
     pub task: Option<String>,
     /// The `jti` claim.
     pub token_id: Option<String>,
-    /// The `kid` of the key that verified the token.
+    /// The `kid` of the key that verified the token; the id of an API key.
     pub key_id: Option<String>,
+    /// What the token is bound to.
+    pub bound: Option<Binding>,
     /// From when on the credential is valid: the later of `iat` and `nbf`.
     pub not_before: UnixTime,
     /// From when on the credential is not valid: the `exp` claim.

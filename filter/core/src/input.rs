@@ -6,6 +6,7 @@ use regorus::Value;
 use serde_json::{Map, Value as Json};
 
 use crate::attributes::SOURCE_IP;
+use crate::exceptions::Exception;
 use crate::grants::Granted;
 use crate::identity::Identity;
 use crate::pdp::Answer;
@@ -51,7 +52,8 @@ pub(crate) fn build(facts: &Facts<'_>) -> PolicyValue {
         input.push(("grant", grant(facts.granted)));
     }
     input.push(("elevation", Value::Null));
-    input.push(("exception", Value::Null));
+    let exception = facts.caller.and_then(|caller| caller.exception.as_deref());
+    input.push(("exception", exception.map_or(Value::Null, exception_value)));
     input.push(("signals", Value::new_object()));
     PolicyValue(object(input))
 }
@@ -83,8 +85,18 @@ pub(crate) fn identity_once(identity: &Identity) -> PolicyValue {
         ("principal", text(&identity.principal)),
         ("actors", Value::from(actors)),
         ("task", task),
-        ("bound", Value::Null),
+        ("bound", identity.bound.map_or(Value::Null, |bound| Value::from(bound.as_str()))),
     ]))
+}
+
+fn exception_value(exception: &Exception) -> Value {
+    object(vec![
+        ("id", Value::from(exception.id.as_str())),
+        ("owner", Value::from(exception.owner.as_str())),
+        ("reason", Value::from(exception.reason.as_str())),
+        ("compensating_control", Value::from(exception.compensating_control.as_str())),
+        ("valid_until", Value::from(exception.valid_until.secs())),
+    ])
 }
 
 /// `input.grant` but for `params`.

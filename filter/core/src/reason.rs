@@ -91,20 +91,40 @@ reasons! {
     TokenIssuer = "token_issuer", 401, Credential;
     /// The issuer has no key with the token's `kid`.
     TokenKeyUnknown = "token_key_unknown", 401, Credential;
+    /// The issuer's keys are not at hand, or may be too old to have the token's.
+    KeysUnavailable = "keys_unavailable", 503, Credential;
     /// The signature does not fit the key.
     TokenSignature = "token_signature", 401, Credential;
     /// A claim is missing, or has the wrong type or form.
     TokenClaims = "token_claims", 401, Credential;
+    /// An id in the token is not one that its issuer may assert.
+    TokenSubject = "token_subject", 401, Credential;
     /// The token is meant for another audience.
     TokenAudience = "token_audience", 401, Credential;
     /// The token has expired.
     TokenExpired = "token_expired", 401, Credential;
     /// The token is not valid yet, or was issued in the future.
     TokenNotYetValid = "token_not_yet_valid", 401, Credential;
-    /// The token lives longer than its issuer's `max_lifetime_s`.
+    /// The token lives longer than its issuer's `max_lifetime_s`, or its profile's ceiling.
     TokenLifetime = "token_lifetime", 401, Credential;
-    /// The token is bound to a key or certificate, and the proof is missing.
+    /// The token is bound to a key or certificate and the proof is missing, or it must be bound and is not.
     BindingMissing = "binding_missing", 401, Credential;
+    /// The DPoP proof is malformed, too old, for another request or token, or by another key.
+    DpopInvalid = "dpop_invalid", 401, Credential;
+    /// The DPoP proof was used before.
+    DpopReplayed = "dpop_replayed", 401, Credential;
+    /// It can't be told whether the DPoP proof was used before.
+    DpopUnavailable = "dpop_unavailable", 503, Credential;
+    /// The token is bound to another certificate than the client's.
+    CertificateMismatch = "certificate_mismatch", 401, Credential;
+    /// The client's certificate does not tell who it is, or a trusted hop does not.
+    PeerInvalid = "peer_invalid", 401, Credential;
+    /// The client's certificate is of somebody else than the token.
+    PeerMismatch = "peer_mismatch", 401, Credential;
+    /// There is no such API key.
+    ApiKeyInvalid = "api_key_invalid", 401, Credential;
+    /// The exception that allows the credential is not valid now.
+    ExceptionExpired = "exception_expired", 401, Credential;
     /// The signature could not be checked.
     VerifierUnavailable = "verifier_unavailable", 503, Credential;
     /// No grant admits this identity to this route now.

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+use crate::exceptions::Exception;
 use crate::identity::Identity;
 use crate::reason::{Layer, Reason};
 use crate::time::UnixTime;
@@ -43,6 +44,9 @@ pub struct DecisionRecord {
     pub connection: Map<String, Value>,
     /// The verified caller; null without one.
     pub identity: Option<Arc<Identity>>,
+    /// The exception by which the caller's credential exists; null without one.
+    #[serde(default)]
+    pub exception: Option<Arc<Exception>>,
     /// The grant that admits the call; null without one.
     pub grant: Option<GrantRecord>,
     /// What the policy did; null if it was not reached.

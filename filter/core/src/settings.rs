@@ -5,18 +5,22 @@ mod resolve;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use ipnet::IpNet;
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 
 use crate::attributes::Attribute;
-use crate::config::{self, Limits, PdpProtocol};
+use crate::config::{self, Forwarded, KindRule, Limits, PdpProtocol, RemoteKeys, RequiredBinding};
+use crate::exceptions::{ApiKey, Exception};
 use crate::grants::Grants;
 use crate::identity::Kind;
 use crate::json;
-use crate::keys::KeySet;
+use crate::keyring::Source;
+use crate::keys::{Algorithm, KeySet};
 use crate::policy::RuleSet;
+use crate::token::{Preset, Template};
 use resolve::Resolver;
 
 /// One thing that is wrong with a configuration.
@@ -76,24 +80,93 @@ pub enum LogRecords {
     Off,
 }
 
-/// An issuer of tokens with its keys.
+/// An issuer of tokens.
 #[derive(Debug)]
 pub struct Issuer {
     pub(crate) issuer: String,
+    pub(crate) preset: &'static Preset,
     pub(crate) audiences: Vec<String>,
+    pub(crate) algorithms: Vec<Algorithm>,
     pub(crate) max_lifetime_s: i64,
     pub(crate) leeway_s: i64,
-    pub(crate) keys: KeySet,
+    pub(crate) keys: KeySource,
     pub(crate) kind: Kind,
+    pub(crate) kinds: Vec<KindRule>,
+    pub(crate) id: Template,
     pub(crate) task_claim: Option<String>,
     pub(crate) types: Vec<String>,
+    pub(crate) required_claims: Vec<String>,
+    pub(crate) trust_domains: Vec<String>,
+    pub(crate) required_binding: Option<RequiredBinding>,
+    pub(crate) peer_match: bool,
 }
 
-/// A header that may hold a credential.
+/// Where an issuer's keys are.
+#[derive(Debug)]
+pub(crate) enum KeySource {
+    /// In the configuration.
+    Inline(KeySet),
+    /// On a server.
+    Remote(RemoteKeys),
+}
+
+impl KeySource {
+    pub(crate) const fn inline(&self) -> Option<&KeySet> {
+        match self {
+            KeySource::Inline(keys) => Some(keys),
+            KeySource::Remote(_) => None,
+        }
+    }
+}
+
+impl Issuer {
+    /// Whether its tokens are JWT-SVIDs.
+    pub(crate) fn is_spiffe(&self) -> bool {
+        self.preset.name == "spiffe"
+    }
+
+    /// The word for its tokens in records.
+    pub(crate) fn credential(&self) -> &'static str {
+        match self.is_spiffe() {
+            true => "jwt_svid",
+            false => "jwt",
+        }
+    }
+
+    /// The server of its keys, if there is one.
+    pub(crate) fn key_source(&self) -> Option<Source> {
+        let KeySource::Remote(remote) = &self.keys else { return None };
+        Some(Source {
+            issuer: self.issuer.clone(),
+            remote: remote.clone(),
+            algorithms: self.algorithms.clone(),
+            usage: self.preset.usage(),
+        })
+    }
+}
+
+/// A header that may hold a credential, behind one of these schemes.
 #[derive(Debug)]
 pub(crate) struct CredentialSource {
     pub(crate) header: String,
-    pub(crate) scheme: String,
+    pub(crate) schemes: Vec<String>,
+}
+
+/// How DPoP proofs are checked.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Dpop {
+    pub(crate) max_age_s: i64,
+    pub(crate) leeway_s: i64,
+    pub(crate) scheme: Option<&'static str>,
+    pub(crate) remembered: usize,
+}
+
+/// What client certificates are good for.
+#[derive(Debug)]
+pub(crate) struct Mtls {
+    pub(crate) trust_domains: Vec<String>,
+    pub(crate) kind: Option<Kind>,
+    pub(crate) forwarded: Option<Forwarded>,
 }
 
 /// A policy decision point.
@@ -128,10 +201,16 @@ pub struct Settings {
     pub(crate) instance: String,
     /// Digest of the whole configuration.
     pub(crate) revision: String,
+    /// Digest of the parts that credentials are judged by.
+    pub(crate) credential_digest: [u8; 32],
     /// Changes when anything changes that a verified token rests on.
     pub(crate) token_generation: u64,
     pub(crate) issuers: Vec<Issuer>,
     pub(crate) credentials: Vec<CredentialSource>,
+    pub(crate) dpop: Dpop,
+    pub(crate) mtls: Option<Mtls>,
+    pub(crate) api_keys: Vec<ApiKey>,
+    pub(crate) exceptions: Vec<Arc<Exception>>,
     pub(crate) grants: Grants,
     pub(crate) rule_sets: Vec<RuleSet>,
     pub(crate) pdps: BTreeMap<String, Pdp>,
@@ -158,13 +237,15 @@ impl Settings {
     /// # Errors
     /// Everything that is wrong with it; nothing is half-applied.
     pub fn from_value(document: Value) -> Result<Self, ConfigErrors> {
-        let revision = digest(&document);
-        let token_generation = digest(document.get("issuers").unwrap_or(&Value::Null));
+        let revision = short(&digest([&document]));
+        let credential_digest = digest(
+            ["instance", "issuers", "dpop", "mtls"].map(|key| document.get(key).unwrap_or(&Value::Null)),
+        );
         let mut parsed = config::parse(document);
         let settings =
             parsed.config.map(|config| {
                 let mut resolver = Resolver::default();
-                let settings = resolver.settings(config, &revision, &token_generation);
+                let settings = resolver.settings(config, &revision, credential_digest);
                 // In an item with a placeholder, what is wrong may be an echo of what was reported already.
                 parsed.errors.extend(resolver.errors.into_iter().filter(|error| {
                     !parsed.placeholders.iter().any(|path| error.path.starts_with(item(path)))
@@ -202,9 +283,23 @@ impl Settings {
     /// public. Callers warn of them.
     pub fn test_keys(&self) -> impl Iterator<Item = (&str, &str)> {
         self.issuers.iter().flat_map(|issuer| {
-            let ids = issuer.keys.ids().filter(|id| id.starts_with(crate::keys::TEST_KEY_PREFIX));
+            let ids = issuer.keys.inline().into_iter().flat_map(KeySet::ids);
+            let ids = ids.filter(|id| id.starts_with(crate::keys::TEST_KEY_PREFIX));
             ids.map(|id| (issuer.issuer.as_str(), id))
         })
+    }
+
+    /// The exceptions, soonest expiry first.
+    pub fn exceptions(&self) -> Vec<&Exception> {
+        let mut exceptions: Vec<&Exception> = self.exceptions.iter().map(|exception| &**exception).collect();
+        exceptions.sort_by_key(|exception| (exception.valid_until, exception.id.as_str()));
+        exceptions
+    }
+
+    /// Id and subject of the API keys that an exception allows.
+    pub fn api_keys_of<'s>(&'s self, exception: &'s str) -> impl Iterator<Item = (&'s str, &'s str)> {
+        let keys = self.api_keys.iter().filter(move |key| key.exception == exception);
+        keys.map(|key| (key.id.as_str(), key.subject.as_str()))
     }
 
     /// The compiled rule sets that grants name.
@@ -217,7 +312,8 @@ impl Settings {
         &self.limits
     }
 
-    /// The attributes of the connection that some policy reads: the only ones to ask the host for.
+    /// The attributes of the connection that a policy or a proof of possession needs: the only ones
+    /// to ask the host for.
     pub fn attributes(&self) -> &[&'static Attribute] {
         &self.attributes
     }
@@ -228,7 +324,15 @@ fn item(path: &str) -> &str {
     path.find(']').and_then(|end| path.get(..=end)).unwrap_or(path)
 }
 
-fn digest(value: &Value) -> String {
-    let bytes = Sha256::digest(value.to_string().as_bytes());
-    bytes.iter().take(8).map(|byte| format!("{byte:02x}")).collect()
+fn digest<'v>(values: impl IntoIterator<Item = &'v Value>) -> [u8; 32] {
+    let mut hash = Sha256::new();
+    for value in values {
+        hash.update(value.to_string().as_bytes());
+        hash.update([0]);
+    }
+    hash.finalize().into()
+}
+
+fn short(digest: &[u8; 32]) -> String {
+    digest.iter().take(8).map(|byte| format!("{byte:02x}")).collect()
 }

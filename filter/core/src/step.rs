@@ -1,9 +1,12 @@
 //! What the core asks of its caller. It performs no I/O: it says what it needs, and is told.
 
+use std::fmt;
+
+use crate::decision::Decision;
 use crate::engine::Waiting;
 use crate::reason::Reason;
 use crate::record::DecisionRecord;
-use crate::Decision;
+use crate::request::Headers;
 
 /// The caller's name for a stream.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -27,9 +30,14 @@ pub enum Step {
         /// What waits for the replies.
         pending: Pending,
     },
+    /// Keep the request until an [`Effect::Wake`] names its stream; resume without replies then.
+    Wait {
+        /// What waits.
+        pending: Pending,
+    },
 }
 
-/// A check that waits for replies. Consumed by them: it cannot be resumed twice.
+/// A check that waits for replies, or to be woken. Consumed by them: it cannot be resumed twice.
 #[derive(Debug)]
 pub struct Pending(pub(crate) Box<Waiting>);
 
@@ -44,6 +52,8 @@ pub struct Call {
     pub body: Vec<u8>,
     /// How long the reply may take; never 0, which hosts read as "for ever".
     pub timeout_ms: u32,
+    /// The largest body of a reply; a larger one is [`Failure::TooLarge`].
+    pub max_body: usize,
 }
 
 /// What came of a call.
@@ -53,7 +63,9 @@ pub enum Reply {
     Http {
         /// The `:status`.
         status: u16,
-        /// The body, of at most [`Reply::MAX_BODY`] bytes.
+        /// The other headers.
+        headers: Headers,
+        /// The body, of at most [`Call::max_body`] bytes.
         body: Vec<u8>,
     },
     /// There is no whole response.
@@ -61,8 +73,10 @@ pub enum Reply {
 }
 
 impl Reply {
-    /// The largest body that is handed in; a larger one is [`Failure::TooLarge`].
-    pub const MAX_BODY: usize = 64 * 1024;
+    /// A whole response without headers of interest.
+    pub fn http(status: u16, body: impl Into<Vec<u8>>) -> Self {
+        Reply::Http { status, headers: Headers::default(), body: body.into() }
+    }
 }
 
 /// Why there is no whole response.
@@ -70,8 +84,17 @@ impl Reply {
 pub enum Failure {
     /// The call could not be made, or the response broke off.
     Unavailable,
-    /// The response's body is larger than [`Reply::MAX_BODY`].
+    /// The response's body is larger than [`Call::max_body`].
     TooLarge,
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Failure::Unavailable => "there is no whole answer",
+            Failure::TooLarge => "the answer is too large",
+        })
+    }
 }
 
 /// How much work one tick may do.
@@ -91,15 +114,6 @@ pub enum Effect {
         id: FetchId,
         /// The call.
         call: Call,
-    },
-    /// Put bytes where the other workers see them, if the entry is still as expected.
-    Share {
-        /// The entry.
-        key: String,
-        /// Its new value.
-        bytes: Vec<u8>,
-        /// The host's version number that it must have.
-        expect: Option<u32>,
     },
     /// End an admitted stream by a local reply, so that the access log says why.
     Cut {
@@ -121,6 +135,11 @@ pub enum Effect {
         calls: Vec<Call>,
         /// What waits for the replies.
         pending: Pending,
+    },
+    /// Tell the operator.
+    Warn {
+        /// One line; nothing secret in it.
+        message: String,
     },
     /// Write a record down.
     Emit {

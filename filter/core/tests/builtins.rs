@@ -3,9 +3,7 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, missing_docs)] // a test that fails panics
 
-use everycall_core::{
-    offered_builtins, DecisionRecord, Engine, IdSeed, PureRust, Reason, Settings, UnixTime,
-};
+use everycall_core::{offered_builtins, DecisionRecord, Engine, IdSeed, Reason, Settings, UnixTime};
 use serde_json::{json, Value};
 
 /// Builtin, a value that it takes, and a condition over `v` that this value fulfils and no value
@@ -119,7 +117,7 @@ fn engine(body: &str) -> Engine {
         }}
     });
     let settings = Settings::from_value(config).unwrap_or_else(|errors| panic!("{body}: {errors}"));
-    Engine::new(settings, Box::new(PureRust), IdSeed::derive(&[]))
+    Engine::standalone(settings, IdSeed::derive(&[]))
 }
 
 /// Decides for a caller whose claim `v` is this, or is missing.

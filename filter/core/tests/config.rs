@@ -69,7 +69,62 @@ fn each_mistake_is_named_with_its_path() {
         ("/issuers/0/max_lifetime_s".into(), json!(0), "issuers[0].max_lifetime_s", "out of range"),
         ("/issuers/0/leeway_s".into(), json!(61), "issuers[0].leeway_s", "out of range"),
         ("/issuers/0/kind".into(), json!("robot"), "issuers[0].kind", "robot"),
-        ("/issuers/0/keys/remote".into(), json!({}), "issuers[0].keys", "remote"),
+        (
+            "/issuers/0/keys/remote".into(),
+            json!({"cluster": "c", "host": "h", "path": "/p"}),
+            "issuers[0].keys",
+            "exactly one of",
+        ),
+        ("/issuers/0/keys".into(), json!({}), "issuers[0].keys", "exactly one of"),
+        ("/issuers/0/profile".into(), json!("ldap"), "issuers[0].profile", "ldap"),
+        (
+            "/issuers/0/issuer".into(),
+            json!("spiffe://shop.example"),
+            "issuers[0].profile",
+            "needs the profile",
+        ),
+        ("/issuers/0/id".into(), json!("everybody"), "issuers[0].id", "names no claim"),
+        ("/issuers/0/id".into(), json!("{a}{b}"), "issuers[0].id", "text is needed"),
+        ("/issuers/0/trust_domains".into(), json!(["Shop"]), "issuers[0].trust_domains[0]", "trust domain"),
+        ("/issuers/0/required_binding".into(), json!("tls"), "issuers[0].required_binding", "tls"),
+        ("/issuers/0/peer_match".into(), json!(true), "issuers[0].peer_match", "needs `mtls`"),
+        (
+            "/issuers/0/kinds".into(),
+            json!([{"claim": "c", "value": "v"}]),
+            "issuers[0].kinds[0].kind",
+            "missing",
+        ),
+        ("/credentials".into(), json!([{"header": "dpop"}]), "credentials[0].header", "proofs"),
+        (
+            "/credentials".into(),
+            json!([{"header": "a", "scheme": "Bearer"}, {"header": "A", "scheme": "bearer"}]),
+            "credentials[1].header",
+            "duplicate",
+        ),
+        ("/dpop".into(), json!({"max_age_s": 0}), "dpop.max_age_s", "out of range"),
+        ("/dpop".into(), json!({"leeway_s": 61}), "dpop.leeway_s", "out of range"),
+        ("/dpop".into(), json!({"remembered": 1}), "dpop.remembered", "out of range"),
+        ("/dpop".into(), json!({"scheme": "ftp"}), "dpop.scheme", "ftp"),
+        ("/mtls".into(), json!({"trust_domains": [], "kind": "workload"}), "mtls.trust_domains", "nobody"),
+        ("/mtls".into(), json!({"trust_domains": ["a/b"]}), "mtls.trust_domains[0]", "trust domain"),
+        (
+            "/mtls".into(),
+            json!({"trust_domains": ["a"], "forwarded": {"hops": [], "appends": true}}),
+            "mtls.forwarded.hops",
+            "nobody",
+        ),
+        (
+            "/mtls".into(),
+            json!({"trust_domains": ["a"], "forwarded": {"hops": ["spiffe://a"], "appends": true}}),
+            "mtls.forwarded.hops[0]",
+            "SPIFFE ID",
+        ),
+        (
+            "/mtls".into(),
+            json!({"trust_domains": ["a"], "forwarded": {"hops": ["spiffe://a/b"]}}),
+            "mtls.forwarded.appends",
+            "missing",
+        ),
         (format!("{key}/x"), json!("!"), "issuers[0].keys.inline.keys[0].x", "base64url"),
         (format!("{key}/x"), json!("AAAA"), "issuers[0].keys.inline.keys[0].x", "expected 32"),
         // A point of small order: everything verifies under it.
@@ -136,7 +191,30 @@ fn each_mistake_is_named_with_its_path() {
             "no module has the package `everycall.x`",
         ),
         ("/bundle/inline/elevations".into(), json!([{}]), "bundle.inline.elevations", "not supported"),
-        ("/bundle/inline/exceptions".into(), json!([{}]), "bundle.inline.exceptions", "not supported"),
+        (
+            "/bundle/inline/exceptions".into(),
+            json!([exception("2026-01-01T00:00:00Z", "2026-04-02T00:00:00Z")]),
+            "bundle.inline.exceptions[0].valid_until",
+            "within 90 days",
+        ),
+        (
+            "/bundle/inline/exceptions".into(),
+            json!([exception("2026-01-01T00:00:00Z", "2026-01-01T00:00:00Z")]),
+            "bundle.inline.exceptions[0].valid_until",
+            "within 90 days",
+        ),
+        (
+            "/bundle/inline/exceptions".into(),
+            json!([exception("2026-01-01T00:00:00Z", "soon")]),
+            "bundle.inline.exceptions[0].valid_until",
+            "RFC 3339",
+        ),
+        (
+            "/bundle/inline/grants/0/issuer".into(),
+            json!(1),
+            "bundle.inline.grants[0].issuer",
+            "expected a string",
+        ),
         (
             "/bundle/inline/policies".into(),
             json!({"a.rego": "package everycall\ndecision := {"}),
@@ -161,6 +239,83 @@ fn each_mistake_is_named_with_its_path() {
         let named = found.iter().any(|(at, what)| at.starts_with(path) && what.contains(message));
         assert!(named, "{pointer} = {value}: expected `{path}` and `{message}`, found {found:?}");
         assert_eq!(found.len(), 1, "{pointer} = {value}: no echoes: {found:?}");
+    }
+}
+
+fn exception(from: &str, until: &str) -> Value {
+    json!({"id": "e", "owner": "o", "reason": "r", "compensating_control": "c",
+           "valid_from": from, "valid_until": until})
+}
+
+fn api_key() -> Value {
+    json!({"id": "billing", "subject": "legacy:billing", "salt": "A".repeat(22), "hash": "A".repeat(43), "exception": "e"})
+}
+
+/// The errors of a document with one API key and its exception, with this member changed.
+fn api_key_errors(member: &str, value: Value) -> Vec<(String, String)> {
+    let mut document = valid();
+    document["bundle"]["inline"]["exceptions"] =
+        json!([exception("2026-01-01T00:00:00Z", "2026-04-01T00:00:00Z")]);
+    document["api_keys"] = json!([api_key()]);
+    document["api_keys"][0][member] = value;
+    all(document)
+}
+
+#[test]
+fn api_keys_need_salt_hash_and_an_exception() {
+    assert_eq!(api_key_errors("id", json!("billing")), []);
+    for (member, value, message) in [
+        ("id", json!("Billing"), "1 to 64"),
+        ("id", json!("a_b"), "1 to 64"),
+        ("subject", json!(""), "name"),
+        ("subject", json!("spiffe://shop.example/a"), "name"),
+        ("salt", json!("AAAA"), "16 bytes"),
+        ("salt", json!("!"), "16 bytes"),
+        ("hash", json!("AAAA"), "SHA-256"),
+        ("exception", json!("other"), "no exception"),
+    ] {
+        let found = api_key_errors(member, value.clone());
+        let [(path, text)] = found.as_slice() else { panic!("{member} = {value}: {found:?}") };
+        assert_eq!(*path, format!("api_keys[0].{member}"));
+        assert!(text.contains(message), "{text}");
+    }
+    let mut document = valid();
+    document["api_keys"] = json!([api_key(), api_key()]);
+    assert!(all(document).iter().any(|(path, _)| path == "api_keys[1].id"), "duplicates");
+}
+
+#[test]
+fn servers_of_keys_are_described_in_full() {
+    let remote = |changes: Value| {
+        let mut document = valid();
+        let mut remote = json!({"cluster": "c", "host": "h", "path": "/p"});
+        for (name, value) in changes.as_object().unwrap() {
+            match value {
+                Value::Null => drop(remote.as_object_mut().unwrap().remove(name)),
+                value => remote[name] = value.clone(),
+            }
+        }
+        document["issuers"][0]["keys"] = json!({"remote": remote});
+        all(document)
+    };
+    assert_eq!(remote(json!({})), []);
+    assert_eq!(remote(json!({"path": null, "discovery": true})), []);
+    for (changes, member) in [
+        (json!({"cluster": ""}), "cluster"),
+        (json!({"host": "a b"}), "host"),
+        (json!({"path": "p"}), "path"),
+        (json!({"path": null}), "path"),
+        (json!({"discovery": true}), "path"),
+        (json!({"timeout_ms": 0}), "timeout_ms"),
+        (json!({"interval_s": 0}), "interval_s"),
+        (json!({"refresh_s": 9}), "refresh_s"),
+        (json!({"refresh_s": 400, "max_stale_s": 399}), "max_stale_s"),
+        (json!({"wait_ms": 60_001}), "wait_ms"),
+        (json!({"max_waiting": 10_001}), "max_waiting"),
+    ] {
+        let found = remote(changes.clone());
+        let [(path, _)] = found.as_slice() else { panic!("{changes}: {found:?}") };
+        assert_eq!(*path, format!("issuers[0].keys.remote.{member}"), "{changes}");
     }
 }
 

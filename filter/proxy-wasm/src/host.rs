@@ -8,19 +8,22 @@
 use std::ptr::null_mut;
 use std::time::Duration;
 
-use everycall_core::UnixTime;
+use everycall_core::{Failure, Headers, Reply, UnixTime};
 
 /// What the host answers when a call did not work (proxy-wasm ABI 0.2.1, `proxy_status_t`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Error {
     /// What was asked for is not there; for a foreign function: the host has none of this name.
     NotFound,
+    /// A shared entry has changed since it was read.
+    Changed,
     /// Anything else.
     Failed,
 }
 
 const OK: u32 = 0;
 const NOT_FOUND: u32 = 1;
+const CAS_MISMATCH: u32 = 8;
 
 /// Header maps (`proxy_header_map_type_t`).
 const REQUEST_HEADERS: u32 = 0;
@@ -69,6 +72,7 @@ extern "C" {
         cas: *mut u32,
     ) -> u32;
     fn proxy_set_shared_data(key: *const u8, key_size: usize, data: *const u8, size: usize, cas: u32) -> u32;
+    fn proxy_set_effective_context(context: u32) -> u32;
     fn proxy_continue_stream(stream: u32) -> u32;
     fn proxy_send_local_response(
         status: u32,
@@ -96,6 +100,7 @@ fn check(status: u32) -> Result<(), Error> {
     match status {
         OK => Ok(()),
         NOT_FOUND => Err(Error::NotFound),
+        CAS_MISMATCH => Err(Error::Changed),
         _ => Err(Error::Failed),
     }
 }
@@ -167,19 +172,30 @@ pub(crate) fn plugin_configuration() -> Result<Vec<u8>, Error> {
     })
 }
 
-/// The body of the callout's reply that is being delivered.
-pub(crate) fn call_response_body(max: usize) -> Result<Vec<u8>, Error> {
-    taken(|data, size| unsafe { proxy_get_buffer_bytes(CALL_RESPONSE_BODY, 0, max, data, size) })
+/// The callout's reply that is being delivered.
+pub(crate) fn call_reply(num_headers: usize, body_size: usize, max_body: usize) -> Reply {
+    // No headers: the reply broke off. The host's header map is not there to be read then.
+    if num_headers == 0 {
+        return Reply::Failed(Failure::Unavailable);
+    }
+    if body_size > max_body {
+        return Reply::Failed(Failure::TooLarge);
+    }
+    let headers = header_map(CALL_RESPONSE_HEADERS).map(Headers::new).unwrap_or_default();
+    let status = headers.only(":status").and_then(|value| std::str::from_utf8(value).ok()?.parse().ok());
+    let body = match body_size {
+        0 => Ok(Vec::new()),
+        size => taken(|data, end| unsafe { proxy_get_buffer_bytes(CALL_RESPONSE_BODY, 0, size, data, end) }),
+    };
+    match (status, body) {
+        (Some(status), Ok(body)) => Reply::Http { status, headers, body },
+        _ => Reply::Failed(Failure::Unavailable),
+    }
 }
 
 /// The request's headers. Readable until the request goes on.
 pub(crate) fn request_headers() -> Result<Vec<(String, Vec<u8>)>, Error> {
     header_map(REQUEST_HEADERS)
-}
-
-/// The headers of the callout's reply that is being delivered.
-pub(crate) fn call_response_headers() -> Result<Vec<(String, Vec<u8>)>, Error> {
-    header_map(CALL_RESPONSE_HEADERS)
 }
 
 fn header_map(map: u32) -> Result<Vec<(String, Vec<u8>)>, Error> {
@@ -274,9 +290,17 @@ pub(crate) fn set_shared_data(key: &str, bytes: &[u8], cas: u32) -> Result<(), E
     check(unsafe { proxy_set_shared_data(key.as_ptr(), key.len(), bytes.as_ptr(), bytes.len(), cas) })
 }
 
+/// Makes the calls that follow calls of another context, until the callback ends or the next change.
+pub(crate) fn set_effective_context(context: u32) -> Result<(), Error> {
+    check(unsafe { proxy_set_effective_context(context) })
+}
+
 /// Lets the paused request of this context go on.
-pub(crate) fn resume_request() -> Result<(), Error> {
-    check(unsafe { proxy_continue_stream(HTTP_REQUEST) })
+pub(crate) fn resume_request() {
+    if check(unsafe { proxy_continue_stream(HTTP_REQUEST) }).is_err() {
+        // It stays paused until the proxy's own timeout.
+        log::error!("everycall: the host refused to let an admitted request go on");
+    }
 }
 
 /// Answers the request of this context, or cuts its stream if it was answered already. The SDK's

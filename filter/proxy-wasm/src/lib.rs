@@ -1,12 +1,14 @@
 //! The proxy-wasm adapter: carries requests from Envoy to the core, and its decisions back.
 //!
-//! `root` takes the configuration and runs what belongs to no request, `stream` takes one request
+//! `root` takes the configuration and runs what belongs to no request, `check` takes one request
 //! through, `host` is the only file that calls the host. Nothing is decided here.
 
+mod check;
 mod host;
 mod metrics;
 mod registry;
 mod root;
+mod shared;
 mod stream;
 mod verifier;
 

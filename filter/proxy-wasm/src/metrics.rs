@@ -3,71 +3,143 @@
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 
-use everycall_core::{Reason, Stats};
+use everycall_core::{KeyState, KeyStats, Reason, Stats};
 
 use crate::host::{self, MetricKind};
+use crate::verifier::Signatures;
 
-/// Metrics that exist for each instance. Decisions are counted by outcome and reason.
-const GAUGES: [&str; 2] = ["everycall.pending", "everycall.tokens_cached"];
-const COUNTERS: [&str; 2] = ["everycall.clock_stepped", "everycall.records_dropped"];
+/// Metrics of the engine, in the order in which `publish` lists them.
+const FIGURES: [(MetricKind, &str); 7] = [
+    (MetricKind::Gauge, "everycall.pending"),
+    (MetricKind::Gauge, "everycall.awaiting_keys"),
+    (MetricKind::Gauge, "everycall.tokens_cached"),
+    (MetricKind::Counter, "everycall.clock_stepped"),
+    (MetricKind::Counter, "everycall.records_dropped"),
+    (MetricKind::Counter, "everycall.signatures;by=host"),
+    (MetricKind::Counter, "everycall.signatures;by=rust"),
+];
+/// Metrics of the keys of one issuer: workers by the state of their keys, and fetches.
+const KEY_FIGURES: [(MetricKind, &str); 6] = [
+    (MetricKind::Gauge, "everycall.keys;state=missing"),
+    (MetricKind::Gauge, "everycall.keys;state=fresh"),
+    (MetricKind::Gauge, "everycall.keys;state=stale"),
+    (MetricKind::Gauge, "everycall.keys;state=expired"),
+    (MetricKind::Counter, "everycall.key_fetches;outcome=ok"),
+    (MetricKind::Counter, "everycall.key_fetches;outcome=failed"),
+];
+
+/// A metric of the host, and what was published of it.
+#[derive(Debug)]
+struct Figure {
+    id: Option<u32>,
+    published: i64,
+}
+
+impl Figure {
+    fn define(kind: MetricKind, name: &str) -> Self {
+        Self { id: host::define_metric(kind, name).ok(), published: 0 }
+    }
+
+    /// Publishes what changed: the host adds up over workers.
+    fn publish(&mut self, value: i64) {
+        if let Some(id) = self.id {
+            host::increment_metric(id, value.saturating_sub(self.published));
+        }
+        self.published = value;
+    }
+}
 
 /// The metrics of one instance in one VM.
 #[derive(Debug)]
 pub(crate) struct Metrics {
     instance: String,
-    decisions: RefCell<BTreeMap<Reason, u32>>,
-    gauges: Vec<Option<u32>>,
-    counters: Vec<Option<u32>>,
-    /// What was published last, of gauges and then counters.
-    published: RefCell<[i64; 4]>,
+    decisions: RefCell<BTreeMap<Reason, Option<u32>>>,
+    figures: RefCell<Vec<Figure>>,
+    keys: RefCell<BTreeMap<String, Vec<Figure>>>,
 }
 
 impl Metrics {
     pub(crate) fn new(instance: &str) -> Self {
-        let define =
-            |kind, name: &&str| host::define_metric(kind, &format!("{name};instance={instance}")).ok();
+        let define = |(kind, name): &(MetricKind, &str)| Figure::define(*kind, &labelled(name, instance));
         Self {
             instance: instance.to_owned(),
             decisions: RefCell::default(),
-            gauges: GAUGES.iter().map(|name| define(MetricKind::Gauge, name)).collect(),
-            counters: COUNTERS.iter().map(|name| define(MetricKind::Counter, name)).collect(),
-            published: RefCell::default(),
+            figures: RefCell::new(FIGURES.iter().map(define).collect()),
+            keys: RefCell::default(),
         }
     }
 
     /// Counts one decision.
     pub(crate) fn decided(&self, reason: Reason) {
         let mut decisions = self.decisions.borrow_mut();
-        let id = match decisions.get(&reason) {
-            Some(id) => *id,
-            None => {
-                let outcome = if reason.is_allow() { "allow" } else { "deny" };
-                let name = format!(
-                    "everycall.decisions;instance={};outcome={outcome};reason={reason}",
-                    self.instance
-                );
-                let Ok(id) = host::define_metric(MetricKind::Counter, &name) else { return };
-                decisions.insert(reason, id);
-                id
-            }
-        };
-        host::increment_metric(id, 1);
-    }
-
-    /// Publishes the engine's figures, as what changed: the host adds up over workers.
-    pub(crate) fn publish(&self, stats: Stats) {
-        let Stats { pending, tokens_cached, clock_stepped, records_dropped } = stats;
-        let count = |value: usize| i64::try_from(value).unwrap_or(i64::MAX);
-        let total = |value: u64| i64::try_from(value).unwrap_or(i64::MAX);
-        let values = [count(pending), count(tokens_cached), total(clock_stepped), total(records_dropped)];
-        let mut published = self.published.borrow_mut();
-        for ((id, value), before) in
-            self.gauges.iter().chain(&self.counters).zip(values).zip(published.iter_mut())
-        {
-            if let Some(id) = id {
-                host::increment_metric(*id, value.saturating_sub(*before));
-            }
-            *before = value;
+        let id = decisions.entry(reason).or_insert_with(|| {
+            let outcome = if reason.is_allow() { "allow" } else { "deny" };
+            let name = format!("everycall.decisions;outcome={outcome};reason={reason}");
+            host::define_metric(MetricKind::Counter, &labelled(&name, &self.instance)).ok()
+        });
+        if let Some(id) = *id {
+            host::increment_metric(id, 1);
         }
     }
+
+    /// Publishes the engine's figures.
+    pub(crate) fn publish(&self, stats: Stats, keys: &[KeyStats], signatures: &Signatures) {
+        let Stats { pending, awaiting_keys, tokens_cached, clock_stepped, records_dropped } = stats;
+        let values = [
+            count(pending),
+            count(awaiting_keys),
+            count(tokens_cached),
+            total(clock_stepped),
+            total(records_dropped),
+            signatures.host.get(),
+            signatures.rust.get(),
+        ];
+        for (figure, value) in self.figures.borrow_mut().iter_mut().zip(values) {
+            figure.publish(value);
+        }
+        let mut published = self.keys.borrow_mut();
+        // An issuer that is not configured any more is in no state; what was fetched stays counted.
+        for (_, figures) in
+            published.iter_mut().filter(|(issuer, _)| keys.iter().all(|now| now.issuer != **issuer))
+        {
+            figures.iter_mut().take(4).for_each(|figure| figure.publish(0));
+        }
+        for now in keys {
+            if !published.contains_key(&now.issuer) {
+                let define = |(kind, name): &(MetricKind, &str)| {
+                    // `;` would begin a label of its own.
+                    let issuer = now.issuer.replace([';', '='], "_");
+                    Figure::define(*kind, &labelled(&format!("{name};issuer={issuer}"), &self.instance))
+                };
+                published.insert(now.issuer.clone(), KEY_FIGURES.iter().map(define).collect());
+            }
+            let state = |state| i64::from(now.state == state);
+            let values = [
+                state(KeyState::Missing),
+                state(KeyState::Fresh),
+                state(KeyState::Stale),
+                state(KeyState::Expired),
+                total(now.fetched),
+                total(now.failed),
+            ];
+            for (figure, value) in published.get_mut(&now.issuer).into_iter().flatten().zip(values) {
+                figure.publish(value);
+            }
+        }
+    }
+}
+
+/// The instance is the first label of every metric.
+fn labelled(name: &str, instance: &str) -> String {
+    let (name, labels) =
+        name.split_once(';').map_or((name, String::new()), |(name, labels)| (name, format!(";{labels}")));
+    format!("{name};instance={instance}{labels}")
+}
+
+fn count(value: usize) -> i64 {
+    i64::try_from(value).unwrap_or(i64::MAX)
+}
+
+fn total(value: u64) -> i64 {
+    i64::try_from(value).unwrap_or(i64::MAX)
 }

@@ -5,18 +5,22 @@ use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::rc::{Rc, Weak};
 
-use everycall_core::{Engine, IdSeed, Settings};
+use everycall_core::{Engine, IdSeed, Settings, StreamId};
 
+use crate::check::Check;
 use crate::host;
 use crate::metrics::Metrics;
-use crate::verifier::HostVerifier;
+use crate::shared::HostData;
+use crate::verifier::{HostVerifier, Signatures};
 
 /// An engine with what the adapter keeps beside it.
-#[derive(Debug)]
 pub(crate) struct Instance {
     // INVARIANT: never borrowed across a call to the host, which may call back.
     pub(crate) engine: RefCell<Engine>,
     pub(crate) metrics: Metrics,
+    pub(crate) signatures: Rc<Signatures>,
+    /// Requests that wait to be woken.
+    pub(crate) parked: RefCell<BTreeMap<StreamId, Weak<RefCell<Check>>>>,
     /// The root context that ticks: the one configured last.
     pub(crate) newest: Cell<u32>,
 }
@@ -35,9 +39,13 @@ pub(crate) fn configure(settings: Settings, root: u32) -> Rc<Instance> {
         instance.newest.set(root);
         return instance;
     }
-    let engine = Engine::new(settings, Box::<HostVerifier>::default(), id_seed());
+    let signatures = Rc::new(Signatures::default());
+    let verifier = HostVerifier::new(Rc::clone(&signatures));
+    let engine = Engine::new(settings, Box::new(verifier), Box::new(HostData), id_seed());
     let instance = Rc::new(Instance {
         engine: RefCell::new(engine),
+        signatures,
+        parked: RefCell::default(),
         metrics: Metrics::new(&name),
         newest: Cell::new(root),
     });

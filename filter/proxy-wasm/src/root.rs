@@ -1,12 +1,15 @@
 //! The root context: takes the configuration, and runs what belongs to no single request.
 
-use std::rc::Rc;
+use std::cell::RefCell;
+use std::collections::{BTreeMap, VecDeque};
+use std::rc::{Rc, Weak};
 use std::time::Duration;
 
-use everycall_core::{Budget, Call, Effect, Settings};
+use everycall_core::{Budget, Effect, Failure, FetchId, Reply, Settings, StreamId};
 use proxy_wasm::traits::{Context, HttpContext, RootContext};
-use proxy_wasm::types::ContextType;
+use proxy_wasm::types::{Action, ContextType};
 
+use crate::check::Check;
 use crate::host;
 use crate::registry::{self, Instance};
 use crate::stream::Stream;
@@ -20,46 +23,111 @@ pub(crate) struct Root {
     id: u32,
     /// `None` until a valid configuration has come.
     instance: Option<Rc<Instance>>,
+    /// Fetches under way, by callout, with the largest body that their reply may have.
+    fetches: BTreeMap<u32, (FetchId, usize)>,
+    /// Callouts of requests that went on after this context woke them: their replies come here.
+    woken: BTreeMap<u32, (StreamId, Weak<RefCell<Check>>)>,
 }
 
 impl Root {
     pub(crate) fn new(id: u32) -> Self {
-        Self { id, instance: None }
+        Self { id, instance: None, fetches: BTreeMap::new(), woken: BTreeMap::new() }
     }
 
-    fn run(&self, effects: Vec<Effect>) {
-        for effect in effects {
+    fn run(&mut self, effects: Vec<Effect>) {
+        let mut open = VecDeque::from(effects);
+        while let Some(effect) = open.pop_front() {
             match effect {
                 Effect::Emit { record } => match serde_json::to_string(&record) {
                     // JSON escapes control characters: no value can start a line of its own.
                     Ok(line) => log::info!("{line}"),
                     Err(error) => log::error!("everycall: a record can't be written: {error}"),
                 },
-                Effect::Share { key, bytes, expect } => {
-                    // Losing the race is fine: another worker has written.
-                    let _ = host::set_shared_data(&key, &bytes, expect.unwrap_or_default());
+                Effect::Warn { message } => log::warn!("everycall: {}", message.escape_debug()),
+                Effect::Fetch { id, call } => {
+                    match host::http_call(&call.cluster, &call.headers, &call.body, call.timeout_ms) {
+                        Ok(token) => drop(self.fetches.insert(token, (id, call.max_body))),
+                        Err(_) => open.extend(self.fetched(id, Reply::Failed(Failure::Unavailable))),
+                    }
                 }
+                Effect::Wake { stream } => self.wake(stream),
                 // The core names none of these yet; should it, that must not go unseen.
-                Effect::Fetch { call: Call { cluster, .. }, .. } => {
-                    log::error!("everycall: no fetch from `{cluster}` is made");
-                }
-                Effect::Cut { stream, .. } | Effect::Wake { stream } | Effect::Ask { stream, .. } => {
+                Effect::Cut { stream, .. } | Effect::Ask { stream, .. } => {
                     log::error!("everycall: nothing is done about stream {}", stream.0);
                 }
             }
         }
     }
+
+    fn fetched(&self, id: FetchId, reply: Reply) -> Vec<Effect> {
+        let (Some(instance), Ok(now)) = (&self.instance, host::now()) else { return Vec::new() };
+        let effects = instance.engine.borrow_mut().fetched(id, reply, now);
+        effects
+    }
+
+    /// Lets a parked request go on, unless its stream is gone.
+    fn wake(&mut self, stream: StreamId) {
+        let Some(instance) = &self.instance else { return };
+        let parked = instance.parked.borrow_mut().remove(&stream);
+        if let Some(check) = parked.and_then(|parked| parked.upgrade()) {
+            self.go_on(stream, &check, Check::wake);
+        }
+    }
+
+    /// Runs a part of a request in its own context.
+    fn go_on(
+        &mut self,
+        stream: StreamId,
+        check: &Rc<RefCell<Check>>,
+        run: impl FnOnce(&mut Check) -> Action,
+    ) {
+        let context = u32::try_from(stream.0).unwrap_or_default();
+        if host::set_effective_context(context).is_err() {
+            return;
+        }
+        let action = run(&mut check.borrow_mut());
+        if action == Action::Continue {
+            host::resume_request();
+        }
+        let check_now = check.borrow();
+        // The SDK delivers replies to the context whose callback made the callout: this one.
+        for token in check_now.callouts() {
+            self.woken.insert(token, (stream, Rc::downgrade(check)));
+        }
+        if let (Some(instance), true) = (&self.instance, check_now.is_parked()) {
+            instance.parked.borrow_mut().insert(stream, Rc::downgrade(check));
+        }
+        if host::set_effective_context(self.id).is_err() {
+            log::error!("everycall: the host does not know the root context any more");
+        }
+    }
 }
 
 impl Context for Root {
+    fn on_http_call_response(
+        &mut self,
+        token: u32,
+        num_headers: usize,
+        body_size: usize,
+        _num_trailers: usize,
+    ) {
+        if let Some((id, max_body)) = self.fetches.remove(&token) {
+            let effects = self.fetched(id, host::call_reply(num_headers, body_size, max_body));
+            self.run(effects);
+        } else if let Some((stream, check)) = self.woken.remove(&token) {
+            if let Some(check) = check.upgrade() {
+                self.go_on(stream, &check, |check| check.replied(token, num_headers, body_size));
+            }
+        }
+    }
+
     fn on_done(&mut self) -> bool {
         // The last chance to write down what was decided.
-        if let Some(instance) = self.instance.take() {
-            // The time does not matter to records.
-            let now = host::now().unwrap_or_default();
-            let effects = instance.engine.borrow_mut().tick(now, Budget { records: usize::MAX });
+        if let Some(instance) = self.instance.clone() {
+            let effects = instance.engine.borrow_mut().flush();
             self.run(effects);
         }
+        self.instance = None;
         true
     }
 }
@@ -96,11 +164,13 @@ impl RootContext for Root {
             return;
         }
         let Ok(now) = host::now() else { return };
-        let (effects, stats) = {
-            let mut engine = instance.engine.borrow_mut();
-            (engine.tick(now, BUDGET), engine.stats())
-        };
-        instance.metrics.publish(stats);
+        let effects = instance.engine.borrow_mut().tick(now, BUDGET);
+        {
+            let engine = instance.engine.borrow();
+            instance.metrics.publish(engine.stats(), &engine.key_stats(), &instance.signatures);
+        }
+        // A reply that never came belongs to a stream that is gone.
+        self.woken.retain(|_, (_, check)| check.strong_count() > 0);
         self.run(effects);
     }
 

@@ -1,233 +1,53 @@
-//! One request. [`Stream::act`] is the only place that acts on a step, [`Stream::admit`] the only
-//! one that writes upstream headers, [`Stream::refuse`] the only one that answers.
+//! The host's callbacks for one stream. What they come to is in `check`.
 
+use std::cell::RefCell;
 use std::rc::Rc;
 
-use everycall_core::{
-    Connection, Decision, DecisionRecord, Denial, Failure, Headers, Pending, Permit, Reason, Reply, Request,
-    Step, StreamId, UnixTime,
-};
+use everycall_core::StreamId;
 use proxy_wasm::traits::{Context, HttpContext};
 use proxy_wasm::types::Action;
-use serde_json::json;
 
-use crate::host::{self, Error};
+use crate::check::Check;
+use crate::host;
 use crate::registry::Instance;
 
-/// The filter state object that the access log shows.
-const FILTER_STATE: &str = "everycall.decision";
-
+/// A stream, and its request: the root context finds the request of one that it has to wake.
 pub(crate) struct Stream {
     id: StreamId,
-    /// `None` if the root has no valid configuration.
     instance: Option<Rc<Instance>>,
-    arrived: UnixTime,
-    state: State,
-}
-
-enum State {
-    /// Not decided. The request must not go on.
-    Undecided,
-    /// Waits for the replies to its calls.
-    Waiting { pending: Pending, replies: Vec<Awaited> },
-    /// Passed on, with a permit.
-    Admitted,
-    /// Answered.
-    Refused,
-}
-
-/// A reply, or the callout that will bring it.
-enum Awaited {
-    Callout(u32),
-    Reply(Reply),
+    // INVARIANT: the host calls back into no context while it serves a call, so no two borrows meet.
+    check: Rc<RefCell<Check>>,
 }
 
 impl Stream {
     pub(crate) fn new(id: u32, instance: Option<Rc<Instance>>) -> Self {
-        Self { id: StreamId(id.into()), instance, arrived: UnixTime::default(), state: State::Undecided }
+        let id = StreamId(id.into());
+        Self { id, instance: instance.clone(), check: Rc::new(RefCell::new(Check::new(id, instance))) }
     }
 
-    /// Takes the request to its decision as far as it goes now. INVARIANT: answers Continue for an
-    /// admitted request only.
-    fn act(&mut self, mut step: Step) -> Action {
-        loop {
-            match step {
-                Step::Done(Decision { verdict, record }) => {
-                    let verdict = verdict.and_then(|permit| Self::admit(&permit, &record));
-                    return match verdict {
-                        Ok(()) => {
-                            self.state = State::Admitted;
-                            self.note(record, None);
-                            Action::Continue
-                        }
-                        Err(denial) => {
-                            self.note(record, Some(&denial));
-                            self.refuse(&denial)
-                        }
-                    };
-                }
-                Step::Ask { calls, pending } => {
-                    let replies: Vec<Awaited> = calls
-                        .iter()
-                        .map(|call| {
-                            match host::http_call(&call.cluster, &call.headers, &call.body, call.timeout_ms) {
-                                Ok(callout) => Awaited::Callout(callout),
-                                Err(_) => Awaited::Reply(Reply::Failed(Failure::Unavailable)),
-                            }
-                        })
-                        .collect();
-                    self.state = State::Waiting { pending, replies };
-                    match self.resume_if_complete() {
-                        Some(next) => step = next,
-                        None => return Action::Pause,
-                    }
-                }
-            }
-        }
-    }
-
-    /// The next step, once every call is answered, failed or timed out.
-    fn resume_if_complete(&mut self) -> Option<Step> {
-        let State::Waiting { replies, .. } = &self.state else { return None };
-        if replies.iter().any(|awaited| matches!(awaited, Awaited::Callout(_))) {
-            return None;
-        }
-        let State::Waiting { pending, replies } = std::mem::replace(&mut self.state, State::Undecided) else {
-            return None;
-        };
-        let replies = replies
-            .into_iter()
-            .map(|awaited| match awaited {
-                Awaited::Reply(reply) => reply,
-                Awaited::Callout(_) => Reply::Failed(Failure::Unavailable),
-            })
-            .collect();
-        let instance = self.instance.as_ref()?;
-        let now = host::now().unwrap_or(self.arrived);
-        Some(instance.engine.borrow_mut().resume(pending, replies, now))
-    }
-
-    /// Prepares the request for the upstream. If the host does not do what the permit says, the
-    /// request must not go on: a client's own `x-everycall-…` would reach the upstream.
-    fn admit(permit: &Permit, record: &DecisionRecord) -> Result<(), Denial> {
-        let removed =
-            permit.headers_to_remove().iter().try_for_each(|name| host::remove_request_header(name));
-        let set = permit.headers_to_set().try_for_each(|(name, value)| host::set_request_header(name, value));
-        removed.and(set).map_err(|_| {
-            log::error!("everycall: the host refused to change the request's headers");
-            Denial { reason: Reason::NotReady, decision_id: record.id.clone() }
-        })
-    }
-
-    /// Answers the request.
-    fn refuse(&mut self, denial: &Denial) -> Action {
-        self.state = State::Refused;
-        let refusal = denial.refusal();
-        let headers: Vec<(&str, &str)> =
-            refusal.headers.iter().map(|(name, value)| (*name, value.as_str())).collect();
-        if host::send_local_response(refusal.status, &refusal.details, &headers, &refusal.body).is_err() {
-            // It stays paused until the proxy's own timeout: unanswered, and not passed on.
-            log::error!("everycall: the host refused to send an answer");
-        }
-        Action::Pause
-    }
-
-    /// Answers a request that could not be handed to the engine: there is nothing to record of it
-    /// but that it was refused, and why.
-    fn refuse_unread(&mut self, why: &str) -> Action {
-        let denial = Denial { reason: Reason::NotReady, decision_id: format!("unread-{}", self.id.0) };
-        log::error!("everycall: request {} refused: {why}", denial.decision_id);
-        if let Some(instance) = &self.instance {
-            instance.metrics.decided(denial.reason);
-        }
-        let summary = json!({
-            "id": denial.decision_id, "decision": "deny", "reason": denial.reason, "layer": denial.layer(),
-        });
-        host::set_filter_state(FILTER_STATE, &summary.to_string());
-        self.refuse(&denial)
-    }
-
-    /// Counts the decision, shows it to the access log and hands its record on. `denial` is the one
-    /// that is acted upon; it overrules a record that allows.
-    fn note(&self, mut record: DecisionRecord, denial: Option<&Denial>) {
-        let Some(instance) = &self.instance else { return };
-        let reason = denial.map_or(Reason::Allowed, |denial| denial.reason);
-        if record.reason != Some(reason) {
-            record.overrule(reason, "the host refused to change the request's headers");
-        }
-        let now = host::now().unwrap_or(self.arrived);
-        let micros = now.micros().saturating_sub(self.arrived.micros());
-        record.duration_us = u64::try_from(micros).ok();
-        instance.metrics.decided(reason);
-        host::set_filter_state(FILTER_STATE, &summary(&record));
-        instance.engine.borrow_mut().record(record);
-    }
-
-    /// What the core needs to know of this request.
-    fn request(&self, instance: &Instance) -> Result<Request, Error> {
-        let headers = Headers::new(host::request_headers()?);
-        let mut connection = Connection::default();
-        let attributes = instance.engine.borrow().settings().attributes().to_vec();
-        for attribute in attributes {
-            if let Ok(bytes) = host::property(attribute.host) {
-                connection.set(attribute, &bytes);
-            }
-        }
-        Ok(Request::new(self.id, headers, connection))
-    }
-
-    fn reply(num_headers: usize, body_size: usize) -> Reply {
-        // No headers: the reply broke off. The host's header map is not there to be read then.
-        if num_headers == 0 {
-            return Reply::Failed(Failure::Unavailable);
-        }
-        if body_size > Reply::MAX_BODY {
-            return Reply::Failed(Failure::TooLarge);
-        }
-        let status = host::call_response_headers().ok().and_then(|headers| {
-            let (_, value) = headers.into_iter().find(|(name, _)| name == ":status")?;
-            std::str::from_utf8(&value).ok()?.parse().ok()
-        });
-        let body = match body_size {
-            0 => Ok(Vec::new()),
-            size => host::call_response_body(size),
-        };
-        match (status, body) {
-            (Some(status), Ok(body)) => Reply::Http { status, body },
-            _ => Reply::Failed(Failure::Unavailable),
-        }
-    }
-
-    /// The answer of every request callback: nothing passes before there is a permit.
-    fn gate(&self) -> Action {
-        match self.state {
-            State::Admitted => Action::Continue,
-            State::Undecided | State::Waiting { .. } | State::Refused => Action::Pause,
+    /// Lets the root context find the request if it waits to be woken.
+    fn park(&self) {
+        if let (Some(instance), true) = (&self.instance, self.check.borrow().is_parked()) {
+            instance.parked.borrow_mut().insert(self.id, Rc::downgrade(&self.check));
         }
     }
 }
 
 impl HttpContext for Stream {
     fn on_http_request_headers(&mut self, _num_headers: usize, _end_of_stream: bool) -> Action {
-        let Some(instance) = self.instance.clone() else {
-            return self.refuse_unread("there is no valid configuration");
-        };
-        let (Ok(now), Ok(request)) = (host::now(), self.request(&instance)) else {
-            return self.refuse_unread("the clock or the request's headers can't be read from the host");
-        };
-        self.arrived = now;
-        let step = instance.engine.borrow_mut().check(request, self.arrived);
-        self.act(step)
+        let action = self.check.borrow_mut().begin();
+        self.park();
+        action
     }
 
     // With `allow_on_headers_stop_iteration` these run while the headers are held: Continue would
     // send the request on.
     fn on_http_request_body(&mut self, _body_size: usize, _end_of_stream: bool) -> Action {
-        self.gate()
+        self.check.borrow().gate()
     }
 
     fn on_http_request_trailers(&mut self, _num_trailers: usize) -> Action {
-        self.gate()
+        self.check.borrow().gate()
     }
 }
 
@@ -239,42 +59,18 @@ impl Context for Stream {
         body_size: usize,
         _num_trailers: usize,
     ) {
-        let State::Waiting { replies, .. } = &mut self.state else { return };
-        for awaited in
-            replies.iter_mut().filter(|awaited| matches!(awaited, Awaited::Callout(id) if *id == token))
-        {
-            *awaited = Awaited::Reply(Self::reply(num_headers, body_size));
-        }
-        let Some(step) = self.resume_if_complete() else { return };
-        if self.act(step) == Action::Continue && host::resume_request().is_err() {
-            log::error!("everycall: the host refused to let an admitted request go on");
+        let action = self.check.borrow_mut().replied(token, num_headers, body_size);
+        self.park();
+        if action == Action::Continue {
+            host::resume_request();
         }
     }
 
     fn on_done(&mut self) -> bool {
         if let Some(instance) = &self.instance {
-            instance.engine.borrow_mut().ended(self.id, host::now().unwrap_or(self.arrived));
+            instance.parked.borrow_mut().remove(&self.id);
         }
-        self.state = State::Refused;
+        self.check.borrow_mut().end();
         true
     }
-}
-
-/// The decision in short, as JSON: values from tokens are escaped, none can end a log line.
-fn summary(record: &DecisionRecord) -> String {
-    let identity = record.identity.as_ref();
-    json!({
-        "id": record.id,
-        "decision": record.decision,
-        "reason": record.reason,
-        "layer": record.layer,
-        "rule": record.policy.as_ref().and_then(|policy| policy.rule.as_deref()),
-        "identity": identity.map(|identity| &identity.id),
-        "kind": identity.map(|identity| identity.kind),
-        "principal": identity.and_then(|identity| identity.principal.as_deref()),
-        "task": identity.and_then(|identity| identity.task.as_deref()),
-        "grant": record.grant.as_ref().map(|grant| &grant.id),
-        "duration_us": record.duration_us,
-    })
-    .to_string()
 }

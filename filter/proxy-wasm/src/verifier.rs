@@ -2,46 +2,86 @@
 //! none or does not know the algorithm.
 
 use std::cell::Cell;
+use std::rc::Rc;
 
 use everycall_core::{ecdsa_der, Algorithm, Key, PureRust, SignatureVerifier, Unavailable};
 
 use crate::host::{self, Error};
 
+/// How many signatures were checked in which way.
 #[derive(Debug, Default)]
+pub(crate) struct Signatures {
+    pub(crate) host: Cell<i64>,
+    pub(crate) rust: Cell<i64>,
+}
+
+#[derive(Debug)]
 pub(crate) struct HostVerifier {
     /// The host said that it has no such function.
     absent: Cell<bool>,
+    signatures: Rc<Signatures>,
+}
+
+impl HostVerifier {
+    pub(crate) fn new(signatures: Rc<Signatures>) -> Self {
+        Self { absent: Cell::new(false), signatures }
+    }
+
+    fn in_rust(&self, key: &Key, message: &[u8], signature: &[u8]) -> Result<bool, Unavailable> {
+        count(&self.signatures.rust);
+        PureRust.verify(key, message, signature)
+    }
+}
+
+fn count(counter: &Cell<i64>) {
+    counter.set(counter.get().saturating_add(1));
 }
 
 impl SignatureVerifier for HostVerifier {
     fn verify(&self, key: &Key, message: &[u8], signature: &[u8]) -> Result<bool, Unavailable> {
         if self.absent.get() {
-            return PureRust.verify(key, message, signature);
+            return self.in_rust(key, message, signature);
         }
+        let Some(hash) = hash_function(key.algorithm()) else {
+            return self.in_rust(key, message, signature);
+        };
         let argument = match key.algorithm() {
-            Algorithm::Rs256 => argument(key.spki(), signature, message),
-            Algorithm::Es256 => match ecdsa_der(signature) {
-                Some(der) => argument(key.spki(), &der, message),
+            Algorithm::Es256 | Algorithm::Es384 => match ecdsa_der(key.algorithm(), signature) {
+                Some(der) => argument(hash, key.spki(), &der, message),
                 None => return Ok(false),
             },
-            Algorithm::EdDsa => return PureRust.verify(key, message, signature),
+            _ => argument(hash, key.spki(), signature, message),
         };
         match host::foreign_function("verify_signature", &argument) {
-            Ok(result) => Ok(is_true(&result)),
+            Ok(result) => {
+                count(&self.signatures.host);
+                Ok(is_true(&result))
+            }
             Err(Error::NotFound) => {
                 self.absent.set(true);
-                PureRust.verify(key, message, signature)
+                self.in_rust(key, message, signature)
             }
-            Err(Error::Failed) => Err(Unavailable),
+            Err(Error::Changed | Error::Failed) => Err(Unavailable),
         }
+    }
+}
+
+/// The host's name for the algorithm's hash. None if the host can't verify the algorithm: it takes
+/// PKCS#1 v1.5 for granted, and it has no Ed25519.
+const fn hash_function(algorithm: Algorithm) -> Option<&'static str> {
+    match algorithm {
+        Algorithm::Rs256 | Algorithm::Es256 => Some("sha256"),
+        Algorithm::Rs384 | Algorithm::Es384 => Some("sha384"),
+        Algorithm::Rs512 => Some("sha512"),
+        Algorithm::Ps256 | Algorithm::Ps384 | Algorithm::Ps512 | Algorithm::EdDsa => None,
     }
 }
 
 /// Envoy's `VerifySignatureArguments` as protobuf: hash_function=1, public_key=2 (SPKI in DER),
 /// signature=3 (RSA: PKCS#1 v1.5; ECDSA: ASN.1 DER), text=4.
-fn argument(spki: &[u8], signature: &[u8], text: &[u8]) -> Vec<u8> {
+fn argument(hash: &str, spki: &[u8], signature: &[u8], text: &[u8]) -> Vec<u8> {
     let mut bytes = Vec::with_capacity(text.len().saturating_add(1024));
-    for (tag, field) in [(0x0a, b"sha256".as_slice()), (0x12, spki), (0x1a, signature), (0x22, text)] {
+    for (tag, field) in [(0x0a, hash.as_bytes()), (0x12, spki), (0x1a, signature), (0x22, text)] {
         bytes.push(tag);
         let mut length = field.len();
         while length >= 0x80 {
@@ -75,9 +115,19 @@ mod tests {
 
     #[test]
     fn lengths_are_varints() {
-        let bytes = argument(&[1], &[2; 256], &[3; 128]);
+        let bytes = argument("sha256", &[1], &[2; 256], &[3; 128]);
         assert_eq!(&bytes[..11], b"\x0a\x06sha256\x12\x01\x01");
         assert_eq!(&bytes[11..14], &[0x1a, 0x80, 0x02]);
         assert_eq!(&bytes[14 + 256..][..3], &[0x22, 0x80, 0x01]);
+    }
+
+    #[test]
+    fn the_host_gets_what_it_can_verify_with_the_hash_of_the_name() {
+        for algorithm in Algorithm::ALL {
+            let name = algorithm.as_str();
+            let host = name.strip_prefix("RS").or_else(|| name.strip_prefix("ES"));
+            let expected = host.map(|bits| format!("sha{bits}"));
+            assert_eq!(hash_function(algorithm).map(str::to_owned), expected, "{name}");
+        }
     }
 }

@@ -5,7 +5,7 @@
 mod builtins;
 
 use everycall::cases::{run_case, CaseFile};
-use everycall_core::{Engine, IdSeed, PureRust, Settings, UnixTime};
+use everycall_core::{Engine, IdSeed, Settings, UnixTime};
 use wasm_bindgen_test::wasm_bindgen_test;
 
 const CONFIG: &str = include_str!(concat!(env!("OUT_DIR"), "/config.json"));
@@ -27,7 +27,7 @@ fn every_case_has_its_outcome() {
         let file = CaseFile::parse(name, text).unwrap();
         let config = file.config(&base, NOW);
         let settings = || Settings::from_value(config.clone()).unwrap();
-        let mut engine = Engine::new(settings(), Box::new(PureRust), IdSeed::derive(&[]));
+        let mut engine = Engine::standalone(settings(), IdSeed::derive(&[]));
         for case in &file.cases {
             let decision = run_case(&mut engine, case, &config, NOW).unwrap();
             if let Err(error) = case.expect.compare(&decision.record) {

@@ -135,6 +135,8 @@ pub fn run_case(
     loop {
         match step {
             Step::Done(decision) => return Ok(decision),
+            // A standalone engine never waits: it has nobody to wait for.
+            Step::Wait { pending } => step = engine.resume(pending, Vec::new(), now),
             Step::Ask { pending, .. } => {
                 let open = pending.record().pdp.iter().filter(|exchange| exchange.answer.is_none());
                 let replies = open.map(|exchange| case.pdp_reply(&exchange.id)).collect();

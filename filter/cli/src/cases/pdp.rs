@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use everycall_core::{Failure, Reply};
+use everycall_core::{Failure, Reply, MAX_ANSWER};
 use serde::de::value::{MapAccessDeserializer, StrDeserializer};
 use serde::de::{Error, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer};
@@ -41,9 +41,9 @@ impl PdpAnswer {
             Self::Http { status, body } => (*status, body.as_str()),
             Self::Absent => return Reply::Failed(Failure::Unavailable),
         };
-        match body.len() > Reply::MAX_BODY {
+        match body.len() > MAX_ANSWER {
             true => Reply::Failed(Failure::TooLarge),
-            false => Reply::Http { status, body: body.as_bytes().to_vec() },
+            false => Reply::http(status, body),
         }
     }
 }

@@ -27,6 +27,7 @@ pub(super) struct RequestSpec {
     #[serde(default = "default_source_ip")]
     source_ip: String,
     peer_id: Option<String>,
+    peer_certificate: Option<String>,
 }
 
 #[derive(Debug, Clone)]
@@ -72,6 +73,7 @@ impl RequestSpec {
             headers,
             source_ip: self.source_ip.clone(),
             peer_id: self.peer_id.clone(),
+            peer_certificate: self.peer_certificate.clone(),
         })
     }
 }

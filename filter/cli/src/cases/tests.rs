@@ -1,4 +1,4 @@
-use everycall_core::{IdSeed, PureRust, Reason, Settings, Verdict};
+use everycall_core::{IdSeed, Reason, Settings, Verdict};
 use serde_json::json;
 
 use super::*;
@@ -39,7 +39,7 @@ fn now() -> UnixTime {
 fn record(file: &CaseFile, case: &Case) -> everycall_core::DecisionRecord {
     let config = file.config(&base(), now());
     let settings = Settings::from_value(config.clone()).unwrap();
-    let mut engine = Engine::new(settings, Box::new(PureRust), IdSeed::derive(&[b"cases"]));
+    let mut engine = Engine::standalone(settings, IdSeed::derive(&[b"cases"]));
     run_case(&mut engine, case, &config, now()).unwrap().record
 }
 

@@ -33,17 +33,9 @@ struct Written {
     claims: Map<String, Value>,
     #[serde(default)]
     header: Map<String, Value>,
-    key: Option<KeyName>,
+    key: Option<String>,
     sign: Option<Sign>,
     raw: Option<String>,
-}
-
-#[derive(Clone, Copy, Deserialize)]
-#[serde(rename_all = "lowercase")]
-enum KeyName {
-    Rs256,
-    Es256,
-    EdDsa,
 }
 
 /// What is done about the signature.
@@ -78,13 +70,15 @@ impl TryFrom<Written> for TokenSpec {
         if !claims.contains_key("sub") {
             return Err("`claims` has no `sub`; null leaves it out".into());
         }
-        let key = key.map(|key| match key {
-            KeyName::Rs256 => Algorithm::Rs256,
-            KeyName::Es256 => Algorithm::Es256,
-            KeyName::EdDsa => Algorithm::EdDsa,
-        });
+        let key = key.map(|key| key_algorithm(&key)).transpose()?;
         Ok(Self(Form::Signed { issuer, claims, header, key, sign: sign.unwrap_or_default() }))
     }
+}
+
+/// A test key goes by the name of its algorithm in lower case.
+fn key_algorithm(name: &str) -> Result<Algorithm, String> {
+    let found = Algorithm::ALL.into_iter().find(|algorithm| algorithm.as_str().to_ascii_lowercase() == name);
+    found.ok_or_else(|| format!("unknown `key` `{name}`; expected an algorithm in lower case"))
 }
 
 impl TokenSpec {
@@ -136,8 +130,10 @@ impl TokenSpec {
 /// The test keys that an issuer of the configuration trusts, in order: `kid` and test key id.
 fn trusted_keys(issuer: Option<&Value>) -> Vec<(Option<String>, &'static str)> {
     let keys = issuer.and_then(|issuer| issuer.pointer("/keys/inline/keys")).and_then(Value::as_array);
+    let algorithms = mint::algorithms(issuer);
     let kid = |jwk: &Value| jwk.get("kid").and_then(Value::as_str).map(str::to_owned);
-    keys.into_iter().flatten().filter_map(|jwk| Some((kid(jwk), mint::test_key_in(jwk)?))).collect()
+    let id = |jwk: &Value| mint::test_key_for(jwk, &algorithms);
+    keys.into_iter().flatten().filter_map(|jwk| Some((kid(jwk), id(jwk)?))).collect()
 }
 
 /// Whole members are replaced, not merged: a claim is exactly what the case says. Null removes.

@@ -3,7 +3,7 @@
 use std::io::Write;
 use std::path::PathBuf;
 
-use everycall_core::{DecisionRecord, Engine, IdSeed, PureRust, Settings, Step, StreamId, UnixTime, Verdict};
+use everycall_core::{DecisionRecord, Engine, IdSeed, Settings, Step, StreamId, UnixTime, Verdict};
 
 use super::pdp::{Answers, Pdp};
 use super::{explain, replay, request, settings, ConfigArg, Configuration, Outcome};
@@ -135,7 +135,7 @@ impl Decider {
                 (Step::Ask { calls, pending }, Some(answers)) => {
                     step = engine.resume(pending, answers.replies(calls), now);
                 }
-                (Step::Ask { pending, .. }, None) => {
+                (Step::Ask { pending, .. } | Step::Wait { pending }, _) => {
                     engine.ended(stream, now);
                     return Ok(pending.record().clone());
                 }
@@ -146,5 +146,5 @@ impl Decider {
 
 fn new_engine(settings: Settings, seed: &[u8], number: u64) -> Engine {
     let seed = IdSeed::derive(&[b"everycall decide", seed, &number.to_le_bytes()]);
-    Engine::new(settings, Box::new(PureRust), seed)
+    Engine::standalone(settings, seed)
 }

@@ -40,7 +40,7 @@ pub(super) enum Answers {
 
 impl Answers {
     pub(super) fn new(pdp: &Pdp) -> anyhow::Result<Self> {
-        let decision = |body: &str| Reply::Http { status: 200, body: body.as_bytes().to_vec() };
+        let decision = |body: &str| Reply::http(200, body);
         Ok(match pdp {
             Pdp::Allow => Self::Fixed(decision(r#"{"decision":true}"#)),
             Pdp::Deny => Self::Fixed(decision(r#"{"decision":false}"#)),
@@ -91,13 +91,11 @@ mod http {
             self.runtime.block_on(async {
                 let running = calls.into_iter().map(|call| {
                     let timeout = Duration::from_millis(call.timeout_ms.into());
+                    let max_body = call.max_body;
                     let request = self.request(call);
                     tokio::spawn(async move {
-                        let reply = tokio::time::timeout(timeout, send(request)).await;
-                        reply.unwrap_or_else(|_| Reply::Http {
-                            status: 504,
-                            body: b"upstream request timeout".to_vec(),
-                        })
+                        let reply = tokio::time::timeout(timeout, send(request, max_body)).await;
+                        reply.unwrap_or_else(|_| Reply::http(504, "upstream request timeout"))
                     })
                 });
                 let running: Vec<_> = running.collect();
@@ -131,17 +129,17 @@ mod http {
         }
     }
 
-    async fn send(request: reqwest::RequestBuilder) -> Reply {
+    async fn send(request: reqwest::RequestBuilder, max_body: usize) -> Reply {
         let Ok(mut response) = request.send().await else { return Reply::Failed(Failure::Unavailable) };
         let status = response.status().as_u16();
         let mut body = Vec::new();
         loop {
             match response.chunk().await {
-                Ok(Some(chunk)) if body.len().saturating_add(chunk.len()) > Reply::MAX_BODY => {
+                Ok(Some(chunk)) if body.len().saturating_add(chunk.len()) > max_body => {
                     return Reply::Failed(Failure::TooLarge);
                 }
                 Ok(Some(chunk)) => body.extend_from_slice(&chunk),
-                Ok(None) => return Reply::Http { status, body },
+                Ok(None) => return Reply::http(status, body),
                 Err(_) => return Reply::Failed(Failure::Unavailable),
             }
         }

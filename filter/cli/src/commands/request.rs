@@ -19,6 +19,7 @@ struct Line {
     #[serde(default = "default_source_ip")]
     source_ip: String,
     peer_id: Option<String>,
+    peer_certificate: Option<String>,
     at: Option<UnixTime>,
 }
 
@@ -27,9 +28,12 @@ struct Line {
 /// # Errors
 /// What is wrong, with the JSON path.
 pub(super) fn read(line: &[u8]) -> Result<(WireRequest, Option<UnixTime>), String> {
-    let Line { method, host, path, headers, scheme, source_ip, peer_id, at } = parse(line)?;
+    let Line { method, host, path, headers, scheme, source_ip, peer_id, peer_certificate, at } = parse(line)?;
     let headers = headers.into_iter().map(|(name, value)| (name, value.0)).collect();
-    Ok((WireRequest { method, scheme, host, path: path.0, headers, source_ip, peer_id }, at))
+    Ok((
+        WireRequest { method, scheme, host, path: path.0, headers, source_ip, peer_id, peer_certificate },
+        at,
+    ))
 }
 
 /// Reads strict JSON into a type.

@@ -49,7 +49,7 @@ pub(super) fn run(args: &Args, out: &mut dyn Write) -> anyhow::Result<Outcome> {
             continue;
         }
         let now = at.unwrap_or_else(clock::now);
-        let result = token::verify(&line, settings.limits().token_bytes, settings.issuers(), &PureRust, now);
+        let result = token::verify(&line, &settings, &PureRust, now);
         good &= result.is_ok();
         let result = match result {
             Ok(identity) => json!({"ok": true, "identity": identity}),

@@ -11,7 +11,7 @@ use axum::http::{header, HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router};
-use everycall_core::UnixTime;
+use everycall_core::{Algorithm, UnixTime};
 use serde::Deserialize;
 use serde_json::{json, Map, Value};
 
@@ -34,6 +34,7 @@ struct Configuration {
 struct Issuer {
     issuer: String,
     audiences: Vec<String>,
+    algorithms: Vec<Algorithm>,
     max_lifetime_s: i64,
     task_claim: Option<String>,
     types: Option<Vec<String>>,
@@ -55,18 +56,21 @@ struct KeySet {
 struct Key {
     kty: String,
     kid: Option<String>,
+    crv: Option<String>,
     alg: Option<String>,
 }
 
 impl Key {
-    /// A key without `alg` serves the one algorithm of its type.
-    fn algorithm(&self) -> &str {
-        match (self.alg.as_deref(), self.kty.as_str()) {
-            (Some(alg), _) => alg,
-            (None, "RSA") => "RS256",
-            (None, "OKP") => "EdDSA",
-            (None, _) => "ES256",
-        }
+    /// A key without `alg` serves the one allowed algorithm of its type.
+    fn algorithm(&self, allowed: &[Algorithm]) -> &str {
+        let fits = |algorithm: &&Algorithm| match algorithm {
+            Algorithm::Es256 => self.crv.as_deref() == Some("P-256"),
+            Algorithm::Es384 => self.crv.as_deref() == Some("P-384"),
+            Algorithm::EdDsa => self.kty == "OKP",
+            _ => self.kty == "RSA",
+        };
+        let only = || allowed.iter().find(fits).map(|algorithm| algorithm.as_str());
+        self.alg.as_deref().or_else(only).unwrap_or_default()
     }
 }
 
@@ -143,7 +147,7 @@ impl Issuer {
             header.insert("typ".into(), typ.into());
         }
         if let Some(key) = self.keys.inline.keys.first() {
-            header.insert("alg".into(), key.algorithm().into());
+            header.insert("alg".into(), key.algorithm(&self.algorithms).into());
             key.kid.as_deref().map(|kid| header.insert("kid".into(), kid.into()));
         }
         header
@@ -231,7 +235,8 @@ async fn metadata(
 ) -> Result<Json<Value>, Refused> {
     let issuer = server.issuers.find(&name)?;
     let base = format!("{}/issuers/{name}", base_url(&server, &headers));
-    let algorithms: Vec<&str> = issuer.keys.inline.keys.iter().map(Key::algorithm).collect();
+    let algorithms: Vec<&str> =
+        issuer.keys.inline.keys.iter().map(|key| key.algorithm(&issuer.algorithms)).collect();
     Ok(Json(json!({
         "issuer": issuer.issuer,
         "jwks_uri": format!("{base}/jwks.json"),

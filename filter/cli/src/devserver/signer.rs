@@ -21,7 +21,9 @@ impl TestKeys {
         let issuers = document.get("issuers").and_then(Value::as_array);
         for issuer in issuers.into_iter().flatten() {
             let name = issuer.get("issuer").and_then(Value::as_str).unwrap_or_default();
-            let Some(id) = issuer.pointer("/keys/inline/keys/0").and_then(mint::test_key_in) else {
+            let algorithms = mint::algorithms(Some(issuer));
+            let first = issuer.pointer("/keys/inline/keys/0");
+            let Some(id) = first.and_then(|jwk| mint::test_key_for(jwk, &algorithms)) else {
                 eprintln!(
                     "everycall devserver: the first key of `{name}` is not a test key: no tokens for it"
                 );

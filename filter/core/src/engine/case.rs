@@ -16,8 +16,8 @@ use crate::settings::Settings;
 use crate::step::{Pending, StreamId};
 use crate::target::Target;
 use crate::time::UnixTime;
-use crate::token;
 use crate::token::cache::Verified;
+use crate::token::{self, Confirmation, Proven};
 
 /// One request on its way through the layers.
 #[derive(Debug)]
@@ -31,12 +31,29 @@ pub(super) struct Case {
     pub(super) rounds: usize,
     /// It was begun anew already because the configuration changed while it waited.
     pub(super) redecided: bool,
+    /// Its proof of possession was claimed: by this request, so it is not a replay.
+    pub(super) proof_claimed: bool,
 }
 
-/// A case that waits for replies to `open`.
+/// A case that waits.
 #[derive(Debug)]
 pub(crate) struct Waiting {
     pub(super) case: Case,
+    pub(super) cause: Cause,
+}
+
+/// What a case waits for.
+#[derive(Debug)]
+pub(super) enum Cause {
+    /// The keys of its caller's issuer.
+    Keys,
+    /// Replies to questions.
+    Answers(Asked),
+}
+
+/// How far a case got that waits for replies to `open`.
+#[derive(Debug)]
+pub(super) struct Asked {
     pub(super) caller: Option<Arc<Verified>>,
     pub(super) granted: Granted,
     pub(super) input: PolicyValue,
@@ -111,12 +128,21 @@ impl Case {
             },
             connection: Map::new(),
             identity: None,
+            exception: None,
             grant: None,
             policy: None,
             pdp: Vec::new(),
             duration_us: None,
         };
-        Self { request, record, replayed: None, answered: Vec::new(), rounds: 0, redecided: false }
+        Self {
+            request,
+            record,
+            replayed: None,
+            answered: Vec::new(),
+            rounds: 0,
+            redecided: false,
+            proof_claimed: false,
+        }
     }
 
     /// Starts the record anew from the target: also when a case is begun again.
@@ -127,6 +153,7 @@ impl Case {
         self.record.request.path.clone_from(&target.path);
         self.record.request.headers.clear();
         self.record.identity = None;
+        self.record.exception = None;
         self.record.grant = None;
         self.record.policy = None;
     }
@@ -148,6 +175,19 @@ impl Granted {
 impl Verified {
     pub(crate) fn new(identity: Identity) -> Self {
         let bytes = Value::Object(identity.claims.clone()).to_string().len();
-        Self { input: input::identity_once(&identity), identity: Arc::new(identity), bytes }
+        Self {
+            input: input::identity_once(&identity),
+            identity: Arc::new(identity),
+            issuer: None,
+            key: [0; 32],
+            confirmation: Confirmation::default(),
+            exception: None,
+            bytes,
+        }
+    }
+
+    pub(super) fn of_token(proven: Proven) -> Self {
+        let Proven { identity, confirmation, issuer, key } = proven;
+        Self { issuer: Some(issuer), key, confirmation, ..Self::new(identity) }
     }
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
-use super::case::{Case, Refused};
+use super::case::{Case, Cause, Refused};
 use super::Engine;
 use crate::decision::Decision;
 use crate::pdp::{self, Answer};
@@ -27,8 +27,10 @@ impl Engine {
         self.latest = now;
         let request = record.request.to_request();
         let mut case = Case::new(request, record.id.clone(), now, &self.settings);
-        case.replayed =
-            Some(record.identity.as_ref().map(|identity| Arc::new(Verified::new((**identity).clone()))));
+        case.replayed = Some(record.identity.as_ref().map(|identity| {
+            let exception = record.exception.clone();
+            Arc::new(Verified { exception, ..Verified::new((**identity).clone()) })
+        }));
         for (name, value) in &record.connection {
             case.request.connection.restore(name, value);
         }
@@ -43,7 +45,9 @@ impl Engine {
         loop {
             match step {
                 Step::Done(decision) => return decision,
-                Step::Ask { pending, .. } => step = self.resume_recorded(pending, record, now),
+                Step::Ask { pending, .. } | Step::Wait { pending } => {
+                    step = self.resume_recorded(pending, record, now);
+                }
             }
         }
     }
@@ -59,7 +63,10 @@ impl Engine {
     }
 
     fn resume_recorded(&mut self, mut pending: Pending, record: &DecisionRecord, now: UnixTime) -> Step {
-        let open = std::mem::take(&mut pending.0.open);
+        let open = match &mut pending.0.cause {
+            Cause::Answers(asked) => std::mem::take(&mut asked.open),
+            Cause::Keys => Vec::new(),
+        };
         for question in open {
             let exchange = record.pdp.iter().find(|exchange| exchange.id == question.id);
             let answer = exchange

@@ -5,9 +5,12 @@ use std::collections::{BTreeMap, VecDeque};
 use sha2::{Digest as _, Sha256};
 
 use super::{Engine, IdSeed, Stats};
+use crate::config::Limits;
+use crate::keyring::{Event, KeyStats, Keyring};
 use crate::record::{DecisionRecord, Verdict};
 use crate::settings::{LogRecords, Settings};
-use crate::signature::SignatureVerifier;
+use crate::shared::{LocalData, Shared, SharedData};
+use crate::signature::{PureRust, SignatureVerifier};
 use crate::step::{Budget, Effect, FetchId, Reply, StreamId};
 use crate::time::UnixTime;
 use crate::token::cache::TokenCache;
@@ -18,12 +21,23 @@ const CLOCK_STEP_S: i64 = 300;
 const MAX_RECORDS: usize = 10_000;
 
 impl Engine {
-    /// An engine with nothing cached.
-    pub fn new(settings: Settings, verifier: Box<dyn SignatureVerifier>, seed: IdSeed) -> Self {
-        Self {
-            tokens: TokenCache::new(settings.limits.tokens_cached),
+    /// An engine with nothing cached. `shared` is what all workers of the proxy see.
+    pub fn new(
+        settings: Settings,
+        verifier: Box<dyn SignatureVerifier>,
+        shared: Box<dyn SharedData>,
+        seed: IdSeed,
+    ) -> Self {
+        let Limits { tokens_cached, tokens_cached_bytes, .. } = settings.limits;
+        let mut engine = Self {
+            tokens: TokenCache::new(tokens_cached, tokens_cached_bytes),
+            shared: Shared::new(shared, &settings.credential_digest),
             settings,
             verifier,
+            keyrings: BTreeMap::new(),
+            fetching: true,
+            orphans: Vec::new(),
+            fetches: 0,
             seed,
             counter: 0,
             latest: UnixTime::default(),
@@ -31,13 +45,39 @@ impl Engine {
             records: VecDeque::new(),
             stats: Stats::default(),
             watched: None,
-        }
+        };
+        engine.assign_keyrings();
+        engine
+    }
+
+    /// An engine for a process of its own: signatures in pure Rust, nothing shared, nothing fetched.
+    /// A token whose keys are not at hand is refused at once.
+    pub fn standalone(settings: Settings, seed: IdSeed) -> Self {
+        let engine = Self::new(settings, Box::new(PureRust), Box::<LocalData>::default(), seed);
+        Self { fetching: false, ..engine }
     }
 
     /// Takes a new configuration. Caches live on; what no longer fits them is found by generation.
     pub fn configure(&mut self, settings: Settings) {
-        self.tokens.set_capacity(settings.limits.tokens_cached);
+        self.tokens.set_bounds(settings.limits.tokens_cached, settings.limits.tokens_cached_bytes);
+        self.shared.rekey(&settings.credential_digest);
         self.settings = settings;
+        self.assign_keyrings();
+    }
+
+    /// Keys live on with the source that they are from.
+    fn assign_keyrings(&mut self) {
+        let mut before: Vec<Keyring> = std::mem::take(&mut self.keyrings).into_values().collect();
+        for (index, issuer) in self.settings.issuers.iter().enumerate() {
+            let Some(source) = issuer.key_source() else { continue };
+            let known = before.iter().position(|keyring| keyring.source == source);
+            let keyring = match known {
+                Some(at) => before.swap_remove(at),
+                None => Keyring::new(source, &self.seed.0),
+            };
+            self.keyrings.insert(index, keyring);
+        }
+        self.orphans.extend(before.into_iter().flat_map(Keyring::into_waiting));
     }
 
     /// The configuration in force.
@@ -47,7 +87,17 @@ impl Engine {
 
     /// Current figures.
     pub fn stats(&self) -> Stats {
-        Stats { pending: self.waiting.len(), tokens_cached: self.tokens.len(), ..self.stats }
+        Stats {
+            pending: self.waiting.len(),
+            awaiting_keys: self.keyrings.values().map(Keyring::waiting).sum(),
+            tokens_cached: self.tokens.len(),
+            ..self.stats
+        }
+    }
+
+    /// Current figures of the keys that come from servers.
+    pub fn key_stats(&self) -> Vec<KeyStats> {
+        self.keyrings.values().map(|keyring| keyring.stats(self.latest)).collect()
     }
 
     /// Takes the record of a decision that was acted upon; a later tick hands it out.
@@ -69,21 +119,44 @@ impl Engine {
 
     /// Work that is due, within the budget.
     pub fn tick(&mut self, now: UnixTime, budget: Budget) -> Vec<Effect> {
-        self.clock(now);
+        let now = self.clock(now);
+        let mut effects: Vec<Effect> =
+            std::mem::take(&mut self.orphans).into_iter().map(|stream| Effect::Wake { stream }).collect();
+        let Self { keyrings, shared, fetches, .. } = self;
+        for keyring in keyrings.values_mut() {
+            effects
+                .extend(keyring.tick(shared, &mut || next_fetch(fetches), now).into_iter().map(Effect::from));
+        }
         let due = budget.records.min(self.records.len());
-        self.records.drain(..due).map(|record| Effect::Emit { record: Box::new(record) }).collect()
+        effects.extend(self.records.drain(..due).map(|record| Effect::Emit { record: Box::new(record) }));
+        effects
     }
 
-    /// The answer to an `Effect::Fetch`. Nothing is fetched yet, so no answer is awaited.
-    pub fn fetched(&mut self, _id: FetchId, _reply: Reply, now: UnixTime) -> Vec<Effect> {
-        self.clock(now);
-        Vec::new()
+    /// All records that wait: for the end of an engine.
+    pub fn flush(&mut self) -> Vec<Effect> {
+        self.records.drain(..).map(|record| Effect::Emit { record: Box::new(record) }).collect()
+    }
+
+    /// The answer to an `Effect::Fetch`.
+    pub fn fetched(&mut self, id: FetchId, reply: Reply, now: UnixTime) -> Vec<Effect> {
+        let now = self.clock(now);
+        let Self { keyrings, shared, fetches, .. } = self;
+        let mut next_id = || next_fetch(fetches);
+        let events =
+            keyrings.values_mut().find_map(|ring| ring.fetched(id, &reply, shared, &mut next_id, now));
+        // Nobody asked: the source is not configured any more.
+        events.unwrap_or_default().into_iter().map(Effect::from).collect()
     }
 
     /// A stream is gone. What it waited for is forgotten; the caller drops its `Pending`.
     pub fn ended(&mut self, stream: StreamId, now: UnixTime) {
         self.clock(now);
         self.waiting.remove(&stream);
+        self.forget_waiting(stream);
+    }
+
+    pub(super) fn forget_waiting(&mut self, stream: StreamId) {
+        self.keyrings.values_mut().for_each(|keyring| keyring.forget(stream));
     }
 
     /// Time never runs backwards by a little. By a lot it is followed, and what was believed
@@ -92,6 +165,7 @@ impl Engine {
         let back = self.latest.secs().saturating_sub(now.secs());
         if back > CLOCK_STEP_S {
             self.tokens.clear();
+            self.keyrings.values_mut().for_each(|keyring| keyring.clock_stepped(now));
             self.stats.clock_stepped = self.stats.clock_stepped.saturating_add(1);
             self.latest = now;
         } else {
@@ -111,5 +185,20 @@ impl Engine {
             }
         }
         id
+    }
+}
+
+fn next_fetch(fetches: &mut u64) -> FetchId {
+    *fetches = fetches.wrapping_add(1);
+    FetchId(*fetches)
+}
+
+impl From<Event> for Effect {
+    fn from(event: Event) -> Self {
+        match event {
+            Event::Fetch { id, call } => Effect::Fetch { id, call },
+            Event::Wake(stream) => Effect::Wake { stream },
+            Event::Warn(message) => Effect::Warn { message },
+        }
     }
 }

@@ -37,6 +37,7 @@ pub(super) fn call(pdp: &Pdp, question: &Question, decision_id: &str) -> Call {
         // A map of JSON values always serialises; an empty body would be answered with an error.
         body: serde_json::to_vec(&question.body).unwrap_or_default(),
         timeout_ms: pdp.timeout_ms,
+        max_body: super::MAX_ANSWER,
     }
 }
 

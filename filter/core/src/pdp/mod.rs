@@ -8,6 +8,9 @@ use crate::config::PdpProtocol;
 use crate::settings::Pdp;
 use crate::step::{Call, Failure, Reply};
 
+/// The longest answer of a decision point, in bytes.
+pub const MAX_ANSWER: usize = 64 * 1024;
+
 /// The decision point of a question that names none.
 pub(crate) const DEFAULT_PDP: &str = "default";
 
@@ -111,7 +114,7 @@ pub(crate) fn call(pdp: &Pdp, question: &Question, decision_id: &str) -> Call {
 /// 504 by itself when the call failed.
 pub(crate) fn answer(pdp: &Pdp, reply: &Reply) -> Answer {
     match reply {
-        Reply::Http { status: 200, body } => match pdp.protocol {
+        Reply::Http { status: 200, body, .. } => match pdp.protocol {
             PdpProtocol::Authzen => authzen::answer(body),
         },
         Reply::Http { status: 504, .. } => Answer::Error(AnswerError::Timeout),

@@ -3,7 +3,9 @@
 
 use std::sync::Arc;
 
+use super::Confirmation;
 use crate::bounded::BoundedMap;
+use crate::exceptions::Exception;
 use crate::identity::Identity;
 use crate::policy::PolicyValue;
 
@@ -14,6 +16,14 @@ type Tail = [u8; 16];
 #[derive(Debug)]
 pub(crate) struct Verified {
     pub(crate) identity: Arc<Identity>,
+    /// For a token: the index of its issuer.
+    pub(crate) issuer: Option<usize>,
+    /// For a token: the fingerprint of its key.
+    pub(crate) key: [u8; 32],
+    /// What each request has to prove besides.
+    pub(crate) confirmation: Confirmation,
+    /// For a credential that exists by exception.
+    pub(crate) exception: Option<Arc<Exception>>,
     /// `input.identity` but for `expires_in`.
     pub(crate) input: PolicyValue,
     /// Length of the claims as text, for the input's size limit.
@@ -27,7 +37,12 @@ struct Entry {
     verified: Arc<Verified>,
 }
 
-/// At most `capacity` verified tokens. INVARIANT: only verified tokens are inserted, so a client
+/// What an entry takes besides the texts of the token and its claims, in bytes; and how often the
+/// claims are held: as JSON, and as policy values.
+const ENTRY_BYTES: usize = 1_024;
+const CLAIMS_HELD: usize = 6;
+
+/// A bounded number of verified tokens. INVARIANT: only verified tokens are inserted, so a client
 /// cannot fill it with rubbish; two tokens with one tail replace each other.
 #[derive(Debug)]
 pub(crate) struct TokenCache {
@@ -35,8 +50,8 @@ pub(crate) struct TokenCache {
 }
 
 impl TokenCache {
-    pub(crate) fn new(capacity: usize) -> Self {
-        Self { entries: BoundedMap::new(capacity) }
+    pub(crate) fn new(capacity: usize, max_bytes: usize) -> Self {
+        Self { entries: BoundedMap::weighed(capacity, max_bytes) }
     }
 
     /// The identity of exactly this token, if it was verified under the same issuers and keys.
@@ -48,13 +63,21 @@ impl TokenCache {
     }
 
     pub(crate) fn insert(&mut self, token: &str, generation: u64, verified: Arc<Verified>) {
+        let Some(tail) = tail(token) else { return };
+        let claims = verified.bytes.saturating_mul(CLAIMS_HELD);
+        let weight = token.len().saturating_add(claims).saturating_add(ENTRY_BYTES);
+        let entry = Entry { token: token.as_bytes().into(), generation, verified };
+        self.entries.insert_weighed(tail, entry, weight);
+    }
+
+    pub(crate) fn remove(&mut self, token: &str) {
         if let Some(tail) = tail(token) {
-            self.entries.insert(tail, Entry { token: token.as_bytes().into(), generation, verified });
+            self.entries.remove(&tail);
         }
     }
 
-    pub(crate) fn set_capacity(&mut self, capacity: usize) {
-        self.entries.set_capacity(capacity);
+    pub(crate) fn set_bounds(&mut self, capacity: usize, max_bytes: usize) {
+        self.entries.set_bounds(capacity, max_bytes);
     }
 
     pub(crate) fn clear(&mut self) {

@@ -1,8 +1,37 @@
-//! Bearer tokens: where they are found, how they are verified, and the cache of verified ones.
+//! Tokens: where they are found, how they are verified, what they are bound to, and the cache of
+//! verified ones.
 
 pub(crate) mod cache;
+mod claims;
+pub(crate) mod dpop;
+mod jws;
+mod profile;
 pub(crate) mod source;
 mod verify;
 
-pub(crate) use verify::valid_at;
-pub use verify::{verify, Rejection, Unverified};
+use crate::reason::Reason;
+
+pub(crate) use claims::{valid_at, Confirmation};
+pub(crate) use jws::Unverified;
+pub(crate) use profile::Template;
+pub use profile::{Preset, PRESETS};
+pub use verify::verify;
+pub(crate) use verify::{check, Failure, Proven};
+
+/// Why a token is refused: the reason, and the fact behind it for the record. The text holds claim
+/// values at most, never a part of the token.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Rejection {
+    /// From the fixed list.
+    pub reason: Reason,
+    /// What was found and what was expected.
+    pub detail: String,
+}
+
+fn reject<T, E: From<Rejection>>(reason: Reason, detail: impl Into<String>) -> Result<T, E> {
+    Err(Rejection { reason, detail: detail.into() }.into())
+}
+
+fn list<T: AsRef<str>>(names: &[T]) -> String {
+    names.iter().map(|name| format!("`{}`", name.as_ref())).collect::<Vec<_>>().join(" or ")
+}

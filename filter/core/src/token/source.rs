@@ -4,7 +4,16 @@ use crate::reason::Reason;
 use crate::request::Headers;
 use crate::settings::CredentialSource;
 
-/// Looks for the one token of the request in the configured headers.
+/// A credential as it was presented: not yet believed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Presented<'a> {
+    /// The token or key itself.
+    pub(crate) text: &'a str,
+    /// It came with the scheme `DPoP` (RFC 9449 section 7.1).
+    pub(crate) is_dpop: bool,
+}
+
+/// Looks for the one credential of the request in the configured headers.
 ///
 /// # Errors
 /// [`Reason::CredentialAmbiguous`] if there is more than one, or one that two readers could take
@@ -12,44 +21,40 @@ use crate::settings::CredentialSource;
 pub(crate) fn find<'a>(
     headers: &'a Headers,
     sources: &[CredentialSource],
-) -> Result<Option<&'a str>, (Reason, &'static str)> {
-    let mut found: Option<&str> = None;
+) -> Result<Option<Presented<'a>>, (Reason, &'static str)> {
+    let mut found: Option<Presented<'a>> = None;
     for source in sources {
         let mut values = headers.all(&source.header);
         let Some(value) = values.next() else { continue };
         if values.next().is_some() {
             return Err((Reason::CredentialAmbiguous, "a credential header is repeated"));
         }
-        let token = token(value, &source.scheme)?;
-        // The same token in two headers is one credential; two tokens are a question of who reads.
-        if found.is_some_and(|other| other != token) {
+        let presented = read(value, &source.schemes)?;
+        if found.is_some_and(|other| other.text != presented.text) {
             return Err((Reason::CredentialAmbiguous, "two different credentials"));
         }
-        found = Some(token);
+        found = found.or(Some(presented));
     }
     Ok(found)
 }
 
-fn token<'a>(value: &'a [u8], scheme: &str) -> Result<&'a str, (Reason, &'static str)> {
+fn read<'a>(value: &'a [u8], schemes: &[String]) -> Result<Presented<'a>, (Reason, &'static str)> {
     // Envoy joins repeated Authorization headers with a comma, and a token never holds one.
     if value.contains(&b',') {
         return Err((Reason::CredentialAmbiguous, "a credential holds a comma"));
     }
     let text =
         std::str::from_utf8(value).map_err(|_| (Reason::TokenMalformed, "the credential is not ASCII"))?;
-    let token = match scheme {
-        "" => text,
-        scheme => {
-            // RFC 9110 section 11.1: the scheme's case does not matter.
-            let (name, token) = text.split_once(' ').unwrap_or((text, ""));
-            if !name.eq_ignore_ascii_case(scheme) {
-                return Err((Reason::TokenMalformed, "the credential has another scheme"));
-            }
-            token
-        }
+    let (name, rest) = text.split_once(' ').unwrap_or((text, ""));
+    // RFC 9110 section 11.1: the scheme's case does not matter.
+    let named = schemes.iter().find(|scheme| !scheme.is_empty() && scheme.eq_ignore_ascii_case(name));
+    let presented = match (named, schemes.iter().any(String::is_empty)) {
+        (Some(scheme), _) => Presented { text: rest, is_dpop: scheme.eq_ignore_ascii_case("DPoP") },
+        (None, true) => Presented { text, is_dpop: false },
+        (None, false) => return Err((Reason::TokenMalformed, "the credential has another scheme")),
     };
-    match !token.is_empty() && token.bytes().all(|b| b.is_ascii_graphic()) {
-        true => Ok(token),
+    match !presented.text.is_empty() && presented.text.bytes().all(|b| b.is_ascii_graphic()) {
+        true => Ok(presented),
         false => Err((Reason::TokenMalformed, "the credential is not one token")),
     }
 }
@@ -61,10 +66,13 @@ mod tests {
     fn find_in(pairs: &[(&str, &[u8])]) -> Result<Option<String>, Reason> {
         let headers = Headers::new(pairs.iter().map(|(n, v)| (n.to_string(), v.to_vec())).collect());
         let sources = [
-            CredentialSource { header: "authorization".into(), scheme: "Bearer".into() },
-            CredentialSource { header: "x-api-token".into(), scheme: String::new() },
+            CredentialSource {
+                header: "authorization".into(),
+                schemes: vec!["Bearer".into(), "DPoP".into()],
+            },
+            CredentialSource { header: "x-api-token".into(), schemes: vec![String::new()] },
         ];
-        find(&headers, &sources).map(|t| t.map(str::to_owned)).map_err(|(reason, _)| reason)
+        find(&headers, &sources).map(|t| t.map(|t| t.text.to_owned())).map_err(|(reason, _)| reason)
     }
 
     #[test]
@@ -72,6 +80,7 @@ mod tests {
         assert_eq!(find_in(&[]), Ok(None));
         assert_eq!(find_in(&[("cookie", b"Bearer a")]), Ok(None));
         assert_eq!(find_in(&[("authorization", b"bEARER a.b.c")]), Ok(Some("a.b.c".into())));
+        assert_eq!(find_in(&[("authorization", b"dpop a.b.c")]), Ok(Some("a.b.c".into())));
         assert_eq!(find_in(&[("x-api-token", b"a.b.c")]), Ok(Some("a.b.c".into())));
         assert_eq!(find_in(&[("authorization", b"Bearer a"), ("x-api-token", b"a")]), Ok(Some("a".into())));
     }
@@ -81,6 +90,8 @@ mod tests {
         for pairs in [
             &[("authorization", &b"Bearer a"[..]), ("authorization", b"Bearer a")][..],
             &[("authorization", b"Bearer a,Bearer b")],
+            &[("authorization", b"Bearer a"), ("authorization", b"DPoP a")],
+            &[("authorization", b"DPoP a"), ("x-api-token", b"b")],
             &[("authorization", b"Bearer a"), ("x-api-token", b"b")],
         ] {
             assert_eq!(find_in(pairs), Err(Reason::CredentialAmbiguous));

@@ -10,7 +10,7 @@ const TOKEN: &str = "/issuers/agents/token";
 fn verified(answer: &Value) -> Identity {
     let settings = Settings::from_value(config()).unwrap();
     let token = answer["access_token"].as_str().unwrap();
-    token::verify(token, 8192, settings.issuers(), &PureRust, clock::now()).unwrap()
+    token::verify(token, &settings, &PureRust, clock::now()).unwrap()
 }
 
 #[tokio::test]

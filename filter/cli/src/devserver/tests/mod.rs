@@ -61,7 +61,7 @@ fn config() -> Value {
         "version": 1, "instance": "shop",
         "issuers": [
             {"issuer": ISSUER, "audiences": ["orders", "inventory"], "algorithms": ["ES256"],
-             "max_lifetime_s": 900, "kind": "agent", "task_claim": "task", "keys": keys},
+             "max_lifetime_s": 900, "kind": "agent", "task_claim": "task", "trust_domains": ["shop.example"], "keys": keys},
             {"issuer": "https://id.shop.example/people", "audiences": ["orders"], "algorithms": ["ES256"],
              "max_lifetime_s": 120, "kind": "human", "keys": keys},
         ],

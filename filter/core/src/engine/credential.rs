@@ -1,0 +1,292 @@
+//! The credential layer: who is calling, with what proof?
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use serde_json::Map;
+
+use super::case::{Case, Refused};
+use super::Engine;
+use crate::config::RequiredBinding;
+use crate::exceptions::{self, API_KEY_PREFIX};
+use crate::identity::{Identity, Kind};
+use crate::keyring::{Answer, Keyring};
+use crate::keys::KeySet;
+use crate::peer::{self, Peer};
+use crate::reason::Reason;
+use crate::record::DecisionRecord;
+use crate::replay;
+use crate::request::Request;
+use crate::settings::Issuer;
+use crate::spiffe::SpiffeId;
+use crate::step::StreamId;
+use crate::target::Target;
+use crate::time::UnixTime;
+use crate::token::cache::Verified;
+use crate::token::dpop::{self, Proof};
+use crate::token::source::{self, Presented};
+use crate::token::{self, Failure};
+
+/// How long, in seconds, a caller is believed whose credential does not end by itself soon.
+const CREDENTIAL_SPAN_S: i64 = 3_600;
+
+/// What the layer comes to.
+pub(super) enum Credential {
+    /// The caller, or one without a credential.
+    Caller(Option<Arc<Verified>>),
+    /// The caller's token can be judged when keys have come.
+    AwaitsKeys,
+}
+
+impl Engine {
+    /// Who is calling? A bad credential is refused, also where none is needed.
+    pub(super) fn credential(
+        &mut self,
+        case: &mut Case,
+        target: &Target,
+        now: UnixTime,
+    ) -> Result<Credential, Refused> {
+        if let Some(caller) = case.replayed.clone() {
+            known(&mut case.record, caller.as_ref(), now)?;
+            return Ok(Credential::Caller(caller));
+        }
+        let presented = source::find(case.request.headers(), &self.settings.credentials)?;
+        let caller = match &presented {
+            Some(presented) if presented.text.starts_with(API_KEY_PREFIX) => {
+                Some(self.api_key(presented, now)?)
+            }
+            Some(presented) => {
+                match self.token(presented.text, case.request.stream, case.record.time, now)? {
+                    Some(caller) => Some(caller),
+                    None => return Ok(Credential::AwaitsKeys),
+                }
+            }
+            None => self.peer_caller(&case.request, now)?,
+        };
+        known(&mut case.record, caller.as_ref(), now)?;
+        if let (Some(caller), Some(presented)) = (&caller, &presented) {
+            let proof = self.proof(&case.request, caller, presented, target, now)?;
+            // Once for each request, also if it is decided again.
+            if let Some(proof) = proof.filter(|_| !std::mem::replace(&mut case.proof_claimed, true)) {
+                replay::claim(&self.shared, &proof, self.settings.dpop.remembered, now)?;
+            }
+        }
+        Ok(Credential::Caller(caller))
+    }
+
+    /// The caller that a token proves; `None`: it is to be tried again when keys have come.
+    fn token(
+        &mut self,
+        text: &str,
+        stream: StreamId,
+        since: UnixTime,
+        now: UnixTime,
+    ) -> Result<Option<Arc<Verified>>, Refused> {
+        let generation = self.settings.token_generation;
+        let Self { settings, keyrings, verifier, tokens, .. } = self;
+        let keys = |index, issuer| keys_of(keyrings, index, issuer, now);
+        if let Some(verified) = tokens.get(text, generation) {
+            // The key may have been withdrawn since, or be too old to count.
+            let set = verified.issuer.and_then(|index| keys(index, settings.issuers.get(index)?));
+            if set.is_some_and(|set| set.holds(&verified.key)) {
+                return Ok(Some(verified));
+            }
+            tokens.remove(text);
+        }
+        match token::check(text, settings, keys, &**verifier, now) {
+            Ok(proven) => {
+                let verified = Arc::new(Verified::of_token(proven));
+                self.tokens.insert(text, generation, Arc::clone(&verified));
+                Ok(Some(verified))
+            }
+            Err(Failure::Rejected(rejection)) => Err(rejection.into()),
+            Err(Failure::KeyUnknown { issuer, kid, rejection }) => {
+                let Some(keyring) = self.keyrings.get_mut(&issuer).filter(|_| self.fetching) else {
+                    return Err(rejection.into());
+                };
+                match keyring.answer(stream, kid.as_deref(), since, now) {
+                    Answer::Wait => Ok(None),
+                    Answer::Unknown => Err(rejection.into()),
+                    Answer::Unavailable => Err(Refused::new(Reason::KeysUnavailable, rejection.detail)),
+                }
+            }
+        }
+    }
+
+    /// The caller that an API key stands for.
+    fn api_key(&self, presented: &Presented<'_>, now: UnixTime) -> Result<Arc<Verified>, Refused> {
+        if presented.is_dpop {
+            return Err(Refused::new(Reason::ApiKeyInvalid, "an API key has no proof of possession"));
+        }
+        let key = exceptions::find(presented.text, &self.settings.api_keys)?;
+        let Some(exception) = self.settings.exceptions.iter().find(|exception| exception.id == key.exception)
+        else {
+            return Err(Refused::new(Reason::ExceptionExpired, "the API key has no exception"));
+        };
+        exception.valid_at(now)?;
+        let identity = Identity {
+            key_id: Some(key.id.clone()),
+            not_before: exception.valid_from,
+            expires_at: span(now).min(exception.valid_until),
+            ..bare(Kind::Legacy, key.subject.clone(), "api_keys", "api_key")
+        };
+        Ok(Arc::new(Verified { exception: Some(Arc::clone(exception)), ..Verified::new(identity) }))
+    }
+
+    /// The caller that the client's certificate stands for, where the configuration says so.
+    fn peer_caller(&self, request: &Request, now: UnixTime) -> Result<Option<Arc<Verified>>, Refused> {
+        let Some((mtls, kind)) = self.settings.mtls.as_ref().and_then(|mtls| Some((mtls, mtls.kind?))) else {
+            return Ok(None);
+        };
+        let Some(peer) = peer::find(request, mtls)? else { return Ok(None) };
+        let id = peer.id.map_err(|why| Refused::new(Reason::PeerInvalid, why))?;
+        let domain = SpiffeId::parse(&id).map(|id| id.trust_domain().to_owned()).unwrap_or_default();
+        if !mtls.trust_domains.contains(&domain) {
+            let detail = format!("`{id}` is not of a trust domain in `mtls.trust_domains`");
+            return Err(Refused::new(Reason::PeerInvalid, detail));
+        }
+        let issuer = format!("spiffe://{domain}");
+        let identity = Identity { expires_at: span(now), not_before: now, ..bare(kind, id, &issuer, "mtls") };
+        Ok(Some(Arc::new(Verified::new(identity))))
+    }
+
+    /// Is the token in the hands that it was given to? All that it is bound to is proven with each
+    /// request, and what its issuer insists on.
+    fn proof(
+        &self,
+        request: &Request,
+        caller: &Verified,
+        presented: &Presented<'_>,
+        target: &Target,
+        now: UnixTime,
+    ) -> Result<Option<Proof>, Refused> {
+        let bound = &caller.confirmation;
+        let issuer = caller.issuer.and_then(|index| self.settings.issuers.get(index));
+        let required = issuer.and_then(|issuer| issuer.required_binding);
+        let satisfied = match required {
+            None => true,
+            Some(RequiredBinding::Dpop) => bound.jkt.is_some(),
+            Some(RequiredBinding::Certificate) => bound.x5t.is_some(),
+            Some(RequiredBinding::Any) => bound.binding().is_some(),
+        };
+        if !satisfied {
+            return Err(Refused::new(
+                Reason::BindingMissing,
+                "the issuer's tokens must be bound, and this is not",
+            ));
+        }
+        let peer_match = issuer.is_some_and(|issuer| issuer.peer_match);
+        if bound.x5t.is_some() || peer_match {
+            let peer = match &self.settings.mtls {
+                Some(mtls) => peer::find(request, mtls)?,
+                None => None,
+            };
+            certificate(peer.as_ref(), bound.x5t, peer_match.then_some(caller.identity.id.as_str()))?;
+        }
+        // RFC 9449 section 7.1: the scheme says that a proof comes with it, and bound tokens have no
+        // other.
+        match (&bound.jkt, presented.is_dpop) {
+            (None, false) => Ok(None),
+            (None, true) => Err(Refused::new(
+                Reason::BindingMissing,
+                "the scheme is DPoP, and the token is not bound to a key",
+            )),
+            (Some(_), false) => Err(Refused::new(
+                Reason::BindingMissing,
+                "the token is bound to a key, and came without the scheme DPoP",
+            )),
+            (Some(thumbprint), true) => {
+                let proof = dpop::check(
+                    request.headers(),
+                    presented.text,
+                    thumbprint,
+                    target,
+                    &self.settings.dpop,
+                    &*self.verifier,
+                    now,
+                )?;
+                Ok(Some(proof))
+            }
+        }
+    }
+}
+
+/// The keys of an issuer that count now.
+fn keys_of<'k>(
+    keyrings: &'k BTreeMap<usize, Keyring>,
+    index: usize,
+    issuer: &'k Issuer,
+    now: UnixTime,
+) -> Option<&'k KeySet> {
+    match issuer.keys.inline() {
+        Some(keys) => Some(keys),
+        None => keyrings.get(&index)?.usable(now),
+    }
+}
+
+/// Files the caller in the record. What counts is whether it is valid now.
+fn known(record: &mut DecisionRecord, caller: Option<&Arc<Verified>>, now: UnixTime) -> Result<(), Refused> {
+    let Some(caller) = caller else { return Ok(()) };
+    record.identity = Some(Arc::clone(&caller.identity));
+    record.exception.clone_from(&caller.exception);
+    Ok(token::valid_at(caller.identity.not_before, caller.identity.expires_at, now)?)
+}
+
+/// The rules on the client's certificate: the one that the token is bound to (RFC 8705 section 3),
+/// the one of the caller itself.
+fn certificate(peer: Option<&Peer>, x5t: Option<[u8; 32]>, caller: Option<&str>) -> Result<(), Refused> {
+    if let Some(bound_to) = x5t {
+        match peer.and_then(|peer| peer.digest) {
+            Some(digest) if digest == bound_to => {}
+            Some(_) => {
+                return Err(Refused::new(
+                    Reason::CertificateMismatch,
+                    "the client's certificate is another than the token's",
+                ))
+            }
+            None => {
+                return Err(Refused::new(
+                    Reason::BindingMissing,
+                    "the token is bound to a certificate, and the client shows none",
+                ))
+            }
+        }
+    }
+    if let Some(caller) = caller {
+        match peer.map(|peer| &peer.id) {
+            Some(Ok(id)) if id == caller => {}
+            Some(Ok(id)) => {
+                return Err(Refused::new(
+                    Reason::PeerMismatch,
+                    format!("the client's certificate is of `{id}`, the token of `{caller}`"),
+                ))
+            }
+            Some(Err(why)) => return Err(Refused::new(Reason::PeerMismatch, *why)),
+            None => return Err(Refused::new(Reason::PeerMismatch, "the client shows no certificate")),
+        }
+    }
+    Ok(())
+}
+
+fn span(now: UnixTime) -> UnixTime {
+    UnixTime::from_secs(now.secs().saturating_add(CREDENTIAL_SPAN_S))
+}
+
+/// A caller without claims.
+fn bare(kind: Kind, id: String, issuer: &str, credential: &str) -> Identity {
+    Identity {
+        kind,
+        id,
+        issuer: issuer.to_owned(),
+        credential: credential.to_owned(),
+        principal: None,
+        actors: Vec::new(),
+        task: None,
+        token_id: None,
+        key_id: None,
+        bound: None,
+        not_before: UnixTime::default(),
+        expires_at: UnixTime::default(),
+        claims: Map::new(),
+    }
+}

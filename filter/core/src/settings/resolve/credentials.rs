@@ -1,0 +1,349 @@
+//! Rules on who may issue credentials, where they are found and what they are bound to.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use base64::Engine as _;
+
+use super::{is_host, is_path, Resolver};
+use crate::config::{self, RemoteKeys, Scheme};
+use crate::exceptions::{is_api_key_id, ApiKey, Exception, MIN_SALT};
+use crate::keys::{Algorithm, KeyRules, KeySet};
+use crate::settings::{CredentialSource, Dpop, Issuer, KeySource, Mtls};
+use crate::spiffe::{is_trust_domain, SpiffeId};
+use crate::token::{Preset, Template};
+
+/// Leeway that may be configured, in seconds.
+const MAX_LEEWAY_S: i64 = 60;
+
+impl Resolver {
+    pub(super) fn issuers(&mut self, issuers: Vec<config::Issuer>) -> Vec<Issuer> {
+        if issuers.is_empty() {
+            self.error("issuers", "expected at least one issuer");
+        }
+        let mut names = BTreeSet::new();
+        let mut resolved = Vec::with_capacity(issuers.len());
+        for (index, written) in issuers.into_iter().enumerate() {
+            let at = format!("issuers[{index}]");
+            if written.issuer.is_empty() {
+                self.error(format!("{at}.issuer"), "must not be empty");
+            }
+            if !names.insert(written.issuer.clone()) {
+                self.error(format!("{at}.issuer"), format!("duplicate issuer `{}`", written.issuer));
+            }
+            resolved.extend(self.issuer(&at, written));
+        }
+        resolved
+    }
+
+    fn issuer(&mut self, at: &str, written: config::Issuer) -> Option<Issuer> {
+        let config::Issuer {
+            issuer,
+            profile,
+            audiences,
+            algorithms,
+            max_lifetime_s,
+            keys,
+            kind,
+            kinds,
+            id,
+            task_claim,
+            types,
+            mut required_claims,
+            mut trust_domains,
+            leeway_s,
+            required_binding,
+            peer_match,
+        } = written;
+        let preset = Preset::of(profile);
+        if audiences.is_empty() || audiences.iter().any(String::is_empty) {
+            self.error(format!("{at}.audiences"), "expected at least one audience, none of them empty");
+        }
+        self.algorithms(at, &algorithms, preset);
+        let max_lifetime_s = match max_lifetime_s.or(preset.max_lifetime_s) {
+            Some(secs) if (1..=86_400).contains(&secs) => secs,
+            Some(secs) => {
+                self.error(
+                    format!("{at}.max_lifetime_s"),
+                    format!("{secs} is out of range; expected 1 to 86400"),
+                );
+                1
+            }
+            None => {
+                self.error(
+                    format!("{at}.max_lifetime_s"),
+                    "missing; only a profile has a ceiling of its own",
+                );
+                1
+            }
+        };
+        self.range(&format!("{at}.leeway_s"), leeway_s, 0, MAX_LEEWAY_S);
+        for (name, value) in [("task_claim", task_claim.as_deref()), ("id", id.as_deref())] {
+            if value == Some("") {
+                self.error(format!("{at}.{name}"), "must not be empty");
+            }
+        }
+        let types = self.types(at, types, preset);
+        for (index, domain) in trust_domains.iter().enumerate() {
+            self.trust_domain(&format!("{at}.trust_domains[{index}]"), domain);
+        }
+        if preset.name == "spiffe" {
+            match SpiffeId::parse(&issuer) {
+                Ok(own) if own.path().is_empty() && trust_domains.is_empty() => {
+                    trust_domains.push(own.trust_domain().to_owned());
+                }
+                Ok(own) if own.path().is_empty() => {
+                    self.error(format!("{at}.trust_domains"), "the profile `spiffe` has the one of `issuer`");
+                }
+                _ => self.error(
+                    format!("{at}.issuer"),
+                    format!(
+                        "`{issuer}` is not `spiffe://` and a trust domain, as the profile `spiffe` wants"
+                    ),
+                ),
+            }
+        } else if issuer.starts_with("spiffe://") {
+            self.error(format!("{at}.profile"), format!("`{issuer}` needs the profile `spiffe`"));
+        }
+        required_claims.extend(preset.required_claims.iter().map(|claim| (*claim).to_owned()));
+        let id = Template::parse(id.as_deref().unwrap_or(preset.id));
+        let id = id.map_err(|message| self.error(format!("{at}.id"), message)).ok()?;
+        let keys = self.keys(at, keys, &issuer, &algorithms, preset)?;
+        Some(Issuer {
+            issuer,
+            preset,
+            audiences,
+            algorithms,
+            max_lifetime_s,
+            leeway_s,
+            keys,
+            kind,
+            kinds,
+            id,
+            task_claim: task_claim.or_else(|| preset.task_claim.map(str::to_owned)),
+            types,
+            required_claims,
+            trust_domains,
+            required_binding,
+            peer_match,
+        })
+    }
+
+    fn algorithms(&mut self, at: &str, algorithms: &[Algorithm], preset: &Preset) {
+        if algorithms.is_empty() {
+            let offered = Algorithm::list(&Algorithm::ALL, "or");
+            self.error(format!("{at}.algorithms"), format!("expected at least one of {offered}"));
+        }
+        // JWT-SVID section 2.1.
+        if preset.name == "spiffe" && algorithms.contains(&Algorithm::EdDsa) {
+            self.error(format!("{at}.algorithms"), "`EdDSA` is not an algorithm of the profile `spiffe`");
+        }
+    }
+
+    fn types(&mut self, at: &str, types: Option<Vec<String>>, preset: &Preset) -> Vec<String> {
+        let types = match types {
+            None => return preset.types.iter().map(|typ| (*typ).to_owned()).collect(),
+            Some(types) => types,
+        };
+        if types.is_empty() {
+            self.error(format!("{at}.types"), "expected at least one `typ`");
+        }
+        if !preset.name.is_empty() {
+            self.error(format!("{at}.types"), format!("the profile `{}` has its own", preset.name));
+        }
+        let types: Vec<String> = types.iter().map(|typ| typ.to_ascii_lowercase()).collect();
+        if let Some(typ) = types.iter().find(|typ| typ.starts_with("application/")) {
+            self.error(format!("{at}.types"), format!("`{typ}`: write it without `application/`"));
+        }
+        types
+    }
+
+    fn keys(
+        &mut self,
+        at: &str,
+        keys: config::Keys,
+        issuer: &str,
+        algorithms: &[Algorithm],
+        preset: &Preset,
+    ) -> Option<KeySource> {
+        let usage = preset.usage();
+        match keys {
+            config::Keys { inline: Some(jwks), remote: None } => {
+                // Without an algorithm no key can be used, and that was said.
+                if algorithms.is_empty() {
+                    return Some(KeySource::Inline(KeySet::default()));
+                }
+                let keys = KeySet::read(&jwks, &KeyRules { algorithms, usage });
+                let keys = keys.map_err(|errors| {
+                    for (path, message) in errors {
+                        self.error(format!("{at}.keys.inline.{path}"), message);
+                    }
+                });
+                Some(KeySource::Inline(keys.unwrap_or_default()))
+            }
+            config::Keys { inline: None, remote: Some(remote) } => {
+                self.remote_keys(&format!("{at}.keys.remote"), &remote, issuer);
+                Some(KeySource::Remote(remote))
+            }
+            _ => {
+                self.error(format!("{at}.keys"), "expected exactly one of `inline` and `remote`");
+                None
+            }
+        }
+    }
+
+    fn remote_keys(&mut self, at: &str, remote: &RemoteKeys, issuer: &str) {
+        let RemoteKeys {
+            cluster,
+            host,
+            path,
+            discovery,
+            timeout_ms,
+            refresh_s,
+            interval_s,
+            max_stale_s,
+            wait_ms,
+            max_waiting,
+        } = remote;
+        if cluster.is_empty() {
+            self.error(format!("{at}.cluster"), "must not be empty");
+        }
+        if !is_host(host) {
+            self.error(format!("{at}.host"), format!("`{host}` is not a host"));
+        }
+        match (path, discovery) {
+            (Some(path), false) if is_path(path) => {}
+            (Some(path), false) => self.error(format!("{at}.path"), format!("`{path}` is not a path")),
+            (None, true) if issuer.starts_with("https://") || issuer.starts_with("http://") => {}
+            (None, true) => self.error(format!("{at}.discovery"), "the issuer is not a URL to discover at"),
+            _ => self.error(format!("{at}.path"), "expected either `path` or `discovery: true`"),
+        }
+        self.range(&format!("{at}.timeout_ms"), i64::from(*timeout_ms), 1, 60_000);
+        self.range(&format!("{at}.interval_s"), *interval_s, 1, 3_600);
+        self.range(&format!("{at}.refresh_s"), *refresh_s, *interval_s, 86_400);
+        self.range(&format!("{at}.max_stale_s"), *max_stale_s, *refresh_s, 604_800);
+        self.range(&format!("{at}.wait_ms"), i64::from(*wait_ms), 0, 60_000);
+        self.range(&format!("{at}.max_waiting"), i64::try_from(*max_waiting).unwrap_or(i64::MAX), 0, 10_000);
+    }
+
+    pub(super) fn credentials(&mut self, credentials: Vec<config::Credential>) -> Vec<CredentialSource> {
+        if credentials.is_empty() {
+            self.error("credentials", "expected at least one header");
+        }
+        let mut resolved: Vec<CredentialSource> = Vec::new();
+        for (index, config::Credential { header, scheme }) in credentials.into_iter().enumerate() {
+            let at = format!("credentials[{index}]");
+            let header = header.to_ascii_lowercase();
+            if !is_header_name(&header) {
+                self.error(format!("{at}.header"), format!("`{header}` is not a header name"));
+            }
+            if matches!(header.as_str(), "dpop" | "x-forwarded-client-cert") {
+                self.error(format!("{at}.header"), format!("`{header}` holds proofs, not credentials"));
+            }
+            if !scheme.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-') {
+                self.error(format!("{at}.scheme"), format!("`{scheme}` is not an authentication scheme"));
+            }
+            let known = resolved.iter_mut().find(|other| other.header == header);
+            match known {
+                None => resolved.push(CredentialSource { header, schemes: vec![scheme] }),
+                Some(known) if known.schemes.iter().any(|other| other.eq_ignore_ascii_case(&scheme)) => {
+                    self.error(format!("{at}.header"), format!("duplicate header `{header}`"));
+                }
+                Some(known) => known.schemes.push(scheme),
+            }
+        }
+        resolved
+    }
+
+    pub(super) fn dpop(&mut self, dpop: &config::Dpop) -> Dpop {
+        let config::Dpop { max_age_s, leeway_s, scheme, remembered } = dpop;
+        self.range("dpop.max_age_s", *max_age_s, 1, 300);
+        self.range("dpop.leeway_s", *leeway_s, 0, MAX_LEEWAY_S);
+        self.range("dpop.remembered", i64::try_from(*remembered).unwrap_or(i64::MAX), 64, 1_048_576);
+        let scheme = scheme.map(|scheme| match scheme {
+            Scheme::Http => "http",
+            Scheme::Https => "https",
+        });
+        Dpop { max_age_s: *max_age_s, leeway_s: *leeway_s, scheme, remembered: *remembered }
+    }
+
+    pub(super) fn mtls(&mut self, mtls: config::Mtls) -> Mtls {
+        let config::Mtls { trust_domains, kind, forwarded } = mtls;
+        if trust_domains.is_empty() && kind.is_some() {
+            self.error("mtls.trust_domains", "an empty list admits nobody; expected at least one");
+        }
+        for (index, domain) in trust_domains.iter().enumerate() {
+            self.trust_domain(&format!("mtls.trust_domains[{index}]"), domain);
+        }
+        if let Some(forwarded) = &forwarded {
+            if forwarded.hops.is_empty() {
+                self.error("mtls.forwarded.hops", "an empty list trusts nobody; expected at least one");
+            }
+            for (index, hop) in forwarded.hops.iter().enumerate() {
+                if SpiffeId::parse(hop).map_or(true, |id| id.path().is_empty()) {
+                    self.error(
+                        format!("mtls.forwarded.hops[{index}]"),
+                        format!("`{hop}` is not the SPIFFE ID of a workload"),
+                    );
+                }
+            }
+        }
+        Mtls { trust_domains, kind, forwarded }
+    }
+
+    pub(super) fn api_keys(
+        &mut self,
+        keys: Vec<config::ApiKey>,
+        exceptions: &[Arc<Exception>],
+    ) -> Vec<ApiKey> {
+        let mut resolved: Vec<ApiKey> = Vec::with_capacity(keys.len());
+        for (index, config::ApiKey { id, subject, salt, hash, exception }) in keys.into_iter().enumerate() {
+            let at = format!("api_keys[{index}]");
+            if !is_api_key_id(&id) {
+                self.error(format!("{at}.id"), format!("`{id}` is not 1 to 64 of `a-z`, `0-9` and `-`"));
+            }
+            if resolved.iter().any(|other| other.id == id) {
+                self.error(format!("{at}.id"), format!("duplicate API key id `{id}`"));
+            }
+            if subject.trim().is_empty() || subject.starts_with("spiffe:") {
+                self.error(
+                    format!("{at}.subject"),
+                    format!("`{subject}` is not the name of a legacy caller"),
+                );
+            }
+            let salt = URL_SAFE_NO_PAD.decode(salt).ok().filter(|salt| salt.len() >= MIN_SALT);
+            if salt.is_none() {
+                self.error(format!("{at}.salt"), format!("not base64url of at least {MIN_SALT} bytes"));
+            }
+            let hash = URL_SAFE_NO_PAD.decode(hash).ok().and_then(|hash| <[u8; 32]>::try_from(hash).ok());
+            if hash.is_none() {
+                self.error(format!("{at}.hash"), "not a SHA-256 in base64url; `everycall key new` makes one");
+            }
+            if !exceptions.iter().any(|known| known.id == exception) {
+                self.error(format!("{at}.exception"), format!("there is no exception `{exception}`"));
+            }
+            if let (Some(salt), Some(hash)) = (salt, hash) {
+                resolved.push(ApiKey { id, subject, salt, hash, exception });
+            }
+        }
+        resolved
+    }
+
+    fn trust_domain(&mut self, at: &str, domain: &str) {
+        if !is_trust_domain(domain) {
+            self.error(at, format!("`{domain}` is not a trust domain such as `shop.example`"));
+        }
+    }
+
+    fn range(&mut self, at: &str, value: i64, low: i64, high: i64) {
+        if !(low..=high).contains(&value) {
+            self.error(at, format!("{value} is out of range; expected {low} to {high}"));
+        }
+    }
+}
+
+fn is_header_name(text: &str) -> bool {
+    (1..=64).contains(&text.len())
+        && text.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || matches!(b, b'-' | b'_'))
+}

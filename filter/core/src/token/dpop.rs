@@ -1,0 +1,190 @@
+//! DPoP proofs (RFC 9449): the client signs method, URL and token of each request with the key that
+//! the token is bound to.
+
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use base64::Engine as _;
+use serde_json::Value;
+use sha2::{Digest as _, Sha256};
+
+use super::claims::numeric_date;
+use super::{reject, Rejection, Unverified};
+use crate::keys::{Algorithm, Key};
+use crate::reason::Reason;
+use crate::request::Headers;
+use crate::settings::Dpop;
+use crate::signature::SignatureVerifier;
+use crate::target::Target;
+use crate::time::UnixTime;
+
+/// The longest proof, in bytes.
+const MAX_BYTES: usize = 8 * 1024;
+/// The longest `jti`, in bytes.
+const MAX_JTI: usize = 256;
+
+/// A valid proof. Whether it was used before is still to be asked.
+#[derive(Debug)]
+pub(crate) struct Proof {
+    /// Names this proof among all: its key and `jti`.
+    pub(crate) id: [u8; 32],
+    /// From when on its age alone refuses it.
+    pub(crate) until: UnixTime,
+}
+
+/// Checks the request's proof against the token and its thumbprint (RFC 9449 section 4.3; the
+/// numbers are those of its list).
+///
+/// # Errors
+/// [`Reason::BindingMissing`] without a proof, else [`Reason::DpopInvalid`] with what is wrong.
+pub(crate) fn check(
+    headers: &Headers,
+    token: &str,
+    thumbprint: &str,
+    target: &Target,
+    rules: &Dpop,
+    verifier: &dyn SignatureVerifier,
+    now: UnixTime,
+) -> Result<Proof, Rejection> {
+    let bad =
+        |detail: &str| Rejection { reason: Reason::DpopInvalid, detail: format!("DPoP proof: {detail}") };
+    // 1: one header. Envoy does not join it, and a proof holds no comma.
+    let mut values = headers.all("dpop");
+    let proof = match (values.next(), values.next()) {
+        (Some(proof), None) => std::str::from_utf8(proof).map_err(|_| bad("not ASCII"))?,
+        (None, _) => return reject(Reason::BindingMissing, "the token is bound to a key, and no proof came"),
+        (Some(_), Some(_)) => return Err(bad("more than one")),
+    };
+    // 2: a well-formed JWT.
+    let proof = Unverified::parse(proof, MAX_BYTES).map_err(|error| bad(&error.detail))?;
+    proof.header_rules().map_err(|error| bad(&error.detail))?;
+    // 4: its type.
+    proof.type_rule(&["dpop+jwt"]).map_err(|error| bad(&error.detail))?;
+    // 5, 7: an offered algorithm, and the public key in the header.
+    let algorithm = proof.algorithm().and_then(Algorithm::named);
+    let algorithm = algorithm.ok_or_else(|| bad("`alg` is not an offered algorithm"))?;
+    let Some(Value::Object(jwk)) = proof.header.get("jwk") else { return Err(bad("`jwk` is missing")) };
+    let key = Key::of_jwk(jwk, algorithm).map_err(|error| bad(&format!("`jwk`: {error}")))?;
+    // 12: the key that the token is bound to. Before the signature: nobody else's is worth checking.
+    if key.thumbprint() != thumbprint {
+        return Err(bad("it is signed with another key than the token is bound to"));
+    }
+    // 6: the signature.
+    match verifier.verify(&key, proof.signed.as_bytes(), &proof.signature) {
+        Ok(true) => {}
+        Ok(false) => return Err(bad("the signature does not fit the key")),
+        Err(_) => return reject(Reason::VerifierUnavailable, "the proof's signature could not be checked"),
+    }
+    // 3, 8, 9: this method, this URL.
+    let text = |claim: &str| proof.claims.get(claim).and_then(Value::as_str);
+    if text("htm") != Some(target.method.as_str()) {
+        return Err(bad("`htm` is not the request's method"));
+    }
+    if !text("htu").is_some_and(|htu| is_url_of(htu, target, rules)) {
+        return Err(bad("`htu` is not the request's URL"));
+    }
+    // 11: the time.
+    let issued_at = numeric_date(&proof.claims, "iat").map_err(|error| bad(&error.detail))?;
+    let age = now.secs().saturating_sub(issued_at.secs());
+    if age > rules.max_age_s || age < rules.leeway_s.saturating_neg() {
+        return Err(bad(&format!("it is {age} s old; expected at most {} s", rules.max_age_s)));
+    }
+    // 12: this token.
+    if text("ath") != Some(URL_SAFE_NO_PAD.encode(Sha256::digest(token.as_bytes())).as_str()) {
+        return Err(bad("`ath` is not the token's hash"));
+    }
+    let Some(jti) = text("jti").filter(|jti| (1..=MAX_JTI).contains(&jti.len())) else {
+        return Err(bad("`jti` is missing or too long"));
+    };
+    let id = Sha256::new().chain_update(thumbprint).chain_update([0]).chain_update(jti).finalize().into();
+    let until = issued_at.secs().saturating_add(rules.max_age_s).saturating_add(1);
+    Ok(Proof { id, until: UnixTime::from_secs(until) })
+}
+
+/// Whether a URL is the request's, without query and fragment, after the normalisation of RFC 3986
+/// sections 6.2.2 and 6.2.3: it is read by the rules that the request itself is read by.
+fn is_url_of(htu: &str, target: &Target, rules: &Dpop) -> bool {
+    let scheme = rules.scheme.unwrap_or(&target.scheme);
+    let Some((named, rest)) = htu.split_once("://") else { return false };
+    if !named.eq_ignore_ascii_case(scheme) {
+        return false;
+    }
+    let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
+    let Some((authority, path)) = rest.split_at_checked(end) else { return false };
+    let path = path.split(['?', '#']).next().unwrap_or_default();
+    let read = |authority: &str, path: &str| {
+        let pair = |name: &str, value: &str| (name.to_owned(), value.as_bytes().to_vec());
+        let path = if path.is_empty() { "/" } else { path };
+        Target::read(&Headers::new(vec![
+            pair(":method", &target.method),
+            pair(":scheme", scheme),
+            pair(":authority", authority),
+            pair(":path", path),
+        ]))
+    };
+    // The request's own host once more: its default port depends on the scheme that clients call.
+    match (read(authority, path), read(&target.host, &target.path)) {
+        (Ok(named), Ok(own)) => named.host == own.host && named.segments == own.segments && own.path != "*",
+        _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn target(scheme: &str, authority: &str, path: &str) -> Target {
+        let pair = |name: &str, value: &str| (name.to_owned(), value.as_bytes().to_vec());
+        Target::read(&Headers::new(vec![
+            pair(":method", "GET"),
+            pair(":scheme", scheme),
+            pair(":authority", authority),
+            pair(":path", path),
+        ]))
+        .unwrap()
+    }
+
+    #[test]
+    fn urls_are_compared_after_normalisation_and_without_query() {
+        let rules = |scheme| Dpop { max_age_s: 60, leeway_s: 5, scheme, remembered: 64 };
+        let own = target("https", "shop.example", "/a/b?x=1");
+        for same in [
+            "https://shop.example/a/b",
+            "HTTPS://SHOP.example:443/a/b",
+            "https://shop.example/a/b?other#x",
+            "https://shop.example/%61/b",
+            "https://shop.example./a/b",
+        ] {
+            assert!(is_url_of(same, &own, &rules(None)), "{same}");
+        }
+        for other in [
+            "",
+            "/a/b",
+            "http://shop.example/a/b",
+            "https://shop.example:8443/a/b",
+            "https://shop.example/a/b/",
+            "https://shop.example/a",
+            "https://shop.example/A/b",
+            "https://shop.example/a/../a/b",
+            "https://shop.example/a%2Fb",
+            "https://shop.example//a/b",
+            "https://user@shop.example/a/b",
+            "https://evil.example/a/b",
+            "https://shop.example@evil.example/a/b",
+            "https:///a/b",
+            "https:shop.example/a/b",
+        ] {
+            assert!(!is_url_of(other, &own, &rules(None)), "{other}");
+        }
+        assert!(is_url_of("http://shop.example", &target("http", "shop.example:80", "/"), &rules(None)));
+        // Behind something that ends TLS.
+        let inner = target("http", "shop.example", "/a");
+        assert!(is_url_of("https://shop.example:443/a", &inner, &rules(Some("https"))));
+        assert!(!is_url_of("http://shop.example/a", &inner, &rules(Some("https"))));
+    }
+
+    quickcheck::quickcheck! {
+        fn any_url_is_read(url: String) -> bool {
+            let rules = Dpop { max_age_s: 60, leeway_s: 5, scheme: None, remembered: 64 };
+            !is_url_of(&url, &target("https", "shop.example", "/a"), &rules)
+        }
+    }
+}

@@ -1,0 +1,96 @@
+//! Compact JWS (RFC 7515 section 7.1), taken apart strictly and not yet believed.
+
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use base64::Engine as _;
+use serde_json::{Map, Value};
+
+use super::{reject, Rejection};
+use crate::json;
+use crate::reason::Reason;
+
+/// A token that was taken apart and not yet believed.
+pub(crate) struct Unverified<'a> {
+    pub(super) header: Map<String, Value>,
+    pub(super) claims: Map<String, Value>,
+    pub(super) signed: &'a str,
+    pub(super) signature: Vec<u8>,
+}
+
+impl<'a> Unverified<'a> {
+    /// Takes a compact JWS apart. `max_bytes` bounds its length.
+    ///
+    /// # Errors
+    /// [`Reason::TokenMalformed`] for anything but three parts of strict base64url with a strict
+    /// JSON object in the first two.
+    pub(crate) fn parse(token: &'a str, max_bytes: usize) -> Result<Self, Rejection> {
+        if token.len() > max_bytes {
+            return reject(Reason::TokenMalformed, format!("the token is longer than {max_bytes} bytes"));
+        }
+        let mut parts = token.splitn(4, '.');
+        let (Some(header), Some(payload), Some(signature), None) =
+            (parts.next(), parts.next(), parts.next(), parts.next())
+        else {
+            return reject(Reason::TokenMalformed, "not three parts separated by dots");
+        };
+        let signed = token.get(..token.len().saturating_sub(signature.len()).saturating_sub(1));
+        let decode = |part: &str, name: &str| match URL_SAFE_NO_PAD.decode(part) {
+            Ok(bytes) => Ok(bytes),
+            Err(_) => reject(Reason::TokenMalformed, format!("the {name} is not strict base64url")),
+        };
+        let object = |bytes: &[u8], name: &str| match json::parse_object(bytes) {
+            Ok(members) => Ok(members),
+            Err(_) => reject(Reason::TokenMalformed, format!("the {name} is not a strict JSON object")),
+        };
+        Ok(Self {
+            header: object(&decode(header, "header")?, "header")?,
+            claims: object(&decode(payload, "payload")?, "payload")?,
+            signed: signed.unwrap_or_default(),
+            signature: decode(signature, "signature")?,
+        })
+    }
+
+    /// `alg`, if it is text.
+    pub(super) fn algorithm(&self) -> Option<&str> {
+        self.header.get("alg")?.as_str()
+    }
+
+    /// `kid` (RFC 7515 section 4.1.4).
+    pub(super) fn key_id(&self) -> Result<Option<&str>, Rejection> {
+        match self.header.get("kid") {
+            None => Ok(None),
+            Some(Value::String(kid)) => Ok(Some(kid)),
+            Some(_) => reject(Reason::TokenMalformed, "`kid` is not a string"),
+        }
+    }
+
+    /// Rules on header parameters that hold whatever the token is.
+    pub(super) fn header_rules(&self) -> Result<(), Rejection> {
+        // RFC 7515 section 4.1.11 and RFC 7797: we understand no extension. `enc` and `zip` belong to
+        // JWE. `jku`, `x5u`, `jwk` and `x5c` are not looked at: the key comes from configuration.
+        for name in ["crit", "b64", "enc", "zip"] {
+            if self.header.contains_key(name) {
+                return reject(Reason::TokenCritical, format!("header parameter `{name}` is not accepted"));
+            }
+        }
+        Ok(())
+    }
+
+    /// RFC 8725 section 3.11: a token of another type is another token. Media type rules: the case
+    /// does not matter, and `application/` may be left out. An empty text in `types` stands for
+    /// tokens without `typ`, and for those only.
+    pub(super) fn type_rule<T: AsRef<str>>(&self, types: &[T]) -> Result<(), Rejection> {
+        let expected = || super::list(types);
+        let typ = match self.header.get("typ") {
+            None if types.iter().any(|typ| typ.as_ref().is_empty()) => return Ok(()),
+            None => return reject(Reason::TokenType, format!("no `typ`; expected {}", expected())),
+            Some(Value::String(typ)) => typ,
+            Some(_) => return reject(Reason::TokenType, "`typ` is not a string"),
+        };
+        let lower = typ.to_ascii_lowercase();
+        let short = lower.strip_prefix("application/").unwrap_or(&lower);
+        match !short.is_empty() && types.iter().any(|accepted| accepted.as_ref() == short) {
+            true => Ok(()),
+            false => reject(Reason::TokenType, format!("`typ` is `{typ}`; expected {}", expected())),
+        }
+    }
+}
