@@ -4,6 +4,8 @@
 mod admission;
 mod cases;
 mod configuration;
+mod keys;
+mod mtls;
 mod pdp;
 mod policy;
 mod requests;

@@ -65,7 +65,7 @@ pub fn now() -> UnixTime {
     UnixTime::from_micros(std::time::UNIX_EPOCH.elapsed().unwrap().as_micros().try_into().unwrap())
 }
 
-/// The rendered bootstrap, as a document.
+/// The rendered bootstrap, as a document. The decision point is the server of keys as well.
 pub fn rendered(config: &Value, upstream: SocketAddr, pdp: SocketAddr) -> Value {
     let options = Bootstrap {
         module: module().unwrap().display().to_string(),
@@ -73,6 +73,8 @@ pub fn rendered(config: &Value, upstream: SocketAddr, pdp: SocketAddr) -> Value 
         admin: "127.0.0.1:0".parse().unwrap(),
         upstream: upstream.to_string().parse().unwrap(),
         pdp: vec![pdp.to_string().parse().unwrap()],
+        keys: vec![pdp.to_string().parse().unwrap()],
+        keys_ca: String::new(),
         access_log: "{directory}/access.log".into(),
     };
     let mut document: Value = serde_yaml_ng::from_str(&bootstrap(&options, config).unwrap()).unwrap();

@@ -1,5 +1,7 @@
 //! What the engine does over time: waiting, resuming, changed configurations, caches, records.
 
+mod keys;
+
 use std::collections::BTreeSet;
 
 use everycall::cases::{run_case, CaseFile};

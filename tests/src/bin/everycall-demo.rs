@@ -78,6 +78,8 @@ impl World {
             admin: parse("127.0.0.1:0")?,
             upstream: parse(&upstream.address().to_string())?,
             pdp: vec![parse(&devserver.to_string())?],
+            keys: Vec::new(),
+            keys_ca: String::new(),
             access_log: "{directory}/access.log".into(),
         };
         let envoy = Envoy::start(&bootstrap(&options, &config)?, 2)?;

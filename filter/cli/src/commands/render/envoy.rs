@@ -1,6 +1,6 @@
 //! `everycall render envoy`: a complete bootstrap, from a template with its reasons as comments.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use anyhow::{bail, Context as _};
 use serde_json::{json, Value};
@@ -10,6 +10,7 @@ use super::ConfigArg;
 
 const TEMPLATE: &str = include_str!("envoy.yaml");
 const CLUSTER: &str = include_str!("cluster.yaml");
+const TLS: &str = include_str!("tls.yaml");
 
 /// Where the parts of a bootstrap are.
 #[derive(Debug, Clone, clap::Args)]
@@ -29,6 +30,13 @@ pub struct Bootstrap {
     /// Where the clusters of `pdps` lead; with `CLUSTER=` in front for one of them; may be repeated
     #[arg(long, value_name = "[CLUSTER=]ADDR:PORT")]
     pub pdp: Vec<ClusterAddress>,
+    /// Where the clusters of `keys.remote` lead, by TLS if the port is 443; with `CLUSTER=` in front
+    /// for one of them; may be repeated
+    #[arg(long, value_name = "[CLUSTER=]ADDR:PORT")]
+    pub keys: Vec<ClusterAddress>,
+    /// The certificate authorities that vouch for them
+    #[arg(long, value_name = "PATH", default_value = "/etc/ssl/certs/ca-certificates.crt")]
+    pub keys_ca: String,
     /// Where the access log goes, one JSON object a line
     #[arg(long, value_name = "PATH", default_value = "/dev/stdout")]
     pub access_log: String,
@@ -60,10 +68,18 @@ pub fn bootstrap(args: &Bootstrap, document: &Value) -> anyhow::Result<String> {
     }
     let mut clusters = vec![cluster("upstream", &args.upstream)?];
     for name in pdp_clusters(document) {
-        let own = args.pdp.iter().find(|pdp| pdp.cluster.as_deref() == Some(&name));
-        let address = own.or_else(|| args.pdp.iter().find(|pdp| pdp.cluster.is_none()));
+        let address = address(&name, &args.pdp);
         let address = address.with_context(|| format!("the cluster `{name}` of `pdps` needs `--pdp`"))?;
-        clusters.push(cluster(&name, &address.address)?);
+        clusters.push(cluster(&name, address)?);
+    }
+    for (name, host) in key_clusters(document) {
+        let address = address(&name, &args.keys);
+        let address =
+            address.with_context(|| format!("the cluster `{name}` of `keys.remote` needs `--keys`"))?;
+        clusters.push(cluster(&name, address)?);
+        if address.port == 443 {
+            clusters.push(tls(&host, &args.keys_ca)?);
+        }
     }
     fill(TEMPLATE, &|name| {
         Some(match name {
@@ -85,6 +101,32 @@ pub fn bootstrap(args: &Bootstrap, document: &Value) -> anyhow::Result<String> {
 fn pdp_clusters(document: &Value) -> BTreeSet<String> {
     let pdps = document.get("pdps").and_then(Value::as_object).into_iter().flatten();
     pdps.filter_map(|(_, pdp)| pdp.get("cluster")?.as_str().map(str::to_owned)).collect()
+}
+
+/// The distinct clusters that lead to keys, and the server behind each.
+fn key_clusters(document: &Value) -> BTreeMap<String, String> {
+    let issuers = document.get("issuers").and_then(Value::as_array).into_iter().flatten();
+    let remotes = issuers.filter_map(|issuer| issuer.pointer("/keys/remote"));
+    let text = |remote: &Value, key: &str| Some(remote.get(key)?.as_str()?.to_owned());
+    remotes.filter_map(|remote| Some((text(remote, "cluster")?, text(remote, "host")?))).collect()
+}
+
+/// The address that is for this cluster, else the one that is for all.
+fn address<'a>(cluster: &str, addresses: &'a [ClusterAddress]) -> Option<&'a HostPort> {
+    let own = addresses.iter().find(|address| address.cluster.as_deref() == Some(cluster));
+    own.or_else(|| addresses.iter().find(|address| address.cluster.is_none())).map(|found| &found.address)
+}
+
+/// What a cluster needs besides for TLS.
+fn tls(host: &str, authorities: &str) -> anyhow::Result<String> {
+    let name = host.split(':').next().unwrap_or(host);
+    fill(TLS, &|key| {
+        Some(match key {
+            "name" => quoted(name),
+            "authorities" => quoted(authorities),
+            _ => return None,
+        })
+    })
 }
 
 fn cluster(name: &str, address: &HostPort) -> anyhow::Result<String> {

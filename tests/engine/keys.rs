@@ -1,0 +1,484 @@
+//! Keys from servers: several workers that share one map, one clock, and a server that is told what
+//! to answer.
+
+use std::collections::BTreeMap;
+use std::rc::Rc;
+
+use everycall::mint::TestKey;
+use everycall_core::{
+    Algorithm, Budget, Effect, Engine, Failure, FetchId, Headers, IdSeed, KeyState, LocalData, Pending,
+    PureRust, Reason, Reply, SharedData, Step, StreamId, Unavailable, UnixTime,
+};
+use serde_json::{json, Value};
+
+use super::{later, reason, request, settings, NOW};
+
+const ISSUER: &str = "https://id.shop.example/workloads";
+
+struct Together(Rc<LocalData>);
+
+impl SharedData for Together {
+    fn get(&self, key: &str) -> Result<Option<(Vec<u8>, u32)>, Unavailable> {
+        self.0.get(key)
+    }
+    fn put(&self, key: &str, bytes: &[u8], expect: Option<u32>) -> Result<bool, Unavailable> {
+        self.0.put(key, bytes, expect)
+    }
+}
+
+/// The server: what it answers, and how often it was asked.
+struct Server {
+    reply: Reply,
+    asked: usize,
+}
+
+/// Workers of one proxy.
+struct Workers {
+    engines: Vec<Engine>,
+    server: Server,
+    parked: BTreeMap<(usize, u64), Pending>,
+    decided: Vec<(u64, Reason)>,
+    warnings: Vec<String>,
+}
+
+fn configuration(remote: Value) -> Value {
+    let mut config = super::configuration();
+    let mut keys = json!({"cluster": "id", "host": "id.shop.example", "path": "/jwks", "wait_ms": 1000,
+        "interval_s": 10, "refresh_s": 60, "max_stale_s": 600, "max_waiting": 3});
+    for (name, value) in remote.as_object().unwrap() {
+        keys[name] = value.clone();
+    }
+    config["issuers"][0]["algorithms"] = json!(["ES256", "RS256", "EdDSA"]);
+    config["issuers"][0]["keys"] = json!({"remote": keys});
+    config
+}
+
+fn set(algorithms: &[Algorithm]) -> Reply {
+    let keys: Vec<Value> =
+        algorithms.iter().map(|algorithm| TestKey::of(*algorithm).unwrap().public_jwk()).collect();
+    Reply::http(200, json!({"keys": keys}).to_string())
+}
+
+fn token(algorithm: Algorithm, lifetime: i64, now: UnixTime) -> String {
+    let key = TestKey::of(algorithm).unwrap();
+    let claims = json!({"iss": ISSUER, "aud": "https://shop.example", "sub": "s", "iat": now.secs(),
+        "exp": now.secs() + lifetime});
+    format!("Bearer {}", key.sign(&key.header(), claims.as_object().unwrap()).unwrap())
+}
+
+impl Workers {
+    fn new(count: usize, config: &Value) -> Self {
+        let data = Rc::new(LocalData::default());
+        let engine = |number: usize| {
+            let data = Box::new(Together(Rc::clone(&data)));
+            Engine::new(settings(config), Box::new(PureRust), data, IdSeed::derive(&[&number.to_le_bytes()]))
+        };
+        Self {
+            engines: (0..count).map(engine).collect(),
+            server: Server { reply: set(&[Algorithm::Es256]), asked: 0 },
+            parked: BTreeMap::new(),
+            decided: Vec::new(),
+            warnings: Vec::new(),
+        }
+    }
+
+    /// Sends a request; `None` if it waits.
+    fn send(&mut self, worker: usize, stream: u64, token: &str, now: UnixTime) -> Option<Reason> {
+        match self.engines[worker].check(request(stream, "/open", token), now) {
+            Step::Wait { pending } => {
+                assert!(self.parked.insert((worker, stream), pending).is_none());
+                None
+            }
+            step => Some(reason(step)),
+        }
+    }
+
+    /// Ticks every worker, and answers what they fetch.
+    fn tick(&mut self, now: UnixTime) {
+        for worker in 0..self.engines.len() {
+            let effects = self.engines[worker].tick(now, Budget { records: 0 });
+            self.run(worker, effects, now);
+        }
+    }
+
+    fn run(&mut self, worker: usize, effects: Vec<Effect>, now: UnixTime) {
+        for effect in effects {
+            match effect {
+                Effect::Fetch { id, call } => {
+                    assert_eq!((call.cluster.as_str(), call.timeout_ms), ("id", 2000));
+                    self.server.asked += 1;
+                    let reply = self.server.reply.clone();
+                    let effects = self.engines[worker].fetched(id, reply, now);
+                    self.run(worker, effects, now);
+                }
+                Effect::Wake { stream } => {
+                    let Some(pending) = self.parked.remove(&(worker, stream.0)) else { continue };
+                    match self.engines[worker].resume(pending, Vec::new(), now) {
+                        Step::Wait { pending } => drop(self.parked.insert((worker, stream.0), pending)),
+                        step => self.decided.push((stream.0, reason(step))),
+                    }
+                }
+                Effect::Warn { message } => self.warnings.push(message),
+                other => panic!("{other:?}"),
+            }
+        }
+    }
+
+    fn state(&self, worker: usize) -> KeyState {
+        self.engines[worker].key_stats()[0].state
+    }
+}
+
+fn millis(millis: i64) -> UnixTime {
+    UnixTime::from_micros(NOW.micros() + millis * 1000)
+}
+
+#[test]
+fn four_workers_fetch_once_and_all_have_the_keys() {
+    let mut workers = Workers::new(4, &configuration(json!({})));
+    assert_eq!(
+        workers.send(3, 1, &token(Algorithm::Es256, 60, NOW), NOW),
+        None,
+        "it waits for the first keys"
+    );
+    for at in 0..20 {
+        workers.tick(millis(100 + at * 100));
+    }
+    assert_eq!(workers.server.asked, 1);
+    assert_eq!(workers.decided, [(1, Reason::Allowed)]);
+    for worker in 0..4 {
+        assert_eq!(workers.state(worker), KeyState::Fresh);
+        assert_eq!(
+            workers.send(worker, 2, &token(Algorithm::Es256, 60, NOW), later(3)),
+            Some(Reason::Allowed)
+        );
+    }
+    // Ten minutes: about one fetch for each refresh, never two within the interval.
+    for second in 3..600 {
+        workers.tick(later(second));
+    }
+    assert!((10..=16).contains(&workers.server.asked), "{}", workers.server.asked);
+}
+
+#[test]
+fn an_unknown_key_is_fetched_once_and_the_request_waits_for_it() {
+    let mut workers = Workers::new(2, &configuration(json!({})));
+    workers.tick(NOW);
+    workers.tick(millis(100));
+    // The interval after the first fetch is over, the refresh is not due.
+    let at = later(20);
+    workers.server.reply = set(&[Algorithm::Es256, Algorithm::EdDsa]);
+    let rotated = token(Algorithm::EdDsa, 60, at);
+    for stream in 1..=3 {
+        assert_eq!(workers.send(0, stream, &rotated, at), None);
+    }
+    assert_eq!(workers.send(0, 4, &rotated, at), Some(Reason::KeysUnavailable), "three wait already");
+    assert_eq!(workers.send(1, 5, &rotated, at), None, "another worker has its own three");
+    workers.tick(later(20));
+    workers.tick(later(20));
+    assert_eq!(workers.server.asked, 2);
+    workers.decided.sort();
+    assert_eq!(workers.decided, [1, 2, 3, 5].map(|stream| (stream, Reason::Allowed)));
+    // The old key is still there, and a token of neither is refused without another fetch.
+    assert_eq!(workers.send(0, 6, &token(Algorithm::Es256, 60, at), at), Some(Reason::Allowed));
+}
+
+#[test]
+fn after_a_fruitless_refresh_the_answer_is_no_and_stays_no_for_the_interval() {
+    let mut workers = Workers::new(1, &configuration(json!({})));
+    workers.tick(NOW);
+    let stranger = token(Algorithm::EdDsa, 600, NOW);
+    let at = later(20);
+    assert_eq!(workers.send(0, 1, &stranger, at), None);
+    workers.tick(at);
+    assert_eq!(workers.decided, [(1, Reason::TokenKeyUnknown)]);
+    for second in 21..29 {
+        assert_eq!(workers.send(0, 2, &stranger, later(second)), Some(Reason::TokenKeyUnknown));
+        workers.tick(later(second));
+    }
+    assert_eq!(workers.server.asked, 2, "one for the keys, one for the stranger");
+    // Later it may be known: it is asked again.
+    assert_eq!(workers.send(0, 3, &stranger, later(31)), None);
+    workers.tick(later(31));
+    assert_eq!((workers.server.asked, workers.decided.last()), (3, Some(&(3, Reason::TokenKeyUnknown))));
+}
+
+#[test]
+fn a_flood_of_unknown_keys_makes_one_fetch_an_interval_and_never_piles_up() {
+    let mut workers = Workers::new(4, &configuration(json!({})));
+    workers.tick(NOW);
+    let key = TestKey::of(Algorithm::EdDsa).unwrap();
+    let mut refused: BTreeMap<&str, usize> = BTreeMap::new();
+    for at in 0..300 {
+        let now = millis(20_000 + at * 100);
+        for worker in 0..4 {
+            let mut header = key.header();
+            header.insert("kid".into(), json!(format!("random-{worker}-{at}")));
+            let claims = json!({"iss": ISSUER, "aud": "https://shop.example", "sub": "s", "iat": now.secs(), "exp": now.secs() + 60});
+            let token = format!("Bearer {}", key.sign(&header, claims.as_object().unwrap()).unwrap());
+            let stream = u64::try_from(at * 4).unwrap() + worker as u64;
+            if let Some(reason) = workers.send(worker, stream, &token, now) {
+                *refused.entry(reason.code()).or_default() += 1;
+            }
+            assert!(workers.engines[worker].stats().awaiting_keys <= 3);
+        }
+        workers.tick(now);
+    }
+    // 30 seconds: at most one at their beginning, and one for each interval of ten.
+    assert!(workers.server.asked <= 1 + 4, "{} fetches", workers.server.asked);
+    assert!(
+        refused.keys().all(|code| ["keys_unavailable", "token_key_unknown"].contains(code)),
+        "{refused:?}"
+    );
+    assert!(workers.decided.iter().all(|(_, reason)| *reason != Reason::Allowed));
+    // Who has a good token does not notice.
+    assert_eq!(
+        workers.send(0, 9_999, &token(Algorithm::Es256, 60, later(50)), later(50)),
+        Some(Reason::Allowed)
+    );
+}
+
+#[test]
+fn keys_serve_stale_until_the_hard_age_and_recover() {
+    let mut workers = Workers::new(2, &configuration(json!({})));
+    workers.tick(NOW);
+    workers.tick(millis(100));
+    workers.server.reply = Reply::Failed(Failure::Unavailable);
+    for second in 1..=601 {
+        workers.tick(later(second));
+        let reason = workers.send(1, 1, &token(Algorithm::Es256, 60, later(second)), later(second));
+        match second {
+            0..=600 => assert_eq!(reason, Some(Reason::Allowed), "{second}"),
+            _ => assert_eq!(reason, None, "{second}: it waits"),
+        }
+        let expected = match second {
+            0..=60 => KeyState::Fresh,
+            61..=600 => KeyState::Stale,
+            _ => KeyState::Expired,
+        };
+        assert_eq!(workers.state(1), expected, "{second}");
+    }
+    workers.tick(later(603));
+    assert_eq!(workers.decided.last(), Some(&(1, Reason::KeysUnavailable)));
+    assert!(workers.warnings.iter().all(|warning| warning.contains(ISSUER)) && !workers.warnings.is_empty());
+    workers.server.reply = set(&[Algorithm::Es256]);
+    for second in 604..620 {
+        workers.tick(later(second));
+    }
+    assert_eq!(
+        workers.send(0, 2, &token(Algorithm::Es256, 60, later(620)), later(620)),
+        Some(Reason::Allowed)
+    );
+    assert_eq!(workers.state(0), KeyState::Fresh);
+}
+
+#[test]
+fn a_cached_token_ends_with_its_key_and_others_stay() {
+    let mut workers = Workers::new(1, &configuration(json!({})));
+    workers.server.reply = set(&[Algorithm::Es256, Algorithm::EdDsa]);
+    workers.tick(NOW);
+    let (gone, stays) = (token(Algorithm::EdDsa, 600, NOW), token(Algorithm::Es256, 600, NOW));
+    for token in [&gone, &stays] {
+        assert_eq!(workers.send(0, 1, token, later(1)), Some(Reason::Allowed));
+    }
+    assert_eq!(workers.engines[0].stats().tokens_cached, 2);
+    workers.server.reply = set(&[Algorithm::Es256]);
+    let rotated = (2..61).map(later).find(|now| {
+        workers.tick(*now);
+        workers.server.asked == 2
+    });
+    let now = rotated.unwrap();
+    assert_eq!(workers.send(0, 1, &gone, now), Some(Reason::TokenKeyUnknown), "at once: it was taken away");
+    assert_eq!(workers.send(0, 1, &stays, now), Some(Reason::Allowed));
+    assert_eq!(workers.engines[0].stats().tokens_cached, 1);
+}
+
+#[test]
+fn what_is_no_key_set_changes_nothing() {
+    let jwk = TestKey::of(Algorithm::Es256).unwrap().public_jwk();
+    let mut private = jwk.clone();
+    private["d"] = json!("AAAA");
+    let mut weak = TestKey::of(Algorithm::Rs256).unwrap().public_jwk();
+    weak["e"] = json!("Aw");
+    let big = format!("{{\"keys\":[],\"pad\":\"{}\"}}", "x".repeat(5 << 20));
+    for reply in [
+        Reply::http(200, "<html><body>Sign in</body></html>"),
+        Reply::http(200, ""),
+        Reply::http(200, "{}"),
+        Reply::http(200, r#"{"keys":{}}"#),
+        Reply::http(200, r#"{"keys":[]}"#),
+        Reply::http(200, json!({"keys": [private]}).to_string()),
+        Reply::http(200, json!({"keys": [weak]}).to_string()),
+        Reply::http(200, json!({"keys": [jwk, jwk]}).to_string()),
+        Reply::http(200, json!({"keys": [jwk]}).to_string().replace("\"keys\"", "\"keys\":[],\"keys\"")),
+        Reply::http(200, format!("{} trailing", json!({"keys": [jwk]}))),
+        Reply::http(200, big),
+        Reply::http(204, ""),
+        Reply::http(301, json!({"keys": [jwk]}).to_string()),
+        Reply::http(500, json!({"keys": [jwk]}).to_string()),
+        Reply::Failed(Failure::TooLarge),
+        Reply::Failed(Failure::Unavailable),
+    ] {
+        // Nothing was there before: nothing is there after.
+        let mut workers = Workers::new(1, &configuration(json!({})));
+        workers.server.reply = reply.clone();
+        assert_eq!(workers.send(0, 1, &token(Algorithm::Es256, 60, NOW), NOW), None);
+        workers.tick(millis(100));
+        workers.tick(millis(1_000));
+        assert_eq!(workers.decided, [(1, Reason::KeysUnavailable)], "{reply:?}");
+        assert_eq!((workers.state(0), workers.server.asked), (KeyState::Missing, 1), "{reply:?}");
+        assert_eq!(workers.warnings.len(), 1, "{reply:?}: {:?}", workers.warnings);
+        // A good set was there before: it stays.
+        let mut workers = Workers::new(1, &configuration(json!({})));
+        workers.tick(NOW);
+        workers.server.reply = reply.clone();
+        for second in 1..100 {
+            workers.tick(later(second));
+        }
+        assert!(workers.server.asked > 2, "{reply:?}");
+        let at = later(100);
+        assert_eq!(
+            workers.send(0, 1, &token(Algorithm::Es256, 60, at), at),
+            Some(Reason::Allowed),
+            "{reply:?}"
+        );
+    }
+}
+
+#[test]
+fn the_servers_max_age_is_kept_within_the_interval_and_the_refresh() {
+    let fetches = |header: &str| {
+        let mut workers = Workers::new(1, &configuration(json!({})));
+        let headers = Headers::new(vec![("cache-control".into(), header.as_bytes().to_vec())]);
+        let Reply::Http { body, .. } = set(&[Algorithm::Es256]) else { panic!() };
+        workers.server.reply = Reply::Http { status: 200, headers, body };
+        for second in 0..300 {
+            workers.tick(later(second));
+        }
+        workers.server.asked
+    };
+    let by_refresh = fetches("no-transform");
+    assert!((5..=8).contains(&by_refresh), "{by_refresh}");
+    assert_eq!(fetches("public, max-age=9999"), by_refresh, "no longer than refresh_s");
+    assert!((10..=16).contains(&fetches("Max-Age=30, must-revalidate")));
+    assert!(fetches("max-age=0") <= 30, "no more often than interval_s");
+    assert_eq!(fetches("max-age=soon"), by_refresh);
+}
+
+#[test]
+fn discovery_leads_to_the_configured_server_only() {
+    let config = configuration(json!({"discovery": true, "path": null, "host": "id.shop.example"}));
+    let document = |uri: &str| {
+        let document = json!({"issuer": ISSUER, "jwks_uri": uri});
+        Reply::http(200, document.to_string())
+    };
+    let run = |first: Reply| {
+        let data = Box::<LocalData>::default();
+        let mut engine = Engine::new(settings(&config), Box::new(PureRust), data, IdSeed::derive(&[]));
+        let fetch = |effects: Vec<Effect>| {
+            effects.into_iter().find_map(|effect| match effect {
+                Effect::Fetch { id, call } => {
+                    let header =
+                        |name: &str| call.headers.iter().find(|(other, _)| other == name).unwrap().1.clone();
+                    Some((id, header(":path"), header(":authority")))
+                }
+                _ => None,
+            })
+        };
+        let (id, path, host) = fetch(engine.tick(NOW, Budget { records: 0 })).unwrap();
+        assert_eq!(
+            (path.as_str(), host.as_str()),
+            ("/workloads/.well-known/openid-configuration", "id.shop.example")
+        );
+        let next: Option<(FetchId, String, String)> = fetch(engine.fetched(id, first, NOW));
+        let (id, path, host) = next?;
+        assert_eq!(host, "id.shop.example");
+        drop(engine.fetched(id, set(&[Algorithm::Es256]), NOW));
+        assert_eq!(engine.key_stats()[0].state, KeyState::Fresh);
+        Some(path)
+    };
+    assert_eq!(run(document("https://id.shop.example/keys/1")), Some("/keys/1".into()));
+    assert_eq!(run(document("https://evil.example/keys")), None);
+    assert_eq!(run(Reply::http(302, "")), None);
+    let other =
+        json!({"issuer": "https://id.shop.example/other", "jwks_uri": "https://id.shop.example/keys"});
+    assert_eq!(run(Reply::http(200, other.to_string())), None);
+}
+
+#[test]
+fn a_clock_that_steps_back_neither_hangs_nor_keeps_keys_for_ever() {
+    let mut workers = Workers::new(1, &configuration(json!({})));
+    workers.tick(NOW);
+    assert_eq!(workers.send(0, 1, &token(Algorithm::EdDsa, 60, later(20)), later(20)), None);
+    workers.server.reply = Reply::Failed(Failure::Unavailable);
+    let back = later(-100_000);
+    workers.tick(back);
+    workers.tick(UnixTime::from_micros(back.micros() + 1_100_000));
+    assert_eq!(workers.decided, [(1, Reason::KeysUnavailable)]);
+    let at = |seconds: i64| UnixTime::from_secs(back.secs() + seconds);
+    assert_eq!(workers.send(0, 2, &token(Algorithm::Es256, 60, at(2)), at(2)), Some(Reason::Allowed));
+    workers.tick(at(601));
+    assert_eq!(
+        workers.send(0, 3, &token(Algorithm::Es256, 60, at(602)), at(602)),
+        None,
+        "older than max_stale_s"
+    );
+    assert_eq!(workers.state(0), KeyState::Expired);
+    workers.server.reply = set(&[Algorithm::Es256]);
+    for second in 602..640 {
+        workers.tick(at(second));
+    }
+    assert_eq!(
+        workers.send(0, 4, &token(Algorithm::Es256, 60, at(640)), at(640)),
+        Some(Reason::Allowed),
+        "it recovers"
+    );
+}
+
+#[test]
+fn keys_live_on_over_a_changed_policy_and_not_over_a_changed_source() {
+    let mut workers = Workers::new(1, &configuration(json!({})));
+    workers.tick(NOW);
+    let mut config = configuration(json!({}));
+    config["log"] = json!({"records": "off"});
+    workers.engines[0].configure(settings(&config));
+    assert_eq!(workers.state(0), KeyState::Fresh);
+    // A request that waits for keys of a source that is gone is decided anew.
+    assert_eq!(workers.send(0, 1, &token(Algorithm::EdDsa, 60, later(20)), later(20)), None);
+    workers.engines[0].configure(settings(&configuration(json!({"host": "other.shop.example"}))));
+    assert_eq!(workers.state(0), KeyState::Missing);
+    workers.tick(later(20));
+    workers.tick(millis(21_100));
+    assert_eq!(workers.decided, [(1, Reason::TokenKeyUnknown)]);
+}
+
+#[test]
+fn one_key_id_at_two_issuers_is_two_keys() {
+    let mut config = configuration(json!({}));
+    let mut other = config["issuers"][0].clone();
+    other["issuer"] = json!("https://other.example");
+    other["keys"] = json!({"inline": {"keys": [TestKey::foreign(Algorithm::Es256).unwrap().public_jwk()]}});
+    other["keys"]["inline"]["keys"][0]["kid"] = json!("test-only-es256");
+    config["issuers"].as_array_mut().unwrap().push(other);
+    let mut workers = Workers::new(1, &config);
+    workers.tick(NOW);
+    assert_eq!(workers.send(0, 1, &token(Algorithm::Es256, 60, NOW), later(1)), Some(Reason::Allowed));
+    let key = TestKey::of(Algorithm::Es256).unwrap();
+    let claims = json!({"iss": "https://other.example", "aud": "https://shop.example", "sub": "s",
+        "iat": NOW.secs(), "exp": NOW.secs() + 60});
+    let crossed = format!("Bearer {}", key.sign(&key.header(), claims.as_object().unwrap()).unwrap());
+    assert_eq!(workers.send(0, 2, &crossed, later(1)), Some(Reason::TokenSignature));
+}
+
+#[test]
+fn a_stream_that_leaves_is_not_woken_and_frees_its_place() {
+    let mut workers = Workers::new(1, &configuration(json!({"max_waiting": 1})));
+    let token = token(Algorithm::Es256, 60, NOW);
+    assert_eq!(workers.send(0, 1, &token, NOW), None);
+    assert_eq!(workers.send(0, 2, &token, NOW), Some(Reason::KeysUnavailable));
+    workers.engines[0].ended(StreamId(1), NOW);
+    workers.parked.clear();
+    assert_eq!(workers.send(0, 3, &token, NOW), None);
+    workers.tick(millis(100));
+    assert_eq!(workers.decided, [(3, Reason::Allowed)]);
+}
