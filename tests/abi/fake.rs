@@ -61,6 +61,11 @@ pub struct Host {
     pub callouts: Vec<Callout>,
     pub responses: Vec<LocalResponse>,
     pub resumed: u32,
+    /// The context in which calls are made, where it was changed, and that of the last resume.
+    pub effective: u32,
+    pub resumed_in: u32,
+    /// No context but the root's can be set.
+    pub faults_after_context: bool,
     pub log: Vec<(u32, String)>,
     pub metrics: BTreeMap<String, i64>,
     metric_names: Vec<String>,
@@ -338,7 +343,10 @@ extern "C" fn proxy_continue_stream(_stream: u32) -> u32 {
     if let Some(status) = fault("resume") {
         return status;
     }
-    host(|host| host.resumed += 1);
+    host(|host| {
+        host.resumed += 1;
+        host.resumed_in = host.effective;
+    });
     OK
 }
 
@@ -443,7 +451,12 @@ extern "C" fn proxy_record_metric(id: u32, value: u64) -> u32 {
 }
 
 #[no_mangle]
-extern "C" fn proxy_set_effective_context(_context: u32) -> u32 {
+extern "C" fn proxy_set_effective_context(context: u32) -> u32 {
+    // The SDK sets the context that a reply is for, and gives up if it can't.
+    if host(|host| host.faults_after_context && host.effective != context && context != 1) {
+        return BAD_ARGUMENT;
+    }
+    host(|host| host.effective = context);
     OK
 }
 

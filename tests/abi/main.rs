@@ -7,4 +7,5 @@ use everycall_filter as _;
 mod cases;
 mod fake;
 mod faults;
+mod keys;
 mod vm;

@@ -134,11 +134,27 @@ impl Vm {
         self.reply_raw(callout, headers, body);
     }
 
+    /// As `reply`, by a host that sets no other context meanwhile.
+    pub fn reply_without_context(&self, callout: &Callout, reply: &Reply) {
+        let Reply::Http { status, body, .. } = reply else { panic!("{reply:?}") };
+        let headers = vec![(":status".to_owned(), status.to_string().into_bytes())];
+        host(|host| host.faults_after_context = true);
+        self.reply_raw(callout, headers, body.clone());
+        host(|host| host.faults_after_context = false);
+    }
+
     /// Delivers a reply as it is given; without headers it is one that broke off.
     pub fn reply_raw(&self, callout: &Callout, headers: Vec<(String, Vec<u8>)>, body: Vec<u8>) {
         let (count, size) = (headers.len(), body.len());
         host(|host| (host.call_headers, host.call_body) = (headers, body));
         unsafe { fake::proxy_on_http_call_response(ROOT, callout.token, count, size, 0) };
+    }
+
+    /// A tick of the root context.
+    pub fn tick(&self) {
+        host(|host| host.effective = ROOT);
+        unsafe { fake::proxy_on_tick(ROOT) };
+        assert_eq!(host(|host| host.effective), ROOT, "the callback ends in its own context");
     }
 
     /// Ends a request without a tick.

@@ -482,3 +482,74 @@ fn a_stream_that_leaves_is_not_woken_and_frees_its_place() {
     workers.tick(millis(100));
     assert_eq!(workers.decided, [(3, Reason::Allowed)]);
 }
+
+/// A host without shared data.
+struct Broken;
+
+impl SharedData for Broken {
+    fn get(&self, _: &str) -> Result<Option<(Vec<u8>, u32)>, Unavailable> {
+        Err(Unavailable)
+    }
+    fn put(&self, _: &str, _: &[u8], _: Option<u32>) -> Result<bool, Unavailable> {
+        Err(Unavailable)
+    }
+}
+
+#[test]
+fn without_shared_data_each_worker_keeps_the_interval_for_itself() {
+    let mut workers = Workers::new(0, &configuration(json!({})));
+    for number in 0..2_u8 {
+        let settings = settings(&configuration(json!({})));
+        let seed = IdSeed::derive(&[&[number]]);
+        workers.engines.push(Engine::new(settings, Box::new(PureRust), Box::new(Broken), seed));
+    }
+    workers.server.reply = Reply::Failed(Failure::Unavailable);
+    for second in 0..30 {
+        workers.tick(later(second));
+    }
+    assert_eq!(workers.server.asked, 2 * 3);
+    workers.server.reply = set(&[Algorithm::Es256]);
+    workers.tick(later(30));
+    for worker in 0..2 {
+        assert_eq!(
+            workers.send(worker, 1, &token(Algorithm::Es256, 60, later(30)), later(30)),
+            Some(Reason::Allowed)
+        );
+    }
+}
+
+#[test]
+fn what_somebody_else_shares_is_not_believed() {
+    let data = Rc::new(LocalData::default());
+    let config = configuration(json!({}));
+    let engine = |data: &Rc<LocalData>| {
+        let data = Box::new(Together(Rc::clone(data)));
+        Engine::new(settings(&config), Box::new(PureRust), data, IdSeed::derive(&[]))
+    };
+    let mut first = engine(&data);
+    let fetch = |engine: &mut Engine, now: UnixTime| {
+        engine.tick(now, Budget { records: 0 }).into_iter().find_map(|effect| match effect {
+            Effect::Fetch { id, .. } => Some(id),
+            _ => None,
+        })
+    };
+    let id = fetch(&mut first, NOW).unwrap();
+    drop(first.fetched(id, set(&[Algorithm::Es256]), NOW));
+    // Whoever can write there writes a set of his own over each entry, and then rubbish.
+    let Reply::Http { body: forged, .. } = set(&[Algorithm::EdDsa]) else { panic!() };
+    for name in data.names() {
+        for bytes in [forged.clone(), [vec![0; 32], forged.clone()].concat(), Vec::new()] {
+            let (_, version) = data.get(&name).unwrap().unwrap();
+            data.put(&name, &bytes, Some(version)).unwrap();
+            let mut second = engine(&data);
+            for tenth in 0..20 {
+                drop(second.tick(millis(100 + tenth * 100), Budget { records: 0 }));
+            }
+            let stranger = request(1, "/open", &token(Algorithm::EdDsa, 60, NOW));
+            assert!(
+                !matches!(second.check(stranger, later(3)), Step::Done(decision) if decision.verdict.is_ok()),
+                "{name}"
+            );
+        }
+    }
+}

@@ -1,6 +1,7 @@
 //! What the engine does over time: waiting, resuming, changed configurations, caches, records.
 
 mod keys;
+mod mutation;
 
 use std::collections::BTreeSet;
 

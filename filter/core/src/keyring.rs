@@ -117,6 +117,8 @@ pub(crate) struct Keyring {
     current: Option<Current>,
     flight: Option<Flight>,
     look_at: UnixTime,
+    /// This worker's own last lease.
+    leased_until: UnixTime,
     /// Ids that a set asked for at this time did not have.
     gone: BoundedMap<String, UnixTime>,
     waiting: BTreeMap<StreamId, Waiter>,
@@ -135,6 +137,7 @@ impl Keyring {
             current: None,
             flight: None,
             look_at: UnixTime::default(),
+            leased_until: UnixTime::default(),
             gone: BoundedMap::new(MAX_GONE),
             waiting: BTreeMap::new(),
             fetched: 0,
@@ -215,6 +218,7 @@ impl Keyring {
             waiter.since = waiter.since.min(now);
         }
         self.look_at = now;
+        self.leased_until = now;
         self.gone.clear();
         self.flight = None;
     }
@@ -376,20 +380,28 @@ impl Keyring {
 
     /// Whether this worker may fetch now: nobody has within the interval. Where shared data does
     /// not work, each worker keeps the interval for itself.
-    fn lease(&self, shared: &Shared, now: UnixTime) -> bool {
-        let name = self.entry("lease");
-        let Ok(read) = shared.read(&name) else { return false };
-        let free_at = match &read {
-            Entry::Ours { payload, .. } => read_time(payload).map(|(time, _)| time).unwrap_or_default(),
-            Entry::Absent | Entry::Foreign { .. } => UnixTime::default(),
-        };
-        let interval = self.source.remote.interval_s.saturating_mul(1_000_000);
-        let until = UnixTime::from_micros(now.micros().saturating_add(interval));
-        // A lease further ahead than any of ours was taken before the clock went back.
-        if now < free_at && free_at <= until {
+    fn lease(&mut self, shared: &Shared, now: UnixTime) -> bool {
+        if now < self.leased_until {
             return false;
         }
-        shared.write(&name, &until.micros().to_le_bytes(), &read).unwrap_or(false)
+        let until = later(now, self.source.remote.interval_s);
+        let name = self.entry("lease");
+        let leased = shared.read(&name).and_then(|read| {
+            let free_at = match &read {
+                Entry::Ours { payload, .. } => read_time(payload).map(|(time, _)| time).unwrap_or_default(),
+                Entry::Absent | Entry::Foreign { .. } => UnixTime::default(),
+            };
+            // A lease further ahead than any of ours was taken before the clock went back.
+            match now < free_at && free_at <= until {
+                true => Ok(false),
+                false => shared.write(&name, &until.micros().to_le_bytes(), &read),
+            }
+        });
+        let leased = leased.unwrap_or(true);
+        if leased {
+            self.leased_until = until;
+        }
+        leased
     }
 
     /// Puts a set where the other workers see it: the body first, so that the head never tells of

@@ -34,6 +34,13 @@ pub struct LocalData {
     entries: RefCell<BTreeMap<String, (Vec<u8>, u32)>>,
 }
 
+impl LocalData {
+    /// The names of all entries.
+    pub fn names(&self) -> Vec<String> {
+        self.entries.borrow().keys().cloned().collect()
+    }
+}
+
 impl SharedData for LocalData {
     fn get(&self, key: &str) -> Result<Option<(Vec<u8>, u32)>, Unavailable> {
         Ok(self.entries.borrow().get(key).cloned())

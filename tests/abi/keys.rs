@@ -1,0 +1,176 @@
+//! Requests that wait for keys: the root context fetches them and lets the requests go on.
+
+use everycall::mint::TestKey;
+use everycall::WireRequest;
+use everycall_core::{Algorithm, Reply};
+use serde_json::{json, Value};
+
+use crate::fake::{self, host, Callout, Crypto, BAD_ARGUMENT, INTERNAL_FAILURE};
+use crate::vm::{fresh, Vm, CONTINUE, PAUSE};
+
+fn configuration() -> Value {
+    let mut config = everycall_tests::cases::reference().unwrap();
+    config["issuers"][0]["keys"] =
+        json!({"remote": {"cluster": "keys", "host": "id.shop.example", "path": "/jwks", "wait_ms": 1000}});
+    config
+}
+
+fn jwks() -> Reply {
+    Reply::http(200, TestKey::of(Algorithm::Es256).unwrap().public_jwks().to_string())
+}
+
+/// A request of the checkout, at the host's time.
+fn request() -> WireRequest {
+    let key = TestKey::of(Algorithm::Es256).unwrap();
+    let now = host(|host| host.nanos) / 1_000_000_000;
+    let claims = json!({"iss": "https://id.shop.example/workloads", "aud": "https://shop.example",
+        "sub": "spiffe://shop.example/ns/checkout/sa/checkout", "iat": now, "exp": now + 60});
+    let token = key.sign(&key.header(), claims.as_object().unwrap()).unwrap();
+    WireRequest {
+        method: "GET".into(),
+        scheme: "http".into(),
+        host: "orders.shop.example".into(),
+        path: b"/orders/o-1".to_vec(),
+        headers: vec![
+            ("x-purpose".into(), b"show-order".to_vec()),
+            ("authorization".into(), format!("Bearer {token}").into_bytes()),
+        ],
+        source_ip: "127.0.0.1".into(),
+        peer_id: None,
+        peer_certificate: None,
+    }
+}
+
+fn wait(millis: u64) {
+    host(|host| host.nanos += millis * 1_000_000);
+}
+
+fn fetches() -> Vec<Callout> {
+    host(|host| std::mem::take(&mut host.callouts))
+}
+
+#[test]
+fn a_request_waits_and_goes_on_in_its_own_context() {
+    fresh(|| {
+        let mut vm = Vm::start(&configuration()).unwrap();
+        let (context, action) = vm.begin(&request());
+        assert_eq!(action, PAUSE);
+        unsafe {
+            assert_eq!(fake::proxy_on_request_body(context, 5, true), PAUSE);
+            assert_eq!(fake::proxy_on_request_trailers(context, 1), PAUSE);
+        }
+        vm.tick();
+        let calls = fetches();
+        let [call] = calls.as_slice() else { panic!("{calls:?}") };
+        assert_eq!((call.cluster.as_str(), call.timeout_ms), ("keys", 2000));
+        vm.reply(call, &jwks());
+        assert_eq!(host(|host| (host.resumed, host.resumed_in)), (1, context));
+        assert!(host(|host| host.request_headers.iter().any(|(name, _)| name == "x-everycall-grant")));
+        unsafe { assert_eq!(fake::proxy_on_request_body(context, 5, true), CONTINUE) };
+        assert!(vm.end(context, action).passed);
+        // The keys are there now.
+        assert!(vm.request(&request(), |_| panic!("asks nobody")).passed);
+        assert_eq!(
+            host(|host| {
+                host.metrics["everycall.keys;instance=shop-inbound;state=fresh;issuer=https://id.shop.example/workloads"]
+            }),
+            1
+        );
+    });
+}
+
+#[test]
+fn a_stream_that_left_is_left_alone() {
+    fresh(|| {
+        let mut vm = Vm::start(&configuration()).unwrap();
+        let (context, _) = vm.begin(&request());
+        vm.tick();
+        let calls = fetches();
+        vm.drop_stream(context);
+        vm.reply(&calls[0], &jwks());
+        vm.tick();
+        assert_eq!(host(|host| (host.resumed, host.responses.len())), (0, 0));
+    });
+}
+
+#[test]
+fn keys_that_can_not_be_fetched_are_a_503_in_time() {
+    for (fault, reply) in [
+        (Some(("http_call", BAD_ARGUMENT)), None),
+        (Some(("http_call", INTERNAL_FAILURE)), None),
+        (None, Some(Reply::http(503, "upstream connect error"))),
+        (None, Some(Reply::http(200, "<html>"))),
+        (None, Some(Reply::Failed(everycall_core::Failure::Unavailable))),
+        (None, None),
+    ] {
+        fresh(move || {
+            let mut vm = Vm::start(&configuration()).unwrap();
+            host(|host| host.faults.extend(fault));
+            let (context, action) = vm.begin(&request());
+            assert_eq!(action, PAUSE);
+            vm.tick();
+            if let (Some(reply), Some(call)) = (&reply, fetches().first()) {
+                vm.reply(call, reply);
+            }
+            assert_eq!(host(|host| host.responses.len()), 0, "it waits");
+            wait(1_000);
+            vm.tick();
+            let outcome = vm.end(context, action);
+            assert!(!outcome.passed);
+            let response = outcome.response.unwrap();
+            assert_eq!(
+                (response.status, response.details.as_str()),
+                (503, "everycall_denied{reason=keys_unavailable}")
+            );
+            assert_eq!(outcome.record.unwrap().reason.unwrap().code(), "keys_unavailable");
+        });
+    }
+}
+
+#[test]
+fn without_shared_data_keys_are_fetched_all_the_same() {
+    fresh(|| {
+        let mut vm = Vm::start(&configuration()).unwrap();
+        host(|host| host.faults.extend([("shared", INTERNAL_FAILURE)]));
+        let (context, action) = vm.begin(&request());
+        vm.tick();
+        vm.reply(&fetches()[0], &jwks());
+        assert!(vm.end(context, action).passed);
+    });
+}
+
+#[test]
+fn a_host_that_does_not_change_the_context_lets_nothing_pass() {
+    fresh(|| {
+        let mut vm = Vm::start(&configuration()).unwrap();
+        let (context, action) = vm.begin(&request());
+        vm.tick();
+        let calls = fetches();
+        let [call] = calls.as_slice() else { panic!("{calls:?}") };
+        vm.reply_without_context(call, &jwks());
+        assert_eq!(host(|host| host.resumed), 0);
+        unsafe { assert_eq!(fake::proxy_on_request_body(context, 5, true), PAUSE) };
+        host(|host| host.faults.clear());
+        assert!(!vm.end(context, action).passed);
+    });
+}
+
+#[test]
+fn signatures_are_counted_by_who_checked_them() {
+    for (crypto, by) in [(Crypto::Absent, "rust"), (Crypto::SaysYes, "host"), (Crypto::SaysNo, "host")] {
+        fresh(move || {
+            let mut vm = Vm::start(&everycall_tests::cases::reference().unwrap()).unwrap();
+            host(|host| host.crypto = crypto);
+            let passed = vm.request(&request(), |_| panic!("asks nobody")).passed;
+            assert_eq!(passed, crypto != Crypto::SaysNo);
+            vm.tick();
+            let count = |by: &str| {
+                host(|host| {
+                    host.metrics.get(&format!("everycall.signatures;instance=shop-inbound;by={by}")).copied()
+                })
+            };
+            assert_eq!(count(by), Some(1), "{crypto:?}");
+            assert_eq!(count(if by == "host" { "rust" } else { "host" }), None, "{crypto:?}");
+        });
+    }
+}

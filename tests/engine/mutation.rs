@@ -1,0 +1,101 @@
+//! Nothing that differs from a good token or proof by as much as a bit is taken for one.
+
+use everycall::mint::TestKey;
+use everycall_core::{Algorithm, Connection, Engine, Headers, Key, Reason, Request, Step, StreamId};
+use serde_json::json;
+use sha2::{Digest as _, Sha256};
+
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use base64::Engine as _;
+
+use super::{configuration, engine, NOW};
+
+const ISSUER: &str = "https://id.shop.example/workloads";
+
+fn outcome(engine: &mut Engine, authorization: &str, proof: Option<&str>) -> Reason {
+    let mut pairs = vec![
+        (":method", "GET"),
+        (":scheme", "http"),
+        (":authority", "h"),
+        (":path", "/open"),
+        ("authorization", authorization),
+    ];
+    pairs.extend(proof.map(|proof| ("dpop", proof)));
+    let pairs = pairs.into_iter().map(|(name, value)| (name.to_owned(), value.as_bytes().to_vec())).collect();
+    let request = Request::new(StreamId(1), Headers::new(pairs), Connection::default());
+    match engine.check(request, NOW) {
+        Step::Done(decision) => decision.record.reason.unwrap(),
+        other => panic!("{other:?}"),
+    }
+}
+
+/// Every text that differs from this one in one character: another letter of the alphabet, one that
+/// is in no token, one less, one more.
+fn mutations(text: &str) -> impl Iterator<Item = String> + '_ {
+    (0..text.len()).flat_map(move |at| {
+        let (before, after) = (&text[..at], &text[at + 1..]);
+        let old = &text[at..=at];
+        let flipped = ["A", "Q", "_", "-", ".", "=", "+", "/", "\u{7f}"];
+        let replaced = flipped
+            .into_iter()
+            .filter(move |new| *new != old)
+            .map(move |new| format!("{before}{new}{after}"));
+        replaced.chain([format!("{before}{after}"), format!("{before}{old}{old}{after}")])
+    })
+}
+
+fn token(algorithm: Algorithm, cnf: Option<String>) -> String {
+    let key = TestKey::of(algorithm).unwrap();
+    let mut claims = json!({"iss": ISSUER, "aud": "https://shop.example", "sub": "s", "iat": NOW.secs(), "exp": NOW.secs() + 60});
+    if let Some(jkt) = cnf {
+        claims["cnf"] = json!({"jkt": jkt});
+    }
+    key.sign(&key.header(), claims.as_object().unwrap()).unwrap()
+}
+
+#[test]
+fn no_mutated_token_is_accepted() {
+    let mut config = configuration();
+    config["issuers"][0]["algorithms"] = json!(Algorithm::ALL);
+    let keys: Vec<_> = Algorithm::ALL.iter().map(|alg| TestKey::of(*alg).unwrap().public_jwk()).collect();
+    config["issuers"][0]["keys"] = json!({"inline": {"keys": keys}});
+    for algorithm in Algorithm::ALL {
+        let mut engine = engine(&config);
+        let token = token(algorithm, None);
+        // Cached or not.
+        for _ in 0..2 {
+            // Every place with the fast algorithm, each seventh with the others.
+            let step = if algorithm == Algorithm::EdDsa { 1 } else { 37 };
+            for mutated in mutations(&token).step_by(step) {
+                let reason = outcome(&mut engine, &format!("Bearer {mutated}"), None);
+                assert_ne!(reason, Reason::Allowed, "{algorithm:?}: {mutated}");
+            }
+            assert_eq!(
+                outcome(&mut engine, &format!("Bearer {token}"), None),
+                Reason::Allowed,
+                "{algorithm:?}"
+            );
+        }
+    }
+}
+
+#[test]
+fn no_mutated_proof_is_accepted() {
+    let key = TestKey::of(Algorithm::EdDsa).unwrap();
+    let mut jwk = key.public_jwk();
+    jwk.as_object_mut().unwrap().retain(|name, _| ["kty", "crv", "x"].contains(&name.as_str()));
+    let thumbprint = Key::of_jwk(jwk.as_object().unwrap(), Algorithm::EdDsa).unwrap().thumbprint();
+    let token = token(Algorithm::Es256, Some(thumbprint));
+    let header = json!({"typ": "dpop+jwt", "alg": "EdDSA", "jwk": jwk});
+    let claims = json!({"jti": "j", "htm": "GET", "htu": "http://h/open", "iat": NOW.secs(),
+        "ath": URL_SAFE_NO_PAD.encode(Sha256::digest(&token))});
+    let proof = key.sign(header.as_object().unwrap(), claims.as_object().unwrap()).unwrap();
+    let mut engine = engine(&configuration());
+    let authorization = format!("DPoP {token}");
+    for mutated in mutations(&proof) {
+        let reason = outcome(&mut engine, &authorization, Some(&mutated));
+        assert_eq!(reason, Reason::DpopInvalid, "{mutated}");
+    }
+    assert_eq!(outcome(&mut engine, &authorization, Some(&proof)), Reason::Allowed);
+    assert_eq!(outcome(&mut engine, &authorization, Some(&proof)), Reason::DpopReplayed);
+}
