@@ -76,6 +76,13 @@ pub struct Host {
     next_token: u32,
 }
 
+impl Host {
+    /// Writes these bytes over every shared entry.
+    pub fn overwrite_shared(&mut self, bytes: &[u8]) {
+        self.shared.values_mut().for_each(|(value, _)| *value = bytes.to_vec());
+    }
+}
+
 thread_local! {
     static HOST: RefCell<Host> = RefCell::new(Host { nanos: 1_800_000_000_000_000_000, ..Host::default() });
 }

@@ -1,9 +1,12 @@
-//! Requests that wait for keys: the root context fetches them and lets the requests go on.
+//! Requests that wait for keys, which the root context fetches, and proofs that the host remembers.
 
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use base64::Engine as _;
 use everycall::mint::TestKey;
 use everycall::WireRequest;
-use everycall_core::{Algorithm, Reply};
+use everycall_core::{Algorithm, Key, Reply};
 use serde_json::{json, Value};
+use sha2::{Digest as _, Sha256};
 
 use crate::fake::{self, host, Callout, Crypto, BAD_ARGUMENT, INTERNAL_FAILURE};
 use crate::vm::{fresh, Vm, CONTINUE, PAUSE};
@@ -173,4 +176,48 @@ fn signatures_are_counted_by_who_checked_them() {
             assert_eq!(count(if by == "host" { "rust" } else { "host" }), None, "{crypto:?}");
         });
     }
+}
+
+/// A request with a token that is bound to a key, and a proof of it.
+fn bound_request() -> WireRequest {
+    let key = TestKey::of(Algorithm::EdDsa).unwrap();
+    let mut jwk = key.public_jwk();
+    jwk.as_object_mut().unwrap().retain(|name, _| ["kty", "crv", "x"].contains(&name.as_str()));
+    let thumbprint = Key::of_jwk(jwk.as_object().unwrap(), Algorithm::EdDsa).unwrap().thumbprint();
+    let issuer = TestKey::of(Algorithm::Es256).unwrap();
+    let nanos = host(|host| host.nanos);
+    let now = nanos / 1_000_000_000;
+    let claims = json!({"iss": "https://id.shop.example/workloads", "aud": "https://shop.example", "cnf": {"jkt": thumbprint},
+        "sub": "spiffe://shop.example/ns/checkout/sa/checkout", "iat": now, "exp": now + 60});
+    let token = issuer.sign(&issuer.header(), claims.as_object().unwrap()).unwrap();
+    let claims = json!({"jti": nanos.to_string(), "htm": "GET", "htu": "http://orders.shop.example/orders/o-1", "iat": now,
+        "ath": URL_SAFE_NO_PAD.encode(Sha256::digest(&token))});
+    let header = json!({"typ": "dpop+jwt", "alg": "EdDSA", "jwk": jwk});
+    let proof = key.sign(header.as_object().unwrap(), claims.as_object().unwrap()).unwrap();
+    let mut request = request();
+    request.headers[1].1 = format!("DPoP {token}").into_bytes();
+    request.headers.push(("dpop".into(), proof.into_bytes()));
+    request
+}
+
+#[test]
+fn dpop_memory_failing() {
+    fresh(|| {
+        let mut vm = Vm::start(&everycall_tests::cases::reference().unwrap()).unwrap();
+        let reason = |vm: &mut Vm, request: &WireRequest| {
+            let outcome = vm.request(request, |_| panic!("asks nobody"));
+            assert_eq!(outcome.passed, outcome.response.is_none());
+            outcome.record.unwrap().reason.unwrap().code()
+        };
+        let request = bound_request();
+        assert_eq!(reason(&mut vm, &request), "allowed");
+        assert_eq!(reason(&mut vm, &request), "dpop_replayed");
+        host(|host| host.faults.extend([("shared", INTERNAL_FAILURE)]));
+        wait(1);
+        assert_eq!(reason(&mut vm, &bound_request()), "dpop_unavailable");
+        host(|host| host.faults.clear());
+        // What another plugin writes over it does not make a used proof new.
+        host(|host| host.overwrite_shared(b"not ours"));
+        assert_eq!(reason(&mut vm, &request), "dpop_unavailable");
+    });
 }

@@ -1,5 +1,6 @@
 //! What the engine does over time: waiting, resuming, changed configurations, caches, records.
 
+mod api_keys;
 mod keys;
 mod mutation;
 
