@@ -11,6 +11,8 @@ use crate::token::Rejection;
 
 /// How an API key starts.
 pub const API_KEY_PREFIX: &str = "ek_";
+/// What stands for the issuer of a caller with an API key.
+pub(crate) const API_KEY_ISSUER: &str = "api_keys";
 /// The fewest bytes of a salt.
 pub(crate) const MIN_SALT: usize = 16;
 

@@ -88,12 +88,17 @@ impl Key {
     /// The SHA-256 thumbprint in base64url (RFC 7638 section 3, RFC 8037 section 2). It is of the
     /// key as it was understood, so one key has one thumbprint however its JWK was written.
     pub fn thumbprint(&self) -> String {
+        URL_SAFE_NO_PAD.encode(Sha256::digest(self.to_jwk()))
+    }
+
+    /// The key as a JWK of its required members alone, in the form that thumbprints are of.
+    pub fn to_jwk(&self) -> String {
         let text = |bytes: &[u8]| URL_SAFE_NO_PAD.encode(bytes);
         let point = |crv: &str, x: Option<&[u8]>, y: Option<&[u8]>| {
             let (x, y) = (text(x.unwrap_or_default()), text(y.unwrap_or_default()));
             format!(r#"{{"crv":"{crv}","kty":"EC","x":"{x}","y":"{y}"}}"#)
         };
-        let required = match &self.public {
+        match &self.public {
             PublicKey::Rsa(key) => {
                 let (e, n) = (text(&key.e().to_bytes_be()), text(&key.n().to_bytes_be()));
                 format!(r#"{{"e":"{e}","kty":"RSA","n":"{n}"}}"#)
@@ -109,8 +114,7 @@ impl Key {
             PublicKey::Ed25519(key) => {
                 format!(r#"{{"crv":"Ed25519","kty":"OKP","x":"{}"}}"#, text(key.as_bytes()))
             }
-        };
-        text(&Sha256::digest(required))
+        }
     }
 
     pub(crate) const fn public(&self) -> &PublicKey {

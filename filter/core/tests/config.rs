@@ -83,6 +83,7 @@ fn each_mistake_is_named_with_its_path() {
             "issuers[0].profile",
             "needs the profile",
         ),
+        ("/issuers/0/issuer".into(), json!("api_keys"), "issuers[0].issuer", "stands for API keys"),
         ("/issuers/0/id".into(), json!("everybody"), "issuers[0].id", "names no claim"),
         ("/issuers/0/id".into(), json!("{a}{b}"), "issuers[0].id", "text is needed"),
         ("/issuers/0/trust_domains".into(), json!(["Shop"]), "issuers[0].trust_domains[0]", "trust domain"),

@@ -8,7 +8,7 @@ use serde_json::Map;
 use super::case::{Case, Refused};
 use super::Engine;
 use crate::config::RequiredBinding;
-use crate::exceptions::{self, API_KEY_PREFIX};
+use crate::exceptions::{self, API_KEY_ISSUER, API_KEY_PREFIX};
 use crate::identity::{Identity, Kind};
 use crate::keyring::{Answer, Keyring};
 use crate::keys::KeySet;
@@ -128,7 +128,7 @@ impl Engine {
             key_id: Some(key.id.clone()),
             not_before: exception.valid_from,
             expires_at: span(now).min(exception.valid_until),
-            ..bare(Kind::Legacy, key.subject.clone(), "api_keys", "api_key")
+            ..bare(Kind::Legacy, key.subject.clone(), API_KEY_ISSUER, "api_key")
         };
         Ok(Arc::new(Verified { exception: Some(Arc::clone(exception)), ..Verified::new(identity) }))
     }

@@ -8,7 +8,7 @@ use base64::Engine as _;
 
 use super::{is_host, is_path, Resolver};
 use crate::config::{self, RemoteKeys, Scheme};
-use crate::exceptions::{is_api_key_id, ApiKey, Exception, MIN_SALT};
+use crate::exceptions::{is_api_key_id, ApiKey, Exception, API_KEY_ISSUER, MIN_SALT};
 use crate::keys::{Algorithm, KeyRules, KeySet};
 use crate::settings::{CredentialSource, Dpop, Issuer, KeySource, Mtls};
 use crate::spiffe::{is_trust_domain, SpiffeId};
@@ -28,6 +28,10 @@ impl Resolver {
             let at = format!("issuers[{index}]");
             if written.issuer.is_empty() {
                 self.error(format!("{at}.issuer"), "must not be empty");
+            }
+            // Grants would take its callers for those with an API key.
+            if written.issuer == API_KEY_ISSUER {
+                self.error(format!("{at}.issuer"), format!("`{API_KEY_ISSUER}` stands for API keys"));
             }
             if !names.insert(written.issuer.clone()) {
                 self.error(format!("{at}.issuer"), format!("duplicate issuer `{}`", written.issuer));
