@@ -1,10 +1,11 @@
 # What users, developers and CI run. The work is in scripts, one subject each; what they install goes below .tools/.
 SHELL := bash
 .NOTPARALLEL:
-.PHONY: help wasm envoy node-tools demo run render test test-native test-wasm lint bench fmt clean
+.PHONY: help wasm envoy node-tools demo run render test test-native test-wasm conformance lint bench fmt clean
 
 export EVERYCALL_WASM := $(CURDIR)/target/everycall.wasm
 export EVERYCALL_ENVOY := $(CURDIR)/.tools/envoy
+VECTORS ?= ../shared/vectors
 
 help: ## this table
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -35,6 +36,9 @@ test-native: wasm envoy ## unit tests, and the module in a real Envoy
 
 test-wasm: ## the core on the module's target, under Node
 	@bash tests/wasm/run.sh
+
+conformance: wasm envoy ## published test vectors, from the folder VECTORS
+	@bash tests/conformance/run.sh "$(VECTORS)"
 
 lint: ## format, clippy, licences, advisories
 	@bash tests/lint.sh

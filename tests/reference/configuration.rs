@@ -209,7 +209,6 @@ fn defaults_are_what_is_taken() {
         ("issuers[].peer_match".to_owned(), json!(issuer.peer_match)),
         ("dpop.max_age_s".to_owned(), json!(config.dpop.max_age_s)),
         ("dpop.leeway_s".to_owned(), json!(config.dpop.leeway_s)),
-        ("dpop.remembered".to_owned(), json!(config.dpop.remembered)),
         ("issuers[].leeway_s".to_owned(), json!(issuer.leeway_s)),
         ("pdps.*.path".to_owned(), json!(pdp.path)),
         ("pdps.*.timeout_ms".to_owned(), json!(200)),

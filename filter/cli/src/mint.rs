@@ -11,6 +11,7 @@ use rsa::pkcs1v15::Pkcs1v15Sign;
 use rsa::pss::Pss;
 use rsa::sha2::{Digest as _, Sha256, Sha384, Sha512};
 use rsa::signature::Signer as _;
+use rsa::traits::{PrivateKeyParts as _, PublicKeyParts as _};
 use rsa::BigUint;
 use serde_json::{json, Map, Value};
 
@@ -201,10 +202,23 @@ impl TestKey {
         Self::read(stored).ok_or_else(|| error(stored.id, "cannot be read"))
     }
 
+    /// A key of published vectors, from its JWK with the private half.
+    ///
+    /// # Errors
+    /// It is not such a JWK.
+    pub fn published(id: &'static str, algorithm: Algorithm, jwk: &Value) -> Result<Self, MintError> {
+        let members = jwk.as_object().cloned().unwrap_or_default();
+        let error = || MintError { id: id.to_owned(), message: "cannot be read".to_owned() };
+        Self::from_members(id, algorithm, members).ok_or_else(error)
+    }
+
     fn read(stored: &Stored) -> Option<Self> {
-        let mut public: Map<String, Value> = serde_json::from_str(stored.jwk).ok()?;
+        Self::from_members(stored.id, stored.algorithm, serde_json::from_str(stored.jwk).ok()?)
+    }
+
+    fn from_members(id: &'static str, algorithm: Algorithm, mut public: Map<String, Value>) -> Option<Self> {
         let mut take = |name: &str| URL_SAFE_NO_PAD.decode(public.remove(name)?.as_str()?).ok();
-        let secret = match stored.algorithm {
+        let secret = match algorithm {
             Algorithm::Rs256
             | Algorithm::Rs384
             | Algorithm::Rs512
@@ -224,9 +238,19 @@ impl TestKey {
                 Secret::Ed25519(ed25519_dalek::SigningKey::from_bytes(&take("d")?.try_into().ok()?))
             }
         };
-        public.insert("kid".into(), stored.id.into());
-        public.insert("alg".into(), stored.algorithm.as_str().into());
-        Some(Self { id: stored.id, algorithm: stored.algorithm, public, secret })
+        public.retain(|name, _| !["dp", "dq", "qi"].contains(&name.as_str()));
+        public.insert("kid".into(), id.into());
+        public.insert("alg".into(), algorithm.as_str().into());
+        Some(Self { id, algorithm, public, secret })
+    }
+
+    /// What an RSA key makes of a block that already has its padding, right or wrong; `None` for
+    /// other keys.
+    pub fn rsa_block(&self, block: &[u8]) -> Option<Vec<u8>> {
+        let Secret::Rsa(key) = &self.secret else { return None };
+        let made = BigUint::from_bytes_be(block).modpow(key.d(), key.n()).to_bytes_be();
+        let zeros = key.size().checked_sub(made.len())?;
+        Some([vec![0; zeros], made].concat())
     }
 
     /// Its `kid`.

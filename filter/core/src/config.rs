@@ -218,13 +218,11 @@ pub struct Dpop {
     pub leeway_s: i64,
     /// The scheme that clients call, if it is not that of the connection to this proxy.
     pub scheme: Option<Scheme>,
-    /// Proofs that are remembered over all workers; one more is refused.
-    pub remembered: usize,
 }
 
 impl Default for Dpop {
     fn default() -> Self {
-        Self { max_age_s: 60, leeway_s: 5, scheme: None, remembered: 65_536 }
+        Self { max_age_s: 60, leeway_s: 5, scheme: None }
     }
 }
 

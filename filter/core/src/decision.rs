@@ -83,7 +83,9 @@ pub enum Challenge {
     Missing,
     /// The one presented is not accepted (RFC 6750 section 3.1).
     InvalidToken,
-    /// The proof that came with it is not accepted, or is missing (RFC 9449 section 7.1).
+    /// It is accepted with a proof only (RFC 9449 section 7.1).
+    MissingProof,
+    /// The proof that came with it is not accepted (RFC 9449 section 7.1).
     InvalidProof,
 }
 
@@ -106,6 +108,7 @@ impl Denial {
         let reason = self.reason;
         let challenge = match (reason.status(), reason) {
             (401, Reason::CredentialMissing) => Some(Challenge::Missing),
+            (401, Reason::BindingMissing) => Some(Challenge::MissingProof),
             (401, Reason::DpopInvalid | Reason::DpopReplayed) => Some(Challenge::InvalidProof),
             (401, _) => Some(Challenge::InvalidToken),
             _ => None,
@@ -117,7 +120,9 @@ impl Denial {
             _ => "Service Unavailable",
         };
         let public = match challenge {
-            Some(Challenge::InvalidToken | Challenge::InvalidProof) => "invalid_token",
+            Some(Challenge::InvalidToken | Challenge::MissingProof | Challenge::InvalidProof) => {
+                "invalid_token"
+            }
             _ => reason.code(),
         };
         let body = json!({
@@ -136,12 +141,8 @@ impl Denial {
             Some(Challenge::InvalidToken) => {
                 Some(r#"Bearer realm="everycall", error="invalid_token""#.to_owned())
             }
-            Some(Challenge::InvalidProof) => {
-                let algorithms: Vec<&str> =
-                    Algorithm::ALL.iter().map(|algorithm| algorithm.as_str()).collect();
-                let algorithms = algorithms.join(" ");
-                Some(format!(r#"DPoP realm="everycall", error="invalid_dpop_proof", algs="{algorithms}""#))
-            }
+            Some(Challenge::MissingProof) => Some(ask_for_proof("invalid_token")),
+            Some(Challenge::InvalidProof) => Some(ask_for_proof("invalid_dpop_proof")),
             None => None,
         };
         headers.extend(ask.map(|ask| ("www-authenticate", ask)));
@@ -160,6 +161,11 @@ impl Denial {
     pub const fn layer(&self) -> Layer {
         self.reason.layer()
     }
+}
+
+fn ask_for_proof(error: &str) -> String {
+    let algorithms: Vec<&str> = Algorithm::ALL.iter().map(|algorithm| algorithm.as_str()).collect();
+    format!(r#"DPoP realm="everycall", error="{error}", algs="{}""#, algorithms.join(" "))
 }
 
 /// Percent-encodes whatever is not visible ASCII, and `%` itself: ids go into headers, and an id

@@ -38,6 +38,9 @@ pub(crate) use case::Waiting;
 use case::{Asked, Case, Cause, Refused};
 use credential::Credential;
 
+/// Headers that no policy and no record sees, besides those that credentials are looked for in.
+const SECRET_HEADERS: [&str; 3] = ["authorization", "proxy-authorization", "dpop"];
+
 /// What decision ids are derived from. Needs no randomness, but must differ between workers and
 /// restarts: SHA-256 over node id, VM start time and a worker number does.
 #[derive(Debug, Clone, Copy)]
@@ -75,7 +78,10 @@ pub struct Stats {
 pub struct Engine {
     settings: Settings,
     verifier: Box<dyn SignatureVerifier>,
+    /// What the workers of this configuration share.
     shared: Shared,
+    /// What all configurations of the proxy share: proofs that were used.
+    common: Shared,
     /// By index of the issuer: the keys of those that have a server for them.
     keyrings: BTreeMap<usize, Keyring>,
     /// Somebody carries out fetches, so it is worth waiting for them.
@@ -215,6 +221,7 @@ impl Engine {
             for (name, value) in case.request.headers().iter() {
                 let is_credential = self.settings.credentials.iter().any(|source| source.header == name);
                 if is_credential
+                    || SECRET_HEADERS.contains(&name)
                     || name.starts_with(':')
                     || wanted.as_ref().is_some_and(|names| !names.contains(name))
                 {

@@ -6,6 +6,7 @@
 use std::fmt;
 
 use serde::de::{DeserializeSeed, Error as _, MapAccess, SeqAccess, Visitor};
+use serde::Serialize;
 use serde_json::{Map, Number, Value};
 
 /// Levels of nesting that tokens, key sets, configurations and PDP answers may have.
@@ -26,6 +27,25 @@ pub fn parse_object(text: &[u8]) -> Result<Map<String, Value>, serde_json::Error
         Value::Object(members) => Ok(members),
         _ => Err(serde_json::Error::custom("expected an object")),
     }
+}
+
+/// One line of JSON for a log. serde_json leaves DEL, the C1 controls and Unicode's own line ends as
+/// they are: a terminal or a log reader may act on them.
+pub fn line<T: Serialize>(value: &T) -> Result<String, serde_json::Error> {
+    let text = serde_json::to_string(value)?;
+    let acts = |c: char| c.is_control() || matches!(c, '\u{2028}' | '\u{2029}');
+    if !text.contains(acts) {
+        return Ok(text);
+    }
+    // Outside of strings there is no such character.
+    let mut line = String::with_capacity(text.len());
+    for c in text.chars() {
+        match acts(c) {
+            true => line.push_str(&format!("\\u{:04x}", u32::from(c))),
+            false => line.push(c),
+        }
+    }
+    Ok(line)
 }
 
 #[derive(Clone, Copy)]
@@ -108,6 +128,15 @@ impl<'de> Visitor<'de> for Strict {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn lines_hold_nothing_that_acts_and_read_back_the_same() {
+        let value = serde_json::json!({"a\u{7f}": "x\n\u{85}\u{9b}31m\u{2028}\u{2029}\u{e9}\u{1f600}"});
+        let text = line(&value).unwrap();
+        assert!(!text.contains(|c: char| c.is_control() || matches!(c, '\u{2028}' | '\u{2029}')), "{text}");
+        assert!(text.contains("\u{e9}\u{1f600}"));
+        assert_eq!(parse(text.as_bytes()).unwrap(), value);
+    }
 
     #[test]
     fn duplicates_depth_and_trailing_bytes_are_refused() {

@@ -6,7 +6,9 @@ use crate::shared::{Entry, Shared};
 use crate::time::UnixTime;
 use crate::token::{dpop::Proof, Rejection};
 
-/// Proofs that one bucket holds.
+/// Buckets, and the proofs that one holds: a quarter of a million together. More than four thousand
+/// a second, a minute long, are refused.
+const BUCKETS: u64 = 4_096;
 const BUCKET: usize = 64;
 /// Bytes of a proof's id that are kept: enough that nobody finds two alike.
 const ID: usize = 16;
@@ -15,26 +17,16 @@ const ENTRY: usize = ID + 8;
 /// Of N workers that claim in one bucket at once, one wins each round.
 const ROUNDS: usize = 64;
 
-/// Claims the proof: creates its entry if there is none. `remembered` bounds the entries of all
-/// buckets together.
+/// Claims the proof: creates its entry if there is none. `shared` is what all configurations have
+/// in common: a proof that one of them has seen is used for the others, too.
 ///
 /// # Errors
 /// [`Reason::DpopReplayed`] if it was claimed before; [`Reason::DpopUnavailable`] if that can't be
 /// told: the bucket is full, not ours, or contended.
-pub(crate) fn claim(
-    shared: &Shared,
-    proof: &Proof,
-    remembered: usize,
-    now: UnixTime,
-) -> Result<(), Rejection> {
+pub(crate) fn claim(shared: &Shared, proof: &Proof, now: UnixTime) -> Result<(), Rejection> {
     let unavailable = |detail: &str| Rejection { reason: Reason::DpopUnavailable, detail: detail.to_owned() };
-    let buckets = remembered.div_ceil(BUCKET).max(1);
     let id = proof.id.get(..ID).unwrap_or_default();
-    // Another part of the id than is kept.
-    let tail = proof.id.last_chunk::<8>().copied().unwrap_or_default();
-    let number =
-        u64::from_le_bytes(tail).checked_rem(u64::try_from(buckets).unwrap_or(1)).unwrap_or_default();
-    let name = format!("proofs/{number}");
+    let name = format!("proofs/{}", bucket(proof));
     for _ in 0..ROUNDS {
         let read = shared.read(&name).map_err(|_| unavailable("shared data can't be read"))?;
         let mut live = match &read {
@@ -62,6 +54,12 @@ pub(crate) fn claim(
     Err(unavailable("too many proofs at once"))
 }
 
+/// Chosen by another part of the id than is kept.
+fn bucket(proof: &Proof) -> u64 {
+    let tail = proof.id.last_chunk::<8>().copied().unwrap_or_default();
+    u64::from_le_bytes(tail) % BUCKETS
+}
+
 /// The entries that are still needed: a proof that is older is refused for its age.
 fn living(payload: &[u8], now: UnixTime) -> Vec<u8> {
     let lives = |entry: &&[u8]| {
@@ -73,6 +71,8 @@ fn living(payload: &[u8], now: UnixTime) -> Vec<u8> {
 
 #[cfg(test)]
 mod tests {
+    use std::rc::Rc;
+
     use super::*;
     use crate::shared::LocalData;
 
@@ -83,27 +83,31 @@ mod tests {
 
     #[test]
     fn a_proof_is_claimed_once_until_its_age_refuses_it() {
-        let shared = Shared::new(Box::<LocalData>::default(), &[1; 32]);
+        let shared = Shared::common(Rc::<LocalData>::default());
         let at = UnixTime::from_secs;
         let reason = |result: Result<(), Rejection>| result.unwrap_err().reason;
-        assert!(claim(&shared, &proof(1, 160), 1_024, at(100)).is_ok());
-        assert_eq!(reason(claim(&shared, &proof(1, 160), 1_024, at(100))), Reason::DpopReplayed);
-        assert_eq!(reason(claim(&shared, &proof(1, 160), 1_024, at(159))), Reason::DpopReplayed);
-        assert!(claim(&shared, &proof(2, 160), 1_024, at(159)).is_ok());
-        assert!(claim(&shared, &proof(1, 260), 1_024, at(160)).is_ok(), "forgotten");
+        assert!(claim(&shared, &proof(1, 160), at(100)).is_ok());
+        assert_eq!(reason(claim(&shared, &proof(1, 160), at(100))), Reason::DpopReplayed);
+        assert_eq!(reason(claim(&shared, &proof(1, 160), at(159))), Reason::DpopReplayed);
+        assert!(claim(&shared, &proof(2, 160), at(159)).is_ok());
+        assert!(claim(&shared, &proof(1, 260), at(160)).is_ok(), "forgotten");
     }
 
     #[test]
     fn a_full_ring_refuses_and_empties_with_time() {
-        let shared = Shared::new(Box::<LocalData>::default(), &[1; 32]);
+        let shared = Shared::common(Rc::<LocalData>::default());
         let at = UnixTime::from_secs;
-        for seed in 0..64 {
-            assert!(claim(&shared, &proof(seed, 160), 64, at(100)).is_ok());
+        // Proofs of one bucket.
+        let mut same = (0..).filter(|seed| bucket(&proof(*seed, 0)) == bucket(&proof(0, 0)));
+        let first: Vec<u64> = same.by_ref().take(64).collect();
+        for seed in &first {
+            assert!(claim(&shared, &proof(*seed, 160), at(100)).is_ok());
         }
-        let refused = claim(&shared, &proof(64, 160), 64, at(100)).unwrap_err();
+        let next = same.next().unwrap();
+        let refused = claim(&shared, &proof(next, 160), at(100)).unwrap_err();
         assert_eq!(refused.reason, Reason::DpopUnavailable);
         // What is known is still known.
-        assert_eq!(claim(&shared, &proof(3, 160), 64, at(100)).unwrap_err().reason, Reason::DpopReplayed);
-        assert!(claim(&shared, &proof(64, 260), 64, at(160)).is_ok());
+        assert_eq!(claim(&shared, &proof(first[3], 160), at(100)).unwrap_err().reason, Reason::DpopReplayed);
+        assert!(claim(&shared, &proof(next, 260), at(160)).is_ok());
     }
 }

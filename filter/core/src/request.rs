@@ -20,6 +20,9 @@ pub const REMOVED_HEADERS: &[&str] = &[
     "x-envoy-upstream-stream-duration-ms",
 ];
 
+/// How much of a target a record holds before the target is known to be good, in bytes.
+const MAX_LOSSY: usize = 4 * 1024;
+
 /// Request headers in order of arrival, pseudo-headers included, repeated ones kept apart.
 #[derive(Clone, Default, PartialEq, Eq)]
 pub struct Headers(Vec<(String, Vec<u8>)>);
@@ -147,9 +150,11 @@ impl Request {
         &self.removed
     }
 
-    /// A pseudo-header or header for the record, which must hold what came even if it is invalid.
+    /// The beginning of a pseudo-header or header for the record, which must hold what came even if it
+    /// is invalid.
     pub(crate) fn lossy(&self, name: &str) -> String {
-        self.headers.all(name).next().map(|v| String::from_utf8_lossy(v).into_owned()).unwrap_or_default()
+        let value = self.headers.all(name).next().unwrap_or_default();
+        String::from_utf8_lossy(value.get(..MAX_LOSSY).unwrap_or(value)).into_owned()
     }
 }
 

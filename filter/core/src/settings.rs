@@ -158,7 +158,6 @@ pub(crate) struct Dpop {
     pub(crate) max_age_s: i64,
     pub(crate) leeway_s: i64,
     pub(crate) scheme: Option<&'static str>,
-    pub(crate) remembered: usize,
 }
 
 /// What client certificates are good for.

@@ -4,6 +4,7 @@
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::fmt;
+use std::rc::Rc;
 
 use hmac::{Hmac, Mac as _};
 use sha2::{Digest as _, Sha256};
@@ -80,8 +81,9 @@ impl Entry {
 }
 
 /// The entries of one configuration.
+#[derive(Clone)]
 pub(crate) struct Shared {
-    data: Box<dyn SharedData>,
+    data: Rc<dyn SharedData>,
     prefix: String,
     key: [u8; 32],
 }
@@ -93,19 +95,23 @@ impl fmt::Debug for Shared {
 }
 
 impl Shared {
-    /// `digest` is of the parts of the configuration that entries rest on.
-    pub(crate) fn new(data: Box<dyn SharedData>, digest: &[u8; 32]) -> Self {
-        let mut shared = Self { data, prefix: String::new(), key: [0; 32] };
-        shared.rekey(digest);
-        shared
-    }
-
-    /// Goes over to the entries of another configuration.
-    pub(crate) fn rekey(&mut self, digest: &[u8; 32]) {
+    /// Entries that rest on these parts of a configuration: `digest` is of them.
+    pub(crate) fn new(data: Rc<dyn SharedData>, digest: &[u8; 32]) -> Self {
         let derive = |label: &str| Sha256::new().chain_update(label).chain_update(digest).finalize();
         let name = derive("everycall shared name");
-        self.prefix = name.iter().take(8).map(|byte| format!("{byte:02x}")).collect();
-        self.key = derive("everycall shared key").into();
+        let prefix = name.iter().take(8).map(|byte| format!("{byte:02x}")).collect();
+        Self { data, prefix, key: derive("everycall shared key").into() }
+    }
+
+    /// Entries that all configurations on this proxy have together. Their names and key are no
+    /// secret.
+    pub(crate) fn common(data: Rc<dyn SharedData>) -> Self {
+        Self::new(data, &[0; 32])
+    }
+
+    /// The entries of another configuration.
+    pub(crate) fn of(&self, digest: &[u8; 32]) -> Self {
+        Self::new(Rc::clone(&self.data), digest)
     }
 
     /// # Errors
@@ -142,8 +148,6 @@ impl Shared {
 
 #[cfg(test)]
 mod tests {
-    use std::rc::Rc;
-
     use super::*;
 
     /// One map for several engines.
@@ -161,7 +165,7 @@ mod tests {
     #[test]
     fn entries_are_seen_by_the_same_configuration_only_and_can_not_be_forged() {
         let data = Rc::new(LocalData::default());
-        let shared = |digest: u8| Shared::new(Box::new(Together(Rc::clone(&data))), &[digest; 32]);
+        let shared = |digest: u8| Shared::new(Rc::new(Together(Rc::clone(&data))), &[digest; 32]);
         let (one, two, other) = (shared(1), shared(1), shared(2));
         assert!(one.write("a", b"payload", &Entry::Absent).unwrap());
         let read = two.read("a").unwrap();

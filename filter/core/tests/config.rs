@@ -104,7 +104,6 @@ fn each_mistake_is_named_with_its_path() {
         ),
         ("/dpop".into(), json!({"max_age_s": 0}), "dpop.max_age_s", "out of range"),
         ("/dpop".into(), json!({"leeway_s": 61}), "dpop.leeway_s", "out of range"),
-        ("/dpop".into(), json!({"remembered": 1}), "dpop.remembered", "out of range"),
         ("/dpop".into(), json!({"scheme": "ftp"}), "dpop.scheme", "ftp"),
         ("/mtls".into(), json!({"trust_domains": [], "kind": "workload"}), "mtls.trust_domains", "nobody"),
         ("/mtls".into(), json!({"trust_domains": ["a/b"]}), "mtls.trust_domains[0]", "trust domain"),
@@ -283,6 +282,26 @@ fn api_keys_need_salt_hash_and_an_exception() {
     let mut document = valid();
     document["api_keys"] = json!([api_key(), api_key()]);
     assert!(all(document).iter().any(|(path, _)| path == "api_keys[1].id"), "duplicates");
+}
+
+#[test]
+fn profiles_whose_rules_are_about_the_id_have_their_own() {
+    for (profile, issuer) in [("spiffe", "spiffe://shop.example"), ("kubernetes", "https://id")] {
+        let mut document = valid();
+        let jwk = json!({"kty": "EC", "crv": "P-256", "kid": "k", "alg": "ES256",
+            "use": if profile == "spiffe" { "jwt-svid" } else { "sig" },
+            "x": "91FBOrxUWygYv5ouDRyuR2M_j0T0fHIwZSUNzP-D-UY", "y": "vKxpc-8pv3Qzv58VDt2zNEoePEX7mgh5vcgJC8QwFBg"});
+        let known = &mut document["issuers"][0];
+        known["issuer"] = json!(issuer);
+        known["profile"] = json!(profile);
+        known["algorithms"] = json!(["ES256"]);
+        known["keys"] = json!({"inline": {"keys": [jwk]}});
+        assert_eq!(all(document.clone()), []);
+        document["issuers"][0]["id"] = json!("{sub}");
+        let found = all(document);
+        let [(path, _)] = found.as_slice() else { panic!("{found:?}") };
+        assert_eq!(path, "issuers[0].id");
+    }
 }
 
 #[test]

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::rc::{Rc, Weak};
 use std::time::Duration;
 
-use everycall_core::{Budget, Effect, Failure, FetchId, Reply, Settings, StreamId};
+use everycall_core::{json, Budget, Effect, Failure, FetchId, Reply, Settings, StreamId};
 use proxy_wasm::traits::{Context, HttpContext, RootContext};
 use proxy_wasm::types::{Action, ContextType};
 
@@ -38,8 +38,8 @@ impl Root {
         let mut open = VecDeque::from(effects);
         while let Some(effect) = open.pop_front() {
             match effect {
-                Effect::Emit { record } => match serde_json::to_string(&record) {
-                    // JSON escapes control characters: no value can start a line of its own.
+                // No value in it can start a line of its own.
+                Effect::Emit { record } => match json::line(&record) {
                     Ok(line) => log::info!("{line}"),
                     Err(error) => log::error!("everycall: a record can't be written: {error}"),
                 },

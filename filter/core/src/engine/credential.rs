@@ -68,7 +68,7 @@ impl Engine {
             let proof = self.proof(&case.request, caller, presented, target, now)?;
             // Once for each request, also if it is decided again.
             if let Some(proof) = proof.filter(|_| !std::mem::replace(&mut case.proof_claimed, true)) {
-                replay::claim(&self.shared, &proof, self.settings.dpop.remembered, now)?;
+                replay::claim(&self.common, &proof, now)?;
             }
         }
         Ok(Credential::Caller(caller))

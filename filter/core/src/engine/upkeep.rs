@@ -1,6 +1,7 @@
 //! What belongs to no single request: configuration, clock, records, figures, ids.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::rc::Rc;
 
 use sha2::{Digest as _, Sha256};
 
@@ -28,10 +29,12 @@ impl Engine {
         shared: Box<dyn SharedData>,
         seed: IdSeed,
     ) -> Self {
+        let shared: Rc<dyn SharedData> = shared.into();
         let Limits { tokens_cached, tokens_cached_bytes, .. } = settings.limits;
         let mut engine = Self {
             tokens: TokenCache::new(tokens_cached, tokens_cached_bytes),
-            shared: Shared::new(shared, &settings.credential_digest),
+            shared: Shared::new(Rc::clone(&shared), &settings.credential_digest),
+            common: Shared::common(shared),
             settings,
             verifier,
             keyrings: BTreeMap::new(),
@@ -60,7 +63,7 @@ impl Engine {
     /// Takes a new configuration. Caches live on; what no longer fits them is found by generation.
     pub fn configure(&mut self, settings: Settings) {
         self.tokens.set_bounds(settings.limits.tokens_cached, settings.limits.tokens_cached_bytes);
-        self.shared.rekey(&settings.credential_digest);
+        self.shared = self.shared.of(&settings.credential_digest);
         self.settings = settings;
         self.assign_keyrings();
     }

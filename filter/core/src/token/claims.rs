@@ -258,27 +258,31 @@ pub(super) fn is_name(text: &str) -> bool {
 
 /// The actors of RFC 8693 section 4.1, outermost first; `may_act` (section 4.4) says who may be it.
 fn actors(claims: &Map<String, Value>, issuer: &Issuer) -> Result<Vec<String>, Rejection> {
+    // One `sub` at two issuers is two parties, and grants know this issuer's only.
+    let is_foreign = |party: &Map<String, Value>| party.get("iss").is_some_and(|iss| *iss != *issuer.issuer);
     let mut actors = Vec::new();
     let mut next = claims.get("act");
     while let Some(actor) = next {
-        let id = actor.get("sub").and_then(Value::as_str).filter(|id| is_name(id));
-        match id {
-            Some(id) if actors.len() <= MAX_ACTORS => actors.push(id.to_owned()),
-            Some(_) => {
-                return reject(Reason::TokenClaims, format!("`act` is nested more than {MAX_ACTORS} deep"))
-            }
-            None => return reject(Reason::TokenClaims, "`act` has no plain `sub`"),
+        let Some(actor) = actor.as_object() else {
+            return reject(Reason::TokenClaims, "`act` is not an object");
+        };
+        if actors.len() > MAX_ACTORS {
+            return reject(Reason::TokenClaims, format!("`act` is nested more than {MAX_ACTORS} deep"));
         }
-        // One `sub` at two issuers is two parties, and grants know this issuer's only.
-        if actor.get("iss").is_some_and(|named| *named != *issuer.issuer) {
+        if is_foreign(actor) {
             return reject(Reason::TokenClaims, "`act` names an actor of another issuer");
+        }
+        // As for the subject: an actor whose `sub` reads like somebody's id is not that party.
+        match issuer.id.fill(actor) {
+            Ok(id) if is_name(&id) => actors.push(id),
+            Ok(_) => return reject(Reason::TokenClaims, "`act` has no plain `sub`"),
+            Err(why) => return reject(Reason::TokenClaims, format!("`act`: {why}")),
         }
         next = actor.get("act");
     }
-    if let (Some(may_act), Some(actor)) = (claims.get("may_act"), actors.first()) {
-        let named = |member: &str| may_act.get(member);
-        let is_actor = named("sub").is_some_and(|sub| *sub == **actor);
-        if !is_actor || named("iss").is_some_and(|named| *named != *issuer.issuer) {
+    if let (Some(may_act), Some(actor)) = (claims.get("may_act"), claims.get("act")) {
+        let named = may_act.get("sub").is_some_and(|sub| Some(sub) == actor.get("sub"));
+        if !named || may_act.as_object().is_none_or(is_foreign) {
             return reject(Reason::TokenClaims, "`may_act` does not name the actor");
         }
     }

@@ -6,12 +6,15 @@ use serde_json::{Map, Value};
 
 use super::{reject, Rejection};
 use crate::json;
+use crate::keys::Key;
 use crate::reason::Reason;
+use crate::signature::SignatureVerifier;
 
-/// A token that was taken apart and not yet believed.
-pub(crate) struct Unverified<'a> {
+/// A token that was taken apart and not yet believed: with its claims, or with the bytes of a
+/// payload of any kind.
+pub(crate) struct Unverified<'a, Payload = Map<String, Value>> {
     pub(super) header: Map<String, Value>,
-    pub(super) claims: Map<String, Value>,
+    pub(super) claims: Payload,
     pub(super) signed: &'a str,
     pub(super) signature: Vec<u8>,
 }
@@ -26,6 +29,14 @@ impl<'a> Unverified<'a> {
         if token.len() > max_bytes {
             return reject(Reason::TokenMalformed, format!("the token is longer than {max_bytes} bytes"));
         }
+        let Unverified { header, claims, signed, signature } = Unverified::of_bytes(token)?;
+        Ok(Self { header, claims: object(&claims, "payload")?, signed, signature })
+    }
+}
+
+impl<'a> Unverified<'a, Vec<u8>> {
+    /// As [`Unverified::parse`], whatever the payload and however long.
+    pub(super) fn of_bytes(token: &'a str) -> Result<Self, Rejection> {
         let mut parts = token.splitn(4, '.');
         let (Some(header), Some(payload), Some(signature), None) =
             (parts.next(), parts.next(), parts.next(), parts.next())
@@ -37,18 +48,16 @@ impl<'a> Unverified<'a> {
             Ok(bytes) => Ok(bytes),
             Err(_) => reject(Reason::TokenMalformed, format!("the {name} is not strict base64url")),
         };
-        let object = |bytes: &[u8], name: &str| match json::parse_object(bytes) {
-            Ok(members) => Ok(members),
-            Err(_) => reject(Reason::TokenMalformed, format!("the {name} is not a strict JSON object")),
-        };
         Ok(Self {
             header: object(&decode(header, "header")?, "header")?,
-            claims: object(&decode(payload, "payload")?, "payload")?,
+            claims: decode(payload, "payload")?,
             signed: signed.unwrap_or_default(),
             signature: decode(signature, "signature")?,
         })
     }
+}
 
+impl<Payload> Unverified<'_, Payload> {
     /// `alg`, if it is text.
     pub(super) fn algorithm(&self) -> Option<&str> {
         self.header.get("alg")?.as_str()
@@ -75,6 +84,26 @@ impl<'a> Unverified<'a> {
         Ok(())
     }
 
+    /// The key signed it, with the key's own algorithm (RFC 8725 section 3.1).
+    pub(super) fn signed_by(&self, key: &Key, verifier: &dyn SignatureVerifier) -> Result<(), Rejection> {
+        let algorithm = key.algorithm().as_str();
+        match self.algorithm() {
+            Some(alg) if alg == algorithm => {}
+            Some(alg) => {
+                return reject(
+                    Reason::TokenAlgorithm,
+                    format!("`alg` is `{alg}`; the key's algorithm is `{algorithm}`"),
+                )
+            }
+            None => return reject(Reason::TokenAlgorithm, "`alg` is missing or not a string"),
+        }
+        match verifier.verify(key, self.signed.as_bytes(), &self.signature) {
+            Ok(true) => Ok(()),
+            Ok(false) => reject(Reason::TokenSignature, "the signature does not fit the key"),
+            Err(_) => reject(Reason::VerifierUnavailable, "the signature could not be checked"),
+        }
+    }
+
     /// RFC 8725 section 3.11: a token of another type is another token. Media type rules: the case
     /// does not matter, and `application/` may be left out. An empty text in `types` stands for
     /// tokens without `typ`, and for those only.
@@ -92,5 +121,12 @@ impl<'a> Unverified<'a> {
             true => Ok(()),
             false => reject(Reason::TokenType, format!("`typ` is `{typ}`; expected {}", expected())),
         }
+    }
+}
+
+fn object(bytes: &[u8], name: &str) -> Result<Map<String, Value>, Rejection> {
+    match json::parse_object(bytes) {
+        Ok(members) => Ok(members),
+        Err(_) => reject(Reason::TokenMalformed, format!("the {name} is not a strict JSON object")),
     }
 }

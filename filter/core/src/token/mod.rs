@@ -15,8 +15,8 @@ pub(crate) use claims::{valid_at, Confirmation};
 pub(crate) use jws::Unverified;
 pub(crate) use profile::Template;
 pub use profile::{Preset, PRESETS};
-pub use verify::verify;
 pub(crate) use verify::{check, Failure, Proven};
+pub use verify::{verify, verify_signature};
 
 /// Why a token is refused: the reason, and the fact behind it for the record. The text holds claim
 /// values at most, never a part of the token.

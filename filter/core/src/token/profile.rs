@@ -208,7 +208,10 @@ impl Template {
             };
             let value = match lookup(claims, claim) {
                 Some(Value::String(text)) if !text.is_empty() => text.clone(),
-                Some(Value::Number(number)) if number.is_i64() || number.is_u64() => number.to_string(),
+                // RFC 7519 section 4.1.2: a subject is text. Numbers of repositories and the like are not.
+                Some(Value::Number(number)) if claim != "sub" && (number.is_i64() || number.is_u64()) => {
+                    number.to_string()
+                }
                 Some(_) => return Err(format!("`{claim}` is not a plain name")),
                 None => return Err(format!("`{claim}` is missing")),
             };
@@ -255,7 +258,8 @@ mod tests {
             ("{sub}", json!({"sub": ""})),
             ("{sub}", json!({"sub": null})),
             ("{sub}", json!({"sub": ["a"]})),
-            ("{sub}", json!({"sub": 1.5})),
+            ("{sub}", json!({"sub": 7})),
+            ("{n}", json!({"n": 1.5})),
             ("{/a/b}", json!({"a": "b"})),
             ("{/a/b}", json!({"/a/b": "x"})),
         ] {

@@ -110,6 +110,10 @@ impl Resolver {
         } else if issuer.starts_with("spiffe://") {
             self.error(format!("{at}.profile"), format!("`{issuer}` needs the profile `spiffe`"));
         }
+        // Their rules are about the subject that the preset makes.
+        if matches!(preset.name, "spiffe" | "kubernetes") && id.is_some() {
+            self.error(format!("{at}.id"), format!("the profile `{}` has its own", preset.name));
+        }
         required_claims.extend(preset.required_claims.iter().map(|claim| (*claim).to_owned()));
         let id = Template::parse(id.as_deref().unwrap_or(preset.id));
         let id = id.map_err(|message| self.error(format!("{at}.id"), message)).ok()?;
@@ -261,15 +265,14 @@ impl Resolver {
     }
 
     pub(super) fn dpop(&mut self, dpop: &config::Dpop) -> Dpop {
-        let config::Dpop { max_age_s, leeway_s, scheme, remembered } = dpop;
+        let config::Dpop { max_age_s, leeway_s, scheme } = dpop;
         self.range("dpop.max_age_s", *max_age_s, 1, 300);
         self.range("dpop.leeway_s", *leeway_s, 0, MAX_LEEWAY_S);
-        self.range("dpop.remembered", i64::try_from(*remembered).unwrap_or(i64::MAX), 64, 1_048_576);
         let scheme = scheme.map(|scheme| match scheme {
             Scheme::Http => "http",
             Scheme::Https => "https",
         });
-        Dpop { max_age_s: *max_age_s, leeway_s: *leeway_s, scheme, remembered: *remembered }
+        Dpop { max_age_s: *max_age_s, leeway_s: *leeway_s, scheme }
     }
 
     pub(super) fn mtls(&mut self, mtls: config::Mtls) -> Mtls {

@@ -1,0 +1,28 @@
+//! The suites, each from published vectors.
+
+mod attacks;
+mod cookbook;
+mod identity_model;
+pub mod istio;
+mod jose;
+mod oauth;
+mod rfc_jose;
+mod spiffe;
+mod wycheproof;
+
+use crate::suite::Suite;
+
+/// All of them.
+pub fn all() -> Vec<Suite> {
+    let all = [
+        wycheproof::suites(),
+        rfc_jose::suites(),
+        cookbook::suites(),
+        spiffe::suites(),
+        identity_model::suites(),
+        oauth::suites(),
+        istio::suites(),
+        attacks::suites(),
+    ];
+    all.into_iter().flatten().collect()
+}

@@ -1,0 +1,27 @@
+//! The conformance suites on the module's target. `tests/conformance/run.sh` reads the line it prints.
+#![cfg(target_arch = "wasm32")]
+
+#[path = "../../conformance/results.rs"]
+mod results;
+#[path = "../../conformance/suite.rs"]
+mod suite;
+#[path = "../../conformance/suites/mod.rs"]
+mod suites;
+
+use suite::Vectors;
+use wasm_bindgen_test::{console_log, wasm_bindgen_test};
+
+const VECTORS: &[(&str, &[u8])] = include!(concat!(env!("OUT_DIR"), "/vectors.rs"));
+
+/// As in the module: nothing here needs entropy.
+fn no_entropy(_: &mut [u8]) -> Result<(), getrandom::Error> {
+    Err(getrandom::Error::UNSUPPORTED)
+}
+getrandom::register_custom_getrandom!(no_entropy);
+
+#[wasm_bindgen_test]
+fn every_suite_runs() {
+    let vectors = VECTORS.iter().map(|(path, bytes)| ((*path).to_owned(), bytes.to_vec())).collect();
+    let results = results::results("wasm32", &suites::all(), &Vectors(vectors));
+    console_log!("everycall-conformance: {results}");
+}
