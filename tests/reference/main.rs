@@ -4,6 +4,7 @@
 mod compose;
 mod configuration;
 mod contract;
+mod identity;
 mod istio;
 mod lists;
 mod readme;

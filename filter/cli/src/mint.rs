@@ -6,7 +6,7 @@
 
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use base64::Engine as _;
-use everycall_core::Algorithm;
+use everycall_core::{Algorithm, Key};
 use rsa::pkcs1v15::Pkcs1v15Sign;
 use rsa::pss::Pss;
 use rsa::sha2::{Digest as _, Sha256, Sha384, Sha512};
@@ -273,6 +273,15 @@ impl TestKey {
         json!({"keys": [self.public]})
     }
 
+    /// What a token is bound to whose proofs this key signs (RFC 9449 section 6.1).
+    ///
+    /// # Errors
+    /// The stored key can't be read.
+    pub fn thumbprint(&self) -> Result<String, MintError> {
+        let key = Key::of_jwk(&self.public, self.algorithm);
+        key.map(|key| key.thumbprint()).map_err(|message| MintError { id: self.id.to_owned(), message })
+    }
+
     /// The header of an honest token.
     pub fn header(&self) -> Map<String, Value> {
         let member = |name: &str, value: &str| (name.to_owned(), Value::from(value));
@@ -353,7 +362,7 @@ pub fn compact(message: &str, signature: &[u8]) -> String {
 
 #[cfg(test)]
 mod tests {
-    use everycall_core::{Key, PureRust, SignatureVerifier as _};
+    use everycall_core::{PureRust, SignatureVerifier as _};
 
     use super::*;
 

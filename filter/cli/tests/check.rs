@@ -225,6 +225,8 @@ fn every_subcommand_has_help_with_an_example() {
         &["check"][..],
         &["decide"],
         &["token", "verify"],
+        &["key", "new"],
+        &["exceptions"],
         &["render", "config"],
         &["render", "envoy"],
         &["render", "istio"],

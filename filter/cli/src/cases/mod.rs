@@ -4,6 +4,7 @@
 mod expect;
 mod patch;
 mod pdp;
+mod proof;
 mod request;
 mod token;
 
@@ -49,7 +50,7 @@ pub struct Case {
     /// Unique in its file.
     pub name: String,
     request: RequestSpec,
-    /// Goes into the header `authorization`.
+    /// Goes into the header `authorization`, behind its scheme.
     token: Option<TokenSpec>,
     /// Answers by question id.
     #[serde(default)]

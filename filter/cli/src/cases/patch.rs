@@ -21,8 +21,9 @@ pub fn merge(target: &mut Value, patch: &Value) {
     }
 }
 
-/// The value with each `{"$now": n}` as the number `now + n`, and each `{"$instant": n}` as that
-/// time in RFC 3339.
+/// The value with each `{"$now": n}` as the number `now + n`, each `{"$instant": n}` as that time in
+/// RFC 3339, each `{"$null": 0}` as a null that removes nothing, and each `{"$long": n}` as a text of
+/// so many letters.
 pub fn at(value: &Value, now: UnixTime) -> Value {
     match value {
         Value::Object(members) => match placeholder(members, now) {
@@ -42,6 +43,8 @@ fn placeholder(members: &Map<String, Value>, now: UnixTime) -> Option<Value> {
     match name.as_str() {
         "$now" => Some(Value::from(moment(offset, now).secs())),
         "$instant" => Some(Value::from(moment(offset, now).to_string())),
+        "$null" => Some(Value::Null),
+        "$long" => Some(Value::from("a".repeat(usize::try_from(offset).unwrap_or_default()))),
         _ => None,
     }
 }
@@ -85,10 +88,8 @@ mod tests {
     #[test]
     fn placeholders_become_times() {
         let now = UnixTime::from_micros(60_500_000);
-        let value =
-            json!({"a": [{"$now": -10}, {"$instant": 60}], "b": {"$now": "x"}, "c": {"$now": 1, "d": 2}});
-        let expected =
-            json!({"a": [50, "1970-01-01T00:02:00Z"], "b": {"$now": "x"}, "c": {"$now": 1, "d": 2}});
+        let value = json!({"a": [{"$now": -10}, {"$instant": 60}], "b": {"$now": "x"}, "c": {"$now": 1, "d": 2}, "e": {"$null": 0}, "f": {"$long": 3}});
+        let expected = json!({"a": [50, "1970-01-01T00:02:00Z"], "b": {"$now": "x"}, "c": {"$now": 1, "d": 2}, "e": null, "f": "aaa"});
         assert_eq!(at(&value, now), expected);
     }
 }

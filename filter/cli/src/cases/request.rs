@@ -9,6 +9,7 @@ use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 
 use super::patch;
+use super::proof::ProofSpec;
 use super::token::TokenSpec;
 use crate::bytes::{from_base64, Bytes};
 use crate::mint::MintError;
@@ -35,12 +36,13 @@ enum HeaderValue {
     Bytes(Vec<u8>),
     Bearer(TokenSpec),
     Token(TokenSpec),
+    Dpop(ProofSpec),
     Now(i64),
     Instant(i64),
 }
 
 impl RequestSpec {
-    /// `token` is put behind the headers; `name` makes the tokens' ids unique.
+    /// `token` is put behind the headers; `name` makes the ids of tokens and proofs unique.
     pub(super) fn wire(
         &self,
         token: Option<&TokenSpec>,
@@ -48,22 +50,29 @@ impl RequestSpec {
         config: &Value,
         now: UnixTime,
     ) -> Result<WireRequest, MintError> {
-        let mint =
-            |spec: &TokenSpec, at: usize| spec.mint(config, now, &format!("{name} {at} {}", now.micros()));
+        let id = |at: usize| format!("{name} {at} {}", now.micros());
+        let mint = |spec: &TokenSpec, at: usize| spec.mint(config, now, &id(at));
+        let token = match token {
+            Some(spec) => Some((spec, mint(spec, self.headers.len())?)),
+            None => None,
+        };
         let mut headers = Vec::with_capacity(self.headers.len());
         for (at, (name, value)) in self.headers.iter().enumerate() {
             let value = match value {
                 HeaderValue::Bytes(bytes) => bytes.clone(),
                 HeaderValue::Bearer(spec) => format!("Bearer {}", mint(spec, at)?).into_bytes(),
                 HeaderValue::Token(spec) => mint(spec, at)?.into_bytes(),
+                HeaderValue::Dpop(spec) => {
+                    let token = token.as_ref().map(|(_, text)| text.as_str());
+                    spec.mint(&self.method, &self.url(), token, now, &id(at))?.into_bytes()
+                }
                 HeaderValue::Now(offset) => patch::moment(*offset, now).secs().to_string().into_bytes(),
                 HeaderValue::Instant(offset) => patch::moment(*offset, now).to_string().into_bytes(),
             };
             headers.push((name.clone(), value));
         }
-        if let Some(spec) = token {
-            let value = format!("Bearer {}", mint(spec, self.headers.len())?);
-            headers.push(("authorization".to_owned(), value.into_bytes()));
+        if let Some((spec, text)) = &token {
+            headers.push(("authorization".to_owned(), spec.behind_scheme(text).into_bytes()));
         }
         Ok(WireRequest {
             method: self.method.clone(),
@@ -75,6 +84,13 @@ impl RequestSpec {
             peer_id: self.peer_id.clone(),
             peer_certificate: self.peer_certificate.clone(),
         })
+    }
+
+    /// The absolute URL without the query.
+    fn url(&self) -> String {
+        let path = String::from_utf8_lossy(&self.path.0);
+        let path = path.split('?').next().unwrap_or_default();
+        format!("{}://{}{path}", self.scheme, self.host)
     }
 }
 
@@ -90,7 +106,7 @@ impl<'de> Visitor<'de> for TextOrMade {
     type Value = HeaderValue;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("text, or an object with one of `b64`, `bearer`, `token`, `$now`, `$instant`")
+        f.write_str("text, or an object with one of `b64`, `bearer`, `token`, `dpop`, `$now`, `$instant`")
     }
 
     fn visit_str<E: Error>(self, text: &str) -> Result<HeaderValue, E> {
@@ -104,6 +120,7 @@ impl<'de> Visitor<'de> for TextOrMade {
             B64(String),
             Bearer(TokenSpec),
             Token(TokenSpec),
+            Dpop(ProofSpec),
             #[serde(rename = "$now")]
             Now(i64),
             #[serde(rename = "$instant")]
@@ -113,6 +130,7 @@ impl<'de> Visitor<'de> for TextOrMade {
             Made::B64(text) => HeaderValue::Bytes(from_base64(&text)?),
             Made::Bearer(spec) => HeaderValue::Bearer(spec),
             Made::Token(spec) => HeaderValue::Token(spec),
+            Made::Dpop(spec) => HeaderValue::Dpop(spec),
             Made::Now(offset) => HeaderValue::Now(offset),
             Made::Instant(offset) => HeaderValue::Instant(offset),
         })

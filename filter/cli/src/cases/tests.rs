@@ -1,3 +1,5 @@
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use base64::Engine as _;
 use everycall_core::{IdSeed, Reason, Settings, Verdict};
 use serde_json::json;
 
@@ -83,6 +85,53 @@ fn tokens_are_honest_until_a_case_says_otherwise() {
         let case = &file.cases[0];
         assert_eq!(case.expect.compare(&record(&file, case)), Ok(()), "{token}");
     }
+}
+
+#[test]
+fn proofs_are_honest_until_a_case_says_otherwise() {
+    let bound = |bind: &str| json!({"issuer": "https://id.example", "claims": {"sub": "w"}, "bind": bind, "scheme": "DPoP"});
+    let mut many: Vec<(Value, Value, Reason)> = vec![
+        (bound("es256"), json!({"claims": {"htm": "POST"}}), Reason::DpopInvalid),
+        (bound("es256"), json!({"claims": {"htu": "http://h/other"}}), Reason::DpopInvalid),
+        (bound("es256"), json!({"claims": {"ath": null}}), Reason::DpopInvalid),
+        (bound("es256"), json!({"header": {"typ": "JWT"}}), Reason::DpopInvalid),
+        (bound("es256"), json!({"sign": "flip"}), Reason::DpopInvalid),
+        (bound("es256"), json!({"sign": "foreign"}), Reason::DpopInvalid),
+        (bound("es256"), json!({"key": "es384"}), Reason::DpopInvalid),
+    ];
+    for algorithm in everycall_core::Algorithm::ALL {
+        let name = algorithm.as_str().to_ascii_lowercase();
+        many.push((bound(&name), json!({"key": name}), Reason::Allowed));
+    }
+    for (token, proof, reason) in many {
+        let text = json!({"about": "proofs", "cases": [{
+            "name": "n", "request": {"method": "GET", "host": "h", "path": "/open?q=1", "headers": [["dpop", {"dpop": proof}]]},
+            "token": token,
+            "expect": {"decision": if reason == Reason::Allowed { "allow" } else { "deny" }, "reason": reason.code()},
+        }]});
+        let file = CaseFile::parse("t.json", &text.to_string()).unwrap();
+        let case = &file.cases[0];
+        let mut config = base();
+        config["bundle"]["inline"]["policies"]["p.rego"] =
+            json!(POLICY.replace("input.request.path == \"/open\"", "true"));
+        let engine =
+            &mut Engine::standalone(Settings::from_value(config.clone()).unwrap(), IdSeed::derive(&[]));
+        let record = run_case(engine, case, &config, now()).unwrap().record;
+        assert_eq!(case.expect.compare(&record), Ok(()), "{proof}");
+    }
+}
+
+#[test]
+fn a_binding_stands_beside_what_the_case_confirms() {
+    let spec = |claims: Value| {
+        let spec = json!({"issuer": "i", "claims": claims, "bind": "es256"});
+        let token = serde_json::from_value::<TokenSpec>(spec).unwrap().mint(&base(), now(), "id").unwrap();
+        let claims = URL_SAFE_NO_PAD.decode(token.split('.').nth(1).unwrap()).unwrap();
+        serde_json::from_slice::<Value>(&claims).unwrap()["cnf"].clone()
+    };
+    let jkt = TestKey::es256().unwrap().thumbprint().unwrap();
+    assert_eq!(spec(json!({"sub": "w"})), json!({"jkt": jkt}));
+    assert_eq!(spec(json!({"sub": "w", "cnf": {"x": 1}})), json!({"jkt": jkt, "x": 1}));
 }
 
 #[test]
@@ -187,6 +236,16 @@ fn mistakes_in_case_files_are_named_with_their_path() {
             "`raw` stands instead",
         ),
         (parse(json!({}), json!({"token": {"claims": {}}})), "cases[0].token", "missing field `issuer`"),
+        (
+            parse(json!({}), json!({"token": {"issuer": "i", "claims": {"sub": "w"}, "bind": "none"}})),
+            "cases[0].token",
+            "unknown `key` `none`",
+        ),
+        (
+            parse(json!({"headers": [["a", {"dpop": {"claim": {}}}]]}), json!({})),
+            "cases[0].request.headers[0][1]",
+            "unknown field `claim`",
+        ),
         (parse(json!({}), json!({"pdp": {"q": "yes"}})), "cases[0].pdp.q", "unknown variant `yes`"),
         (
             parse(json!({}), json!({"expect": {"reason": "nope"}})),

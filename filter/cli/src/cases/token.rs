@@ -10,7 +10,11 @@ use crate::mint::{self, MintError, TestKey};
 /// A token as a case writes it.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(try_from = "Written")]
-pub struct TokenSpec(Form);
+pub struct TokenSpec {
+    form: Form,
+    /// What stands before it in the header `authorization`.
+    scheme: String,
+}
 
 #[derive(Debug, Clone, PartialEq)]
 enum Form {
@@ -22,6 +26,8 @@ enum Form {
         header: Map<String, Value>,
         key: Option<Algorithm>,
         sign: Sign,
+        /// The test key that it is bound to.
+        bind: Option<Algorithm>,
     },
 }
 
@@ -33,15 +39,17 @@ struct Written {
     claims: Map<String, Value>,
     #[serde(default)]
     header: Map<String, Value>,
-    key: Option<String>,
+    key: Option<KeyName>,
     sign: Option<Sign>,
+    bind: Option<KeyName>,
     raw: Option<String>,
+    scheme: Option<String>,
 }
 
 /// What is done about the signature.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
 #[serde(rename_all = "snake_case")]
-enum Sign {
+pub(super) enum Sign {
     #[default]
     Honest,
     /// It is empty.
@@ -56,29 +64,56 @@ impl TryFrom<Written> for TokenSpec {
     type Error = String;
 
     fn try_from(written: Written) -> Result<Self, String> {
-        let Written { issuer, claims, header, key, sign, raw } = written;
+        let Written { issuer, claims, header, key, sign, bind, raw, scheme } = written;
+        let scheme = scheme.unwrap_or_else(|| "Bearer".to_owned());
         if let Some(raw) = raw {
-            let alone =
-                issuer.is_none() && claims.is_empty() && header.is_empty() && key.is_none() && sign.is_none();
-            return if alone {
-                Ok(Self(Form::Raw(raw)))
+            let members = claims.is_empty() && header.is_empty();
+            let alone = issuer.is_none() && key.is_none() && sign.is_none() && bind.is_none();
+            return if members && alone {
+                Ok(Self { form: Form::Raw(raw), scheme })
             } else {
-                Err("`raw` stands instead of everything else".into())
+                Err("`raw` stands instead of everything else but `scheme`".into())
             };
         }
         let Some(issuer) = issuer else { return Err("missing field `issuer`".into()) };
         if !claims.contains_key("sub") {
             return Err("`claims` has no `sub`; null leaves it out".into());
         }
-        let key = key.map(|key| key_algorithm(&key)).transpose()?;
-        Ok(Self(Form::Signed { issuer, claims, header, key, sign: sign.unwrap_or_default() }))
+        let (key, bind) = (key.map(|key| key.0), bind.map(|key| key.0));
+        let form = Form::Signed { issuer, claims, header, key, sign: sign.unwrap_or_default(), bind };
+        Ok(Self { form, scheme })
     }
 }
 
 /// A test key goes by the name of its algorithm in lower case.
-fn key_algorithm(name: &str) -> Result<Algorithm, String> {
-    let found = Algorithm::ALL.into_iter().find(|algorithm| algorithm.as_str().to_ascii_lowercase() == name);
-    found.ok_or_else(|| format!("unknown `key` `{name}`; expected an algorithm in lower case"))
+#[derive(Debug, Clone, Copy, PartialEq, Deserialize)]
+#[serde(try_from = "String")]
+pub(super) struct KeyName(pub(super) Algorithm);
+
+impl TryFrom<String> for KeyName {
+    type Error = String;
+
+    fn try_from(name: String) -> Result<Self, String> {
+        let found = Algorithm::ALL.into_iter().find(|found| found.as_str().to_ascii_lowercase() == name);
+        found.map(Self).ok_or_else(|| format!("unknown `key` `{name}`; expected an algorithm in lower case"))
+    }
+}
+
+impl Sign {
+    /// The signature of this key over a signing input, or what the case puts in its place.
+    pub(super) fn apply(self, key: &TestKey, message: &str) -> Result<Vec<u8>, MintError> {
+        let message = message.as_bytes();
+        Ok(match self {
+            Sign::Honest => key.signature(message)?,
+            Sign::None => Vec::new(),
+            Sign::Flip => {
+                let mut signature = key.signature(message)?;
+                signature.iter_mut().take(1).for_each(|byte| *byte ^= 1);
+                signature
+            }
+            Sign::Foreign => TestKey::foreign(key.algorithm())?.signature(message)?,
+        })
+    }
 }
 
 impl TokenSpec {
@@ -87,9 +122,11 @@ impl TokenSpec {
     /// # Errors
     /// The test key can't be read or can't sign.
     pub fn mint(&self, config: &Value, now: UnixTime, id: &str) -> Result<String, MintError> {
-        let (issuer, claims, header, key, sign) = match &self.0 {
+        let (issuer, claims, header, key, sign, bind) = match &self.form {
             Form::Raw(raw) => return Ok(raw.clone()),
-            Form::Signed { issuer, claims, header, key, sign } => (issuer, claims, header, key, sign),
+            Form::Signed { issuer, claims, header, key, sign, bind } => {
+                (issuer, claims, header, key, sign, bind)
+            }
         };
         let configured = config.get("issuers").and_then(Value::as_array).into_iter().flatten();
         let configured = configured.into_iter().find(|entry| entry.get("issuer") == Some(&json!(issuer)));
@@ -112,18 +149,21 @@ impl TokenSpec {
         body.insert("jti".into(), json!(id));
         override_members(&mut head, header, now);
         override_members(&mut body, claims, now);
-        let message = mint::signing_input(&head, &body);
-        let signature = match sign {
-            Sign::Honest => key.signature(message.as_bytes())?,
-            Sign::None => Vec::new(),
-            Sign::Flip => {
-                let mut signature = key.signature(message.as_bytes())?;
-                signature.iter_mut().take(1).for_each(|byte| *byte ^= 1);
-                signature
+        if let Some(algorithm) = bind {
+            let thumbprint = Value::from(TestKey::of(*algorithm)?.thumbprint()?);
+            // Beside what the case puts into `cnf` itself.
+            match body.entry("cnf").or_insert_with(|| json!({})) {
+                Value::Object(members) => drop(members.insert("jkt".to_owned(), thumbprint)),
+                other => *other = json!({"jkt": thumbprint}),
             }
-            Sign::Foreign => TestKey::foreign(key.algorithm())?.signature(message.as_bytes())?,
-        };
-        Ok(mint::compact(&message, &signature))
+        }
+        let message = mint::signing_input(&head, &body);
+        Ok(mint::compact(&message, &sign.apply(&key, &message)?))
+    }
+
+    /// The value of the header `authorization` with this token.
+    pub(super) fn behind_scheme(&self, token: &str) -> String {
+        format!("{} {token}", self.scheme)
     }
 }
 
@@ -137,7 +177,11 @@ fn trusted_keys(issuer: Option<&Value>) -> Vec<(Option<String>, &'static str)> {
 }
 
 /// Whole members are replaced, not merged: a claim is exactly what the case says. Null removes.
-fn override_members(members: &mut Map<String, Value>, overrides: &Map<String, Value>, now: UnixTime) {
+pub(super) fn override_members(
+    members: &mut Map<String, Value>,
+    overrides: &Map<String, Value>,
+    now: UnixTime,
+) {
     for (name, value) in overrides {
         match value {
             Value::Null => drop(members.remove(name)),

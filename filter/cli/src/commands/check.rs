@@ -3,9 +3,14 @@
 use std::io::Write;
 use std::path::PathBuf;
 
+use everycall_core::UnixTime;
 use serde_json::{json, Value};
 
-use super::{Configuration, Invalid, Outcome};
+use super::{exceptions, explain, Configuration, Invalid, Outcome};
+use crate::clock;
+
+/// Exceptions that end within so many days are warned of.
+const SOON_DAYS: i64 = 7;
 
 /// Check a configuration and report every error in it
 #[derive(clap::Args)]
@@ -29,6 +34,7 @@ pub(super) fn run(args: &Args, out: &mut dyn Write) -> anyhow::Result<Outcome> {
         Err(invalid) => return Err(invalid.into()),
     };
     configuration.warn_of_test_keys();
+    warn_of_exceptions(&configuration, clock::now());
     let facts = facts(&configuration);
     if args.json {
         let ok = [("ok", json!(true))].into_iter();
@@ -40,6 +46,19 @@ pub(super) fn run(args: &Args, out: &mut dyn Write) -> anyhow::Result<Outcome> {
         }
     }
     Ok(Outcome::Good)
+}
+
+/// A credential that stops working surprises nobody who reads this.
+fn warn_of_exceptions(configuration: &Configuration, now: UnixTime) {
+    for exception in configuration.settings.exceptions() {
+        let id = explain::visible(&exception.id);
+        let until = exception.valid_until;
+        if exceptions::is_over(exception, now) {
+            eprintln!("WARNING: the exception `{id}` expired at {until}: what it allowed is refused");
+        } else if exceptions::days_left(exception, now) < SOON_DAYS {
+            eprintln!("WARNING: the exception `{id}` ends within {SOON_DAYS} days, at {until}");
+        }
+    }
 }
 
 fn errors(invalid: &Invalid) -> Value {

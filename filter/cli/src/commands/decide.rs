@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use everycall_core::{DecisionRecord, Engine, IdSeed, Settings, Step, StreamId, UnixTime, Verdict};
 
 use super::pdp::{Answers, Pdp};
+use super::remote_keys::RemoteKeysArg;
 use super::{explain, replay, request, settings, ConfigArg, Configuration, Outcome};
 use crate::clock;
 use crate::wire::WireRequest;
@@ -21,6 +22,8 @@ use crate::wire::WireRequest;
 pub(super) struct Args {
     #[command(flatten)]
     config: ConfigArg,
+    #[command(flatten)]
+    keys: RemoteKeysArg,
     /// Requests, one JSON object a line; `-` is the standard input
     #[arg(long, value_name = "FILE", default_value = "-")]
     requests: PathBuf,
@@ -41,7 +44,7 @@ pub(super) struct Args {
 
 pub(super) fn run(args: &Args, out: &mut dyn Write) -> anyhow::Result<Outcome> {
     let file = args.record.as_ref().unwrap_or(&args.requests);
-    let mut decider = Decider::new(args.config.read_beside(file)?, args.at);
+    let mut decider = Decider::new(args.keys.apply(args.config.read_beside(file)?)?, args.at);
     let answers = args.pdp.as_ref().map(Answers::new).transpose()?;
     let mut good = true;
     for (index, line) in super::lines(file)?.enumerate() {

@@ -1,6 +1,6 @@
 //! A decision for people: the layers in their order, and the fact that decided.
 
-use everycall_core::{DecisionRecord, Reason, Verdict};
+use everycall_core::{DecisionRecord, Exception, Identity, Reason, Verdict};
 
 /// The decision, a line for each layer that was reached. `unmet` are the policy's conditions that
 /// did not hold.
@@ -15,8 +15,8 @@ pub(super) fn text(record: &DecisionRecord, unmet: &[String]) -> String {
     line("request", format!("{} {}://{}{}", request.method, request.scheme, request.host, request.path));
     match &record.identity {
         Some(identity) => {
-            let mut text =
-                format!("{} `{}`, by a token of `{}`", identity.kind.as_str(), identity.id, identity.issuer);
+            let proof = proof(identity, record.exception.as_deref());
+            let mut text = format!("{} `{}`, by {proof}", identity.kind.as_str(), identity.id);
             for (name, value) in
                 [("for", &identity.principal), ("task", &identity.task), ("key", &identity.key_id)]
             {
@@ -56,6 +56,24 @@ pub(super) fn text(record: &DecisionRecord, unmet: &[String]) -> String {
     lines.join("\n")
 }
 
+/// How the caller proved itself.
+fn proof(identity: &Identity, exception: Option<&Exception>) -> String {
+    let issuer = &identity.issuer;
+    let mut text = match (identity.credential.as_str(), exception) {
+        ("jwt_svid", _) => format!("a JWT-SVID of `{issuer}`"),
+        ("mtls", _) => format!("a client certificate of `{issuer}`"),
+        ("api_key", Some(Exception { id, owner, valid_until, .. })) => {
+            format!("an API key by exception `{id}` (owner: {owner}) until {valid_until}")
+        }
+        ("api_key", None) => "an API key".to_owned(),
+        _ => format!("a token of `{issuer}`"),
+    };
+    if let Some(bound) = identity.bound {
+        text.push_str(&format!(", bound by {}", bound.as_str()));
+    }
+    text
+}
+
 /// `allow`, `deny` or `ask`.
 pub(super) const fn verdict(verdict: Verdict) -> &'static str {
     match verdict {
@@ -66,7 +84,7 @@ pub(super) const fn verdict(verdict: Verdict) -> &'static str {
 }
 
 /// Paths and claims are a client's: none of them may end a line or drive a terminal.
-fn visible(text: &str) -> String {
+pub(super) fn visible(text: &str) -> String {
     let mut visible = String::with_capacity(text.len());
     for c in text.chars() {
         match c.is_control() {
@@ -75,4 +93,48 @@ fn visible(text: &str) -> String {
         }
     }
     visible
+}
+
+#[cfg(test)]
+mod tests {
+    use everycall_core::{Binding, Kind, UnixTime};
+
+    use super::*;
+
+    #[test]
+    fn each_credential_says_how_the_caller_proved_itself() {
+        let identity = |credential: &str, bound| Identity {
+            kind: Kind::Workload,
+            id: "x".into(),
+            issuer: "spiffe://a".into(),
+            credential: credential.into(),
+            principal: None,
+            actors: Vec::new(),
+            task: None,
+            token_id: None,
+            key_id: None,
+            bound,
+            not_before: UnixTime::default(),
+            expires_at: UnixTime::default(),
+            claims: serde_json::Map::new(),
+        };
+        let exception = Exception {
+            id: "e".into(),
+            owner: "o".into(),
+            reason: "r".into(),
+            compensating_control: "c".into(),
+            valid_from: UnixTime::default(),
+            valid_until: UnixTime::from_secs(60),
+        };
+        for (credential, bound, text) in [
+            ("jwt", None, "a token of `spiffe://a`"),
+            ("jwt", Some(Binding::Dpop), "a token of `spiffe://a`, bound by dpop"),
+            ("jwt", Some(Binding::Both), "a token of `spiffe://a`, bound by both"),
+            ("jwt_svid", Some(Binding::Certificate), "a JWT-SVID of `spiffe://a`, bound by certificate"),
+            ("mtls", None, "a client certificate of `spiffe://a`"),
+            ("api_key", None, "an API key by exception `e` (owner: o) until 1970-01-01T00:01:00Z"),
+        ] {
+            assert_eq!(proof(&identity(credential, bound), Some(&exception)), text);
+        }
+    }
 }

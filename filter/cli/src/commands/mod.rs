@@ -7,8 +7,11 @@ mod check;
 mod decide;
 #[cfg(feature = "server")]
 mod devserver;
+mod exceptions;
 mod explain;
+mod key;
 mod pdp;
+mod remote_keys;
 pub mod render;
 mod replay;
 mod request;
@@ -40,6 +43,8 @@ enum Command {
     Check(check::Args),
     Decide(decide::Args),
     Token(token::Args),
+    Key(key::Args),
+    Exceptions(exceptions::Args),
     Render(render::Args),
     #[cfg(feature = "server")]
     Devserver(devserver::Args),
@@ -82,6 +87,8 @@ pub fn run(arguments: impl IntoIterator<Item = impl Into<OsString> + Clone>, out
         Command::Check(args) => check::run(&args, out),
         Command::Decide(args) => decide::run(&args, out),
         Command::Token(args) => token::run(&args, out),
+        Command::Key(args) => key::run(&args, out),
+        Command::Exceptions(args) => exceptions::run(&args, out),
         Command::Render(args) => render::run(&args, out),
         #[cfg(feature = "server")]
         Command::Devserver(args) => devserver::run(args, out),

@@ -6,6 +6,7 @@ use std::path::Path;
 use everycall_core::{token, PureRust, UnixTime};
 use serde_json::json;
 
+use super::remote_keys::RemoteKeysArg;
 use super::{ConfigArg, Outcome};
 use crate::clock;
 
@@ -30,6 +31,8 @@ enum Command {
 struct VerifyArgs {
     #[command(flatten)]
     config: ConfigArg,
+    #[command(flatten)]
+    keys: RemoteKeysArg,
     /// Verify at this time, in seconds since 1970
     #[arg(long, value_name = "UNIX", allow_negative_numbers = true)]
     at: Option<i64>,
@@ -38,7 +41,7 @@ struct VerifyArgs {
 pub(super) fn run(args: &Args, out: &mut dyn Write) -> anyhow::Result<Outcome> {
     let Command::Verify(args) = &args.command;
     let input = Path::new("-");
-    let settings = args.config.read_beside(input)?.settings;
+    let settings = args.keys.apply(args.config.read_beside(input)?)?.settings;
     let at = args.at.map(UnixTime::from_secs);
     let mut good = true;
     for line in super::lines(input)? {

@@ -1,4 +1,5 @@
-//! A bundle as a directory: `**/*.rego`, `data.yaml` or `data.json`, and `grants.yaml`.
+//! A bundle as a directory: `**/*.rego`, `data.yaml` or `data.json`, `grants.yaml`, and `exceptions.yaml`
+//! if there are any.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -34,7 +35,18 @@ pub(super) fn read(directory: &Path, key: &str) -> Result<Value, LoadError> {
     if !grants.is_array() {
         return Err(LoadError::new(directory, key, "its `grants.yaml` is not a list"));
     }
-    Ok(inline_bundle(texts, data, grants))
+    let mut bundle = inline_bundle(texts, data, grants);
+    let exceptions = directory.join("exceptions.yaml");
+    if exceptions.exists() {
+        let list = read_referred(&exceptions, key)?;
+        if !list.is_array() {
+            return Err(LoadError::new(directory, key, "its `exceptions.yaml` is not a list"));
+        }
+        if let Some(members) = bundle.as_object_mut() {
+            members.insert("exceptions".to_owned(), list);
+        }
+    }
+    Ok(bundle)
 }
 
 /// Relative name to file, for each policy below a directory. Tests of policies are not shipped, and

@@ -1,0 +1,99 @@
+//! `everycall exceptions`: what is allowed against the rules, by whom, and for how long still.
+
+use std::io::Write;
+use std::path::PathBuf;
+
+use everycall_core::{Exception, Settings, UnixTime};
+use serde_json::{json, Value};
+
+use super::{explain, Configuration, Outcome};
+use crate::clock;
+
+const DAY_S: i64 = 86_400;
+const HEAD: [&str; 6] = ["id", "valid until", "days left", "owner", "API keys", "compensating control"];
+
+/// List the exceptions of a configuration, soonest expiry first
+#[derive(clap::Args)]
+#[command(after_help = "Example:\n  everycall exceptions policies/everycall.yaml\n\n\
+    Exit code 1 if any exception has expired.")]
+pub(super) struct Args {
+    /// The configuration: YAML or JSON; `-` is JSON on the standard input
+    config: PathBuf,
+    /// Judge at this time, in seconds since 1970
+    #[arg(long, value_name = "UNIX", allow_negative_numbers = true)]
+    at: Option<i64>,
+    /// Print one JSON object
+    #[arg(long)]
+    json: bool,
+}
+
+pub(super) fn run(args: &Args, out: &mut dyn Write) -> anyhow::Result<Outcome> {
+    let settings = Configuration::read(&args.config)?.settings;
+    let now = args.at.map_or_else(clock::now, UnixTime::from_secs);
+    let exceptions = settings.exceptions();
+    if args.json {
+        let list: Vec<Value> =
+            exceptions.iter().map(|exception| document(&settings, exception, now)).collect();
+        super::write_line(out, &json!({"exceptions": list}))?;
+    } else if exceptions.is_empty() {
+        writeln!(out, "no exceptions")?;
+    } else {
+        let rows = exceptions.iter().map(|exception| row(&settings, exception, now));
+        table(out, &std::iter::once(HEAD.map(str::to_owned)).chain(rows).collect::<Vec<_>>())?;
+    }
+    Ok(Outcome::from_good(!exceptions.iter().any(|exception| is_over(exception, now))))
+}
+
+/// Whether it is not valid any more.
+pub(super) fn is_over(exception: &Exception, now: UnixTime) -> bool {
+    now >= exception.valid_until
+}
+
+/// Whole days until it ends; negative after that.
+pub(super) fn days_left(exception: &Exception, now: UnixTime) -> i64 {
+    exception.valid_until.secs().saturating_sub(now.secs()).div_euclid(DAY_S)
+}
+
+fn document(settings: &Settings, exception: &Exception, now: UnixTime) -> Value {
+    let keys = settings.api_keys_of(&exception.id).map(|(id, subject)| json!({"id": id, "subject": subject}));
+    json!({
+        "id": exception.id,
+        "owner": exception.owner,
+        "reason": exception.reason,
+        "compensating_control": exception.compensating_control,
+        "valid_from": exception.valid_from,
+        "valid_until": exception.valid_until,
+        "expired": is_over(exception, now),
+        "days_left": days_left(exception, now),
+        "api_keys": keys.collect::<Vec<_>>(),
+    })
+}
+
+fn row(settings: &Settings, exception: &Exception, now: UnixTime) -> [String; 6] {
+    let left = match (is_over(exception, now), now < exception.valid_from) {
+        (true, _) => "expired".to_owned(),
+        (false, true) => format!("from {}", exception.valid_from),
+        (false, false) => days_left(exception, now).to_string(),
+    };
+    let keys: Vec<String> =
+        settings.api_keys_of(&exception.id).map(|(id, subject)| format!("{id} ({subject})")).collect();
+    let keys = if keys.is_empty() { "none".to_owned() } else { keys.join(", ") };
+    let until = exception.valid_until.to_string();
+    [&exception.id, &until, &left, &exception.owner, &keys, &exception.compensating_control]
+        .map(|text| explain::visible(text))
+}
+
+/// Columns as wide as their widest cell; the last one as it comes.
+fn table(out: &mut dyn Write, rows: &[[String; 6]]) -> std::io::Result<()> {
+    let mut widths = [0; 6];
+    for row in rows {
+        for (width, cell) in widths.iter_mut().zip(row) {
+            *width = cell.chars().count().max(*width);
+        }
+    }
+    for row in rows {
+        let cells = row.iter().zip(widths).map(|(cell, width)| format!("{cell:<width$}"));
+        writeln!(out, "{}", cells.collect::<Vec<_>>().join("  ").trim_end())?;
+    }
+    Ok(())
+}
