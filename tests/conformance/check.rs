@@ -7,9 +7,6 @@ use serde::{Deserialize, Serialize};
 
 use crate::suite::Suite;
 
-/// Every suite must have run on these. Any other target may bring some of the suites.
-pub const REQUIRED: [&str; 2] = ["native", "wasm32"];
-
 /// A case in which ours is not the published outcome, on purpose.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -70,7 +67,8 @@ pub fn check(suites: &[Suite], deviations: &[Deviation], results: &[Results]) ->
         }
     }
     let others = results.iter().map(|results| results.target.as_str());
-    let targets: BTreeSet<&str> = REQUIRED.into_iter().chain(others).collect();
+    let targets: BTreeSet<&str> =
+        suites.iter().flat_map(|suite| suite.targets.iter().copied()).chain(others).collect();
     for target in targets {
         let mut found: BTreeMap<&str, Vec<&Case>> = BTreeMap::new();
         for suite in results.iter().filter(|results| results.target == target).flat_map(|r| &r.suites) {
@@ -79,7 +77,7 @@ pub fn check(suites: &[Suite], deviations: &[Deviation], results: &[Results]) ->
         for suite in suites {
             let cases = match found.remove(suite.name) {
                 Some(cases) => cases,
-                None if REQUIRED.contains(&target) => Vec::new(),
+                None if suite.targets.contains(&target) => Vec::new(),
                 None => continue,
             };
             let listed = deviations.iter().filter(|entry| entry.suite == suite.name);
@@ -140,7 +138,7 @@ mod tests {
     use super::*;
 
     fn suite(name: &'static str, minimum: usize) -> Suite {
-        Suite { name, minimum, run: |_| Vec::new() }
+        Suite { name, minimum, targets: &["native", "wasm32"], run: |_| Vec::new() }
     }
 
     fn suites() -> Vec<Suite> {

@@ -58,7 +58,8 @@ fn verdict() -> anyhow::Result<ExitCode> {
         }
         results.push(found);
     }
-    let report = check::check(&suites::all(), &deviations, &results);
+    let suites: Vec<_> = suites::all().into_iter().chain(envoy::suites()).collect();
+    let report = check::check(&suites, &deviations, &results);
     print(&report, &deviations);
     fs::write(root().join("target/conformance.json"), json!({"suites": report.rows}).to_string())?;
     Ok(if report.failures.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })

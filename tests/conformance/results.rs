@@ -8,6 +8,7 @@ use crate::suite::{Suite, Vectors};
 pub fn results(target: &str, suites: &[Suite], vectors: &Vectors) -> Value {
     let suites: Vec<Value> = suites
         .iter()
+        .filter(|suite| suite.targets.contains(&target))
         .map(|suite| {
             assert!(suite.minimum > 0, "{}: without a minimum, all cases could get lost", suite.name);
             let cases: Vec<Value> = (suite.run)(vectors)

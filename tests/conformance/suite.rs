@@ -54,9 +54,15 @@ impl CaseResult {
     }
 }
 
-/// A named suite. A run with fewer cases than `minimum` fails: vectors got lost.
+/// Targets: the core in pure Rust, natively and as WebAssembly; the module in a real Envoy.
+pub const IN_RUST: &[&str] = &["native", "wasm32"];
+pub const IN_ENVOY_TOO: &[&str] = &["native", "wasm32", "envoy"];
+
+/// A named suite. A run without one of its targets, or with fewer cases than `minimum`, fails: vectors
+/// got lost.
 pub struct Suite {
     pub name: &'static str,
     pub minimum: usize,
+    pub targets: &'static [&'static str],
     pub run: fn(&Vectors) -> Vec<CaseResult>,
 }

@@ -13,7 +13,7 @@ pub mod world;
 
 use std::collections::BTreeSet;
 
-use crate::suite::{CaseResult, Suite, Vectors};
+use crate::suite::{CaseResult, Suite, Vectors, IN_RUST};
 use world::Row;
 
 type Attack = fn(&mut Row, &Vectors);
@@ -90,7 +90,7 @@ fn no_bodies(row: &mut Row, _: &Vectors) {
 }
 
 pub fn suites() -> Vec<Suite> {
-    vec![Suite { name: "attacks", minimum: 54, run }]
+    vec![Suite { name: "attacks", minimum: 54, targets: IN_RUST, run }]
 }
 
 fn run(vectors: &Vectors) -> Vec<CaseResult> {

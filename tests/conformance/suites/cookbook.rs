@@ -5,10 +5,10 @@ use everycall_core::Algorithm;
 use serde_json::Value;
 
 use super::jose::{algorithms, key_set, public, refused, text, verify};
-use crate::suite::{CaseResult, Suite, Vectors};
+use crate::suite::{CaseResult, Suite, Vectors, IN_ENVOY_TOO};
 
 pub fn suites() -> Vec<Suite> {
-    vec![Suite { name: "jose-cookbook", minimum: 42, run }]
+    vec![Suite { name: "jose-cookbook", minimum: 42, targets: IN_ENVOY_TOO, run }]
 }
 
 const COMPACT: [&str; 5] = [

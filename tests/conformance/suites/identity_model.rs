@@ -11,13 +11,13 @@ use super::attacks::world::{
     add_grant, base64url, bearer, came, config, done, get, grant, later, settings, Forge, Row, World, ISSUER,
     NOW,
 };
-use crate::suite::{CaseResult, Suite, Vectors};
+use crate::suite::{CaseResult, Suite, Vectors, IN_RUST};
 
 pub fn suites() -> Vec<Suite> {
     vec![
-        Suite { name: "identity-model-validation", minimum: 13, run: validation },
-        Suite { name: "identity-model-dpop", minimum: 8, run: dpop },
-        Suite { name: "identity-model-jwks", minimum: 7, run: jwks },
+        Suite { name: "identity-model-validation", minimum: 13, targets: IN_RUST, run: validation },
+        Suite { name: "identity-model-dpop", minimum: 8, targets: IN_RUST, run: dpop },
+        Suite { name: "identity-model-jwks", minimum: 7, targets: IN_RUST, run: jwks },
     ]
 }
 

@@ -14,14 +14,14 @@ use everycall_core::{
 use serde_json::{json, Map, Value};
 
 use super::attacks::world::{base64url, came, config, done, get, settings, Forge, World, NOW};
-use crate::suite::{CaseResult, Suite, Vectors};
+use crate::suite::{CaseResult, Suite, Vectors, IN_ENVOY_TOO, IN_RUST};
 
 pub fn suites() -> Vec<Suite> {
     vec![
-        Suite { name: "istio-tokens", minimum: 16, run: tokens },
-        Suite { name: "istio-signatures", minimum: 16, run: signatures },
-        Suite { name: "istio-minted", minimum: 16, run: minted },
-        Suite { name: "istio-requests", minimum: 49, run: requests },
+        Suite { name: "istio-tokens", minimum: 16, targets: IN_RUST, run: tokens },
+        Suite { name: "istio-signatures", minimum: 16, targets: IN_ENVOY_TOO, run: signatures },
+        Suite { name: "istio-minted", minimum: 16, targets: IN_RUST, run: minted },
+        Suite { name: "istio-requests", minimum: 49, targets: IN_ENVOY_TOO, run: requests },
     ]
 }
 

@@ -11,13 +11,13 @@ use sha2::{Digest as _, Sha256};
 use super::attacks::world::{
     base64url, bearer, came, certificate, config, get, settings, with, Forge, Row, World, AUDIENCE,
 };
-use crate::suite::{CaseResult, Suite, Vectors};
+use crate::suite::{CaseResult, Suite, Vectors, IN_RUST};
 
 pub fn suites() -> Vec<Suite> {
     vec![
-        Suite { name: "rfc9449", minimum: 12, run: dpop },
-        Suite { name: "rfc8705", minimum: 6, run: certificates },
-        Suite { name: "rfc8693", minimum: 9, run: actors },
+        Suite { name: "rfc9449", minimum: 12, targets: IN_RUST, run: dpop },
+        Suite { name: "rfc8705", minimum: 6, targets: IN_RUST, run: certificates },
+        Suite { name: "rfc8693", minimum: 9, targets: IN_RUST, run: actors },
     ]
 }
 

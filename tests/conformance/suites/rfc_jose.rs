@@ -6,10 +6,13 @@ use everycall_core::{Algorithm, Key, KeySet};
 use serde_json::Value;
 
 use super::jose::{algorithms, key_set, list, public, refused, text, verify};
-use crate::suite::{CaseResult, Suite, Vectors};
+use crate::suite::{CaseResult, Suite, Vectors, IN_ENVOY_TOO, IN_RUST};
 
 pub fn suites() -> Vec<Suite> {
-    vec![Suite { name: "rfc-jws", minimum: 13, run: jws }, Suite { name: "rfc-jwk", minimum: 10, run: jwk }]
+    vec![
+        Suite { name: "rfc-jws", minimum: 13, targets: IN_ENVOY_TOO, run: jws },
+        Suite { name: "rfc-jwk", minimum: 10, targets: IN_RUST, run: jwk },
+    ]
 }
 
 fn jws(vectors: &Vectors) -> Vec<CaseResult> {

@@ -5,13 +5,13 @@ use everycall_core::{Algorithm, KeyRules, KeySet, PureRust, Usage};
 use serde_json::{json, Map, Value};
 
 use super::attacks::world::{claims, config, is_refused, settings, Forge, Row, World, NOW};
-use crate::suite::{CaseResult, Suite, Vectors};
+use crate::suite::{CaseResult, Suite, Vectors, IN_RUST};
 
 pub fn suites() -> Vec<Suite> {
     vec![
-        Suite { name: "spiffe-jwt-svid", minimum: 13, run: recipes },
-        Suite { name: "spiffe-rules", minimum: 9, run: rules },
-        Suite { name: "spiffe-bundles", minimum: 9, run: bundles },
+        Suite { name: "spiffe-jwt-svid", minimum: 13, targets: IN_RUST, run: recipes },
+        Suite { name: "spiffe-rules", minimum: 9, targets: IN_RUST, run: rules },
+        Suite { name: "spiffe-bundles", minimum: 9, targets: IN_RUST, run: bundles },
     ]
 }
 

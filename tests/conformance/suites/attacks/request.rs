@@ -701,7 +701,7 @@ pub fn a53_size(row: &mut Row, _: &Vectors) {
 
 /// The line that the filter writes.
 fn line(decision: &Decision) -> String {
-    serde_json::to_string(&decision.record).unwrap()
+    everycall_core::json::line(&decision.record).unwrap()
 }
 
 /// One line of JSON, with every control character escaped, and none of the secrets.
