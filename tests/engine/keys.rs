@@ -15,17 +15,6 @@ use super::{later, reason, request, settings, NOW};
 
 const ISSUER: &str = "https://id.shop.example/workloads";
 
-struct Together(Rc<LocalData>);
-
-impl SharedData for Together {
-    fn get(&self, key: &str) -> Result<Option<(Vec<u8>, u32)>, Unavailable> {
-        self.0.get(key)
-    }
-    fn put(&self, key: &str, bytes: &[u8], expect: Option<u32>) -> Result<bool, Unavailable> {
-        self.0.put(key, bytes, expect)
-    }
-}
-
 /// The server: what it answers, and how often it was asked.
 struct Server {
     reply: Reply,
@@ -70,7 +59,7 @@ impl Workers {
     fn new(count: usize, config: &Value) -> Self {
         let data = Rc::new(LocalData::default());
         let engine = |number: usize| {
-            let data = Box::new(Together(Rc::clone(&data)));
+            let data = Box::new(Rc::clone(&data));
             Engine::new(settings(config), Box::new(PureRust), data, IdSeed::derive(&[&number.to_le_bytes()]))
         };
         Self {
@@ -523,7 +512,7 @@ fn what_somebody_else_shares_is_not_believed() {
     let data = Rc::new(LocalData::default());
     let config = configuration(json!({}));
     let engine = |data: &Rc<LocalData>| {
-        let data = Box::new(Together(Rc::clone(data)));
+        let data = Box::new(Rc::clone(data));
         Engine::new(settings(&config), Box::new(PureRust), data, IdSeed::derive(&[]))
     };
     let mut first = engine(&data);

@@ -242,6 +242,39 @@ fn the_token_cache_is_bounded() {
 }
 
 #[test]
+fn the_token_cache_is_bounded_by_bytes_too() {
+    let mut config = configuration();
+    config["limits"] = json!({"tokens_cached_bytes": 20_000});
+    let mut engine = engine(&config);
+    for lifetime in 10..100 {
+        assert_eq!(reason(engine.check(request(1, "/open", &token(lifetime)), NOW)), Reason::Allowed);
+    }
+    let cached = engine.stats().tokens_cached;
+    assert!((3..=12).contains(&cached), "{cached}");
+    config["limits"] = json!({"tokens_cached_bytes": 0});
+    engine.configure(settings(&config));
+    assert_eq!(engine.stats().tokens_cached, 0);
+    assert_eq!(reason(engine.check(request(1, "/open", &token(60)), NOW)), Reason::Allowed);
+    assert_eq!(engine.stats().tokens_cached, 0);
+}
+
+#[test]
+fn bad_tokens_push_no_good_one_out() {
+    let mut config = configuration();
+    config["limits"] = json!({"tokens_cached": 1});
+    let mut engine = engine(&config);
+    let good = token(60);
+    assert_eq!(reason(engine.check(request(1, "/open", &good), NOW)), Reason::Allowed);
+    for number in 0..5_000 {
+        // The good one's end, so that it would fall on the same entry.
+        let bad = format!("Bearer {number}{}", good.trim_start_matches("Bearer "));
+        assert_ne!(reason(engine.check(request(1, "/open", &bad), NOW)), Reason::Allowed);
+    }
+    assert_eq!(engine.stats().tokens_cached, 1);
+    assert_eq!(reason(engine.check(request(1, "/open", &good), NOW)), Reason::Allowed);
+}
+
+#[test]
 fn decision_ids_are_unique() {
     let mut ids = BTreeSet::new();
     for seed in [&b"worker 1"[..], b"worker 2"] {

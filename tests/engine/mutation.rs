@@ -53,6 +53,28 @@ fn token(algorithm: Algorithm, cnf: Option<String>) -> String {
     key.sign(&key.header(), claims.as_object().unwrap()).unwrap()
 }
 
+fn any_text_is_refused(engine: &mut Engine, scheme: &str, credential: &str, proof: &str) -> bool {
+    // What can't stand in a header never gets here.
+    let plain = |text: &str| text.replace(['\0', '\r', '\n'], "");
+    let authorization = format!("{scheme} {}", plain(credential));
+    outcome(engine, &authorization, Some(&plain(proof))) != Reason::Allowed
+}
+
+#[test]
+fn any_text_as_credential_or_proof_is_refused() {
+    fn property(credential: String, proof: String, parts: (Vec<u8>, Vec<u8>, Vec<u8>)) -> bool {
+        let mut engine = engine(&configuration());
+        let part = |bytes: &[u8]| URL_SAFE_NO_PAD.encode(bytes);
+        let made = format!("{}.{}.{}", part(&parts.0), part(&parts.1), part(&parts.2));
+        let bound = format!("DPoP {}", token(Algorithm::EdDsa, Some("A".repeat(43))));
+        let key = format!("ek_{credential}");
+        [&credential, &made, &key].into_iter().all(|text| {
+            ["Bearer", "DPoP", ""].iter().all(|scheme| any_text_is_refused(&mut engine, scheme, text, &proof))
+        }) && [&proof, &made].into_iter().all(|text| any_text_is_refused(&mut engine, "", &bound, text))
+    }
+    quickcheck::quickcheck(property as fn(String, String, (Vec<u8>, Vec<u8>, Vec<u8>)) -> bool);
+}
+
 #[test]
 fn no_mutated_token_is_accepted() {
     let mut config = configuration();

@@ -5,6 +5,7 @@
 
 mod case;
 mod credential;
+mod facts;
 mod replay;
 mod upkeep;
 
@@ -12,18 +13,16 @@ use std::collections::{BTreeMap, VecDeque};
 use std::fmt;
 use std::sync::Arc;
 
-use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 
-use crate::attributes;
 use crate::decision::{Decision, Denial, Permit};
 use crate::grants::Granted;
-use crate::input::{self, Facts};
+use crate::input;
 use crate::keyring::Keyring;
 use crate::pdp::{self, Answer, Question};
 use crate::policy::{Outcome, PolicyValue};
 use crate::reason::{Layer, Reason};
-use crate::record::{DecisionRecord, PdpExchange, PolicyRecord, Verdict};
+use crate::record::{DecisionRecord, PdpExchange, Verdict};
 use crate::request::Request;
 use crate::settings::Settings;
 use crate::shared::Shared;
@@ -37,9 +36,6 @@ use crate::token::cache::{TokenCache, Verified};
 pub(crate) use case::Waiting;
 use case::{Asked, Case, Cause, Refused};
 use credential::Credential;
-
-/// Headers that no policy and no record sees, besides those that credentials are looked for in.
-const SECRET_HEADERS: [&str; 3] = ["authorization", "proxy-authorization", "dpop"];
 
 /// What decision ids are derived from. Needs no randomness, but must differ between workers and
 /// restarts: SHA-256 over node id, VM start time and a worker number does.
@@ -195,85 +191,6 @@ impl Engine {
             Err(miss) if identity.is_some() => Err(Refused::new(Reason::NotGranted, miss)),
             Err(miss) => Err(Refused::new(Reason::CredentialMissing, miss)),
         }
-    }
-
-    /// What the policy gets to see: only what it reads, and the record holds the same.
-    fn input(
-        &self,
-        case: &mut Case,
-        caller: Option<&Verified>,
-        granted: &Granted,
-        target: &Target,
-        now: UnixTime,
-    ) -> Result<PolicyValue, Refused> {
-        let Some(rules) = self.settings.rule_sets.get(granted.grant.rule_set) else {
-            return Err(Refused::new(Reason::PolicyError, "the grant has no rule set"));
-        };
-        let reads = rules.reads();
-        case.record.policy =
-            Some(PolicyRecord { rule_set: rules.package().to_owned(), rule: None, without_pdp: false });
-        let mut bytes = case.record.request.path.len();
-        if let Some(caller) = caller {
-            bytes = bytes.saturating_add(caller.bytes);
-        }
-        if reads.any(&["request", "headers"]) {
-            let wanted = reads.names(&["request", "headers"]);
-            for (name, value) in case.request.headers().iter() {
-                let is_credential = self.settings.credentials.iter().any(|source| source.header == name);
-                if is_credential
-                    || SECRET_HEADERS.contains(&name)
-                    || name.starts_with(':')
-                    || wanted.as_ref().is_some_and(|names| !names.contains(name))
-                {
-                    continue;
-                }
-                let Ok(text) = std::str::from_utf8(value) else {
-                    return Err(Refused::new(
-                        Reason::HeaderInvalid,
-                        format!("the header `{name}` is not UTF-8"),
-                    ));
-                };
-                bytes = bytes.saturating_add(name.len()).saturating_add(text.len());
-                let values =
-                    case.record.request.headers.entry(name).or_insert_with(|| Value::Array(Vec::new()));
-                if let Value::Array(values) = values {
-                    values.push(Value::from(text));
-                }
-            }
-        }
-        if reads.any(&["request", "query"]) {
-            let mut query = target.query_values()?;
-            if let Some(names) = reads.names(&["request", "query"]) {
-                query.retain(|name, _| names.contains(name.as_str()));
-            }
-            for (name, values) in &query {
-                let values = values.as_array().into_iter().flatten().filter_map(Value::as_str);
-                bytes = values
-                    .fold(bytes.saturating_add(name.len()), |sum, value| sum.saturating_add(value.len()));
-            }
-            case.record.request.query = query;
-        }
-        let limit = self.settings.limits.input_bytes;
-        if bytes > limit {
-            return Err(Refused::new(
-                Reason::PolicyLimit,
-                format!("an input of {bytes} bytes; the limit is {limit}"),
-            ));
-        }
-        case.record.connection = (case.request.connection.iter())
-            .filter(|(name, _)| attributes::is_read(name, reads))
-            .map(|(name, value)| (name.to_owned(), value.clone()))
-            .collect();
-        Ok(input::build(&Facts {
-            now,
-            request: &case.record.request,
-            segments: &target.segments,
-            connection: &case.record.connection,
-            caller,
-            granted,
-            networks: &self.settings.networks,
-            reads,
-        }))
     }
 
     /// Does this call, in this context, proceed? The policy may ask first.

@@ -59,6 +59,17 @@ impl SharedData for LocalData {
     }
 }
 
+/// One map for several engines, as the workers of a proxy have it.
+impl<T: SharedData + ?Sized> SharedData for Rc<T> {
+    fn get(&self, key: &str) -> Result<Option<(Vec<u8>, u32)>, Unavailable> {
+        (**self).get(key)
+    }
+
+    fn put(&self, key: &str, bytes: &[u8], expect: Option<u32>) -> Result<bool, Unavailable> {
+        (**self).put(key, bytes, expect)
+    }
+}
+
 /// What stands at a name.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Entry {
@@ -150,22 +161,10 @@ impl Shared {
 mod tests {
     use super::*;
 
-    /// One map for several engines.
-    struct Together(Rc<LocalData>);
-
-    impl SharedData for Together {
-        fn get(&self, key: &str) -> Result<Option<(Vec<u8>, u32)>, Unavailable> {
-            self.0.get(key)
-        }
-        fn put(&self, key: &str, bytes: &[u8], expect: Option<u32>) -> Result<bool, Unavailable> {
-            self.0.put(key, bytes, expect)
-        }
-    }
-
     #[test]
     fn entries_are_seen_by_the_same_configuration_only_and_can_not_be_forged() {
         let data = Rc::new(LocalData::default());
-        let shared = |digest: u8| Shared::new(Rc::new(Together(Rc::clone(&data))), &[digest; 32]);
+        let shared = |digest: u8| Shared::new(Rc::<LocalData>::clone(&data), &[digest; 32]);
         let (one, two, other) = (shared(1), shared(1), shared(2));
         assert!(one.write("a", b"payload", &Entry::Absent).unwrap());
         let read = two.read("a").unwrap();

@@ -6,10 +6,7 @@ use base64::engine::general_purpose::STANDARD;
 use base64::Engine as _;
 use everycall::mint::{self, TestKey};
 use everycall::WireRequest;
-use everycall_core::{
-    Algorithm, Decision, Engine, IdSeed, Key, LocalData, PureRust, SharedData, StreamId, Unavailable,
-    UnixTime,
-};
+use everycall_core::{Algorithm, Decision, Engine, IdSeed, Key, LocalData, PureRust, StreamId, UnixTime};
 use serde_json::{json, Map, Value};
 use sha2::{Digest as _, Sha256};
 
@@ -657,24 +654,11 @@ fn urls_of_proofs(row: &mut Row) {
     }
 }
 
-/// Two engines with one map, as two workers of a proxy.
-struct Together(Rc<LocalData>);
-
-impl SharedData for Together {
-    fn get(&self, key: &str) -> Result<Option<(Vec<u8>, u32)>, Unavailable> {
-        self.0.get(key)
-    }
-
-    fn put(&self, key: &str, bytes: &[u8], expect: Option<u32>) -> Result<bool, Unavailable> {
-        self.0.put(key, bytes, expect)
-    }
-}
-
 fn replays(row: &mut Row) {
     let mut client = Client::new(TestKey::foreign(Algorithm::Es256).unwrap());
     let data = Rc::new(LocalData::default());
     let worker = |name: &[u8]| {
-        let shared = Box::new(Together(Rc::clone(&data)));
+        let shared = Box::new(Rc::clone(&data));
         Engine::new(settings(&config()), Box::new(PureRust), shared, IdSeed::derive(&[name]))
     };
     let mut workers = [worker(b"1"), worker(b"2")];

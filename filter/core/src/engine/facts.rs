@@ -1,0 +1,99 @@
+//! What the policy gets to see of a request, and the record with it.
+
+use serde_json::Value;
+
+use super::case::{Case, Refused};
+use super::Engine;
+use crate::attributes;
+use crate::grants::Granted;
+use crate::input::{self, Facts};
+use crate::policy::PolicyValue;
+use crate::reason::Reason;
+use crate::record::PolicyRecord;
+use crate::target::Target;
+use crate::time::UnixTime;
+use crate::token::cache::Verified;
+
+/// Headers that no policy and no record sees, besides those that credentials are looked for in.
+const SECRET_HEADERS: [&str; 3] = ["authorization", "proxy-authorization", "dpop"];
+
+impl Engine {
+    /// What the policy gets to see: only what it reads, and the record holds the same.
+    pub(super) fn input(
+        &self,
+        case: &mut Case,
+        caller: Option<&Verified>,
+        granted: &Granted,
+        target: &Target,
+        now: UnixTime,
+    ) -> Result<PolicyValue, Refused> {
+        let Some(rules) = self.settings.rule_sets.get(granted.grant.rule_set) else {
+            return Err(Refused::new(Reason::PolicyError, "the grant has no rule set"));
+        };
+        let reads = rules.reads();
+        case.record.policy =
+            Some(PolicyRecord { rule_set: rules.package().to_owned(), rule: None, without_pdp: false });
+        let mut bytes = case.record.request.path.len();
+        if let Some(caller) = caller {
+            bytes = bytes.saturating_add(caller.bytes);
+        }
+        if reads.any(&["request", "headers"]) {
+            let wanted = reads.names(&["request", "headers"]);
+            for (name, value) in case.request.headers().iter() {
+                let is_credential = self.settings.credentials.iter().any(|source| source.header == name);
+                if is_credential
+                    || SECRET_HEADERS.contains(&name)
+                    || name.starts_with(':')
+                    || wanted.as_ref().is_some_and(|names| !names.contains(name))
+                {
+                    continue;
+                }
+                let Ok(text) = std::str::from_utf8(value) else {
+                    return Err(Refused::new(
+                        Reason::HeaderInvalid,
+                        format!("the header `{name}` is not UTF-8"),
+                    ));
+                };
+                bytes = bytes.saturating_add(name.len()).saturating_add(text.len());
+                let values =
+                    case.record.request.headers.entry(name).or_insert_with(|| Value::Array(Vec::new()));
+                if let Value::Array(values) = values {
+                    values.push(Value::from(text));
+                }
+            }
+        }
+        if reads.any(&["request", "query"]) {
+            let mut query = target.query_values()?;
+            if let Some(names) = reads.names(&["request", "query"]) {
+                query.retain(|name, _| names.contains(name.as_str()));
+            }
+            for (name, values) in &query {
+                let values = values.as_array().into_iter().flatten().filter_map(Value::as_str);
+                bytes = values
+                    .fold(bytes.saturating_add(name.len()), |sum, value| sum.saturating_add(value.len()));
+            }
+            case.record.request.query = query;
+        }
+        let limit = self.settings.limits.input_bytes;
+        if bytes > limit {
+            return Err(Refused::new(
+                Reason::PolicyLimit,
+                format!("an input of {bytes} bytes; the limit is {limit}"),
+            ));
+        }
+        case.record.connection = (case.request.connection.iter())
+            .filter(|(name, _)| attributes::is_read(name, reads))
+            .map(|(name, value)| (name.to_owned(), value.clone()))
+            .collect();
+        Ok(input::build(&Facts {
+            now,
+            request: &case.record.request,
+            segments: &target.segments,
+            connection: &case.record.connection,
+            caller,
+            granted,
+            networks: &self.settings.networks,
+            reads,
+        }))
+    }
+}
