@@ -78,6 +78,9 @@ pub struct Issuer {
     /// Claims that make it another sort of caller: the first rule that holds.
     #[serde(default)]
     pub kinds: Vec<KindRule>,
+    /// What sort of callers act for a principal (`act`); without it as for other tokens.
+    #[serde(default)]
+    pub actor_kind: Option<Kind>,
     /// The caller's id from the claims, such as `{sub}` or `ci:{repository}`.
     #[serde(default)]
     pub id: Option<String>,

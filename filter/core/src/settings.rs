@@ -92,6 +92,7 @@ pub struct Issuer {
     pub(crate) keys: KeySource,
     pub(crate) kind: Kind,
     pub(crate) kinds: Vec<KindRule>,
+    pub(crate) actor_kind: Option<Kind>,
     pub(crate) id: Template,
     pub(crate) task_claim: Option<String>,
     pub(crate) types: Vec<String>,

@@ -73,7 +73,8 @@ pub(super) fn identity(
         false => (actors.remove(0), Some(subject)),
     };
     let identity = Identity {
-        kind: kind(&claims, issuer),
+        // The claims tell of the subject. Who acts for it may be of another kind.
+        kind: issuer.actor_kind.filter(|_| principal.is_some()).unwrap_or_else(|| kind(&claims, issuer)),
         id,
         issuer: issuer.issuer.clone(),
         credential: issuer.credential().into(),
