@@ -48,6 +48,10 @@ struct Proxy {
 
 impl Proxy {
     fn start(workers: u32) -> Self {
+        Self::start_with(workers, |_| {})
+    }
+
+    fn start_with(workers: u32, change: impl FnOnce(&mut Value)) -> Self {
         let issuer = Arc::new(Issuer { answer: Mutex::new(Answer::Close), asked: Mutex::default() });
         issuer.publish(&[Algorithm::Es256]);
         let behind = Arc::clone(&issuer);
@@ -55,6 +59,10 @@ impl Proxy {
             // The decision point as well.
             if request.method == "POST" {
                 return Answer::Http(200, br#"{"decision":true}"#.to_vec());
+            }
+            if request.path == "/workloads/.well-known/openid-configuration" {
+                let document = json!({"issuer": ISSUER, "jwks_uri": "https://id.shop.example/jwks.json"});
+                return Answer::Http(200, document.to_string().into_bytes());
             }
             if request.path == "/jwks.json" {
                 behind.asked.lock().unwrap().push(Instant::now());
@@ -74,6 +82,7 @@ impl Proxy {
         config["issuers"][2]["keys"]["remote"]["max_stale_s"] = json!(600);
         config["issuers"][2]["keys"]["remote"]["path"] = json!("/agents.json");
         config["log"] = json!({"records": "refusals"});
+        change(&mut config);
         let mut document = rendered(&config, upstream.address(), keys.address());
         let manager = connection_manager(&mut document["static_resources"]["listeners"][0]);
         plugin(manager)["configuration"]["value"] = json!(config.to_string());
@@ -313,4 +322,23 @@ fn a_request_that_waited_for_keys_asks_the_decision_point_then() {
     assert_eq!((&waited[0]["layer"], &waited[1]["layer"]), (&json!("pdp"), &json!("pdp")));
     assert!(waited[0]["duration_us"].as_u64() > Some(1_000), "{waited:?} after {:?}", started.elapsed());
     assert_eq!(proxy.envoy.stat("wasm.everycall.vm_reload_success").unwrap(), 0);
+}
+
+#[test]
+fn keys_are_discovered() {
+    let discover = |host: &'static str| {
+        move |config: &mut Value| {
+            let remote = &mut config["issuers"][0]["keys"]["remote"];
+            remote["path"] = Value::Null;
+            remote["discovery"] = json!(true);
+            remote["host"] = json!(host);
+        }
+    };
+    let proxy = Proxy::start_with(1, discover("id.shop.example"));
+    assert_eq!(proxy.send(Algorithm::Es256, None).status, 200);
+    // The document names another server than the configured one.
+    let proxy = Proxy::start_with(1, discover("keys.shop.example"));
+    assert_eq!(proxy.send(Algorithm::Es256, None).status, 503);
+    assert!(proxy.issuer.asked.lock().unwrap().is_empty());
+    assert!(proxy.envoy.log().contains("expected one on `keys.shop.example`"));
 }

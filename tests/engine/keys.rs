@@ -542,3 +542,63 @@ fn what_somebody_else_shares_is_not_believed() {
         }
     }
 }
+
+#[test]
+fn a_bundle_never_goes_back_and_says_when_to_ask_again() {
+    let mut config = configuration(json!({"refresh_s": 600, "max_stale_s": 3600}));
+    let id = "spiffe://shop.example/ns/checkout/sa/checkout";
+    let issuer = &mut config["issuers"][0];
+    for (name, value) in [
+        ("issuer", json!("spiffe://shop.example")),
+        ("profile", json!("spiffe")),
+        ("algorithms", json!(["ES256", "ES384"])),
+        ("trust_domains", json!([])),
+    ] {
+        issuer[name] = value;
+    }
+    config["bundle"]["inline"]["grants"][2]["subject"] = json!(id);
+    let bundle = |sequence: u64, algorithms: &[Algorithm]| {
+        let keys: Vec<Value> = (algorithms.iter())
+            .map(|algorithm| {
+                let mut jwk = TestKey::of(*algorithm).unwrap().public_jwk();
+                jwk["use"] = json!("jwt-svid");
+                jwk
+            })
+            .collect();
+        Reply::http(
+            200,
+            json!({"spiffe_sequence": sequence, "spiffe_refresh_hint": 30, "keys": keys}).to_string(),
+        )
+    };
+    let svid = |algorithm: Algorithm, now: UnixTime| {
+        let key = TestKey::of(algorithm).unwrap();
+        let claims = json!({"aud": "https://shop.example", "sub": id, "exp": now.secs() + 60});
+        format!("Bearer {}", key.sign(&key.header(), claims.as_object().unwrap()).unwrap())
+    };
+    let mut workers = Workers::new(2, &config);
+    workers.server.reply = bundle(5, &[Algorithm::Es256]);
+    workers.tick(NOW);
+    workers.tick(millis(100));
+    for worker in 0..2 {
+        assert_eq!(workers.send(worker, 1, &svid(Algorithm::Es256, NOW), later(1)), Some(Reason::Allowed));
+    }
+    // An older bundle, with a key that was taken away since.
+    workers.server.reply = bundle(4, &[Algorithm::Es256, Algorithm::Es384]);
+    for second in 2..40 {
+        workers.tick(later(second));
+    }
+    assert!(workers.server.asked >= 2, "the hint is followed, not refresh_s");
+    assert!(workers.warnings.iter().any(|warning| warning.contains("went back from 5 to 4")));
+    let at = later(40);
+    assert_ne!(workers.send(0, 2, &svid(Algorithm::Es384, at), at), Some(Reason::Allowed));
+    assert_eq!(workers.send(0, 3, &svid(Algorithm::Es256, at), at), Some(Reason::Allowed));
+    // All keys taken away.
+    workers.server.reply = bundle(6, &[]);
+    for second in 41..80 {
+        workers.tick(later(second));
+    }
+    let at = later(80);
+    for worker in 0..2 {
+        assert_ne!(workers.send(worker, 4, &svid(Algorithm::Es256, at), at), Some(Reason::Allowed));
+    }
+}
