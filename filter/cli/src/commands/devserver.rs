@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::{ConfigArg, Configuration, Outcome};
-use crate::devserver::{serve, signalled, Options, TestKeys};
+use crate::devserver::{serve, signalled, with_test_keys, Options, TestKeys};
 use anyhow::Context as _;
 
 /// Run the reference server for demos and tests: issuer, PDP, log sink, upstream. NOT FOR PRODUCTION
@@ -37,8 +37,9 @@ pub(super) struct Args {
 pub(super) fn run(args: Args, out: &mut dyn Write) -> anyhow::Result<Outcome> {
     let Args { config, listen, upstream, policies, log } = args;
     let configuration = Configuration::read(&config.config)?;
-    let signer = Arc::new(TestKeys::of(&configuration.document)?);
-    let options = Options { listen, upstream, config: configuration.document, signer, policies, log };
+    let config = with_test_keys(configuration.document)?;
+    let signer = Arc::new(TestKeys::of(&config)?);
+    let options = Options { listen, upstream, config, signer, policies, log };
     let runtime = tokio::runtime::Runtime::new().context("cannot start the runtime")?;
     runtime.block_on(async {
         serve(options, signalled()?, |ready| {

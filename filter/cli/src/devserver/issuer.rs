@@ -20,7 +20,7 @@ use super::{lock, Shared, Signer};
 use crate::clock;
 
 /// Seconds that a token lives if its request does not say.
-const DEFAULT_LIFETIME_S: i64 = 300;
+pub(super) const DEFAULT_LIFETIME_S: i64 = 300;
 /// Claims that the issuer sets itself, besides the one that names the task.
 const OWN_CLAIMS: [&str; 7] = ["iss", "sub", "aud", "iat", "exp", "jti", "act"];
 

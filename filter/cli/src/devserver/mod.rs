@@ -35,7 +35,7 @@ use tokio::net::TcpListener;
 use tokio::sync::watch;
 
 use listener::{Hangup, Listener};
-pub use signer::TestKeys;
+pub use signer::{with_test_keys, TestKeys};
 
 /// On every response.
 const LABEL: (&str, &str) = ("x-everycall-devserver", "not-for-production");

@@ -4,6 +4,7 @@ use everycall_core::{token, Identity, PureRust, Settings};
 
 use super::*;
 use crate::clock;
+use crate::devserver::{with_test_keys, TestKeys};
 
 const TOKEN: &str = "/issuers/agents/token";
 
@@ -127,4 +128,28 @@ async fn a_token_is_not_cached_and_has_an_accepted_type() {
     let header = URL_SAFE_NO_PAD.decode(token.split('.').next().unwrap()).unwrap();
     let header: Value = serde_json::from_slice(&header).unwrap();
     assert_eq!(header, json!({"alg": "ES256", "kid": "k1", "typ": "at+jwt"}));
+}
+
+#[test]
+fn an_issuer_whose_keys_are_on_a_server_signs_with_a_test_key_that_it_serves() {
+    let mut document = config();
+    document["issuers"][0]["algorithms"] = json!(["EdDSA", "ES256"]);
+    document["issuers"][0]["keys"] =
+        json!({"remote": {"cluster": "keys", "host": "h", "path": "/jwks.json"}});
+    document["issuers"][1]["profile"] = json!("spiffe");
+    document["issuers"][1]["issuer"] = json!("spiffe://shop.example");
+    document["issuers"][1]["keys"] = document["issuers"][0]["keys"].clone();
+    document["issuers"][1].as_object_mut().unwrap().remove("max_lifetime_s");
+    let document = with_test_keys(document).unwrap();
+    let keys = TestKeys::of(&document).unwrap();
+    let jwks = keys.jwks(ISSUER).unwrap();
+    assert_eq!(
+        (&jwks["keys"][0]["alg"], &jwks["keys"][0]["kid"]),
+        (&json!("EdDSA"), &json!("test-only-eddsa"))
+    );
+    assert_eq!(keys.jwks("spiffe://shop.example").unwrap()["keys"][0]["use"], "jwt-svid");
+    assert_eq!(document["issuers"][1]["max_lifetime_s"], 300);
+    assert!(document["issuers"][0]["keys"].get("remote").is_none());
+    // It is a configuration that trusts what is signed.
+    assert!(everycall_core::Settings::from_value(document).is_ok());
 }
