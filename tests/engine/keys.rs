@@ -150,6 +150,21 @@ fn four_workers_fetch_once_and_all_have_the_keys() {
 }
 
 #[test]
+fn a_worker_that_read_the_clock_earlier_respects_a_later_lease() {
+    let mut workers = Workers::new(2, &configuration(json!({})));
+    workers.server.reply = Reply::Failed(Failure::Unavailable);
+    for interval in 0..5 {
+        let now = later(interval * 11);
+        for (worker, micros) in [(0, 900), (1, 0), (0, 1_000), (1, 1_100)] {
+            let now = UnixTime::from_micros(now.micros() + micros);
+            let effects = workers.engines[worker].tick(now, Budget { records: 0 });
+            workers.run(worker, effects, now);
+        }
+        assert_eq!(workers.server.asked, usize::try_from(interval).unwrap() + 1);
+    }
+}
+
+#[test]
 fn an_unknown_key_is_fetched_once_and_the_request_waits_for_it() {
     let mut workers = Workers::new(2, &configuration(json!({})));
     workers.tick(NOW);

@@ -21,6 +21,8 @@ use crate::time::UnixTime;
 const MAX_SET: usize = 256 * 1024;
 /// How often a worker looks at what another may have fetched, in seconds.
 const LOOK_S: i64 = 1;
+/// By how much the clock may go back without a lease being taken for a wrong one, in seconds.
+const CLOCK_SLACK_S: i64 = 60;
 /// Ids of keys that a fresh set did not have.
 const MAX_GONE: usize = 256;
 
@@ -391,8 +393,9 @@ impl Keyring {
                 Entry::Ours { payload, .. } => read_time(payload).map(|(time, _)| time).unwrap_or_default(),
                 Entry::Absent | Entry::Foreign { .. } => UnixTime::default(),
             };
-            // A lease further ahead than any of ours was taken before the clock went back.
-            match now < free_at && free_at <= until {
+            // One further ahead than any that is taken now was taken before the clock went back. A
+            // little further is another worker's reading of the clock.
+            match now < free_at && free_at <= later(until, CLOCK_SLACK_S) {
                 true => Ok(false),
                 false => shared.write(&name, &until.micros().to_le_bytes(), &read),
             }
