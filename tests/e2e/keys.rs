@@ -177,12 +177,14 @@ fn until(what: &str, condition: impl Fn() -> bool) {
     }
 }
 
-/// Every two fetches are at least an interval apart, whichever worker made them. The clock of the
-/// lease is the proxy's; the arrivals jitter.
+/// One fetch an interval, whichever worker made it. The lease is by the proxy's clock, and a busy
+/// machine delays what arrives: so two in a row may come a little closer, but not all of them.
 fn assert_one_fetch_an_interval(asked: &[Instant]) {
     let gaps: Vec<Duration> = asked.windows(2).map(|pair| pair[1] - pair[0]).collect();
-    let shortest = INTERVAL - Duration::from_millis(150);
-    assert!(gaps.iter().all(|gap| *gap >= shortest), "{gaps:?}");
+    assert!(gaps.iter().all(|gap| *gap >= INTERVAL / 2), "{gaps:?}");
+    let whole: Duration = gaps.iter().sum();
+    let most = whole.as_secs_f64() / INTERVAL.as_secs_f64() + 1.5;
+    assert!((gaps.len() as f64) < most, "{} fetches in {whole:?}: {gaps:?}", asked.len());
 }
 
 #[test]
