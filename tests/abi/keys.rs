@@ -4,7 +4,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use base64::Engine as _;
 use everycall::mint::TestKey;
 use everycall::WireRequest;
-use everycall_core::{Algorithm, Key, Reply};
+use everycall_core::{Algorithm, Reply};
 use serde_json::{json, Value};
 use sha2::{Digest as _, Sha256};
 
@@ -181,18 +181,15 @@ fn signatures_are_counted_by_who_checked_them() {
 /// A request with a token that is bound to a key, and a proof of it.
 fn bound_request() -> WireRequest {
     let key = TestKey::of(Algorithm::EdDsa).unwrap();
-    let mut jwk = key.public_jwk();
-    jwk.as_object_mut().unwrap().retain(|name, _| ["kty", "crv", "x"].contains(&name.as_str()));
-    let thumbprint = Key::of_jwk(jwk.as_object().unwrap(), Algorithm::EdDsa).unwrap().thumbprint();
     let issuer = TestKey::of(Algorithm::Es256).unwrap();
     let nanos = host(|host| host.nanos);
     let now = nanos / 1_000_000_000;
-    let claims = json!({"iss": "https://id.shop.example/workloads", "aud": "https://shop.example", "cnf": {"jkt": thumbprint},
+    let claims = json!({"iss": "https://id.shop.example/workloads", "aud": "https://shop.example", "cnf": {"jkt": key.thumbprint().unwrap()},
         "sub": "spiffe://shop.example/ns/checkout/sa/checkout", "iat": now, "exp": now + 60});
     let token = issuer.sign(&issuer.header(), claims.as_object().unwrap()).unwrap();
     let claims = json!({"jti": nanos.to_string(), "htm": "GET", "htu": "http://orders.shop.example/orders/o-1", "iat": now,
         "ath": URL_SAFE_NO_PAD.encode(Sha256::digest(&token))});
-    let header = json!({"typ": "dpop+jwt", "alg": "EdDSA", "jwk": jwk});
+    let header = json!({"typ": "dpop+jwt", "alg": "EdDSA", "jwk": key.bare_jwk()});
     let proof = key.sign(header.as_object().unwrap(), claims.as_object().unwrap()).unwrap();
     let mut request = request();
     request.headers[1].1 = format!("DPoP {token}").into_bytes();

@@ -8,11 +8,10 @@ use std::time::Duration;
 use anyhow::Context;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use base64::Engine as _;
-use everycall::commands::render::{bootstrap, Bootstrap};
 use everycall::WireRequest;
 use everycall_core::{Algorithm, Key, PureRust, Settings, SignatureVerifier, Unavailable, UnixTime};
 use everycall_tests::client::{self, RawRequest, Response};
-use everycall_tests::envoy::{module, Envoy};
+use everycall_tests::envoy::{module, rendered, Envoy};
 use everycall_tests::server::{Answer, Server};
 use serde_json::{json, Value};
 
@@ -54,7 +53,8 @@ pub struct Proxy {
 impl Proxy {
     fn start(module: &str, config: &Value) -> anyhow::Result<Self> {
         let upstream = Server::start(|_| Answer::Http(200, b"upstream".to_vec()))?;
-        let envoy = Envoy::start(&document(module, config, upstream.address())?.to_string(), 1)?;
+        let envoy =
+            Envoy::start(&rendered(module, config, upstream.address(), upstream.address())?.to_string(), 1)?;
         let inbound = envoy.listener("inbound")?;
         Ok(Self { envoy, inbound, upstream })
     }
@@ -79,27 +79,6 @@ impl Proxy {
     }
 }
 
-/// A rendered bootstrap whose upstream gets a connection for each request.
-fn document(module: &str, config: &Value, upstream: SocketAddr) -> anyhow::Result<Value> {
-    let address = |text: &str| text.parse().map_err(|error: String| anyhow::anyhow!(error));
-    let anywhere = vec![upstream.to_string().parse().map_err(|error: String| anyhow::anyhow!(error))?];
-    let options = Bootstrap {
-        module: module.to_owned(),
-        listen: address("127.0.0.1:0")?,
-        admin: address("127.0.0.1:0")?,
-        upstream: address(&upstream.to_string())?,
-        pdp: anywhere.clone(),
-        keys: anywhere,
-        keys_ca: String::new(),
-        access_log: "{directory}/access.log".into(),
-    };
-    let mut document: Value = serde_yaml_ng::from_str(&bootstrap(&options, config)?)?;
-    for cluster in document["static_resources"]["clusters"].as_array_mut().into_iter().flatten() {
-        cluster["max_requests_per_connection"] = json!(1);
-    }
-    Ok(document)
-}
-
 fn get(host: &str, path: &str, header: (&str, String)) -> RawRequest {
     let headers =
         vec![("host".to_owned(), host.as_bytes().to_vec()), (header.0.to_owned(), header.1.into_bytes())];
@@ -111,7 +90,8 @@ fn get(host: &str, path: &str, header: (&str, String)) -> RawRequest {
 fn requests(vectors: &Vectors) -> anyhow::Result<Vec<CaseResult>> {
     let rows = istio::rows(vectors, now()?);
     let upstream = Server::start(|_| Answer::Http(200, b"upstream".to_vec()))?;
-    let mut document = document(&module()?.display().to_string(), &rows[0].config, upstream.address())?;
+    let address = upstream.address();
+    let mut document = rendered(&module()?.display().to_string(), &rows[0].config, address, address)?;
     let template = document["static_resources"]["listeners"][0].clone();
     let mut cluster = document["static_resources"]["clusters"][0].clone();
     let mut listeners = Vec::new();

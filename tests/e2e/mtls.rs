@@ -9,7 +9,7 @@ use std::time::Duration;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use base64::Engine as _;
 use everycall::mint::TestKey;
-use everycall_core::{Algorithm, Key};
+use everycall_core::Algorithm;
 use everycall_tests::client::{self, RawRequest, Response};
 use everycall_tests::envoy::{root, Envoy};
 use everycall_tests::server::{Answer, Server};
@@ -228,22 +228,13 @@ fn x5t(name: &str) -> Value {
 }
 
 fn jkt(algorithm: Algorithm) -> Value {
-    let Value::Object(jwk) = bare_jwk(algorithm) else { panic!() };
-    json!({"jkt": Key::of_jwk(&jwk, algorithm).unwrap().thumbprint()})
-}
-
-fn bare_jwk(algorithm: Algorithm) -> Value {
-    let mut jwk = TestKey::of(algorithm).unwrap().public_jwk();
-    for member in ["kid", "use", "alg"] {
-        jwk.as_object_mut().unwrap().remove(member);
-    }
-    jwk
+    json!({"jkt": TestKey::of(algorithm).unwrap().thumbprint().unwrap()})
 }
 
 /// A DPoP proof for a request with this token, with these claims changed.
 fn proof(algorithm: Algorithm, token: &str, changes: Value) -> String {
     let key = TestKey::of(algorithm).unwrap();
-    let header = json!({"typ": "dpop+jwt", "alg": algorithm.as_str(), "jwk": bare_jwk(algorithm)});
+    let header = json!({"typ": "dpop+jwt", "alg": algorithm.as_str(), "jwk": key.bare_jwk()});
     let serial = SERIAL.fetch_add(1, Ordering::Relaxed);
     let mut claims = json!({"jti": format!("proof-{serial}"), "htm": "GET", "htu": URL, "iat": now().secs(),
         "ath": URL_SAFE_NO_PAD.encode(Sha256::digest(token))});

@@ -7,11 +7,10 @@ use std::sync::{mpsc, Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use everycall::cases::PdpAnswer;
-use everycall::commands::render::{bootstrap, Bootstrap};
 use everycall::WireRequest;
 use everycall_core::UnixTime;
 use everycall_tests::client::{self, RawRequest, Response};
-use everycall_tests::envoy::{module, Envoy};
+use everycall_tests::envoy::{self, module, Envoy};
 use everycall_tests::server::{Answer, Server};
 use serde_json::{json, Value};
 
@@ -67,22 +66,7 @@ pub fn now() -> UnixTime {
 
 /// The rendered bootstrap, as a document. The decision point is the server of keys as well.
 pub fn rendered(config: &Value, upstream: SocketAddr, pdp: SocketAddr) -> Value {
-    let options = Bootstrap {
-        module: module().unwrap().display().to_string(),
-        listen: "127.0.0.1:0".parse().unwrap(),
-        admin: "127.0.0.1:0".parse().unwrap(),
-        upstream: upstream.to_string().parse().unwrap(),
-        pdp: vec![pdp.to_string().parse().unwrap()],
-        keys: vec![pdp.to_string().parse().unwrap()],
-        keys_ca: String::new(),
-        access_log: "{directory}/access.log".into(),
-    };
-    let mut document: Value = serde_yaml_ng::from_str(&bootstrap(&options, config).unwrap()).unwrap();
-    // One connection for each request: none is closed behind Envoy's back.
-    for cluster in document["static_resources"]["clusters"].as_array_mut().unwrap() {
-        cluster["max_requests_per_connection"] = json!(1);
-    }
-    document
+    envoy::rendered(&module().unwrap().display().to_string(), config, upstream, pdp).unwrap()
 }
 
 /// The connection manager's options of a listener.

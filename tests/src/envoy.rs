@@ -7,7 +7,8 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
 use anyhow::{bail, Context};
-use serde_json::Value;
+use everycall::commands::render::{bootstrap, Bootstrap};
+use serde_json::{json, Value};
 
 /// How long Envoy may take to be ready; it compiles the module once per worker.
 const START: Duration = Duration::from_secs(60);
@@ -41,6 +42,37 @@ fn required(variable: &str, default: &str, target: &str) -> anyhow::Result<PathB
         None => root().join(default),
     };
     path.canonicalize().with_context(|| format!("`{}` is missing: run `{target}`", path.display()))
+}
+
+/// A rendered bootstrap around this module and configuration, as a document: its ports are free ones,
+/// the upstream gets a connection for each request, and every other cluster leads to `others`.
+///
+/// # Errors
+/// The configuration can't be rendered.
+pub fn rendered(
+    module: &str,
+    config: &Value,
+    upstream: SocketAddr,
+    others: SocketAddr,
+) -> anyhow::Result<Value> {
+    let address = |text: &str| text.parse().map_err(|error: String| anyhow::anyhow!(error));
+    let others = vec![others.to_string().parse().map_err(|error: String| anyhow::anyhow!(error))?];
+    let options = Bootstrap {
+        module: module.to_owned(),
+        listen: address("127.0.0.1:0")?,
+        admin: address("127.0.0.1:0")?,
+        upstream: address(&upstream.to_string())?,
+        pdp: others.clone(),
+        keys: others,
+        keys_ca: String::new(),
+        access_log: "{directory}/access.log".into(),
+    };
+    let mut document: Value = serde_yaml_ng::from_str(&bootstrap(&options, config)?)?;
+    // None is closed behind Envoy's back.
+    for cluster in document["static_resources"]["clusters"].as_array_mut().into_iter().flatten() {
+        cluster["max_requests_per_connection"] = json!(1);
+    }
+    Ok(document)
 }
 
 /// The project's root.

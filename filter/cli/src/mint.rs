@@ -268,6 +268,13 @@ impl TestKey {
         Value::Object(self.public.clone())
     }
 
+    /// The public half alone, as a client sends it in a DPoP proof.
+    pub fn bare_jwk(&self) -> Value {
+        let mut jwk = self.public.clone();
+        jwk.retain(|name, _| !["kid", "alg", "use"].contains(&name.as_str()));
+        Value::Object(jwk)
+    }
+
     /// The public half as a key set for a configuration.
     pub fn public_jwks(&self) -> Value {
         json!({"keys": [self.public]})

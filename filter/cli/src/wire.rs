@@ -5,7 +5,7 @@ use std::net::{IpAddr, SocketAddr};
 
 use base64::engine::general_purpose::STANDARD;
 use base64::Engine as _;
-use everycall_core::{Connection, Headers, Request, StreamId, ATTRIBUTES, PROOF_ATTRIBUTES};
+use everycall_core::{hex, Connection, Headers, Request, StreamId, ATTRIBUTES, PROOF_ATTRIBUTES};
 use sha2::{Digest as _, Sha256};
 
 /// A request with its headers in order, and the facts of its connection.
@@ -66,8 +66,7 @@ impl WireRequest {
                 let lines = self.peer_certificate.as_ref()?.lines();
                 let body: String = lines.filter(|line| !line.starts_with("-----")).collect();
                 let der = STANDARD.decode(body).ok()?;
-                let digest: String = Sha256::digest(der).iter().map(|byte| format!("{byte:02x}")).collect();
-                Some(digest.into_bytes())
+                Some(hex::encode(&Sha256::digest(der)).into_bytes())
             }
             "source_ip" => {
                 let address = match self.source_ip.parse::<IpAddr>() {

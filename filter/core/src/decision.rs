@@ -60,7 +60,7 @@ impl Permit {
                 }
             }
             // Envoy ends the stream by itself then, also when this module is gone.
-            let left = caller.expires_at.micros().saturating_sub(now.micros()) / 1000;
+            let left = caller.expires_at.millis_since(now);
             set.push(("x-envoy-upstream-stream-duration-ms", left.max(1).to_string()));
         }
         Self { remove: request.removed().to_vec(), set }

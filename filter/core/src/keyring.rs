@@ -55,8 +55,6 @@ pub struct KeyStats {
     pub issuer: String,
     /// How old its keys are.
     pub state: KeyState,
-    /// Requests that wait for keys.
-    pub waiting: usize,
     /// Fetches of this worker that brought a usable set.
     pub fetched: u64,
     /// Fetches of this worker that did not.
@@ -172,7 +170,7 @@ impl Keyring {
             }
         }
         // A request from before the clock went back has waited for nobody knows how long.
-        let in_time = since <= now && millis_between(since, now) < i64::from(remote.wait_ms);
+        let in_time = since <= now && now.millis_since(since) < i64::from(remote.wait_ms);
         if !in_time || self.waiting.len() >= remote.max_waiting {
             return Answer::Unavailable;
         }
@@ -202,13 +200,7 @@ impl Keyring {
             Some(current) if age_s(current, now) > current.lifetime_s => KeyState::Stale,
             Some(_) => KeyState::Fresh,
         };
-        KeyStats {
-            issuer: self.source.issuer.clone(),
-            state,
-            waiting: self.waiting.len(),
-            fetched: self.fetched,
-            failed: self.failed,
-        }
+        KeyStats { issuer: self.source.issuer.clone(), state, fetched: self.fetched, failed: self.failed }
     }
 
     /// The clock went back: an age that was counted by the old time means nothing.
@@ -234,12 +226,12 @@ impl Keyring {
     ) -> Vec<Event> {
         let mut events = Vec::new();
         if now >= self.look_at || self.wants(now) {
-            self.look_at = later(now, LOOK_S);
+            self.look_at = now.plus_secs(LOOK_S);
             self.look(shared, now, &mut events);
         }
         // A reply that never came: the context that asked is gone.
         let lost = i64::from(self.source.remote.timeout_ms).saturating_mul(2).saturating_add(1_000);
-        if self.flight.as_ref().is_some_and(|flight| millis_between(flight.asked_at, now) > lost) {
+        if self.flight.as_ref().is_some_and(|flight| now.millis_since(flight.asked_at) > lost) {
             self.flight = None;
         }
         if self.flight.is_none() && self.wants(now) && self.lease(shared, now) {
@@ -348,7 +340,7 @@ impl Keyring {
         let wait_ms = i64::from(self.source.remote.wait_ms);
         let gone = &self.gone;
         let done = |waiter: &Waiter| match (&waiter.key_id, usable) {
-            _ if millis_between(waiter.since, now) >= wait_ms => true,
+            _ if now.millis_since(waiter.since) >= wait_ms => true,
             (_, None) => false,
             (None, Some(_)) => true,
             (Some(id), Some(keys)) => {
@@ -386,7 +378,7 @@ impl Keyring {
         if now < self.leased_until {
             return false;
         }
-        let until = later(now, self.source.remote.interval_s);
+        let until = now.plus_secs(self.source.remote.interval_s);
         let name = self.entry("lease");
         let leased = shared.read(&name).and_then(|read| {
             let free_at = match &read {
@@ -395,7 +387,7 @@ impl Keyring {
             };
             // One further ahead than any that is taken now was taken before the clock went back. A
             // little further is another worker's reading of the clock.
-            match now < free_at && free_at <= later(until, CLOCK_SLACK_S) {
+            match now < free_at && free_at <= until.plus_secs(CLOCK_SLACK_S) {
                 true => Ok(false),
                 false => shared.write(&name, &until.micros().to_le_bytes(), &read),
             }
@@ -452,14 +444,6 @@ impl Keyring {
 
 fn age_s(current: &Current, now: UnixTime) -> i64 {
     now.secs().saturating_sub(current.asked_at.secs())
-}
-
-fn later(time: UnixTime, secs: i64) -> UnixTime {
-    UnixTime::from_micros(time.micros().saturating_add(secs.saturating_mul(1_000_000)))
-}
-
-fn millis_between(from: UnixTime, to: UnixTime) -> i64 {
-    to.micros().saturating_sub(from.micros()) / 1000
 }
 
 fn read_time(bytes: &[u8]) -> Option<(UnixTime, &[u8])> {

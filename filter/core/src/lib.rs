@@ -13,6 +13,7 @@ mod decision;
 mod engine;
 mod exceptions;
 mod grants;
+pub mod hex;
 mod identity;
 mod input;
 pub mod json;

@@ -7,6 +7,7 @@ use serde_json::Value;
 
 use crate::attributes::{PEER_CERTIFICATE, PEER_DIGEST};
 use crate::certificate::Leaf;
+use crate::hex;
 use crate::reason::Reason;
 use crate::request::Request;
 use crate::settings::Mtls;
@@ -38,7 +39,7 @@ pub(crate) fn find(request: &Request, mtls: &Mtls) -> Result<Option<Peer>, Rejec
         Some(pem) => Leaf::parse_pem(pem.as_bytes()).and_then(|leaf| leaf.svid_id().map(str::to_owned)),
         None => Err("the proxy does not show the client's certificate"),
     };
-    let direct = Peer { id, digest: text(PEER_DIGEST).and_then(digest) };
+    let direct = Peer { id, digest: text(PEER_DIGEST).and_then(hex::decode) };
     match (&mtls.forwarded, &direct.id) {
         (Some(forwarded), Ok(id)) if forwarded.hops.contains(id) => {
             forwarded_peer(request, forwarded.appends).map(Some)
@@ -70,16 +71,5 @@ fn forwarded_peer(request: &Request, appends: bool) -> Result<Peer, Rejection> {
         },
         _ => Err("the forwarded client has not exactly one URI name"),
     };
-    Ok(Peer { id, digest: element.hash.as_deref().and_then(digest) })
-}
-
-/// 64 hexadecimal digits.
-fn digest(hex: &str) -> Option<[u8; 32]> {
-    let nibble = |byte: u8| u8::try_from(char::from(byte).to_digit(16)?).ok();
-    let mut bytes = [0; 32];
-    let mut digits = hex.bytes();
-    for byte in &mut bytes {
-        *byte = nibble(digits.next()?)? << 4 | nibble(digits.next()?)?;
-    }
-    digits.next().is_none().then_some(bytes)
+    Ok(Peer { id, digest: element.hash.as_deref().and_then(hex::decode) })
 }

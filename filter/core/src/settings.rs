@@ -12,9 +12,10 @@ use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 
 use crate::attributes::Attribute;
-use crate::config::{self, Forwarded, KindRule, Limits, PdpProtocol, RemoteKeys, RequiredBinding};
+use crate::config::{self, Forwarded, KindRule, Limits, PdpProtocol, Profile, RemoteKeys, RequiredBinding};
 use crate::exceptions::{ApiKey, Exception};
 use crate::grants::Grants;
+use crate::hex;
 use crate::identity::Kind;
 use crate::json;
 use crate::keyring::Source;
@@ -123,7 +124,7 @@ impl KeySource {
 impl Issuer {
     /// Whether its tokens are JWT-SVIDs.
     pub(crate) fn is_spiffe(&self) -> bool {
-        self.preset.name == "spiffe"
+        self.preset.profile == Some(Profile::Spiffe)
     }
 
     /// The word for its tokens in records.
@@ -237,7 +238,8 @@ impl Settings {
     /// # Errors
     /// Everything that is wrong with it; nothing is half-applied.
     pub fn from_value(document: Value) -> Result<Self, ConfigErrors> {
-        let revision = short(&digest([&document]));
+        // Enough to tell configurations apart.
+        let revision = hex::encode(&digest([&document])).chars().take(16).collect::<String>();
         let credential_digest = digest(
             ["instance", "issuers", "dpop", "mtls"].map(|key| document.get(key).unwrap_or(&Value::Null)),
         );
@@ -331,8 +333,4 @@ fn digest<'v>(values: impl IntoIterator<Item = &'v Value>) -> [u8; 32] {
         hash.update([0]);
     }
     hash.finalize().into()
-}
-
-fn short(digest: &[u8; 32]) -> String {
-    digest.iter().take(8).map(|byte| format!("{byte:02x}")).collect()
 }

@@ -9,6 +9,7 @@ use std::rc::Rc;
 use hmac::{Hmac, Mac as _};
 use sha2::{Digest as _, Sha256};
 
+use crate::hex;
 use crate::signature::Unavailable;
 
 const MAC: usize = 32;
@@ -109,8 +110,7 @@ impl Shared {
     /// Entries that rest on these parts of a configuration: `digest` is of them.
     pub(crate) fn new(data: Rc<dyn SharedData>, digest: &[u8; 32]) -> Self {
         let derive = |label: &str| Sha256::new().chain_update(label).chain_update(digest).finalize();
-        let name = derive("everycall shared name");
-        let prefix = name.iter().take(8).map(|byte| format!("{byte:02x}")).collect();
+        let prefix = hex::encode(&derive("everycall shared name")).chars().take(16).collect();
         Self { data, prefix, key: derive("everycall shared key").into() }
     }
 

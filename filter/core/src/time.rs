@@ -31,6 +31,16 @@ impl UnixTime {
         self.0
     }
 
+    /// So many seconds later.
+    pub(crate) const fn plus_secs(self, secs: i64) -> Self {
+        Self(self.0.saturating_add(secs.saturating_mul(1_000_000)))
+    }
+
+    /// Whole milliseconds since then.
+    pub(crate) const fn millis_since(self, earlier: Self) -> i64 {
+        self.0.saturating_sub(earlier.0) / 1000
+    }
+
     /// Parses an RFC 3339 instant such as `2026-01-31T00:00:00Z`.
     pub fn parse_rfc3339(text: &str) -> Option<Self> {
         let instant = OffsetDateTime::parse(text, &Rfc3339).ok()?;

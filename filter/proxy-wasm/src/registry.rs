@@ -25,6 +25,15 @@ pub(crate) struct Instance {
     pub(crate) newest: Cell<u32>,
 }
 
+impl Instance {
+    /// Lets the root context find a request if it waits to be woken.
+    pub(crate) fn park(&self, stream: StreamId, check: &Rc<RefCell<Check>>) {
+        if check.borrow().is_parked() {
+            self.parked.borrow_mut().insert(stream, Rc::downgrade(check));
+        }
+    }
+}
+
 thread_local! {
     // Statics are shared by all configurations in a VM. An entry lives as long as a root holds it.
     static INSTANCES: RefCell<BTreeMap<String, Weak<Instance>>> = const { RefCell::new(BTreeMap::new()) };

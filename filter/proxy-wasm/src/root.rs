@@ -89,13 +89,12 @@ impl Root {
         if action == Action::Continue {
             host::resume_request();
         }
-        let check_now = check.borrow();
         // The SDK delivers replies to the context whose callback made the callout: this one.
-        for token in check_now.callouts() {
+        for token in check.borrow().callouts() {
             self.woken.insert(token, (stream, Rc::downgrade(check)));
         }
-        if let (Some(instance), true) = (&self.instance, check_now.is_parked()) {
-            instance.parked.borrow_mut().insert(stream, Rc::downgrade(check));
+        if let Some(instance) = &self.instance {
+            instance.park(stream, check);
         }
         if host::set_effective_context(self.id).is_err() {
             log::error!("everycall: the host does not know the root context any more");

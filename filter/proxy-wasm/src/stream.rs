@@ -25,10 +25,9 @@ impl Stream {
         Self { id, instance: instance.clone(), check: Rc::new(RefCell::new(Check::new(id, instance))) }
     }
 
-    /// Lets the root context find the request if it waits to be woken.
     fn park(&self) {
-        if let (Some(instance), true) = (&self.instance, self.check.borrow().is_parked()) {
-            instance.parked.borrow_mut().insert(self.id, Rc::downgrade(&self.check));
+        if let Some(instance) = &self.instance {
+            instance.park(self.id, &self.check);
         }
     }
 }

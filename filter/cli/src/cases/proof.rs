@@ -40,7 +40,7 @@ impl ProofSpec {
         let mut head = Map::new();
         head.insert("typ".into(), json!("dpop+jwt"));
         head.insert("alg".into(), json!(key.algorithm().as_str()));
-        head.insert("jwk".into(), bare(key.public_jwk()));
+        head.insert("jwk".into(), key.bare_jwk());
         let mut body = Map::new();
         body.insert("htm".into(), json!(method));
         body.insert("htu".into(), json!(url));
@@ -54,12 +54,4 @@ impl ProofSpec {
         let message = mint::signing_input(&head, &body);
         Ok(mint::compact(&message, &self.sign.apply(&key, &message)?))
     }
-}
-
-/// The key alone, as clients send it.
-fn bare(mut jwk: Value) -> Value {
-    if let Some(members) = jwk.as_object_mut() {
-        members.retain(|name, _| !["kid", "alg", "use"].contains(&name.as_str()));
-    }
-    jwk
 }

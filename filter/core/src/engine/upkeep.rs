@@ -7,6 +7,7 @@ use sha2::{Digest as _, Sha256};
 
 use super::{Engine, IdSeed, Stats};
 use crate::config::Limits;
+use crate::hex;
 use crate::keyring::{Event, KeyStats, Keyring};
 use crate::record::{DecisionRecord, Verdict};
 use crate::settings::{LogRecords, Settings};
@@ -181,13 +182,7 @@ impl Engine {
         self.counter = self.counter.wrapping_add(1);
         let hash =
             Sha256::new().chain_update(self.seed.0).chain_update(self.counter.to_le_bytes()).finalize();
-        let mut id = String::with_capacity(32);
-        for byte in hash.iter().take(16) {
-            for nibble in [byte >> 4, byte & 15] {
-                id.extend(char::from_digit(u32::from(nibble), 16));
-            }
-        }
-        id
+        hex::encode(hash.first_chunk::<16>().map(<[u8; 16]>::as_slice).unwrap_or_default())
     }
 }
 

@@ -6,6 +6,7 @@ use serde_json::{Map, Value};
 
 use super::profile::lookup;
 use super::{reject, Rejection};
+use crate::config::Profile;
 use crate::identity::{Binding, Identity, Kind};
 use crate::reason::Reason;
 use crate::settings::Issuer;
@@ -157,7 +158,7 @@ fn audience(claims: &Map<String, Value>, issuer: &Issuer) -> Result<(), Rejectio
         );
     }
     // OpenID Connect Core section 3.1.3.7, 4 and 5.
-    if issuer.preset.name == "oidc" && found.len() > 1 {
+    if issuer.preset.profile == Some(Profile::Oidc) && found.len() > 1 {
         match claims.get("azp").and_then(Value::as_str) {
             Some(azp) if ours(azp) => {}
             _ => return reject(Reason::TokenAudience, "several audiences, and `azp` is not one of ours"),
@@ -168,12 +169,12 @@ fn audience(claims: &Map<String, Value>, issuer: &Issuer) -> Result<(), Rejectio
 
 /// What the issuer's profile asks for besides types and required claims.
 fn profile_rules(claims: &Map<String, Value>, issuer: &Issuer, id: &str) -> Result<(), Rejection> {
-    match issuer.preset.name {
-        "kubernetes" if claims.get("sub").and_then(Value::as_str) != Some(id) => {
+    match issuer.preset.profile {
+        Some(Profile::Kubernetes) if claims.get("sub").and_then(Value::as_str) != Some(id) => {
             reject(Reason::TokenClaims, "`sub` and the `kubernetes.io` claims disagree")
         }
         // JWT-SVID section 3.1.
-        "spiffe" if SpiffeId::parse(id).map_or(true, |id| id.path().is_empty()) => {
+        Some(Profile::Spiffe) if SpiffeId::parse(id).map_or(true, |id| id.path().is_empty()) => {
             reject(Reason::TokenSubject, format!("`{id}` is not the SPIFFE ID of a workload"))
         }
         _ => Ok(()),

@@ -1,14 +1,16 @@
-//! Presets for issuers: what the tokens of one ecosystem look like. To offer another one, add a
-//! row here and its name to `config::Profile`.
+//! Presets for issuers: what the tokens of one ecosystem look like. To offer another one, add its
+//! name to `config::Profile` and a row here.
 
 use serde_json::{Map, Value};
 
-use crate::config;
+use crate::config::Profile;
 use crate::keys::Usage;
 
 /// What a profile fixes. Configuration may add to it; the rules themselves can't be switched off.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Preset {
+    /// The profile; `None` for tokens of none.
+    pub profile: Option<Profile>,
     /// Its name in the configuration; empty for tokens of no profile.
     pub name: &'static str,
     /// Accepted `typ` values; an empty text stands for tokens without `typ`.
@@ -26,72 +28,84 @@ pub struct Preset {
 }
 
 /// All profiles.
-pub const PRESETS: &[Preset] = &[
-    Preset {
-        name: "spiffe",
-        types: &["", "jwt", "jose"],
-        max_lifetime_s: Some(3_600),
-        id: "{sub}",
-        task_claim: None,
-        required_claims: &["sub"],
-        rules: "JWT-SVID: no EdDSA; no header parameters but `alg`, `kid`, `typ`; `sub` is a SPIFFE ID of the issuer's trust domain and chooses it; keys have `use: jwt-svid`",
-    },
-    Preset {
-        name: "kubernetes",
-        types: &["", "jwt"],
-        max_lifetime_s: Some(3_607),
-        id: "system:serviceaccount:{/kubernetes.io/namespace}:{/kubernetes.io/serviceaccount/name}",
-        task_claim: None,
-        required_claims: &["sub", "nbf", "/kubernetes.io/serviceaccount/uid"],
-        rules: "`sub` says the same as the `kubernetes.io` claims",
-    },
-    Preset {
-        name: "github-actions",
-        types: &["jwt"],
-        max_lifetime_s: Some(900),
-        id: "{sub}",
-        task_claim: Some("run_id"),
-        required_claims: &[
-            "sub",
-            "repository",
-            "repository_id",
-            "repository_owner_id",
-            "workflow_ref",
-            "event_name",
-        ],
-        rules: "none",
-    },
-    Preset {
-        name: "gitlab-ci",
-        types: &["jwt"],
-        max_lifetime_s: Some(3_600),
-        id: "{sub}",
-        task_claim: Some("job_id"),
-        required_claims: &["sub", "project_path", "project_id", "namespace_id", "ref", "ref_type", "pipeline_id"],
-        rules: "none",
-    },
-    Preset {
-        name: "oidc",
-        types: &["", "jwt"],
-        max_lifetime_s: Some(3_600),
-        id: "{sub}",
-        task_claim: None,
-        required_claims: &["sub"],
-        rules: "with several audiences, `azp` is one of the configured ones (OpenID Connect Core 3.1.3.7)",
-    },
-    Preset {
-        name: "at+jwt",
-        types: &["at+jwt"],
-        max_lifetime_s: Some(3_600),
-        id: "{sub}",
-        task_claim: None,
-        required_claims: &["sub", "client_id", "jti"],
-        rules: "RFC 9068",
-    },
-];
+pub const PRESETS: &[Preset] = &[SPIFFE, KUBERNETES, GITHUB_ACTIONS, GITLAB_CI, OIDC, ACCESS_TOKEN];
+
+const SPIFFE: Preset = Preset {
+    profile: Some(Profile::Spiffe),
+    name: "spiffe",
+    types: &["", "jwt", "jose"],
+    max_lifetime_s: Some(3_600),
+    id: "{sub}",
+    task_claim: None,
+    required_claims: &["sub"],
+    rules: "JWT-SVID: no EdDSA; no header parameters but `alg`, `kid`, `typ`; `sub` is a SPIFFE ID of the issuer's trust domain and chooses it; keys have `use: jwt-svid`",
+};
+
+const KUBERNETES: Preset = Preset {
+    profile: Some(Profile::Kubernetes),
+    name: "kubernetes",
+    types: &["", "jwt"],
+    max_lifetime_s: Some(3_607),
+    id: "system:serviceaccount:{/kubernetes.io/namespace}:{/kubernetes.io/serviceaccount/name}",
+    task_claim: None,
+    required_claims: &["sub", "nbf", "/kubernetes.io/serviceaccount/uid"],
+    rules: "`sub` says the same as the `kubernetes.io` claims",
+};
+
+const GITHUB_ACTIONS: Preset = Preset {
+    profile: Some(Profile::GithubActions),
+    name: "github-actions",
+    types: &["jwt"],
+    max_lifetime_s: Some(900),
+    id: "{sub}",
+    task_claim: Some("run_id"),
+    required_claims: &[
+        "sub",
+        "repository",
+        "repository_id",
+        "repository_owner_id",
+        "workflow_ref",
+        "event_name",
+    ],
+    rules: "none",
+};
+
+const GITLAB_CI: Preset = Preset {
+    profile: Some(Profile::GitlabCi),
+    name: "gitlab-ci",
+    types: &["jwt"],
+    max_lifetime_s: Some(3_600),
+    id: "{sub}",
+    task_claim: Some("job_id"),
+    required_claims: &["sub", "project_path", "project_id", "namespace_id", "ref", "ref_type", "pipeline_id"],
+    rules: "none",
+};
+
+const OIDC: Preset = Preset {
+    profile: Some(Profile::Oidc),
+    name: "oidc",
+    types: &["", "jwt"],
+    max_lifetime_s: Some(3_600),
+    id: "{sub}",
+    task_claim: None,
+    required_claims: &["sub"],
+    rules: "with several audiences, `azp` is one of the configured ones (OpenID Connect Core 3.1.3.7)",
+};
+
+const ACCESS_TOKEN: Preset = Preset {
+    profile: Some(Profile::AccessToken),
+    name: "at+jwt",
+    types: &["at+jwt"],
+    max_lifetime_s: Some(3_600),
+    id: "{sub}",
+    task_claim: None,
+    required_claims: &["sub", "client_id", "jti"],
+    rules: "RFC 9068",
+};
 
 /// What holds for issuers without a profile.
-pub(crate) const GENERIC: &Preset = &Preset {
+const GENERIC: Preset = Preset {
+    profile: None,
     name: "",
     types: &["", "jwt", "at+jwt"],
     max_lifetime_s: None,
@@ -103,32 +117,26 @@ pub(crate) const GENERIC: &Preset = &Preset {
 
 impl Preset {
     /// What keys of its issuers must be for.
-    pub(crate) fn usage(&self) -> Usage {
-        match self.name {
-            "spiffe" => Usage::JwtSvid,
+    pub(crate) const fn usage(&self) -> Usage {
+        match self.profile {
+            Some(Profile::Spiffe) => Usage::JwtSvid,
             _ => Usage::Signature,
         }
     }
 
     /// The preset of a profile.
-    pub(crate) fn of(profile: Option<config::Profile>) -> &'static Self {
-        use config::Profile as P;
-        let name = match profile {
-            None => return GENERIC,
-            Some(P::Spiffe) => "spiffe",
-            Some(P::Kubernetes) => "kubernetes",
-            Some(P::GithubActions) => "github-actions",
-            Some(P::GitlabCi) => "gitlab-ci",
-            Some(P::Oidc) => "oidc",
-            Some(P::AccessToken) => "at+jwt",
-        };
-        // INVARIANT: every profile has a row (tested); a missing one must not become lenient.
-        PRESETS.iter().find(|preset| preset.name == name).unwrap_or(UNKNOWN)
+    pub(crate) const fn of(profile: Option<Profile>) -> &'static Self {
+        match profile {
+            None => &GENERIC,
+            Some(Profile::Spiffe) => &SPIFFE,
+            Some(Profile::Kubernetes) => &KUBERNETES,
+            Some(Profile::GithubActions) => &GITHUB_ACTIONS,
+            Some(Profile::GitlabCi) => &GITLAB_CI,
+            Some(Profile::Oidc) => &OIDC,
+            Some(Profile::AccessToken) => &ACCESS_TOKEN,
+        }
     }
 }
-
-/// Nothing passes: no type is accepted.
-const UNKNOWN: &Preset = &Preset { types: &[], ..*GENERIC };
 
 /// The claim at a path: a name, or a JSON Pointer (RFC 6901).
 pub(crate) fn lookup<'c>(claims: &'c Map<String, Value>, path: &str) -> Option<&'c Value> {
@@ -232,16 +240,14 @@ mod tests {
     use serde_json::json;
 
     #[test]
-    fn every_profile_has_a_row() {
-        use config::Profile as P;
-        for profile in
-            [P::Spiffe, P::Kubernetes, P::GithubActions, P::GitlabCi, P::Oidc, P::AccessToken].map(Some)
-        {
-            let preset = Preset::of(profile);
-            assert!(!preset.types.is_empty() && !preset.name.is_empty());
-            assert!(Template::parse(preset.id).is_ok());
+    fn every_profile_has_a_row_under_its_own_name() {
+        for preset in PRESETS {
+            let named: Profile = serde_json::from_value(json!(preset.name)).unwrap();
+            assert_eq!(preset.profile, Some(named));
+            assert_eq!(Preset::of(Some(named)), preset);
+            assert!(!preset.types.is_empty() && Template::parse(preset.id).is_ok());
         }
-        assert_eq!(Preset::of(None), GENERIC);
+        assert_eq!(Preset::of(None), &GENERIC);
     }
 
     #[test]

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use anyhow::{bail, Context as _};
+use everycall_core::hex;
 use serde_json::{json, Map, Value};
 use sha2::{Digest as _, Sha256};
 
@@ -53,7 +54,7 @@ pub(super) fn render(args: &Args, document: &Value) -> anyhow::Result<String> {
     if let Some(module) = &args.module {
         let bytes =
             std::fs::read(module).with_context(|| format!("`{}` cannot be read", module.display()))?;
-        let digest: String = Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect();
+        let digest = hex::encode(&Sha256::digest(bytes));
         spec.insert("sha256".into(), json!(digest));
     }
     if !args.selector.is_empty() {

@@ -7,7 +7,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use base64::Engine as _;
 
 use super::{is_host, is_path, Resolver};
-use crate::config::{self, RemoteKeys, Scheme};
+use crate::config::{self, Profile, RemoteKeys, Scheme};
 use crate::exceptions::{is_api_key_id, ApiKey, Exception, API_KEY_ISSUER, MIN_SALT};
 use crate::keys::{Algorithm, KeyRules, KeySet};
 use crate::settings::{CredentialSource, Dpop, Issuer, KeySource, Mtls};
@@ -93,7 +93,7 @@ impl Resolver {
         for (index, domain) in trust_domains.iter().enumerate() {
             self.trust_domain(&format!("{at}.trust_domains[{index}]"), domain);
         }
-        if preset.name == "spiffe" {
+        if profile == Some(Profile::Spiffe) {
             match SpiffeId::parse(&issuer) {
                 Ok(own) if own.path().is_empty() && trust_domains.is_empty() => {
                     trust_domains.push(own.trust_domain().to_owned());
@@ -112,7 +112,7 @@ impl Resolver {
             self.error(format!("{at}.profile"), format!("`{issuer}` needs the profile `spiffe`"));
         }
         // Their rules are about the subject that the preset makes.
-        if matches!(preset.name, "spiffe" | "kubernetes") && id.is_some() {
+        if matches!(profile, Some(Profile::Spiffe | Profile::Kubernetes)) && id.is_some() {
             self.error(format!("{at}.id"), format!("the profile `{}` has its own", preset.name));
         }
         required_claims.extend(preset.required_claims.iter().map(|claim| (*claim).to_owned()));
@@ -146,7 +146,7 @@ impl Resolver {
             self.error(format!("{at}.algorithms"), format!("expected at least one of {offered}"));
         }
         // JWT-SVID section 2.1.
-        if preset.name == "spiffe" && algorithms.contains(&Algorithm::EdDsa) {
+        if preset.profile == Some(Profile::Spiffe) && algorithms.contains(&Algorithm::EdDsa) {
             self.error(format!("{at}.algorithms"), "`EdDSA` is not an algorithm of the profile `spiffe`");
         }
     }
@@ -159,7 +159,7 @@ impl Resolver {
         if types.is_empty() {
             self.error(format!("{at}.types"), "expected at least one `typ`");
         }
-        if !preset.name.is_empty() {
+        if preset.profile.is_some() {
             self.error(format!("{at}.types"), format!("the profile `{}` has its own", preset.name));
         }
         let types: Vec<String> = types.iter().map(|typ| typ.to_ascii_lowercase()).collect();
