@@ -230,27 +230,32 @@ impl Client {
 const RESOURCE: &str = "https://resource.example.com/protectedresource";
 const TOKEN_ENDPOINT: &str = "https://server.example.com/token";
 
-fn dpop(vectors: &Vectors) -> Vec<CaseResult> {
-    let file = vectors.json(&format!("{SPEC}/dpop.json"));
+/// A row for each test of the file, filled by its id.
+fn rows(vectors: &Vectors, name: &str, fill: impl Fn(&str, &mut Row)) -> Vec<CaseResult> {
+    let file = vectors.json(&format!("{SPEC}/{name}.json"));
     let tests = file["tests"].as_array().expect("the file has tests");
     (tests.iter())
         .map(|test| {
             let id = test["id"].as_str().expect("a test has an id");
             let mut row = Row::new(id);
-            match id {
-                "DPOP-001" => proofs_of_the_form(&mut row, vectors),
-                "DPOP-002" => no_ath(&mut row, vectors),
-                "DPOP-003" => ath(&mut row, vectors),
-                "DPOP-004" => row.expect("a server nonce is asked for", false, "none is issued"),
-                "DPOP-005" => thumbprints(&mut row, vectors),
-                "DPOP-006" => wrong_requests(&mut row, vectors),
-                "DPOP-007" => key_pairs(&mut row, vectors),
-                "DPOP-008" => schemes(&mut row, vectors),
-                _ => row.expect("a known test", false, "nobody knows what it asks"),
-            }
+            fill(id, &mut row);
             row.result()
         })
         .collect()
+}
+
+fn dpop(vectors: &Vectors) -> Vec<CaseResult> {
+    rows(vectors, "dpop", |id, row| match id {
+        "DPOP-001" => proofs_of_the_form(row, vectors),
+        "DPOP-002" => no_ath(row, vectors),
+        "DPOP-003" => ath(row, vectors),
+        "DPOP-004" => row.expect("a server nonce is asked for", false, "none is issued"),
+        "DPOP-005" => thumbprints(row, vectors),
+        "DPOP-006" => wrong_requests(row, vectors),
+        "DPOP-007" => key_pairs(row, vectors),
+        "DPOP-008" => schemes(row, vectors),
+        _ => row.expect("a known test", false, "nobody knows what it asks"),
+    })
 }
 
 fn proofs_of_the_form(row: &mut Row, vectors: &Vectors) {
@@ -372,23 +377,14 @@ fn schemes(row: &mut Row, vectors: &Vectors) {
 }
 
 fn jwks(vectors: &Vectors) -> Vec<CaseResult> {
-    let file = vectors.json(&format!("{SPEC}/jwks.json"));
-    let tests = file["tests"].as_array().expect("the file has tests");
-    (tests.iter())
-        .map(|test| {
-            let id = test["id"].as_str().expect("a test has an id");
-            let mut row = Row::new(id);
-            match id {
-                "JWKS-001" | "JWKS-002" | "JWKS-003" => valid_set(&mut row, vectors),
-                "JWKS-004" => refresh(&mut row),
-                "JWKS-005" => cached(&mut row),
-                "JWKS-006" => bad_signature(&mut row),
-                "JWKS-007" => malformed_sets(&mut row, vectors),
-                _ => row.expect("a known test", false, "nobody knows what it asks"),
-            }
-            row.result()
-        })
-        .collect()
+    rows(vectors, "jwks", |id, row| match id {
+        "JWKS-001" | "JWKS-002" | "JWKS-003" => valid_set(row, vectors),
+        "JWKS-004" => refresh(row),
+        "JWKS-005" => cached(row),
+        "JWKS-006" => bad_signature(row),
+        "JWKS-007" => malformed_sets(row, vectors),
+        _ => row.expect("a known test", false, "nobody knows what it asks"),
+    })
 }
 
 const RULES: KeyRules<'static> =
