@@ -15,6 +15,8 @@ use std::sync::Arc;
 
 use sha2::{Digest as _, Sha256};
 
+use crate::attributes::Attribute;
+use crate::bundle::Bundle;
 use crate::decision::{Decision, Denial, Permit};
 use crate::grants::Granted;
 use crate::input;
@@ -73,6 +75,10 @@ pub struct Stats {
 /// Every decision of one instance in one worker.
 pub struct Engine {
     settings: Settings,
+    /// What is in force of policies and authority records.
+    bundle: Bundle,
+    /// The attributes that a check needs to be told.
+    attributes: Vec<&'static Attribute>,
     verifier: Box<dyn SignatureVerifier>,
     /// What the workers of this configuration share.
     shared: Shared,
@@ -175,7 +181,7 @@ impl Engine {
         target: &Target,
         now: UnixTime,
     ) -> Result<Granted, Refused> {
-        let grants = &self.settings.grants;
+        let grants = &self.bundle.grants;
         let identity = caller.map(|caller| &*caller.identity);
         let granted = match grants.find(identity, target, now) {
             Err(miss) if identity.is_some() => grants.find(None, target, now).map_err(|_| miss),
@@ -201,7 +207,7 @@ impl Engine {
         granted: Granted,
         input: PolicyValue,
     ) -> Result<Progress, Refused> {
-        let Some(rules) = self.settings.rule_sets.get_mut(granted.grant.rule_set) else {
+        let Some(rules) = self.bundle.rule_sets.get_mut(granted.grant.rule_set) else {
             return Err(Refused::new(Reason::PolicyError, "the grant has no rule set"));
         };
         let answers = case.answered.iter().map(|(question, answer)| (question.id.as_str(), answer));

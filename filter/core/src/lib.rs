@@ -7,6 +7,7 @@
 
 mod attributes;
 mod bounded;
+mod bundle;
 mod certificate;
 pub mod config;
 mod decision;
@@ -38,6 +39,7 @@ pub mod token;
 mod xfcc;
 
 pub use attributes::{Attribute, Encoding, ATTRIBUTES, PROOF_ATTRIBUTES};
+pub use bundle::Bundle;
 pub use decision::{Challenge, Decision, Denial, Permit, Refusal};
 pub use engine::{Engine, IdSeed, Stats};
 pub use exceptions::{api_key_hash, is_api_key_id, Exception, API_KEY_PREFIX};

@@ -5,24 +5,23 @@ mod resolve;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::net::IpAddr;
-use std::sync::Arc;
 
 use ipnet::IpNet;
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 
-use crate::attributes::Attribute;
+use crate::attributes::{self, Attribute, ATTRIBUTES, PROOF_ATTRIBUTES};
+use crate::bundle::Bundle;
 use crate::config::{self, Forwarded, KindRule, Limits, PdpProtocol, Profile, RemoteKeys, RequiredBinding};
-use crate::exceptions::{ApiKey, Exception};
-use crate::grants::Grants;
+use crate::exceptions::ApiKey;
 use crate::hex;
 use crate::identity::Kind;
 use crate::json;
 use crate::keyring::Source;
 use crate::keys::{Algorithm, KeySet};
-use crate::policy::RuleSet;
 use crate::token::{Preset, Template};
 use resolve::Resolver;
+pub(crate) use resolve::{instant, is_label};
 
 /// One thing that is wrong with a configuration.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
@@ -211,14 +210,12 @@ pub struct Settings {
     pub(crate) dpop: Dpop,
     pub(crate) mtls: Option<Mtls>,
     pub(crate) api_keys: Vec<ApiKey>,
-    pub(crate) exceptions: Vec<Arc<Exception>>,
-    pub(crate) grants: Grants,
-    pub(crate) rule_sets: Vec<RuleSet>,
+    /// The one that the configuration holds; an engine takes it out.
+    pub(crate) bundle: Bundle,
     pub(crate) pdps: BTreeMap<String, Pdp>,
     pub(crate) networks: Vec<Network>,
     pub(crate) limits: Limits,
     pub(crate) log_records: LogRecords,
-    attributes: Vec<&'static Attribute>,
 }
 
 impl Settings {
@@ -291,11 +288,9 @@ impl Settings {
         })
     }
 
-    /// The exceptions, soonest expiry first.
-    pub fn exceptions(&self) -> Vec<&Exception> {
-        let mut exceptions: Vec<&Exception> = self.exceptions.iter().map(|exception| &**exception).collect();
-        exceptions.sort_by_key(|exception| (exception.valid_until, exception.id.as_str()));
-        exceptions
+    /// The bundle that the configuration holds.
+    pub const fn bundle(&self) -> &Bundle {
+        &self.bundle
     }
 
     /// Id and subject of the API keys that an exception allows.
@@ -304,20 +299,20 @@ impl Settings {
         keys.map(|key| (key.id.as_str(), key.subject.as_str()))
     }
 
-    /// The compiled rule sets that grants name.
-    pub fn rule_sets(&self) -> &[RuleSet] {
-        &self.rule_sets
-    }
-
     /// The bounds.
     pub const fn limits(&self) -> &Limits {
         &self.limits
     }
 
-    /// The attributes of the connection that a policy or a proof of possession needs: the only ones
-    /// to ask the host for.
-    pub fn attributes(&self) -> &[&'static Attribute] {
-        &self.attributes
+    /// The attributes of the connection that these policies or a proof of possession need: the only
+    /// ones to ask the host for.
+    pub fn attributes(&self, bundle: &Bundle) -> Vec<&'static Attribute> {
+        let reads = bundle.reads();
+        let proves = |name: &str| self.mtls.is_some() && name == "mtls";
+        let read = ATTRIBUTES
+            .iter()
+            .filter(|attribute| attributes::is_read(attribute.name, &reads) || proves(attribute.name));
+        read.chain(PROOF_ATTRIBUTES.iter().filter(|_| self.mtls.is_some())).collect()
     }
 }
 

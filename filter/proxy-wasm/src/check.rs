@@ -241,7 +241,7 @@ impl Check {
     fn request(&self, instance: &Instance) -> Result<Request, Error> {
         let headers = Headers::new(host::request_headers()?);
         let mut connection = Connection::default();
-        let attributes = instance.engine.borrow().settings().attributes().to_vec();
+        let attributes = instance.engine.borrow().attributes().to_vec();
         for attribute in attributes {
             if let Ok(bytes) = host::property(attribute.host) {
                 connection.set(attribute, &bytes);

@@ -50,7 +50,7 @@ pub(super) fn run(args: &Args, out: &mut dyn Write) -> anyhow::Result<Outcome> {
 
 /// A credential that stops working surprises nobody who reads this.
 fn warn_of_exceptions(configuration: &Configuration, now: UnixTime) {
-    for exception in configuration.settings.exceptions() {
+    for exception in configuration.settings.bundle().exceptions() {
         let id = explain::visible(&exception.id);
         let until = exception.valid_until;
         if exceptions::is_over(exception, now) {
@@ -71,13 +71,14 @@ fn facts(configuration: &Configuration) -> [(&'static str, Value); 6] {
     let Configuration { document, settings } = configuration;
     let issuers = document.get("issuers").and_then(Value::as_array).into_iter().flatten();
     let grants = document.pointer("/bundle/inline/grants").and_then(Value::as_array);
-    let attributes = settings.attributes().iter().map(|attribute| json!(attribute.name));
+    let attributes =
+        settings.attributes(settings.bundle()).into_iter().map(|attribute| json!(attribute.name));
     [
         ("instance", json!(settings.instance())),
         ("revision", json!(settings.revision())),
         ("issuers", issuers.filter_map(|issuer| issuer.get("issuer").cloned()).collect()),
         ("grants", json!(grants.map_or(0, Vec::len))),
-        ("rule_sets", settings.rule_sets().iter().map(|rules| json!(rules.package())).collect()),
+        ("rule_sets", settings.bundle().rule_sets().iter().map(|rules| json!(rules.package())).collect()),
         ("attributes", attributes.collect()),
     ]
 }

@@ -30,7 +30,7 @@ pub(super) struct Args {
 pub(super) fn run(args: &Args, out: &mut dyn Write) -> anyhow::Result<Outcome> {
     let settings = Configuration::read(&args.config)?.settings;
     let now = args.at.map_or_else(clock::now, UnixTime::from_secs);
-    let exceptions = settings.exceptions();
+    let exceptions = settings.bundle().exceptions();
     if args.json {
         let list: Vec<Value> =
             exceptions.iter().map(|exception| document(&settings, exception, now)).collect();

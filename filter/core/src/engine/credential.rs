@@ -119,7 +119,7 @@ impl Engine {
             return Err(Refused::new(Reason::ApiKeyInvalid, "an API key has no proof of possession"));
         }
         let key = exceptions::find(presented.text, &self.settings.api_keys)?;
-        let Some(exception) = self.settings.exceptions.iter().find(|exception| exception.id == key.exception)
+        let Some(exception) = self.bundle.exceptions.iter().find(|exception| exception.id == key.exception)
         else {
             return Err(Refused::new(Reason::ExceptionExpired, "the API key has no exception"));
         };

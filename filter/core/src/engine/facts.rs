@@ -27,7 +27,7 @@ impl Engine {
         target: &Target,
         now: UnixTime,
     ) -> Result<PolicyValue, Refused> {
-        let Some(rules) = self.settings.rule_sets.get(granted.grant.rule_set) else {
+        let Some(rules) = self.bundle.rule_sets.get(granted.grant.rule_set) else {
             return Err(Refused::new(Reason::PolicyError, "the grant has no rule set"));
         };
         let reads = rules.reads();

@@ -58,7 +58,7 @@ impl Engine {
         self.watched = Some(None);
         self.replay(record);
         let Some((rule_set, input)) = self.watched.take().flatten() else { return Vec::new() };
-        let rules = self.settings.rule_sets.get_mut(rule_set);
+        let rules = self.bundle.rule_sets.get_mut(rule_set);
         rules.map(|rules| rules.unmet(&input)).unwrap_or_default()
     }
 

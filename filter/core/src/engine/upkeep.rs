@@ -6,6 +6,7 @@ use std::rc::Rc;
 use sha2::{Digest as _, Sha256};
 
 use super::{Engine, IdSeed, Stats};
+use crate::attributes::Attribute;
 use crate::config::Limits;
 use crate::hex;
 use crate::keyring::{Event, KeyStats, Keyring};
@@ -25,18 +26,21 @@ const MAX_RECORDS: usize = 10_000;
 impl Engine {
     /// An engine with nothing cached. `shared` is what all workers of the proxy see.
     pub fn new(
-        settings: Settings,
+        mut settings: Settings,
         verifier: Box<dyn SignatureVerifier>,
         shared: Box<dyn SharedData>,
         seed: IdSeed,
     ) -> Self {
         let shared: Rc<dyn SharedData> = shared.into();
+        let bundle = std::mem::take(&mut settings.bundle);
         let Limits { tokens_cached, tokens_cached_bytes, .. } = settings.limits;
         let mut engine = Self {
             tokens: TokenCache::new(tokens_cached, tokens_cached_bytes),
             shared: Shared::new(Rc::clone(&shared), &settings.credential_digest),
             common: Shared::common(shared),
+            attributes: settings.attributes(&bundle),
             settings,
+            bundle,
             verifier,
             keyrings: BTreeMap::new(),
             fetching: true,
@@ -62,9 +66,11 @@ impl Engine {
     }
 
     /// Takes a new configuration. Caches live on; what no longer fits them is found by generation.
-    pub fn configure(&mut self, settings: Settings) {
+    pub fn configure(&mut self, mut settings: Settings) {
         self.tokens.set_bounds(settings.limits.tokens_cached, settings.limits.tokens_cached_bytes);
         self.shared = self.shared.of(&settings.credential_digest);
+        self.bundle = std::mem::take(&mut settings.bundle);
+        self.attributes = settings.attributes(&self.bundle);
         self.settings = settings;
         self.assign_keyrings();
     }
@@ -87,6 +93,11 @@ impl Engine {
     /// The configuration in force.
     pub const fn settings(&self) -> &Settings {
         &self.settings
+    }
+
+    /// The attributes of the connection that a check needs to be told.
+    pub fn attributes(&self) -> &[&'static Attribute] {
+        &self.attributes
     }
 
     /// Current figures.

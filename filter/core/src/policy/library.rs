@@ -25,13 +25,19 @@ pub(crate) struct Library {
     data: Value,
 }
 
-impl Library {
-    pub(crate) fn new(data: serde_json::Map<String, serde_json::Value>) -> Self {
+impl Default for Library {
+    fn default() -> Self {
         let mut engine = regorus::Engine::new();
         // Strict mode turns comparisons of mixed types into skipped rules: `input.amount > 100`
         // with "1000" would then say no more than an absent rule does.
         engine.set_strict_builtin_errors(false);
-        Self { engine, sources: Vec::new(), data: Value::from(serde_json::Value::Object(data)) }
+        Self { engine, sources: Vec::new(), data: Value::new_object() }
+    }
+}
+
+impl Library {
+    pub(crate) fn set_data(&mut self, data: serde_json::Map<String, serde_json::Value>) {
+        self.data = Value::from(serde_json::Value::Object(data));
     }
 
     /// Parses one module.

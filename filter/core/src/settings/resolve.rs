@@ -1,6 +1,5 @@
 //! From the configuration as it is written to settings: every rule on a value is here, or below.
 
-mod bundle;
 mod credentials;
 
 use std::collections::BTreeMap;
@@ -8,9 +7,8 @@ use std::collections::BTreeMap;
 use ipnet::IpNet;
 
 use super::{ConfigError, Network, Pdp, Settings};
-use crate::attributes::{self, ATTRIBUTES, PROOF_ATTRIBUTES};
+use crate::bundle::{Builder, Bundle};
 use crate::config::{self, Config, Limits};
-use crate::reads::Reads;
 use crate::time::UnixTime;
 
 /// The one version of the configuration format.
@@ -64,8 +62,8 @@ impl Resolver {
         let networks = self.networks(networks);
         let dpop = self.dpop(&dpop);
         let mtls = mtls.map(|mtls| self.mtls(mtls));
-        let (grants, rule_sets, exceptions) = self.bundle(bundle.inline, &limits);
-        let api_keys = self.api_keys(api_keys, &exceptions);
+        let bundle = self.bundle(bundle, api_keys.iter().map(|key| key.exception.as_str()), &limits);
+        let api_keys = self.api_keys(api_keys);
         if mtls.is_none() {
             for (index, issuer) in issuers.iter().enumerate().filter(|(_, issuer)| issuer.peer_match) {
                 self.error(
@@ -74,14 +72,6 @@ impl Resolver {
                 );
             }
         }
-        let mut reads = Reads::default();
-        rule_sets.iter().for_each(|rules| reads.merge(rules.reads()));
-        let proves = |name: &str| mtls.is_some() && name == "mtls";
-        let read = ATTRIBUTES
-            .iter()
-            .filter(|attribute| attributes::is_read(attribute.name, &reads) || proves(attribute.name));
-        let proofs = PROOF_ATTRIBUTES.iter().filter(|_| mtls.is_some());
-        let attributes = read.chain(proofs).collect();
         let token_generation = credential_digest.first_chunk::<8>().copied().map(u64::from_le_bytes);
         Settings {
             instance,
@@ -93,15 +83,45 @@ impl Resolver {
             dpop,
             mtls,
             api_keys,
-            exceptions,
-            grants,
-            rule_sets,
+            bundle,
             pdps,
             networks,
             limits,
             log_records: log.records,
-            attributes,
         }
+    }
+
+    /// The bundle that the configuration holds. `needed` are the exceptions that API keys name.
+    fn bundle<'k>(
+        &mut self,
+        bundle: config::Bundle,
+        needed: impl Iterator<Item = &'k str>,
+        limits: &Limits,
+    ) -> Bundle {
+        let config::InlineBundle { policies, data, grants, elevations, exceptions } = bundle.inline;
+        if !elevations.is_empty() {
+            self.error("bundle.inline.elevations", "not supported yet; expected an empty list");
+        }
+        let mut builder = Builder::new(limits);
+        for (index, exception) in exceptions.into_iter().enumerate() {
+            builder.exception(&format!("bundle.inline.exceptions[{index}]"), exception);
+        }
+        builder.data(data);
+        for (file, source) in &policies {
+            builder.policy(&format!("bundle.inline.policies[{file:?}]"), file, source);
+        }
+        for (index, grant) in grants.into_iter().enumerate() {
+            builder.grant(&format!("bundle.inline.grants[{index}]"), grant);
+        }
+        for (index, id) in needed.enumerate() {
+            if !builder.exceptions().iter().any(|known| known.id == id) {
+                self.error(format!("api_keys[{index}].exception"), format!("there is no exception `{id}`"));
+            }
+        }
+        builder.finish().unwrap_or_else(|errors| {
+            self.errors.extend(errors);
+            Bundle::default()
+        })
     }
 
     fn limits(&mut self, limits: &Limits) {
@@ -199,13 +219,13 @@ fn is_path(text: &str) -> bool {
     text.starts_with('/') && text.bytes().all(|b| b.is_ascii_graphic())
 }
 
-fn is_label(text: &str) -> bool {
+pub(crate) fn is_label(text: &str) -> bool {
     (1..=64).contains(&text.len())
         && text.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.'))
 }
 
 /// An instant of RFC 3339.
-fn instant(text: &str) -> Result<UnixTime, String> {
+pub(crate) fn instant(text: &str) -> Result<UnixTime, String> {
     UnixTime::parse_rfc3339(text)
         .ok_or_else(|| format!("`{text}` is not an RFC 3339 instant such as `2026-01-31T00:00:00Z`"))
 }

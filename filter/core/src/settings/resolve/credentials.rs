@@ -1,14 +1,13 @@
 //! Rules on who may issue credentials, where they are found and what they are bound to.
 
 use std::collections::BTreeSet;
-use std::sync::Arc;
 
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use base64::Engine as _;
 
 use super::{is_host, is_path, Resolver};
 use crate::config::{self, Profile, RemoteKeys, Scheme};
-use crate::exceptions::{is_api_key_id, ApiKey, Exception, API_KEY_ISSUER, MIN_SALT};
+use crate::exceptions::{is_api_key_id, ApiKey, API_KEY_ISSUER, MIN_SALT};
 use crate::keys::{Algorithm, KeyRules, KeySet};
 use crate::settings::{CredentialSource, Dpop, Issuer, KeySource, Mtls};
 use crate::spiffe::{is_trust_domain, SpiffeId};
@@ -301,11 +300,7 @@ impl Resolver {
         Mtls { trust_domains, kind, forwarded }
     }
 
-    pub(super) fn api_keys(
-        &mut self,
-        keys: Vec<config::ApiKey>,
-        exceptions: &[Arc<Exception>],
-    ) -> Vec<ApiKey> {
+    pub(super) fn api_keys(&mut self, keys: Vec<config::ApiKey>) -> Vec<ApiKey> {
         let mut resolved: Vec<ApiKey> = Vec::with_capacity(keys.len());
         for (index, config::ApiKey { id, subject, salt, hash, exception }) in keys.into_iter().enumerate() {
             let at = format!("api_keys[{index}]");
@@ -328,9 +323,6 @@ impl Resolver {
             let hash = URL_SAFE_NO_PAD.decode(hash).ok().and_then(|hash| <[u8; 32]>::try_from(hash).ok());
             if hash.is_none() {
                 self.error(format!("{at}.hash"), "not a SHA-256 in base64url; `everycall key new` makes one");
-            }
-            if !exceptions.iter().any(|known| known.id == exception) {
-                self.error(format!("{at}.exception"), format!("there is no exception `{exception}`"));
             }
             if let (Some(salt), Some(hash)) = (salt, hash) {
                 resolved.push(ApiKey { id, subject, salt, hash, exception });
