@@ -31,7 +31,7 @@ fn configuration() -> Value {
             "source.rego": "package everycall.source\ndecision := {\"allow\": true} if input.connection.source_ip == \"10.0.0.1\"",
         },
         "grants": [anonymous("open", "/open", "open"), anonymous("ask", "/ask", "ask"), anonymous("source", "/source", "source"),
-            {"id": "token", "owner": "o", "purpose": "p", "subject": "s", "kind": "workload", "hosts": ["h"],
+            {"id": "token", "owner": "o", "purpose": "p", "subject": "s", "kinds": ["workload"], "hosts": ["h"],
              "methods": ["GET"], "paths": ["/token"], "policy": "open"}]
     }});
     config

@@ -82,7 +82,7 @@ impl Mesh {
             "forwarded": {"hops": ["spiffe://shop.example/ns/edge/sa/gateway"], "appends": false}});
         config["bundle"]["inline"]["policies"]["any.rego"] =
             json!("package everycall.any\ndecision := {\"allow\": true}");
-        let grant = json!({"id": "any", "owner": "tests", "purpose": "tests", "subject": CHECKOUT, "kind": "workload",
+        let grant = json!({"id": "any", "owner": "tests", "purpose": "tests", "subject": CHECKOUT, "kinds": ["workload"],
             "hosts": ["orders.shop.example"], "methods": ["GET"], "paths": ["/orders/{order}"], "policy": "any"});
         config["bundle"]["inline"]["grants"] = json!([grant]);
         let mut strict = config["issuers"][0].clone();

@@ -17,7 +17,7 @@ fn config() -> Value {
     let bundle = &mut config["bundle"]["inline"];
     bundle["exceptions"] = json!([{"id": "ex-1", "owner": "o", "reason": "r", "compensating_control": "c",
         "valid_from": later(-100).to_string(), "valid_until": later(100).to_string()}]);
-    bundle["grants"][2]["kind"] = json!("legacy");
+    bundle["grants"][2]["kinds"] = json!(["legacy"]);
     config
 }
 
@@ -80,6 +80,6 @@ fn api_key_without_a_valid_exception() {
 #[test]
 fn an_api_key_is_legacy_and_nothing_else() {
     let mut config = config();
-    config["bundle"]["inline"]["grants"][2]["kind"] = json!("workload");
+    config["bundle"]["inline"]["grants"][2]["kinds"] = json!(["workload"]);
     assert_eq!(call(&mut engine(&config), &format!("ek_billing_{SECRET}")), Reason::NotGranted);
 }

@@ -34,7 +34,7 @@ fn configuration() -> Value {
         "open.rego": "package everycall.open\ndecision := {\"allow\": true}",
     });
     let grant = |id: &str| {
-        json!({"id": id, "owner": "o", "purpose": "p", "subject": "s", "kind": "workload", "hosts": ["h"],
+        json!({"id": id, "owner": "o", "purpose": "p", "subject": "s", "kinds": ["workload"], "hosts": ["h"],
                "methods": ["GET"], "paths": [format!("/{id}")], "policy": id})
     };
     bundle["grants"] = json!([grant("ask"), grant("two"), grant("open")]);

@@ -95,7 +95,7 @@ fn shown_exception() -> Value {
     bundle["exceptions"] = json!([{"id": "e", "owner": "o", "reason": "r", "compensating_control": "c",
         "valid_from": "2026-09-01T00:00:00Z", "valid_until": "2026-11-01T00:00:00Z"}]);
     bundle["policies"]["shows_all.rego"] = json!(SHOWS_ALL);
-    bundle["grants"] = json!([{"id": "g", "owner": "o", "purpose": "p", "subject": "legacy:a", "kind": "legacy",
+    bundle["grants"] = json!([{"id": "g", "owner": "o", "purpose": "p", "subject": "legacy:a", "kinds": ["legacy"],
         "hosts": ["h"], "methods": ["GET"], "paths": ["/"], "policy": "shows_all"}]);
     let pairs = [
         (":method", "GET".to_owned()),

@@ -25,7 +25,7 @@ fn with_records(records: Value) -> Value {
         "valid_from": "2026-09-01T00:00:00Z", "valid_until": "2026-11-01T00:00:00Z",
     }]);
     inline["grants"][0]["subject"] = json!("legacy:reports");
-    inline["grants"][0]["kind"] = json!("legacy");
+    inline["grants"][0]["kinds"] = json!(["legacy"]);
     config
 }
 

@@ -344,9 +344,9 @@ pub struct Grant {
     pub purpose: String,
     /// The caller's id, exactly, or `anonymous` for a route that needs no credential.
     pub subject: String,
-    /// The caller's kind; absent for `anonymous`.
+    /// The sorts of callers that it is for; absent for `anonymous`.
     #[serde(default)]
-    pub kind: Option<Kind>,
+    pub kinds: Vec<Kind>,
     /// Present: only callers that this issuer vouches for.
     #[serde(default)]
     pub issuer: Option<String>,

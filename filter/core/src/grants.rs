@@ -7,7 +7,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use crate::identity::{Identity, Kind};
+use crate::identity::{Identity, Kinds};
 use crate::policy::PolicyValue;
 use crate::target::Target;
 use crate::time::UnixTime;
@@ -22,7 +22,8 @@ pub(crate) struct Grant {
     pub(crate) owner: String,
     pub(crate) purpose: String,
     pub(crate) sensitivity: Option<String>,
-    pub(crate) kind: Option<Kind>,
+    /// Empty for those that need no credential.
+    pub(crate) kinds: Kinds,
     /// `None`: any issuer.
     pub(crate) issuer: Option<String>,
     pub(crate) methods: Vec<String>,
@@ -273,7 +274,7 @@ fn admits(grant: &Grant, caller: Option<&Identity>, target: &Target, now: UnixTi
     if !grant.methods.contains(&target.method) {
         return Err(format!("does not name the method `{}`", target.method));
     }
-    if grant.kind != caller.map(|identity| identity.kind) {
+    if caller.is_some_and(|identity| !grant.kinds.holds(identity.kind)) {
         return Err("is for another kind of caller".into());
     }
     if grant.issuer.is_some() && grant.issuer.as_ref() != caller.map(|identity| &identity.issuer) {

@@ -32,6 +32,31 @@ impl Kind {
     }
 }
 
+/// A set of sorts of callers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct Kinds(u8);
+
+impl Kinds {
+    const fn bit(kind: Kind) -> u8 {
+        match kind {
+            Kind::Workload => 1,
+            Kind::Agent => 2,
+            Kind::Human => 4,
+            Kind::Legacy => 8,
+        }
+    }
+
+    pub(crate) const fn holds(self, kind: Kind) -> bool {
+        self.0 & Self::bit(kind) != 0
+    }
+}
+
+impl FromIterator<Kind> for Kinds {
+    fn from_iter<I: IntoIterator<Item = Kind>>(kinds: I) -> Self {
+        Self(kinds.into_iter().fold(0, |bits, kind| bits | Self::bit(kind)))
+    }
+}
+
 /// What a token is bound to, and was proven to be with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

@@ -112,7 +112,7 @@ fn engine(body: &str) -> Engine {
         }],
         "bundle": {"inline": {
             "policies": {"p.rego": policy},
-            "grants": [{"id": "g", "owner": "o", "purpose": "p", "subject": "s", "kind": "workload",
+            "grants": [{"id": "g", "owner": "o", "purpose": "p", "subject": "s", "kinds": ["workload"],
                         "hosts": ["h"], "methods": ["GET"], "paths": ["/"]}]
         }}
     });

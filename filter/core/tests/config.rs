@@ -17,7 +17,7 @@ fn valid() -> Value {
         "networks": {"office": ["10.0.0.0/8", "fd00::/8"]},
         "bundle": {"inline": {
             "policies": {"a.rego": "package everycall\ndecision := {\"allow\": true}\n"},
-            "grants": [{"id": "g", "owner": "o", "purpose": "p", "subject": "s", "kind": "workload",
+            "grants": [{"id": "g", "owner": "o", "purpose": "p", "subject": "s", "kinds": ["workload"],
                         "hosts": ["h"], "methods": ["GET"], "paths": ["/"]}]
         }}
     })
@@ -158,8 +158,8 @@ fn each_mistake_is_named_with_its_path() {
         (format!("{grant}/id"), json!(""), "bundle.inline.grants[0].id", "name"),
         (format!("{grant}/owner"), json!(" "), "bundle.inline.grants[0].owner", "empty"),
         (format!("{grant}/purpose"), json!(""), "bundle.inline.grants[0].purpose", "empty"),
-        (format!("{grant}/kind"), json!("robot"), "bundle.inline.grants[0].kind", "robot"),
-        (format!("{grant}/subject"), json!("anonymous"), "bundle.inline.grants[0].kind", "no kind"),
+        (format!("{grant}/kinds"), json!(["robot"]), "bundle.inline.grants[0].kinds[0]", "robot"),
+        (format!("{grant}/subject"), json!("anonymous"), "bundle.inline.grants[0].kinds", "no kind"),
         (format!("{grant}/hosts"), json!([]), "bundle.inline.grants[0].hosts", "admits nothing"),
         (format!("{grant}/hosts"), json!(["H"]), "bundle.inline.grants[0].hosts[0]", "lower case"),
         (format!("{grant}/hosts"), json!(["*"]), "bundle.inline.grants[0].hosts[0]", "not a host"),
@@ -358,7 +358,7 @@ fn required_keys_are_required() {
         "/bundle/inline/grants/0/owner",
         "/bundle/inline/grants/0/purpose",
         "/bundle/inline/grants/0/subject",
-        "/bundle/inline/grants/0/kind",
+        "/bundle/inline/grants/0/kinds",
         "/bundle/inline/grants/0/hosts",
         "/bundle/inline/grants/0/methods",
         "/bundle/inline/grants/0/paths",

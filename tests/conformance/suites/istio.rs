@@ -340,7 +340,7 @@ fn grant(subject: &str, host: &str, paths: &[&str]) -> Value {
         "subject": subject, "hosts": [host], "methods": ["GET", "OPTIONS"], "paths": paths,
     });
     if subject != "anonymous" {
-        grant["kind"] = json!("human");
+        grant["kinds"] = json!(["human"]);
     }
     grant
 }

@@ -27,7 +27,7 @@ fn base() -> Value {
             ]}},
         }],
         "bundle": {"inline": {"policies": {"p.rego": POLICY}, "grants": [{
-            "id": "all", "owner": "team", "purpose": "test", "subject": "w", "kind": "workload",
+            "id": "all", "owner": "team", "purpose": "test", "subject": "w", "kinds": ["workload"],
             "hosts": ["h"], "methods": ["GET"], "paths": ["/{rest...}"],
         }]}},
         "pdps": {"default": {"protocol": "authzen", "cluster": "pdp", "host": "pdp"}},

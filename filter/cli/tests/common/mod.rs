@@ -33,7 +33,7 @@ pub fn config() -> Value {
             "policies": {"orders.rego": POLICY},
             "grants": [{
                 "id": "orders", "owner": "team-orders", "purpose": "fulfil orders", "subject": "checkout",
-                "kind": "workload", "hosts": ["orders.example"], "methods": ["GET", "POST"], "paths": ["/orders/{order}"],
+                "kinds": ["workload"], "hosts": ["orders.example"], "methods": ["GET", "POST"], "paths": ["/orders/{order}"],
             }],
         }},
         "pdps": {"default": {"protocol": "authzen", "cluster": "pdp", "host": "pdp.example", "timeout_ms": 300}},

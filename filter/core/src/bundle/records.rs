@@ -18,7 +18,7 @@ impl Builder {
             owner,
             purpose,
             subject,
-            kind,
+            kinds,
             issuer,
             hosts,
             methods,
@@ -41,9 +41,9 @@ impl Builder {
                 self.error(format!("{at}.{name}"), "must not be empty");
             }
         }
-        match (subject.as_str(), kind) {
-            (ANONYMOUS, Some(_)) => self.error(format!("{at}.kind"), "an anonymous caller has no kind"),
-            (ANONYMOUS, None) => {
+        match (subject.as_str(), kinds.as_slice()) {
+            (ANONYMOUS, [_, ..]) => self.error(format!("{at}.kinds"), "an anonymous caller has no kind"),
+            (ANONYMOUS, []) => {
                 if issuer.is_some() {
                     self.error(format!("{at}.issuer"), "an anonymous caller has no issuer");
                 }
@@ -51,10 +51,11 @@ impl Builder {
                     self.error(format!("{at}.delegation"), "an anonymous caller has no principal");
                 }
             }
-            (_, None) => {
-                self.error(format!("{at}.kind"), "missing; expected `workload`, `agent`, `human` or `legacy`")
-            }
-            (_, Some(_)) => {}
+            (_, []) => self.error(
+                format!("{at}.kinds"),
+                "missing; expected a list of `workload`, `agent`, `human` or `legacy`",
+            ),
+            (_, [_, ..]) => {}
         }
         for (name, list) in [("hosts", &hosts), ("methods", &methods), ("paths", &paths)] {
             if list.is_empty() {
@@ -105,7 +106,7 @@ impl Builder {
             owner,
             purpose,
             sensitivity,
-            kind,
+            kinds: kinds.iter().copied().collect(),
             issuer,
             methods,
             valid_from,

@@ -57,7 +57,7 @@ pub fn grant(subject: &str) -> Value {
         "owner": "conformance",
         "purpose": "to be attacked",
         "subject": subject,
-        "kind": "workload",
+        "kinds": ["workload"],
         "hosts": [HOST],
         "methods": ["GET", "POST", "OPTIONS"],
         "paths": ["/", "/{rest...}"],
