@@ -12,7 +12,7 @@ const COLUMNS: [&str; 4] = ["key", "type", "default", "meaning"];
 
 /// The objects of a configuration: their names in the README, `*` for any name and `[]` for any
 /// place in a list.
-const OBJECTS: [&str; 18] = [
+const OBJECTS: [&str; 19] = [
     "",
     "issuers[]",
     "issuers[].keys",
@@ -25,6 +25,7 @@ const OBJECTS: [&str; 18] = [
     "api_keys[]",
     "bundle",
     "bundle.inline",
+    "bundle.inline.rule_sets.*",
     "bundle.inline.grants[]",
     "bundle.inline.grants[].delegation",
     "bundle.inline.exceptions[]",
@@ -59,6 +60,7 @@ fn valid() -> Value {
         json!([{"id": "a", "subject": "legacy:a", "salt": zeros, "hash": zeros, "exception": "e"}]);
     config["bundle"]["inline"]["exceptions"] = json!([{"id": "e", "owner": "o", "reason": "r",
         "compensating_control": "c", "valid_from": "2026-01-01T00:00:00Z", "valid_until": "2026-03-01T00:00:00Z"}]);
+    config["bundle"]["inline"]["rule_sets"] = json!({"orders": {}});
     let grants = config["bundle"]["inline"]["grants"].as_array_mut().unwrap();
     let delegated = grants.iter().position(|grant| grant.get("delegation").is_some()).unwrap();
     grants.swap(0, delegated);
@@ -75,7 +77,7 @@ fn object<'a>(config: &'a mut Value, name: &str) -> &'a mut Map<String, Value> {
     for part in name.split('.').filter(|part| !part.is_empty()) {
         value = match part.strip_suffix("[]") {
             Some(list) => &mut value[list][0],
-            None if part == "*" => &mut value["default"],
+            None if part == "*" => value.as_object_mut().unwrap().values_mut().next().unwrap(),
             None => &mut value[part],
         };
     }
@@ -96,7 +98,8 @@ fn complaint(key: &str, value: Option<Value>) -> Option<String> {
         Some(value) => drop(members.insert(member.to_owned(), value)),
         None => drop(members.remove(member)),
     }
-    let path = key.replace("[]", "[0]").replace("pdps.*", "pdps.default");
+    let path =
+        key.replace("[]", "[0]").replace("pdps.*", "pdps.default").replace("rule_sets.*", "rule_sets.orders");
     let errors = Settings::from_value(config).err()?;
     let about = errors.iter().find(|error| error.path.starts_with(&path));
     about.map(|error| error.message.clone())
@@ -213,6 +216,7 @@ fn defaults_are_what_is_taken() {
         ("pdps.*.path".to_owned(), json!(pdp.path)),
         ("pdps.*.timeout_ms".to_owned(), json!(200)),
         ("pdps.*.max_in_flight".to_owned(), json!(pdp.max_in_flight)),
+        ("bundle.inline.rule_sets.*.input_format".to_owned(), json!("everycall")),
         ("bundle.inline.grants[].semicolons".to_owned(), json!(config.bundle.inline.grants[0].semicolons)),
     ]);
     let pdp: everycall_core::config::Pdp =

@@ -44,7 +44,7 @@ fn shown() -> (Value, BTreeSet<String>) {
     for attribute in ATTRIBUTES {
         let bytes: &[u8] = match attribute.name {
             "mtls" => &[1],
-            "source_ip" => b"127.0.0.1:1",
+            "source_ip" | "destination_ip" => b"127.0.0.1:1",
             _ => b"x",
         };
         connection.set(attribute, bytes);

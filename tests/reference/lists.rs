@@ -109,7 +109,7 @@ fn full() -> DecisionRecord {
         status: 403,
         layer: Layer::Pdp,
         detail: text(),
-        request: RequestRecord { id: text(), ..RequestRecord::default() },
+        request: RequestRecord { id: text(), path_and_query: text(), ..RequestRecord::default() },
         connection: Map::new(),
         identity: Some(Arc::new(identity)),
         exception: Some(Arc::new(Exception {

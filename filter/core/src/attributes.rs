@@ -31,12 +31,10 @@ pub struct Attribute {
 pub const ATTRIBUTES: &[Attribute] = &[
     // True for any client certificate: the listener must require and verify it.
     Attribute { name: "mtls", host: &["connection", "mtls"], encoding: Encoding::Bool },
-    Attribute {
-        name: "peer_id",
-        host: &["connection", "uri_san_peer_certificate"],
-        encoding: Encoding::Text,
-    },
+    Attribute { name: PEER_ID, host: &["connection", "uri_san_peer_certificate"], encoding: Encoding::Text },
     Attribute { name: SOURCE_IP, host: &["source", "address"], encoding: Encoding::Address },
+    Attribute { name: DESTINATION_IP, host: &["destination", "address"], encoding: Encoding::Address },
+    Attribute { name: PROTOCOL, host: &["request", "protocol"], encoding: Encoding::Text },
     Attribute { name: "tls_version", host: &["connection", "tls_version"], encoding: Encoding::Text },
     Attribute { name: "sni", host: &["connection", "requested_server_name"], encoding: Encoding::Text },
 ];
@@ -58,6 +56,15 @@ pub(crate) const PEER_DIGEST: &str = "peer_digest";
 
 /// The attribute that `networks` are matched against.
 pub(crate) const SOURCE_IP: &str = "source_ip";
+
+/// The address that the client called.
+pub(crate) const DESTINATION_IP: &str = "destination_ip";
+
+/// The protocol that the client speaks.
+pub(crate) const PROTOCOL: &str = "protocol";
+
+/// The first URI SAN of the client's certificate.
+pub(crate) const PEER_ID: &str = "peer_id";
 
 /// Whether a policy that reads this needs the attribute: `networks` is made from the source.
 pub(crate) fn is_read(name: &str, reads: &Reads) -> bool {

@@ -10,10 +10,10 @@ use std::sync::Arc;
 
 use serde_json::{Map, Value};
 
-use crate::config::{self, Limits};
+use crate::config::{self, InputFormat, Limits};
 use crate::exceptions::Exception;
 use crate::grants::Grants;
-use crate::policy::{self, Library, RuleSet};
+use crate::policy::{Entry, Library, RuleSet};
 use crate::reads::Reads;
 use crate::settings::ConfigError;
 
@@ -58,8 +58,10 @@ pub(crate) struct Builder {
     grant_ids: BTreeSet<String>,
     exceptions: Vec<Arc<Exception>>,
     rule_sets: Vec<RuleSet>,
-    /// By package: the index of its rule set, if it compiles.
-    compiled: BTreeMap<String, Option<usize>>,
+    /// What grants call a rule set: the index, if it compiles.
+    compiled: BTreeMap<Option<String>, Option<usize>>,
+    /// Rule sets with options that no grant has named so far: where they stand.
+    entries: BTreeMap<String, (String, Entry)>,
 }
 
 impl Builder {
@@ -74,6 +76,7 @@ impl Builder {
             exceptions: Vec::new(),
             rule_sets: Vec::new(),
             compiled: BTreeMap::new(),
+            entries: BTreeMap::new(),
         }
     }
 
@@ -90,12 +93,29 @@ impl Builder {
         }
     }
 
+    /// The options of one rule set. Before any grant.
+    pub(crate) fn rule_set_options(&mut self, at: &str, name: String, options: config::RuleSet) {
+        let config::RuleSet { input_format, entrypoint } = options;
+        let entry = match (input_format, &entrypoint) {
+            (InputFormat::OpaEnvoy, entrypoint) => Entry::opa(entrypoint.as_deref()),
+            (InputFormat::Everycall, None) => Ok(Entry::named(Some(&name))),
+            (InputFormat::Everycall, Some(_)) => {
+                Err("only with `input_format: opa-envoy`; else the package is named after the rule set"
+                    .into())
+            }
+        };
+        match entry {
+            Ok(entry) => drop(self.entries.insert(name, (at.to_owned(), entry))),
+            Err(message) => self.error(format!("{at}.entrypoint"), message),
+        }
+    }
+
     /// One entitlement.
     pub(crate) fn grant(&mut self, at: &str, grant: config::Grant) {
         if !self.grant_ids.insert(grant.id.clone()) {
             self.error(format!("{at}.id"), format!("duplicate grant id `{}`", grant.id));
         }
-        let rule_set = self.rule_set(&format!("{at}.policy"), &policy::package(grant.policy.as_deref()));
+        let rule_set = self.rule_set(&format!("{at}.policy"), grant.policy.as_deref());
         self.resolve_grant(at, grant, rule_set.unwrap_or(usize::MAX));
     }
 
@@ -103,7 +123,11 @@ impl Builder {
     ///
     /// # Errors
     /// What was noted.
-    pub(crate) fn finish(self) -> Result<Bundle, Vec<ConfigError>> {
+    pub(crate) fn finish(mut self) -> Result<Bundle, Vec<ConfigError>> {
+        // A name that is written wrong would leave its rule set without its options.
+        for (name, (at, _)) in std::mem::take(&mut self.entries) {
+            self.error(at, format!("no grant names the rule set `{name}` as its `policy`"));
+        }
         let Self { errors, grants, exceptions, rule_sets, .. } = self;
         match errors.is_empty() {
             true => Ok(Bundle { grants, exceptions, rule_sets }),
@@ -116,13 +140,16 @@ impl Builder {
         &self.exceptions
     }
 
-    /// The index of a package's rule set, compiled at its first use.
-    fn rule_set(&mut self, at: &str, package: &str) -> Option<usize> {
-        if let Some(known) = self.compiled.get(package) {
+    /// The index of the rule set that a grant names, compiled at its first use.
+    fn rule_set(&mut self, at: &str, policy: Option<&str>) -> Option<usize> {
+        let name = policy.map(str::to_owned);
+        if let Some(known) = self.compiled.get(&name) {
             return *known;
         }
+        let entry = policy.and_then(|name| Some(self.entries.remove(name)?.1));
+        let entry = entry.unwrap_or_else(|| Entry::named(policy));
         // A module that does not parse was reported; what is missing because of it is not.
-        let compiled = match self.parses.then(|| self.library.rule_set(package, self.limits.instructions)) {
+        let compiled = match self.parses.then(|| self.library.rule_set(entry, self.limits.instructions)) {
             Some(Ok(rules)) => {
                 self.rule_sets.push(rules);
                 Some(self.rule_sets.len().saturating_sub(1))
@@ -133,7 +160,7 @@ impl Builder {
             }
             None => None,
         };
-        self.compiled.insert(package.to_owned(), compiled);
+        self.compiled.insert(name, compiled);
         compiled
     }
 

@@ -304,6 +304,9 @@ pub struct InlineBundle {
     /// What policies see as `data`.
     #[serde(default)]
     pub data: Map<String, Value>,
+    /// Options of rule sets, by the name that grants call them.
+    #[serde(default)]
+    pub rule_sets: BTreeMap<String, RuleSet>,
     /// Who is entitled to what.
     pub grants: Vec<Grant>,
     /// Not supported yet: must be empty.
@@ -312,6 +315,28 @@ pub struct InlineBundle {
     /// Who may do what the rules forbid, until when, and what makes up for it.
     #[serde(default)]
     pub exceptions: Vec<Exception>,
+}
+
+/// Options of one rule set.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields, default, expecting = "an object")]
+pub struct RuleSet {
+    /// The form of its input and result.
+    pub input_format: InputFormat,
+    /// With `opa-envoy`: the rule that decides, package and name; absent: `envoy.authz.allow`.
+    pub entrypoint: Option<String>,
+}
+
+/// Forms of what a rule set is given and answers.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+pub enum InputFormat {
+    /// Our own.
+    #[default]
+    #[serde(rename = "everycall")]
+    Everycall,
+    /// That of OPA's plugin for Envoy.
+    #[serde(rename = "opa-envoy")]
+    OpaEnvoy,
 }
 
 /// One documented exception.

@@ -1,5 +1,7 @@
 //! The `input` document of a policy, built as values and not as text, and only what is read.
 
+pub(crate) mod opa;
+
 use std::collections::BTreeMap;
 
 use regorus::Value;
@@ -14,6 +16,7 @@ use crate::policy::PolicyValue;
 use crate::reads::Reads;
 use crate::record::RequestRecord;
 use crate::settings::Network;
+use crate::target::Target;
 use crate::time::UnixTime;
 use crate::token::cache::Verified;
 
@@ -22,7 +25,7 @@ use crate::token::cache::Verified;
 pub(crate) struct Facts<'a> {
     pub(crate) now: UnixTime,
     pub(crate) request: &'a RequestRecord,
-    pub(crate) segments: &'a [String],
+    pub(crate) target: &'a Target,
     pub(crate) connection: &'a Map<String, Json>,
     pub(crate) caller: Option<&'a Verified>,
     pub(crate) granted: &'a Granted,
@@ -128,7 +131,7 @@ fn request(facts: &Facts<'_>) -> Value {
     }
     if facts.reads.any(&["request", "segments"]) {
         let segments: Vec<Value> =
-            facts.segments.iter().map(|segment| Value::from(segment.as_str())).collect();
+            facts.target.segments.iter().map(|segment| Value::from(segment.as_str())).collect();
         members.push(("segments", Value::from(segments)));
     }
     members.push(("headers", Value::from(Json::Object(request.headers.clone()))));

@@ -6,6 +6,7 @@
 //! all is `Undefined`: so anything but a well-formed allow is a denial.
 
 mod library;
+mod opa;
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -15,6 +16,7 @@ use regorus::rvm::program::{Program, RuleInfo};
 use regorus::rvm::vm::{ExecutionMode, ExecutionState, RegoVM, VmError};
 use regorus::Value;
 
+use crate::config::InputFormat;
 use crate::pdp::Question;
 use crate::reads::Reads;
 use crate::reason::Reason;
@@ -119,17 +121,47 @@ pub fn offered_builtins() -> &'static [&'static str] {
     BUILTINS
 }
 
-/// The package that a grant's `policy` names.
-pub(crate) fn package(policy: Option<&str>) -> String {
-    match policy {
-        Some(name) => format!("everycall.{name}"),
-        None => "everycall".to_owned(),
+/// Which rule of which package decides, and what it is given.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Entry {
+    pub(crate) package: String,
+    pub(crate) rule: String,
+    pub(crate) format: InputFormat,
+}
+
+impl Entry {
+    /// The rule set that a grant's `policy` names, in our own form.
+    pub(crate) fn named(policy: Option<&str>) -> Self {
+        let package = match policy {
+            Some(name) => format!("everycall.{name}"),
+            None => "everycall".to_owned(),
+        };
+        Self { package, rule: "decision".to_owned(), format: InputFormat::Everycall }
+    }
+
+    /// An entry point of OPA-Envoy, such as `envoy.authz.allow`, which is its default.
+    ///
+    /// # Errors
+    /// It is not a package and a rule.
+    pub(crate) fn opa(entrypoint: Option<&str>) -> Result<Self, String> {
+        let text = entrypoint.unwrap_or(opa::ENTRYPOINT);
+        let is_name = |name: &str| {
+            !name.is_empty()
+                && !name.starts_with(|c: char| c.is_ascii_digit())
+                && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_')
+        };
+        match text.rsplit_once('.') {
+            Some((package, rule)) if text.split('.').all(is_name) => {
+                Ok(Self { package: package.into(), rule: rule.into(), format: InputFormat::OpaEnvoy })
+            }
+            _ => Err(format!("`{text}` is not a package and a rule such as `{}`", opa::ENTRYPOINT)),
+        }
     }
 }
 
 /// One compiled rule set.
 pub struct RuleSet {
-    package: String,
+    entry: Entry,
     vm: RegoVM,
     program: Arc<Program>,
     /// The modules of the package.
@@ -140,7 +172,7 @@ pub struct RuleSet {
 
 impl fmt::Debug for RuleSet {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "RuleSet({})", self.package)
+        write!(f, "RuleSet({})", self.entry.package)
     }
 }
 
@@ -169,7 +201,12 @@ fn fail<T>(reason: Reason, detail: impl Into<String>) -> Result<T, PolicyFailure
 impl RuleSet {
     /// The Rego package.
     pub fn package(&self) -> &str {
-        &self.package
+        &self.entry.package
+    }
+
+    /// The form of its input.
+    pub(crate) const fn format(&self) -> InputFormat {
+        self.entry.format
     }
 
     /// What it reads of `input`.
@@ -204,9 +241,13 @@ impl RuleSet {
         Ok(questions)
     }
 
-    /// What `decision` says of this input; `None` if no rule holds.
+    /// What its rule says of this input; `None` if no rule holds.
     pub(crate) fn decide(&mut self, input: &PolicyValue) -> Result<Option<Outcome>, PolicyFailure> {
-        match self.evaluate(0, input)? {
+        let value = self.evaluate(0, input)?;
+        if self.entry.format == InputFormat::OpaEnvoy {
+            return opa::outcome(&value);
+        }
+        match value {
             Value::Undefined => Ok(None),
             Value::Object(result) => {
                 let mut outcome = Outcome::default();
@@ -247,7 +288,7 @@ impl RuleSet {
             rule.definitions.iter().flatten().filter_map(|pc| usize::try_from(*pc).ok()).collect()
         };
         let all: BTreeSet<usize> = program.rule_infos.iter().flat_map(starts).collect();
-        let name = format!("data.{}.decision", self.package);
+        let name = format!("data.{}.{}", self.entry.package, self.entry.rule);
         let mut places = Vec::new();
         for start in program.rule_infos.iter().filter(|rule| rule.name == name).flat_map(starts) {
             let end =
@@ -262,7 +303,7 @@ impl RuleSet {
                     let line = only.text.lines().nth(span.line.saturating_sub(1)).unwrap_or_default();
                     format!("{}:{}: {}", only.file, span.line, line.trim())
                 }
-                _ => format!("{}:{}", self.package, span.line),
+                _ => format!("{}:{}", self.entry.package, span.line),
             };
             if !places.contains(&place) {
                 places.push(place);

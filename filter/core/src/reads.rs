@@ -17,25 +17,26 @@ impl Reads {
     /// (package path to source texts).
     pub(crate) fn of(package: &str, modules: &BTreeMap<String, Vec<&str>>) -> Self {
         let mut reads = Self::default();
-        let mut open = vec![package.to_owned()];
-        let mut seen = BTreeSet::new();
-        while let Some(package) = open.pop() {
-            if !seen.insert(package.clone()) {
-                continue;
-            }
+        for package in reach(package, modules) {
             for source in modules.get(&package).into_iter().flatten() {
-                for mut path in references(source) {
-                    match path.first().map(String::as_str) {
-                        Some("input") => {
-                            path.remove(0);
-                            reads.paths.insert(path);
-                        }
-                        _ => open.extend(modules.keys().filter(|other| mentions(&path, other)).cloned()),
-                    }
-                }
+                reads.paths.extend(sites(source).into_iter().map(|site| site.path));
             }
         }
         reads
+    }
+
+    /// The same in another document's terms: each pair says where a part of this one is in that.
+    pub(crate) fn translated(&self, pairs: &[(&[&str], &[&str])]) -> Self {
+        let mut translated = Self::default();
+        for read in &self.paths {
+            for (from, to) in pairs {
+                if read.iter().zip(*from).all(|(a, b)| a == b) {
+                    let below = read.iter().skip(from.len()).cloned();
+                    translated.paths.insert(to.iter().map(|part| (*part).to_owned()).chain(below).collect());
+                }
+            }
+        }
+        translated
     }
 
     /// Whether anything at, below or above this path is read.
@@ -65,6 +66,39 @@ fn mentions(path: &[String], package: &str) -> bool {
     path.iter().skip(1).map(String::as_str).zip(package.split('.')).all(|(a, b)| a == b)
 }
 
+/// The package, and all that its modules mention, directly or not.
+pub(crate) fn reach(package: &str, modules: &BTreeMap<String, Vec<&str>>) -> BTreeSet<String> {
+    let mut open = vec![package.to_owned()];
+    let mut seen = BTreeSet::new();
+    while let Some(package) = open.pop() {
+        if !seen.insert(package.clone()) {
+            continue;
+        }
+        for path in modules.get(&package).into_iter().flatten().flat_map(|source| references(source)) {
+            if path.path.first().is_some_and(|root| root == "data") {
+                open.extend(modules.keys().filter(|other| mentions(&path.path, other)).cloned());
+            }
+        }
+    }
+    seen
+}
+
+/// One place of a text that reads `input`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Site {
+    pub(crate) line: usize,
+    /// The literal components behind the root.
+    pub(crate) path: Vec<String>,
+}
+
+/// Every place of the text that reads `input`, names that `import` gives to parts of it included.
+pub(crate) fn sites(source: &str) -> Vec<Site> {
+    let mut sites = references(source);
+    sites.retain(|site| site.path.first().is_some_and(|root| root == "input"));
+    sites.iter_mut().for_each(|site| drop(site.path.remove(0)));
+    sites
+}
+
 /// Members of `input` that are null where there is nothing to say.
 const NULLABLE: &[&[&str]] = &[
     &["input", "identity"],
@@ -89,7 +123,11 @@ pub(crate) fn bare_nullable(source: &str) -> Option<(usize, String)> {
         {
             continue;
         }
-        let (path, rest) = chain("input", tokens.get(at.saturating_add(1)..).unwrap_or_default());
+        let (mut path, rest) = chain("input", tokens.get(at.saturating_add(1)..).unwrap_or_default());
+        // Where OPA-Envoy's input is given, ours stands below this member.
+        if path.get(1).is_some_and(|member| member == "everycall") {
+            path.remove(1);
+        }
         if ends(rest.first()) && NULLABLE.iter().any(|nullable| path == *nullable) {
             let before = tokens.get(..at).unwrap_or_default();
             let line = before.iter().filter(|token| **token == Token::Mark('\n')).count();
@@ -99,36 +137,87 @@ pub(crate) fn bare_nullable(source: &str) -> Option<(usize, String)> {
     None
 }
 
-/// Every chain in the text that starts with `input` or `data`, as its literal components.
-fn references(source: &str) -> Vec<Vec<String>> {
-    let tokens: Vec<Token<'_>> =
-        tokens(source).into_iter().filter(|token| *token != Token::Mark('\n')).collect();
+/// Every chain in the text that starts with `input`, `data` or a name that `import` gives to a part
+/// of them: line, and literal components with the root.
+fn references(source: &str) -> Vec<Site> {
+    let tokens = tokens(source);
+    let mut names: BTreeMap<&str, Vec<String>> =
+        ["input", "data"].map(|root| (root, vec![root.to_owned()])).into();
     let mut found = Vec::new();
+    let mut line: usize = 1;
     let mut previous = None;
     let mut rest = tokens.as_slice();
     while let Some((token, after)) = rest.split_first() {
         rest = after;
-        if let Token::Name(name @ ("input" | "data")) = token {
-            if previous != Some(&Token::Mark('.')) {
-                let (path, after) = chain(name, rest);
-                found.push(path);
-                rest = after;
+        match token {
+            Token::Mark('\n') => {
+                line = line.saturating_add(1);
+                continue;
             }
+            Token::Name(name) if previous != Some(&Token::Mark('.')) => {
+                if let Some(path) = names.get(name) {
+                    let (path, mut after) = chain_from(path.clone(), rest);
+                    if previous == Some(&Token::Name("import")) {
+                        // Reads nothing by itself: what bears its name does.
+                        let alias = match after {
+                            [Token::Name("as"), Token::Name(alias), ..] => Some(*alias),
+                            _ => last_name(rest, after),
+                        };
+                        if let [Token::Name("as"), Token::Name(_), behind @ ..] = after {
+                            after = behind;
+                        }
+                        match (alias, path.first().map(String::as_str)) {
+                            (Some(alias), _) => drop(names.insert(alias, path.clone())),
+                            (None, Some("input")) => found.push(Site { line, path: path.clone() }),
+                            (None, _) => {}
+                        }
+                        if path.first().is_some_and(|root| root == "data") {
+                            found.push(Site { line, path });
+                        }
+                    } else {
+                        found.push(Site { line, path });
+                    }
+                    let read = rest.len().saturating_sub(after.len());
+                    let ends = rest.iter().take(read).filter(|token| **token == Token::Mark('\n')).count();
+                    line = line.saturating_add(ends);
+                    rest = after;
+                }
+            }
+            _ => {}
         }
         previous = Some(token);
     }
     found
 }
 
+/// The name that an import without `as` gives: its last component, if that is a plain name.
+fn last_name<'s>(before: &[Token<'s>], after: &[Token<'s>]) -> Option<&'s str> {
+    let read = before.get(..before.len().saturating_sub(after.len()))?;
+    match read.iter().rev().find(|token| **token != Token::Mark('\n')) {
+        Some(Token::Name(name)) => Some(name),
+        _ => None,
+    }
+}
+
 /// The literal components of a chain, and what comes behind it.
-fn chain<'t, 's>(root: &str, mut rest: &'t [Token<'s>]) -> (Vec<String>, &'t [Token<'s>]) {
-    let mut path = vec![root.to_owned()];
+fn chain<'t, 's>(root: &str, rest: &'t [Token<'s>]) -> (Vec<String>, &'t [Token<'s>]) {
+    chain_from(vec![root.to_owned()], rest)
+}
+
+/// As [`chain`], behind a path. Lines may end inside of it.
+fn chain_from<'t, 's>(mut path: Vec<String>, mut rest: &'t [Token<'s>]) -> (Vec<String>, &'t [Token<'s>]) {
     loop {
-        match rest {
+        let mut next = rest;
+        while let [Token::Mark('\n'), after @ ..] = next {
+            next = after;
+        }
+        match next {
             [Token::Mark('.'), Token::Name(part), after @ ..] => {
                 path.push((*part).to_owned());
                 rest = after;
             }
+            // A list in a line of its own is no index.
+            _ if matches!(rest, [Token::Mark('\n'), ..]) => return (path, rest),
             [Token::Mark('['), Token::Text(part), Token::Mark(']'), after @ ..] => {
                 path.push(part.clone());
                 rest = after;
@@ -229,12 +318,33 @@ mod tests {
         ] {
             assert!(of(source).any(&["connection", "sni"]), "{source}");
         }
-        for source in
-            ["input.request.headers[name]", "h := input.request.headers", "import input.request as r"]
-        {
+        for source in [
+            "input.request.headers[name]",
+            "h := input.request.headers",
+            "import input.request as r\nx := r[y]",
+        ] {
             assert_eq!(of(source).names(&["request", "headers"]), None, "{source}");
         }
         assert!(of("x if {\n  input\n    .connection\n    .sni\n}").any(&["connection", "sni"]));
+    }
+
+    #[test]
+    fn names_that_import_gives_are_followed() {
+        let names = |source: &str| -> Option<Vec<String>> {
+            let reads = of(source);
+            Some(reads.names(&["request", "headers"])?.into_iter().map(str::to_owned).collect())
+        };
+        assert_eq!(names("import input.request as r\nx if r.headers.a"), Some(vec!["a".into()]));
+        assert_eq!(names("import input.request\nx if request.headers[\"a-b\"]"), Some(vec!["a-b".into()]));
+        assert_eq!(names("import input.request\nx if y.request.headers"), Some(Vec::new()));
+        assert_eq!(names("import input.request as r\nimport input.grant\nx := f(r)"), None);
+        assert_eq!(names("import input as i\nx if i.request.headers.a"), Some(vec!["a".into()]));
+        assert_eq!(names("import input\nx := f(input)"), None);
+        let lines: Vec<usize> = sites("import input.request as r\n\nx if {\n r\n.id\n r.id }")
+            .into_iter()
+            .map(|site| site.line)
+            .collect();
+        assert_eq!(lines, [4, 6]);
     }
 
     #[test]
@@ -244,6 +354,7 @@ mod tests {
             ("allow if {\n\t# a comment\n\tinput.identity.task\n}", 3),
             ("allow if { x := `a\nb`; input.elevation; y }", 2),
             ("allow if {\n  input[\"exception\"]\n}", 2),
+            ("allow if input.everycall.identity", 1),
         ] {
             assert_eq!(bare_nullable(source).map(|(line, _)| line), Some(line), "{source}");
         }

@@ -95,6 +95,9 @@ pub struct RequestRecord {
     pub host: String,
     /// The path without the query; as it came if it was refused.
     pub path: String,
+    /// The path with the query as it came, if a policy in the form of OPA-Envoy read it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub path_and_query: Option<String>,
     /// Values of the headers that the policy read.
     pub headers: Map<String, Value>,
     /// Values of the query parameters that the policy read.

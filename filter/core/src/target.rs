@@ -92,6 +92,14 @@ impl Target {
         Ok(target)
     }
 
+    /// The path with the query, as it was sent.
+    pub(crate) fn path_and_query(&self) -> String {
+        match &self.query {
+            Some(query) => format!("{}?{}", self.path, String::from_utf8_lossy(query)),
+            None => self.path.clone(),
+        }
+    }
+
     /// The query as names to values, decoded; `+` is a blank.
     ///
     /// # Errors

@@ -1,5 +1,5 @@
-//! A bundle as a directory: `**/*.rego`, `data.yaml` or `data.json`, `grants.yaml`, and `exceptions.yaml`
-//! if there are any.
+//! A bundle as a directory: `**/*.rego`, `data.yaml` or `data.json`, `grants.yaml`, and `rule_sets.yaml`
+//! and `exceptions.yaml` if there are any.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -36,6 +36,16 @@ pub(super) fn read(directory: &Path, key: &str) -> Result<Value, LoadError> {
         return Err(LoadError::new(directory, key, "its `grants.yaml` is not a list"));
     }
     let mut bundle = inline_bundle(texts, data, grants);
+    let rule_sets = directory.join("rule_sets.yaml");
+    if rule_sets.exists() {
+        let options = read_referred(&rule_sets, key)?;
+        if !options.is_object() {
+            return Err(LoadError::new(directory, key, "its `rule_sets.yaml` is not an object"));
+        }
+        if let Some(members) = bundle.as_object_mut() {
+            members.insert("rule_sets".to_owned(), options);
+        }
+    }
     let exceptions = directory.join("exceptions.yaml");
     if exceptions.exists() {
         let list = read_referred(&exceptions, key)?;

@@ -123,6 +123,7 @@ impl Case {
                 scheme: request.lossy(":scheme"),
                 host: request.lossy(":authority"),
                 path: request.lossy(":path").split('?').next().unwrap_or_default().to_owned(),
+                path_and_query: None,
                 headers: Map::new(),
                 query: Map::new(),
             },
@@ -151,6 +152,7 @@ impl Case {
         self.record.request.scheme.clone_from(&target.scheme);
         self.record.request.host.clone_from(&target.host);
         self.record.request.path.clone_from(&target.path);
+        self.record.request.path_and_query = None;
         self.record.request.headers.clear();
         self.record.identity = None;
         self.record.exception = None;

@@ -5,6 +5,7 @@ use serde_json::Value;
 use super::case::{Case, Refused};
 use super::Engine;
 use crate::attributes;
+use crate::config::InputFormat;
 use crate::grants::Granted;
 use crate::input::{self, Facts};
 use crate::policy::PolicyValue;
@@ -73,6 +74,9 @@ impl Engine {
                     .fold(bytes.saturating_add(name.len()), |sum, value| sum.saturating_add(value.len()));
             }
             case.record.request.query = query;
+            if rules.format() == InputFormat::OpaEnvoy && reads.names(&["request", "query"]).is_none() {
+                case.record.request.path_and_query = Some(target.path_and_query());
+            }
         }
         let limit = self.settings.limits.input_bytes;
         if bytes > limit {
@@ -85,15 +89,19 @@ impl Engine {
             .filter(|(name, _)| attributes::is_read(name, reads))
             .map(|(name, value)| (name.to_owned(), value.clone()))
             .collect();
-        Ok(input::build(&Facts {
+        let facts = Facts {
             now,
             request: &case.record.request,
-            segments: &target.segments,
+            target,
             connection: &case.record.connection,
             caller,
             granted,
             networks: &self.settings.networks,
             reads,
-        }))
+        };
+        Ok(match rules.format() {
+            InputFormat::Everycall => input::build(&facts),
+            InputFormat::OpaEnvoy => input::opa::build(&facts),
+        })
     }
 }

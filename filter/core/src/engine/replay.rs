@@ -88,7 +88,12 @@ impl RequestRecord {
     fn to_request(&self) -> Request {
         let mut path = self.path.clone();
         let encode = |text: &str| text.bytes().map(|byte| format!("%{byte:02X}")).collect::<String>();
-        for (name, values) in &self.query {
+        // What came tells more than the values that were read of it.
+        let query = self.query.iter().filter(|_| self.path_and_query.is_none());
+        if let Some(whole) = &self.path_and_query {
+            path.clone_from(whole);
+        }
+        for (name, values) in query {
             for value in values.as_array().into_iter().flatten().filter_map(Value::as_str) {
                 path.push(if path.contains('?') { '&' } else { '?' });
                 path.push_str(&encode(name));

@@ -8,7 +8,8 @@ use regorus::rvm::program::Program;
 use regorus::rvm::vm::RegoVM;
 use regorus::Value;
 
-use super::RuleSet;
+use super::{opa, Entry, RuleSet};
+use crate::config::InputFormat;
 use crate::reads::{self, Reads};
 
 #[derive(Clone)]
@@ -59,28 +60,42 @@ impl Library {
         Ok(())
     }
 
-    /// Compiles the rule set of one package.
+    /// Compiles one rule set.
     ///
     /// # Errors
-    /// The rule `decision` is missing, something does not compile, or a builtin is not offered.
-    pub(crate) fn rule_set(&mut self, package: &str, instructions: usize) -> Result<RuleSet, String> {
-        let decision = format!("data.{package}.decision");
+    /// Its rule is missing, something does not compile, or a builtin or a member of `input` is not
+    /// offered.
+    pub(crate) fn rule_set(&mut self, entry: Entry, instructions: usize) -> Result<RuleSet, String> {
+        let Entry { package, rule, format } = &entry;
+        let package = package.as_str();
+        let decision = format!("data.{package}.{rule}");
         let ask = format!("data.{package}.ask");
         let file_of = |error: &str| position(package, error);
         let mut files = self.sources.iter().filter(|source| source.package == package).peekable();
         if files.peek().is_none() {
             return Err(format!("no module has the package `{package}`"));
         }
-        if !files
-            .any(|source| self.engine.has_declared_rule_rooted_at(&source.file, "decision").unwrap_or(true))
-        {
-            return Err(format!("the package `{package}` has no rule `decision`"));
+        if !files.any(|source| self.engine.has_declared_rule_rooted_at(&source.file, rule).unwrap_or(true)) {
+            return Err(format!("the package `{package}` has no rule `{rule}`"));
+        }
+        let mut modules: BTreeMap<String, Vec<&str>> = BTreeMap::new();
+        for source in &self.sources {
+            modules.entry(source.package.clone()).or_default().push(&source.text);
+        }
+        let mut reads = Reads::of(package, &modules);
+        if *format == InputFormat::OpaEnvoy {
+            let reached = reads::reach(package, &modules);
+            for source in self.sources.iter().filter(|source| reached.contains(&source.package)) {
+                opa::check(&source.file, &source.text)?;
+            }
+            reads = opa::reads(&reads);
         }
         let policy = self
             .engine
             .compile_with_entrypoint(&decision.as_str().into())
             .map_err(|error| file_of(&error.to_string()))?;
-        let asks = policy.get_rules().contains_key(&ask);
+        // OPA-Envoy knows no questions: a rule that happens to be called so is only a rule.
+        let asks = *format == InputFormat::Everycall && policy.get_rules().contains_key(&ask);
         let entry_points: &[&str] = if asks { &[&decision, &ask] } else { &[&decision] };
         let program: Arc<Program> = Compiler::compile_from_policy(&policy, entry_points)
             .map_err(|error| file_of(&error.to_string()))?;
@@ -100,13 +115,8 @@ impl Library {
         vm.set_compiled_policy(policy);
         vm.load_program(Arc::clone(&program));
         vm.set_data(self.data.clone()).map_err(|error| format!("`data` and rules overlap: {error}"))?;
-        let mut modules: BTreeMap<String, Vec<&str>> = BTreeMap::new();
-        for source in &self.sources {
-            modules.entry(source.package.clone()).or_default().push(&source.text);
-        }
-        let reads = Reads::of(package, &modules);
         let modules = self.sources.iter().filter(|source| source.package == package).cloned().collect();
-        Ok(RuleSet { package: package.to_owned(), vm, program, modules, asks, reads })
+        Ok(RuleSet { entry, vm, program, modules, asks, reads })
     }
 }
 

@@ -98,7 +98,8 @@ impl Resolver {
         needed: impl Iterator<Item = &'k str>,
         limits: &Limits,
     ) -> Bundle {
-        let config::InlineBundle { policies, data, grants, elevations, exceptions } = bundle.inline;
+        let config::InlineBundle { policies, data, rule_sets, grants, elevations, exceptions } =
+            bundle.inline;
         if !elevations.is_empty() {
             self.error("bundle.inline.elevations", "not supported yet; expected an empty list");
         }
@@ -109,6 +110,9 @@ impl Resolver {
         builder.data(data);
         for (file, source) in &policies {
             builder.policy(&format!("bundle.inline.policies[{file:?}]"), file, source);
+        }
+        for (name, options) in rule_sets {
+            builder.rule_set_options(&format!("bundle.inline.rule_sets.{name}"), name, options);
         }
         for (index, grant) in grants.into_iter().enumerate() {
             builder.grant(&format!("bundle.inline.grants[{index}]"), grant);
