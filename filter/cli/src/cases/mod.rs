@@ -5,6 +5,7 @@ mod expect;
 mod patch;
 mod pdp;
 mod proof;
+pub mod redate;
 mod request;
 mod token;
 
@@ -36,6 +37,10 @@ pub struct CaseError {
 pub struct CaseFile {
     /// What the cases are about, in a line.
     pub about: String,
+    /// The instant at which the authority records of the base configuration are looked at: their
+    /// validity moves along with it to now. Absent: they stand as they are.
+    #[serde(default)]
+    as_of: Option<redate::Instant>,
     /// A merge patch over the base configuration.
     #[serde(default)]
     config: Map<String, Value>,
@@ -97,6 +102,9 @@ impl CaseFile {
     /// The configuration that the cases run under.
     pub fn config(&self, base: &Value, now: UnixTime) -> Value {
         let mut config = base.clone();
+        if let Some(redate::Instant(as_of)) = self.as_of {
+            redate::redate(&mut config, as_of, now);
+        }
         patch::merge(&mut config, &patch::at(&Value::Object(self.config.clone()), now));
         config
     }
