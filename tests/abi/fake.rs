@@ -50,6 +50,8 @@ pub enum Crypto {
 pub struct Host {
     pub configuration: Vec<u8>,
     pub request_headers: Pairs,
+    /// Those of the response; reachable in their callback only.
+    pub response_headers: Option<Pairs>,
     pub properties: BTreeMap<String, Vec<u8>>,
     pub nanos: u64,
     /// Import name to the status it answers instead of working.
@@ -162,6 +164,7 @@ extern "C" {
     pub fn proxy_on_request_headers(context: u32, count: usize, end_of_stream: bool) -> u32;
     pub fn proxy_on_request_body(context: u32, size: usize, end_of_stream: bool) -> u32;
     pub fn proxy_on_request_trailers(context: u32, count: usize) -> u32;
+    pub fn proxy_on_response_headers(context: u32, count: usize, end_of_stream: bool) -> u32;
     pub fn proxy_on_http_call_response(
         context: u32,
         token: u32,
@@ -238,7 +241,7 @@ unsafe extern "C" fn proxy_get_header_map_pairs(map: u32, data: *mut *mut u8, si
 
 #[no_mangle]
 unsafe extern "C" fn proxy_replace_header_map_value(
-    _map: u32,
+    map: u32,
     name: *const u8,
     name_size: usize,
     value: *const u8,
@@ -248,21 +251,35 @@ unsafe extern "C" fn proxy_replace_header_map_value(
         return status;
     }
     let (name, value) = (text(name, name_size), bytes(value, size).to_vec());
+    change(map, |headers| {
+        headers.retain(|(other, _)| *other != name);
+        headers.push((name, value));
+    })
+}
+
+/// Changes the headers of a message, if they are reachable now.
+fn change(map: u32, f: impl FnOnce(&mut Pairs)) -> u32 {
     host(|host| {
-        host.request_headers.retain(|(other, _)| *other != name);
-        host.request_headers.push((name, value));
-    });
-    OK
+        let headers = match map {
+            0 if host.response_headers.is_none() => Some(&mut host.request_headers),
+            2 => host.response_headers.as_mut(),
+            _ => None,
+        };
+        match headers {
+            Some(headers) => f(headers),
+            None => return BAD_ARGUMENT,
+        }
+        OK
+    })
 }
 
 #[no_mangle]
-unsafe extern "C" fn proxy_remove_header_map_value(_map: u32, name: *const u8, name_size: usize) -> u32 {
+unsafe extern "C" fn proxy_remove_header_map_value(map: u32, name: *const u8, name_size: usize) -> u32 {
     if let Some(status) = fault("remove_header") {
         return status;
     }
     let name = text(name, name_size);
-    host(|host| host.request_headers.retain(|(other, _)| *other != name));
-    OK
+    change(map, |headers| headers.retain(|(other, _)| *other != name))
 }
 
 #[no_mangle]

@@ -37,7 +37,7 @@ fn configuration() -> Value {
     config
 }
 
-fn get(path: &str) -> WireRequest {
+pub fn get(path: &str) -> WireRequest {
     WireRequest {
         method: "GET".into(),
         scheme: "http".into(),

@@ -8,4 +8,5 @@ mod cases;
 mod fake;
 mod faults;
 mod keys;
+mod obligations;
 mod vm;

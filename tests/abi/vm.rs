@@ -150,6 +150,14 @@ impl Vm {
         unsafe { fake::proxy_on_http_call_response(ROOT, callout.token, count, size, 0) };
     }
 
+    /// The response's headers come; answers the filter's answer and what is left of them.
+    pub fn respond(&self, context: u32, headers: &[(&str, &str)]) -> (u32, Vec<(String, Vec<u8>)>) {
+        let pairs = headers.iter().map(|(name, value)| ((*name).to_owned(), value.as_bytes().to_vec()));
+        host(|host| host.response_headers = Some(pairs.collect()));
+        let action = unsafe { fake::proxy_on_response_headers(context, headers.len(), false) };
+        (action, host(|host| host.response_headers.take()).unwrap())
+    }
+
     /// A tick of the root context.
     pub fn tick(&self) {
         host(|host| host.effective = ROOT);

@@ -6,6 +6,7 @@ mod cases;
 mod configuration;
 mod keys;
 mod mtls;
+mod obligations;
 mod pdp;
 mod policy;
 mod requests;

@@ -97,7 +97,11 @@ pub fn start_envoy(bootstrap: String, workers: u32) -> anyhow::Result<Arc<Envoy>
 impl World {
     pub fn start(listeners: &[Listener]) -> Arc<Self> {
         let answers: Answers = Arc::default();
-        let upstream = Server::start(|_| Answer::Http(200, b"upstream\n".to_vec())).unwrap();
+        let upstream = Server::start(|request| match request.path.ends_with("/slow") {
+            true => Answer::Silence(Duration::from_secs(5)),
+            false => Answer::Http(200, b"upstream\n".to_vec()),
+        })
+        .unwrap();
         let for_pdp = Arc::clone(&answers);
         let pdp = Server::start(move |request| {
             let question = serde_json::from_slice::<Value>(&request.body).unwrap_or_default().to_string();

@@ -3,6 +3,7 @@
 mod api_keys;
 mod keys;
 mod mutation;
+mod obligations;
 
 use std::collections::BTreeSet;
 

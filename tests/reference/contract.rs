@@ -7,12 +7,13 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use base64::Engine as _;
 use everycall::cases::CaseFile;
 use everycall_core::{
-    offered_builtins, Connection, Engine, Headers, IdSeed, Reply, Request, Settings, Step, StreamId,
-    UnixTime, ATTRIBUTES, OWN_HEADER_PREFIX, REMOVED_HEADERS,
+    offered_builtins, Connection, Decision, Engine, Headers, IdSeed, Reason, Reply, Request, Settings, Step,
+    StreamId, UnixTime, ATTRIBUTES, FORBIDDEN_HEADERS, FORBIDDEN_PREFIXES, OWN_HEADER_PREFIX,
+    REMOVED_HEADERS, RESPONSE_STATUSES,
 };
 use serde_json::{json, Value};
 
-use crate::readme::{file, leaves, same, section};
+use crate::readme::{code, file, leaves, same, section};
 
 /// Shows its whole input to the decision point in a second round, when answers are there as well.
 const SHOWS_ALL: &str = r#"package everycall.shows_all
@@ -159,6 +160,47 @@ fn removed_and_set_headers_are_those_of_the_core() {
     let own = format!("{OWN_HEADER_PREFIX}*");
     let real: Vec<&str> = std::iter::once(own.as_str()).chain(REMOVED_HEADERS.iter().copied()).collect();
     assert_eq!(listed, real);
+}
+
+/// What the core makes of an obligation, with an allow or a refusal: the reason and the fact.
+fn obliged(name: &str, value: &Value, allow: bool) -> (Reason, String) {
+    let mut config = everycall_tests::cases::reference().unwrap();
+    let bundle = &mut config["bundle"]["inline"];
+    bundle["policies"]["everycall.rego"] = json!("package everycall\ndecision := data.result");
+    bundle["data"]["result"] = json!({"allow": allow, "obligations": {name: value}});
+    bundle["grants"] = json!([{"id": "g", "owner": "o", "purpose": "p", "subject": "anonymous", "hosts": ["h"],
+        "methods": ["GET"], "paths": ["/"]}]);
+    let mut engine = Engine::standalone(Settings::from_value(config).unwrap(), IdSeed::derive(&[]));
+    let pairs = [(":method", "GET"), (":scheme", "http"), (":authority", "h"), (":path", "/")];
+    let pairs = pairs.map(|(name, value)| (name.to_owned(), value.as_bytes().to_vec())).to_vec();
+    let request = Request::new(StreamId(1), Headers::new(pairs), Connection::default());
+    match engine.check(request, UnixTime::from_secs(1_790_000_000)) {
+        Step::Done(Decision { record, .. }) => (record.reason.unwrap(), record.detail.unwrap_or_default()),
+        step => panic!("{step:?}"),
+    }
+}
+
+#[test]
+fn obligations_are_those_of_the_core() {
+    let section = section("#### Obligations");
+    let rows = section.by_name(&["obligation", "comes with", "example", "what is done"]);
+    let (reason, detail) = obliged("zzz", &json!({}), true);
+    assert_eq!(reason, Reason::ObligationUnknown);
+    same("obligations", rows.keys(), code(detail.split_once("expected").unwrap().1));
+    for (name, row) in &rows {
+        let example: Value = serde_json::from_str(&code(&row[2])[0]).unwrap();
+        for (outcome, allow) in [("allow", true), ("refusal", false)] {
+            let (reason, detail) = obliged(name, &example, allow);
+            let done = reason != Reason::ObligationInvalid;
+            assert_eq!(row[1].split(", ").any(|word| word == outcome), done, "`{name}`: {reason} {detail}");
+        }
+    }
+    let statuses: Vec<String> = RESPONSE_STATUSES.iter().map(u16::to_string).collect();
+    assert_eq!(section.block("text").trim(), statuses.join(" "));
+    let listed: BTreeSet<String> = section.block("http").split_whitespace().map(str::to_owned).collect();
+    let prefixes = FORBIDDEN_PREFIXES.iter().map(|prefix| format!("{prefix}*"));
+    let names = FORBIDDEN_HEADERS.iter().map(|name| (*name).to_owned());
+    assert_eq!(listed, names.chain(prefixes).collect());
 }
 
 /// The policy and its case that the README explains are the ones in force.

@@ -134,6 +134,7 @@ fn full() -> DecisionRecord {
             question: Map::new(),
             answer: Some(json!({})),
         }],
+        obligations: Map::new(),
         duration_us: Some(1),
     }
 }

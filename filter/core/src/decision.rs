@@ -1,11 +1,14 @@
 //! The outcome of a check: a permit or a denial, and the one place where a reason becomes an
 //! HTTP answer.
 
+use std::borrow::Cow;
+
 use serde_json::json;
 
 use crate::grants::Granted;
-use crate::identity::Identity;
+use crate::identity::{Binding, Identity};
 use crate::keys::Algorithm;
+use crate::obligations::{HeaderChanges, Obligations, Response, StepUp};
 use crate::reason::{Layer, Reason};
 use crate::record::DecisionRecord;
 use crate::request::Request;
@@ -24,7 +27,8 @@ pub struct Decision {
 #[derive(Debug, PartialEq, Eq)]
 pub struct Permit {
     remove: Vec<String>,
-    set: Vec<(&'static str, String)>,
+    set: Vec<(Cow<'static, str>, String)>,
+    response: HeaderChanges,
 }
 
 impl Permit {
@@ -34,8 +38,13 @@ impl Permit {
     }
 
     /// Headers to set, replacing any of the same name. Values hold visible ASCII only.
-    pub fn headers_to_set(&self) -> impl Iterator<Item = (&'static str, &str)> {
-        self.set.iter().map(|(name, value)| (*name, value.as_str()))
+    pub fn headers_to_set(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.set.iter().map(|(name, value)| (&**name, value.as_str()))
+    }
+
+    /// What is to be done to the response's headers when they come.
+    pub fn into_response_headers(self) -> HeaderChanges {
+        self.response
     }
 
     pub(crate) fn new(
@@ -43,27 +52,39 @@ impl Permit {
         request: &Request,
         caller: Option<&Identity>,
         granted: &Granted,
+        obligations: Obligations,
         now: UnixTime,
     ) -> Self {
+        let Obligations { request_headers, response_headers, max_stream_s, .. } = obligations;
+        let mut remove = request.removed().to_vec();
+        for name in request_headers.names() {
+            // An upstream that takes `_` for `-` must not see the client's value beside the policy's.
+            remove.extend(request.spellings(name).map(str::to_owned));
+        }
+        remove.extend(request_headers.remove);
         let mut set = vec![
-            ("x-everycall-decision-id", decision_id.to_owned()),
-            ("x-everycall-grant", visible_ascii(&granted.grant.id)),
+            ("x-everycall-decision-id".into(), decision_id.to_owned()),
+            ("x-everycall-grant".into(), visible_ascii(&granted.grant.id)),
         ];
         if let Some(caller) = caller {
-            set.push(("x-everycall-identity", visible_ascii(&caller.id)));
-            set.push(("x-everycall-kind", caller.kind.as_str().to_owned()));
+            set.push(("x-everycall-identity".into(), visible_ascii(&caller.id)));
+            set.push(("x-everycall-kind".into(), caller.kind.as_str().to_owned()));
             for (name, value) in
                 [("x-everycall-principal", &caller.principal), ("x-everycall-task", &caller.task)]
             {
                 if let Some(value) = value {
-                    set.push((name, visible_ascii(value)));
+                    set.push((name.into(), visible_ascii(value)));
                 }
             }
-            // Envoy ends the stream by itself then, also when this module is gone.
-            let left = caller.expires_at.millis_since(now);
-            set.push(("x-envoy-upstream-stream-duration-ms", left.max(1).to_string()));
         }
-        Self { remove: request.removed().to_vec(), set }
+        let left = caller.map(|caller| caller.expires_at.millis_since(now));
+        let limit = max_stream_s.map(|seconds| i64::from(seconds).saturating_mul(1_000));
+        if let Some(millis) = left.into_iter().chain(limit).min() {
+            // Envoy ends the stream by itself then, also when this module is gone.
+            set.push(("x-envoy-upstream-stream-duration-ms".into(), millis.max(1).to_string()));
+        }
+        set.extend(request_headers.set.into_iter().map(|(name, value)| (name.into(), value)));
+        Self { remove, set, response: response_headers }
     }
 }
 
@@ -74,6 +95,9 @@ pub struct Denial {
     pub reason: Reason,
     /// The decision id that stands in the answer and in the record.
     pub decision_id: String,
+    obligations: Option<Box<Obligations>>,
+    /// The scheme by which the caller is asked for another token.
+    scheme: &'static str,
 }
 
 /// How a 401 asks for a credential.
@@ -87,38 +111,61 @@ pub enum Challenge {
     MissingProof,
     /// The proof that came with it is not accepted (RFC 9449 section 7.1).
     InvalidProof,
+    /// The user has to authenticate in another way, or again (RFC 9470 section 3).
+    StepUp,
 }
 
 /// The HTTP answer to a refused request.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Refusal {
-    /// 400, 401, 403 or 503.
+    /// 400, 401, 403 or 503, or what the policy chose.
     pub status: u16,
-    /// Response headers; fixed text and the decision id, nothing from the client.
-    pub headers: Vec<(&'static str, String)>,
-    /// Problem details (RFC 9457).
+    /// Response headers: fixed text, the decision id, and what the policy chose.
+    pub headers: Vec<(Cow<'static, str>, String)>,
+    /// Problem details (RFC 9457), or what the policy chose.
     pub body: Vec<u8>,
     /// For the access log's response code details.
     pub details: String,
 }
 
 impl Denial {
+    /// A refusal with the usual answer.
+    pub fn new(reason: Reason, decision_id: &str) -> Self {
+        Self::obliged(reason, decision_id, None, None)
+    }
+
+    /// A refusal of this caller, with what the policy wants done.
+    pub(crate) fn obliged(
+        reason: Reason,
+        decision_id: &str,
+        obligations: Option<Box<Obligations>>,
+        caller: Option<&Identity>,
+    ) -> Self {
+        let proves = |binding| matches!(binding, Binding::Dpop | Binding::Both);
+        let scheme = match caller.and_then(|caller| caller.bound).is_some_and(proves) {
+            true => "DPoP",
+            false => "Bearer",
+        };
+        Self { reason, decision_id: decision_id.to_owned(), obligations, scheme }
+    }
+
+    /// The status of the answer.
+    pub fn status(&self) -> u16 {
+        self.response().map_or(self.reason.status(), |response| response.status)
+    }
+
     /// The answer. All refused tokens share one body: it tells nobody how near a forgery came.
     pub fn refusal(&self) -> Refusal {
         let reason = self.reason;
         let challenge = match (reason.status(), reason) {
             (401, Reason::CredentialMissing) => Some(Challenge::Missing),
+            (401, Reason::StepUpRequired) => Some(Challenge::StepUp),
             (401, Reason::BindingMissing) => Some(Challenge::MissingProof),
             (401, Reason::DpopInvalid | Reason::DpopReplayed) => Some(Challenge::InvalidProof),
             (401, _) => Some(Challenge::InvalidToken),
             _ => None,
         };
-        let title = match reason.status() {
-            400 => "Bad Request",
-            401 => "Unauthorized",
-            403 => "Forbidden",
-            _ => "Service Unavailable",
-        };
+        let status = self.status();
         let public = match challenge {
             Some(Challenge::InvalidToken | Challenge::MissingProof | Challenge::InvalidProof) => {
                 "invalid_token"
@@ -127,15 +174,23 @@ impl Denial {
         };
         let body = json!({
             "type": "about:blank",
-            "title": title,
-            "status": reason.status(),
+            "title": title(status),
+            "status": status,
             "reason": public,
             "decision_id": self.decision_id,
         });
-        let mut headers = vec![
-            ("content-type", "application/problem+json".to_owned()),
-            ("cache-control", "no-store".to_owned()),
-        ];
+        let mut headers: Vec<(Cow<'static, str>, String)> = vec![("cache-control".into(), "no-store".into())];
+        let body = match self.response().and_then(Response::content) {
+            Some((content_type, body)) => {
+                headers.push(("content-type".into(), content_type.into()));
+                headers.push(("x-everycall-decision-id".into(), self.decision_id.clone()));
+                body
+            }
+            None => {
+                headers.push(("content-type".into(), "application/problem+json".into()));
+                body.to_string().into_bytes()
+            }
+        };
         let ask = match challenge {
             Some(Challenge::Missing) => Some(r#"Bearer realm="everycall""#.to_owned()),
             Some(Challenge::InvalidToken) => {
@@ -143,23 +198,49 @@ impl Denial {
             }
             Some(Challenge::MissingProof) => Some(ask_for_proof("invalid_token")),
             Some(Challenge::InvalidProof) => Some(ask_for_proof("invalid_dpop_proof")),
+            Some(Challenge::StepUp) => Some(self.ask_for_step_up()),
             None => None,
         };
-        headers.extend(ask.map(|ask| ("www-authenticate", ask)));
+        headers.extend(ask.map(|ask| ("www-authenticate".into(), ask)));
         if reason.status() == 503 {
-            headers.push(("retry-after", "1".to_owned()));
+            headers.push(("retry-after".into(), "1".to_owned()));
         }
-        Refusal {
-            status: reason.status(),
-            headers,
-            body: body.to_string().into_bytes(),
-            details: format!("everycall_denied{{reason={}}}", reason.code()),
-        }
+        let chosen = self.obligations.iter().flat_map(|all| &all.response_headers.set);
+        headers.extend(chosen.map(|(name, value)| (name.clone().into(), value.clone())));
+        Refusal { status, headers, body, details: format!("everycall_denied{{reason={}}}", reason.code()) }
     }
 
     /// The layer that refused.
     pub const fn layer(&self) -> Layer {
         self.reason.layer()
+    }
+
+    fn response(&self) -> Option<&Response> {
+        self.obligations.as_ref()?.response.as_ref()
+    }
+
+    fn ask_for_step_up(&self) -> String {
+        let step_up = self.obligations.as_ref().and_then(|all| all.step_up.as_ref());
+        let parameters = step_up.map(StepUp::parameters).unwrap_or_default();
+        format!(r#"{} realm="everycall", error="insufficient_user_authentication"{parameters}"#, self.scheme)
+    }
+}
+
+/// The name of a status that refusals can have (RFC 9110, 4918, 6585, 7725).
+const fn title(status: u16) -> &'static str {
+    match status {
+        400 => "Bad Request",
+        401 => "Unauthorized",
+        403 => "Forbidden",
+        404 => "Not Found",
+        409 => "Conflict",
+        410 => "Gone",
+        422 => "Unprocessable Content",
+        423 => "Locked",
+        428 => "Precondition Required",
+        429 => "Too Many Requests",
+        451 => "Unavailable For Legal Reasons",
+        _ => "Service Unavailable",
     }
 }
 
@@ -193,11 +274,11 @@ mod tests {
     #[test]
     fn refusals_follow_from_the_table() {
         for reason in Reason::ALL.iter().copied().filter(|reason| !reason.is_allow()) {
-            let refusal = Denial { reason, decision_id: "d1".into() }.refusal();
+            let refusal = Denial::new(reason, "d1").refusal();
             assert_eq!(refusal.status, reason.status());
             let body: serde_json::Value = serde_json::from_slice(&refusal.body).unwrap();
             assert_eq!(body["decision_id"], "d1");
-            let has = |name: &str| refusal.headers.iter().any(|(n, _)| *n == name);
+            let has = |name: &str| refusal.headers.iter().any(|(n, _)| n == name);
             assert_eq!(has("www-authenticate"), refusal.status == 401, "{reason}");
             assert_eq!(has("retry-after"), refusal.status == 503, "{reason}");
         }
@@ -205,7 +286,7 @@ mod tests {
 
     #[test]
     fn refused_tokens_share_one_body() {
-        let body = |reason| Denial { reason, decision_id: "d".into() }.refusal().body;
+        let body = |reason| Denial::new(reason, "d").refusal().body;
         assert_eq!(body(Reason::TokenSignature), body(Reason::TokenExpired));
         assert_eq!(body(Reason::TokenIssuer), body(Reason::BindingMissing));
         assert_eq!(body(Reason::TokenIssuer), body(Reason::DpopReplayed));

@@ -21,6 +21,7 @@ use crate::decision::{Decision, Denial, Permit};
 use crate::grants::Granted;
 use crate::input;
 use crate::keyring::Keyring;
+use crate::obligations::Obligations;
 use crate::pdp::{self, Answer, Question};
 use crate::policy::{Outcome, PolicyValue};
 use crate::reason::{Layer, Reason};
@@ -112,7 +113,7 @@ impl fmt::Debug for Engine {
 /// Where a case stands after the layers ran.
 enum Progress {
     AwaitsKeys,
-    Allowed(Option<Arc<Verified>>, Granted),
+    Allowed(Option<Arc<Verified>>, Granted, Obligations),
     Asks { caller: Option<Arc<Verified>>, granted: Granted, input: PolicyValue, open: Vec<Question> },
 }
 
@@ -240,8 +241,8 @@ impl Engine {
             record.rule.clone_from(&outcome.rule);
             record.without_pdp = outcome.without_pdp;
         }
-        conclude(outcome.as_ref(), &case.answered)?;
-        Ok(Progress::Allowed(caller, granted))
+        let obligations = conclude(outcome, &case.answered)?;
+        Ok(Progress::Allowed(caller, granted, obligations))
     }
 
     /// The bounds on questions, of this decision and of all that wait.
@@ -324,9 +325,11 @@ impl Engine {
                 case.record.layer = Layer::Credential;
                 Step::Wait { pending: Pending(Box::new(Waiting { case, cause: Cause::Keys })) }
             }
-            Ok(Progress::Allowed(caller, granted)) => {
+            Ok(Progress::Allowed(caller, granted, mut obligations)) => {
                 let identity = caller.as_ref().map(|caller| &*caller.identity);
-                let permit = Permit::new(&case.record.id, &case.request, identity, &granted, now);
+                case.record.obligations = std::mem::take(&mut obligations.written);
+                let permit =
+                    Permit::new(&case.record.id, &case.request, identity, &granted, obligations, now);
                 case.record.decision = Verdict::Allow;
                 case.record.reason = Some(Reason::Allowed);
                 case.record.status = Reason::Allowed.status();
@@ -362,48 +365,53 @@ impl Engine {
         }
     }
 
-    fn denied(&self, mut case: Case, Refused { reason, detail }: Refused) -> Decision {
+    fn denied(&self, mut case: Case, refused: Refused) -> Decision {
+        let Refused { reason, detail, mut obligations } = refused;
+        let written = obligations.as_mut().map(|all| std::mem::take(&mut all.written));
+        case.record.obligations = written.unwrap_or_default();
+        let denial = Denial::obliged(reason, &case.record.id, obligations, case.record.identity.as_deref());
         case.record.decision = Verdict::Deny;
         case.record.reason = Some(reason);
-        case.record.status = reason.status();
+        case.record.status = denial.status();
         case.record.layer = reason.layer();
         case.record.detail = detail;
-        let denial = Denial { reason, decision_id: case.record.id.clone() };
         Decision { verdict: Err(denial), record: case.record }
     }
 }
 
 /// What an outcome and the answers it was formed with come to. One arm allows.
-fn conclude(outcome: Option<&Outcome>, answered: &[(Question, Answer)]) -> Result<(), Refused> {
+fn conclude(outcome: Option<Outcome>, answered: &[(Question, Answer)]) -> Result<Obligations, Refused> {
     let failed = answered.iter().find(|(_, answer)| matches!(answer, Answer::Error(_)));
     let obliged =
         answered.iter().find(|(_, answer)| matches!(answer, Answer::Decision { obligations: true, .. }));
     let refused =
         answered.iter().find(|(_, answer)| matches!(answer, Answer::Decision { decision: false, .. }));
     let about = |reason, what: &str, id: &str| Err(Refused::new(reason, format!("question `{id}` {what}")));
-    match outcome {
-        Some(outcome) if outcome.allow => match (outcome.obligations.first(), obliged, failed) {
-            (Some(name), _, _) => Err(Refused::new(Reason::ObligationUnknown, format!("obligation {name}"))),
-            (_, Some((question, _)), _) => {
-                about(Reason::ObligationUnknown, "came back with obligations", &question.id)
-            }
-            // Once any question failed an allow does not count, unless the rule says that it can do without.
-            (_, _, Some((question, _))) if !outcome.without_pdp => {
-                about(Reason::PdpUnavailable, "failed", &question.id)
-            }
-            (None, None, _) => Ok(()),
-        },
-        Some(outcome) => {
-            let rule = outcome.rule.as_deref().unwrap_or("a rule without a code");
-            Err(Refused::new(Reason::PolicyDenied, format!("the policy says no: {rule}")))
-        }
-        None => match (failed, obliged, refused) {
+    let Some(outcome) = outcome else {
+        return match (failed, obliged, refused) {
             (Some((question, _)), _, _) => about(Reason::PdpUnavailable, "failed", &question.id),
             (_, Some((question, _)), _) => {
                 about(Reason::ObligationUnknown, "came back with obligations", &question.id)
             }
             (_, _, Some((question, _))) => about(Reason::PdpDenied, "was answered with no", &question.id),
             (None, None, None) => Err(Refused::new(Reason::PolicyUndefined, "no rule of `decision` holds")),
-        },
+        };
+    };
+    let obligations = Obligations::read(outcome.obligations, outcome.allow)?;
+    match (outcome.allow, obliged, failed) {
+        (false, _, _) => {
+            let rule = outcome.rule.as_deref().unwrap_or("a rule without a code");
+            let reason = obligations.reason_of_refusal();
+            let obligations = Some(Box::new(obligations));
+            Err(Refused { obligations, ..Refused::new(reason, format!("the policy says no: {rule}")) })
+        }
+        (true, Some((question, _)), _) => {
+            about(Reason::ObligationUnknown, "came back with obligations", &question.id)
+        }
+        // Once any question failed an allow does not count, unless the rule says that it can do without.
+        (true, _, Some((question, _))) if !outcome.without_pdp => {
+            about(Reason::PdpUnavailable, "failed", &question.id)
+        }
+        (true, None, _) => Ok(obligations),
     }
 }

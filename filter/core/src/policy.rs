@@ -15,6 +15,7 @@ use std::sync::Arc;
 use regorus::rvm::program::{Program, RuleInfo};
 use regorus::rvm::vm::{ExecutionMode, ExecutionState, RegoVM, VmError};
 use regorus::Value;
+use serde_json::{Map, Value as Json};
 
 use crate::config::InputFormat;
 use crate::pdp::Question;
@@ -183,8 +184,8 @@ pub(crate) struct Outcome {
     /// The policy's own code for the rule that decided.
     pub(crate) rule: Option<String>,
     pub(crate) without_pdp: bool,
-    /// Obligations that came with it. None is understood yet.
-    pub(crate) obligations: Vec<String>,
+    /// What came with it to be done, as it is written.
+    pub(crate) obligations: Map<String, Json>,
 }
 
 /// Why there is no outcome.
@@ -259,9 +260,10 @@ impl RuleSet {
                             outcome.rule = Some(code.to_string());
                         }
                         (Ok("without_pdp"), Value::Bool(without)) => outcome.without_pdp = *without,
-                        (Ok("obligations"), Value::Object(all)) => {
-                            outcome.obligations = all.iter().map(|(name, _)| name.to_string()).collect();
-                        }
+                        (Ok("obligations"), Value::Object(_)) => match serde_json::to_value(value) {
+                            Ok(Json::Object(all)) => outcome.obligations = all,
+                            _ => return fail(Reason::ObligationInvalid, "the obligations are not JSON"),
+                        },
                         _ => {
                             return fail(
                                 Reason::PolicyResult,

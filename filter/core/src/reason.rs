@@ -139,8 +139,12 @@ reasons! {
     PolicyLimit = "policy_limit", 403, Policy;
     /// The policy could not be evaluated.
     PolicyError = "policy_error", 403, Policy;
+    /// The user has to authenticate in another way, or again, before the policy says yes.
+    StepUpRequired = "step_up_required", 401, Policy;
     /// An obligation came with the decision that is not understood here.
     ObligationUnknown = "obligation_unknown", 403, Policy;
+    /// An obligation is malformed, forbidden, or makes no sense for the outcome.
+    ObligationInvalid = "obligation_invalid", 403, Policy;
     /// The policy decision point said no, and no rule allowed the request without it.
     PdpDenied = "pdp_denied", 403, Pdp;
     /// A question to the policy decision point failed, so an allow does not count.

@@ -53,6 +53,9 @@ pub struct DecisionRecord {
     pub policy: Option<PolicyRecord>,
     /// Questions and answers, in order.
     pub pdp: Vec<PdpExchange>,
+    /// What the policy wanted done along with its decision, and was done.
+    #[serde(default)]
+    pub obligations: Map<String, Value>,
     /// Microseconds from arrival to decision, waiting included; set by the caller, who has a clock.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub duration_us: Option<u64>,
@@ -64,6 +67,7 @@ impl DecisionRecord {
         self.decision = if reason.is_allow() { Verdict::Allow } else { Verdict::Deny };
         self.reason = Some(reason);
         self.status = reason.status();
+        self.obligations.clear();
         self.layer = reason.layer();
         self.detail = Some(detail.to_owned());
     }

@@ -150,6 +150,14 @@ impl Request {
         &self.removed
     }
 
+    /// The client's headers that many servers take for this one: spelled with `_` for `-`, or the
+    /// other way about.
+    pub(crate) fn spellings<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a str> {
+        let dashed = |byte: u8| if byte == b'_' { b'-' } else { byte };
+        let same = move |other: &str| other.bytes().map(dashed).eq(name.bytes().map(dashed));
+        self.headers.iter().map(|(other, _)| other).filter(move |other| *other != name && same(other))
+    }
+
     /// The beginning of a pseudo-header or header for the record, which must hold what came even if it
     /// is invalid.
     pub(crate) fn lossy(&self, name: &str) -> String {

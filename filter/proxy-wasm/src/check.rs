@@ -4,13 +4,13 @@
 use std::rc::Rc;
 
 use everycall_core::{
-    json, Connection, Decision, DecisionRecord, Denial, Failure, Headers, Pending, Permit, Reason, Reply,
-    Request, Step, StreamId, UnixTime,
+    json, Connection, Decision, DecisionRecord, Denial, Failure, HeaderChanges, Headers, Pending, Permit,
+    Reason, Reply, Request, Step, StreamId, UnixTime,
 };
 use proxy_wasm::types::Action;
 use serde_json::{json, Value};
 
-use crate::host::{self, Error};
+use crate::host::{self, Error, Message};
 use crate::registry::Instance;
 
 /// The filter state object that the access log shows.
@@ -31,8 +31,8 @@ enum State {
     Waiting { pending: Pending, replies: Vec<Awaited> },
     /// Waits to be woken by the root context.
     Parked(Pending),
-    /// Passed on, with a permit.
-    Admitted,
+    /// Passed on, with a permit that wants this done to the response.
+    Admitted { id: String, response: HeaderChanges },
     /// Answered.
     Refused,
 }
@@ -123,10 +123,10 @@ impl Check {
         loop {
             match step {
                 Step::Done(Decision { verdict, record }) => {
-                    let verdict = verdict.and_then(|permit| Self::admit(&permit, &record));
+                    let verdict = verdict.and_then(|permit| Self::admit(permit, &record));
                     return match verdict {
-                        Ok(()) => {
-                            self.state = State::Admitted;
+                        Ok(response) => {
+                            self.state = State::Admitted { id: record.id.clone(), response };
                             self.note(record, None);
                             Action::Continue
                         }
@@ -183,14 +183,33 @@ impl Check {
 
     /// Prepares the request for the upstream. If the host does not do what the permit says, the
     /// request must not go on: a client's own `x-everycall-…` would reach the upstream.
-    fn admit(permit: &Permit, record: &DecisionRecord) -> Result<(), Denial> {
-        let removed =
-            permit.headers_to_remove().iter().try_for_each(|name| host::remove_request_header(name));
-        let set = permit.headers_to_set().try_for_each(|(name, value)| host::set_request_header(name, value));
-        removed.and(set).map_err(|_| {
-            log::error!("everycall: the host refused to change the request's headers");
-            Denial { reason: Reason::NotReady, decision_id: record.id.clone() }
-        })
+    fn admit(permit: Permit, record: &DecisionRecord) -> Result<HeaderChanges, Denial> {
+        let remove = permit.headers_to_remove().iter().map(String::as_str);
+        match host::change_headers(Message::Request, remove, permit.headers_to_set()) {
+            Ok(()) => Ok(permit.into_response_headers()),
+            Err(_) => {
+                log::error!("everycall: the host refused to change the request's headers");
+                Err(Denial::new(Reason::NotReady, &record.id))
+            }
+        }
+    }
+
+    /// Prepares the response of an admitted request; our own answers come here as well. If the host
+    /// does not do what the permit says, the client must not get the response.
+    pub(crate) fn respond(&mut self) -> Action {
+        let State::Admitted { id, response } = &self.state else { return Action::Continue };
+        if response.is_empty() {
+            return Action::Continue;
+        }
+        let remove = response.remove.iter().map(String::as_str);
+        let set = response.set.iter().map(|(name, value)| (name.as_str(), value.as_str()));
+        if host::change_headers(Message::Response, remove, set).is_ok() {
+            return Action::Continue;
+        }
+        let denial = Denial::new(Reason::NotReady, id);
+        log::error!("everycall: {id}: the host refused to change the response's headers");
+        self.overrule(&denial);
+        self.refuse(&denial)
     }
 
     /// Answers the request.
@@ -198,7 +217,7 @@ impl Check {
         self.state = State::Refused;
         let refusal = denial.refusal();
         let headers: Vec<(&str, &str)> =
-            refusal.headers.iter().map(|(name, value)| (*name, value.as_str())).collect();
+            refusal.headers.iter().map(|(name, value)| (&**name, value.as_str())).collect();
         if host::send_local_response(refusal.status, &refusal.details, &headers, &refusal.body).is_err() {
             // It stays paused until the proxy's own timeout: unanswered, and not passed on.
             log::error!("everycall: the host refused to send an answer");
@@ -209,8 +228,14 @@ impl Check {
     /// Answers a request that could not be handed to the engine: there is nothing to record of it
     /// but that it was refused, and why.
     fn refuse_unread(&mut self, why: &str) -> Action {
-        let denial = Denial { reason: Reason::NotReady, decision_id: format!("unread-{}", self.id.0) };
+        let denial = Denial::new(Reason::NotReady, &format!("unread-{}", self.id.0));
         log::error!("everycall: request {} refused: {why}", denial.decision_id);
+        self.overrule(&denial);
+        self.refuse(&denial)
+    }
+
+    /// Counts a refusal that no record tells of, and shows it to the access log.
+    fn overrule(&self, denial: &Denial) {
         if let Some(instance) = &self.instance {
             instance.metrics.decided(denial.reason);
         }
@@ -218,7 +243,6 @@ impl Check {
             "id": denial.decision_id, "decision": "deny", "reason": denial.reason, "layer": denial.layer(),
         });
         host::set_filter_state(FILTER_STATE, &line(&summary));
-        self.refuse(&denial)
     }
 
     /// Counts the decision, shows it to the access log and hands its record on. `denial` is the one
@@ -253,7 +277,7 @@ impl Check {
     /// The answer of every request callback: nothing passes before there is a permit.
     pub(crate) fn gate(&self) -> Action {
         match self.state {
-            State::Admitted => Action::Continue,
+            State::Admitted { .. } => Action::Continue,
             State::Undecided | State::Waiting { .. } | State::Parked(_) | State::Refused => Action::Pause,
         }
     }

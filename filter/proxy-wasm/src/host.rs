@@ -27,6 +27,7 @@ const CAS_MISMATCH: u32 = 8;
 
 /// Header maps (`proxy_header_map_type_t`).
 const REQUEST_HEADERS: u32 = 0;
+const RESPONSE_HEADERS: u32 = 2;
 const CALL_RESPONSE_HEADERS: u32 = 6;
 /// Buffers (`proxy_buffer_type_t`).
 const CALL_RESPONSE_BODY: u32 = 4;
@@ -246,22 +247,30 @@ fn encode_map(pairs: &[(&str, &str)]) -> Vec<u8> {
     bytes
 }
 
-/// Sets one request header, replacing all of its name.
-pub(crate) fn set_request_header(name: &str, value: &str) -> Result<(), Error> {
-    check(unsafe {
-        proxy_replace_header_map_value(
-            REQUEST_HEADERS,
-            name.as_ptr(),
-            name.len(),
-            value.as_ptr(),
-            value.len(),
-        )
-    })
+/// The headers of a message whose callback runs.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Message {
+    /// Until the request goes on.
+    Request = REQUEST_HEADERS as isize,
+    /// In the callback for the response's headers only.
+    Response = RESPONSE_HEADERS as isize,
 }
 
-/// Removes all request headers of one name.
-pub(crate) fn remove_request_header(name: &str) -> Result<(), Error> {
-    check(unsafe { proxy_remove_header_map_value(REQUEST_HEADERS, name.as_ptr(), name.len()) })
+/// Removes all headers of these names, then sets these, each replacing all of its name.
+pub(crate) fn change_headers<'a>(
+    message: Message,
+    mut remove: impl Iterator<Item = &'a str>,
+    mut set: impl Iterator<Item = (&'a str, &'a str)>,
+) -> Result<(), Error> {
+    let map = message as u32;
+    remove.try_for_each(|name| {
+        check(unsafe { proxy_remove_header_map_value(map, name.as_ptr(), name.len()) })
+    })?;
+    set.try_for_each(|(name, value)| {
+        check(unsafe {
+            proxy_replace_header_map_value(map, name.as_ptr(), name.len(), value.as_ptr(), value.len())
+        })
+    })
 }
 
 /// One attribute; an error if it is absent.

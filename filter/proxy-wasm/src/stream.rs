@@ -48,6 +48,10 @@ impl HttpContext for Stream {
     fn on_http_request_trailers(&mut self, _num_trailers: usize) -> Action {
         self.check.borrow().gate()
     }
+
+    fn on_http_response_headers(&mut self, _num_headers: usize, _end_of_stream: bool) -> Action {
+        self.check.borrow_mut().respond()
+    }
 }
 
 impl Context for Stream {

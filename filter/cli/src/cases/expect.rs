@@ -2,6 +2,7 @@
 
 use everycall_core::{DecisionRecord, Reason, Verdict};
 use serde::Deserialize;
+use serde_json::{Map, Value};
 
 /// The expected outcome. Only what is written is compared; an allow has the reason `allowed`.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
@@ -18,6 +19,8 @@ pub struct Expect {
     pub status: Option<u16>,
     /// The caller's id.
     pub identity: Option<String>,
+    /// What the policy wanted done, and was done.
+    pub obligations: Option<Map<String, Value>>,
 }
 
 impl Expect {
@@ -55,6 +58,8 @@ impl Expect {
             self.identity.clone(),
             record.identity.as_ref().map(|identity| identity.id.clone()),
         );
+        let text = |all: &Map<String, Value>| Value::Object(all.clone()).to_string();
+        compare("obligations", self.obligations.as_ref().map(text), Some(text(&record.obligations)));
         match wrong.is_empty() {
             true => Ok(()),
             false => {

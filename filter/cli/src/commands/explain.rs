@@ -47,6 +47,9 @@ pub(super) fn text(record: &DecisionRecord, unmet: &[String]) -> String {
         line("question", format!("`{}` to `{}`: {question}", exchange.id, exchange.pdp));
         line("answer", exchange.answer.as_ref().map_or("awaited".to_owned(), ToString::to_string));
     }
+    for (name, value) in &record.obligations {
+        line("obliged to", format!("{name}: {value}"));
+    }
     if let Some(detail) = &record.detail {
         line("fact", detail.clone());
     }

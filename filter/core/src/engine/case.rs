@@ -7,6 +7,7 @@ use serde_json::{Map, Value};
 use crate::grants::Granted;
 use crate::identity::Identity;
 use crate::input;
+use crate::obligations::Obligations;
 use crate::pdp::{Answer, Question};
 use crate::policy::{PolicyFailure, PolicyValue};
 use crate::reason::{Layer, Reason};
@@ -65,11 +66,13 @@ pub(super) struct Asked {
 pub(super) struct Refused {
     pub(super) reason: Reason,
     pub(super) detail: Option<String>,
+    /// What the policy wants done about it.
+    pub(super) obligations: Option<Box<Obligations>>,
 }
 
 impl Refused {
     pub(super) fn new(reason: Reason, detail: impl Into<String>) -> Self {
-        Self { reason, detail: Some(detail.into()) }
+        Self { reason, detail: Some(detail.into()), obligations: None }
     }
 }
 
@@ -133,6 +136,7 @@ impl Case {
             grant: None,
             policy: None,
             pdp: Vec::new(),
+            obligations: Map::new(),
             duration_us: None,
         };
         Self {

@@ -39,7 +39,8 @@ impl Engine {
         {
             let revision = std::mem::take(&mut case.record.revision);
             case.record = DecisionRecord { revision, ..record.clone() };
-            return self.denied(case, Refused { reason, detail: record.detail.clone() });
+            let detail = record.detail.clone();
+            return self.denied(case, Refused { reason, detail, obligations: None });
         }
         let mut step = self.run(case, now);
         loop {
