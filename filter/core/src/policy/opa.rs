@@ -112,7 +112,7 @@ pub(super) fn outcome(value: &Value) -> Result<Option<Outcome>, PolicyFailure> {
                     | "query_parameters_to_remove"),
                 ),
                 _,
-            ) => outcome.obligations.push(format!("`{name}`")),
+            ) => drop(outcome.obligations.insert(name.to_owned(), serde_json::Value::Null)),
             _ => {
                 return fail(
                     Reason::PolicyResult,
@@ -120,6 +120,10 @@ pub(super) fn outcome(value: &Value) -> Result<Option<Outcome>, PolicyFailure> {
                 )
             }
         }
+    }
+    if !outcome.allow {
+        // Our own answer goes out instead.
+        outcome.obligations.clear();
     }
     match decided {
         true => Ok(Some(outcome)),
