@@ -12,7 +12,7 @@ const COLUMNS: [&str; 4] = ["key", "type", "default", "meaning"];
 
 /// The objects of a configuration: their names in the README, `*` for any name and `[]` for any
 /// place in a list.
-const OBJECTS: [&str; 19] = [
+const OBJECTS: [&str; 20] = [
     "",
     "issuers[]",
     "issuers[].keys",
@@ -24,6 +24,7 @@ const OBJECTS: [&str; 19] = [
     "mtls.forwarded",
     "api_keys[]",
     "bundle",
+    BUNDLE,
     "bundle.inline",
     "bundle.inline.rule_sets.*",
     "bundle.inline.grants[]",
@@ -37,16 +38,23 @@ const OBJECTS: [&str; 19] = [
 /// The one object that excludes another: `issuers[].keys.inline`.
 const REMOTE: &str = "issuers[].keys.remote";
 
+/// The one that needs another beside it: `bundle.keys`.
+const BUNDLE: &str = "bundle.remote";
+
 /// A valid configuration with at least one of each object, and this one.
 fn valid_with(object: &str) -> Value {
     let mut config = valid();
     if object == REMOTE {
         config["issuers"][0]["keys"] = json!({"remote": {"cluster": "c", "host": "h", "path": "/p"}});
     }
+    if object == BUNDLE {
+        config["bundle"]["remote"] = json!({"cluster": "c", "host": "h", "path": "/p"});
+        config["bundle"]["keys"] = everycall::mint::TestKey::es256().unwrap().public_jwks();
+    }
     config
 }
 
-/// A valid configuration with at least one of each object but `issuers[].keys.remote`.
+/// A valid configuration with at least one of each object but those two.
 fn valid() -> Value {
     let mut config = everycall_tests::cases::reference().unwrap();
     config["limits"] = json!({});
@@ -217,7 +225,10 @@ fn defaults_are_what_is_taken() {
         ("pdps.*.timeout_ms".to_owned(), json!(200)),
         ("pdps.*.max_in_flight".to_owned(), json!(pdp.max_in_flight)),
         ("bundle.inline.rule_sets.*.input_format".to_owned(), json!("everycall")),
-        ("bundle.inline.grants[].semicolons".to_owned(), json!(config.bundle.inline.grants[0].semicolons)),
+        (
+            "bundle.inline.grants[].semicolons".to_owned(),
+            json!(config.bundle.inline.unwrap().grants[0].semicolons),
+        ),
     ]);
     let pdp: everycall_core::config::Pdp =
         serde_json::from_value(json!({"protocol": "authzen", "cluster": "c", "host": "h"})).unwrap();
@@ -234,6 +245,15 @@ fn defaults_are_what_is_taken() {
         ("max_waiting", json!(remote.max_waiting)),
     ] {
         defaults.insert(format!("{REMOTE}.{name}"), value);
+    }
+    let remote = valid_with(BUNDLE)["bundle"]["remote"].clone();
+    let remote: everycall_core::config::RemoteBundle = serde_json::from_value(remote).unwrap();
+    for (name, value) in [
+        ("timeout_ms", json!(remote.timeout_ms)),
+        ("interval_s", json!(remote.interval_s)),
+        ("max_bytes", json!(remote.max_bytes)),
+    ] {
+        defaults.insert(format!("{BUNDLE}.{name}"), value);
     }
     let records = match config.log.records {
         everycall_core::LogRecords::All => "all",
@@ -266,9 +286,9 @@ fn what_only_the_command_line_resolves_is_named() {
     same(
         "keys of the command line",
         rows.keys(),
-        ["bundle.directory", "issuers[].keys.file"].map(str::to_owned),
+        ["bundle.directory", "bundle.file", "bundle.keys.file", "issuers[].keys.file"].map(str::to_owned),
     );
-    // Both are in use, and both are gone from what the filter gets.
+    // These two are in use, and both are gone from what the filter gets.
     let written: Value = serde_yaml_ng::from_str(&crate::readme::file("policies/everycall.yaml")).unwrap();
     assert!(written["bundle"]["directory"].is_string() && written["issuers"][0]["keys"]["file"].is_string());
     let resolved = everycall_tests::cases::reference().unwrap();

@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use everycall_core::{
-    Binding, DecisionRecord, Exception, GrantRecord, Identity, Kind, Layer, PdpExchange, PolicyRecord,
-    Reason, RequestRecord, UnixTime, Verdict,
+    Binding, BundleRecord, DecisionRecord, Exception, GrantRecord, Identity, Kind, Layer, PdpExchange,
+    PolicyRecord, Reason, RequestRecord, UnixTime, Verdict,
 };
 use serde_json::{json, Map};
 
@@ -104,6 +104,7 @@ fn full() -> DecisionRecord {
         time: UnixTime::default(),
         instance: "x".into(),
         revision: "x".into(),
+        bundle: Some(BundleRecord { revision: "x".into(), sequence: 1 }),
         decision: Verdict::Deny,
         reason: Some(Reason::PdpDenied),
         status: 403,

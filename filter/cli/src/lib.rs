@@ -4,6 +4,7 @@
 //! the core natively, in the filter and on wasm32. The features `cli` and `server` add the rest.
 #![forbid(unsafe_code)]
 
+pub mod bundle_file;
 mod bytes;
 pub mod cases;
 #[cfg(feature = "cli")]
@@ -15,6 +16,8 @@ pub mod devserver;
 #[cfg(feature = "cli")]
 pub mod load;
 pub mod mint;
+#[cfg(feature = "cli")]
+pub mod sign;
 mod wire;
 
 pub use bytes::Bytes;

@@ -1,8 +1,8 @@
 //! Reads a configuration as people write it, and makes it the self-contained document that the
 //! filter takes.
 //!
-//! YAML is allowed here, and two references that only the command line resolves, both relative to
-//! the configuration's file: `bundle: {directory: DIR}` and `keys: {file: JWKS}`.
+//! YAML is allowed here, and references that only the command line resolves, all relative to the
+//! configuration's file: `bundle: {directory: DIR}`, `bundle: {file: FILE}` and `keys: {file: JWKS}`.
 
 mod directory;
 mod yaml;
@@ -119,12 +119,40 @@ fn read_referred(path: &Path, key: &str) -> Result<Value, LoadError> {
 fn resolve_bundle(document: &mut Value, base: &Path) -> Result<(), LoadError> {
     const KEY: &str = "bundle.directory";
     let Some(bundle) = document.get_mut("bundle").and_then(Value::as_object_mut) else { return Ok(()) };
-    let Some(directory) = take_text(bundle, "directory", KEY, base)? else { return Ok(()) };
-    if bundle.contains_key("inline") {
-        return Err(LoadError::new(&directory, KEY, "`directory` and `inline` exclude each other"));
+    if let Some(directory) = take_text(bundle, "directory", KEY, base)? {
+        if bundle.contains_key("inline") {
+            return Err(LoadError::new(&directory, KEY, "`directory` and `inline` exclude each other"));
+        }
+        bundle.insert("inline".to_owned(), directory::read(&directory, KEY)?);
     }
-    bundle.insert("inline".to_owned(), directory::read(&directory, KEY)?);
+    const FILE: &str = "bundle.file";
+    if let Some(file) = take_text(bundle, "file", FILE, base)? {
+        if bundle.contains_key("signed") {
+            return Err(LoadError::new(&file, FILE, "`file` and `signed` exclude each other"));
+        }
+        let text = std::fs::read_to_string(&file)
+            .map_err(|cause| LoadError::new(&file, FILE, format!("cannot be read: {cause}")))?;
+        bundle.insert("signed".to_owned(), Value::from(text));
+    }
+    const KEYS: &str = "bundle.keys.file";
+    let keys = bundle.get_mut("keys").and_then(Value::as_object_mut);
+    if let Some(keys) = keys.filter(|keys| !keys.contains_key("keys")) {
+        if let Some(file) = take_text(keys, "file", KEYS, base)? {
+            bundle.insert("keys".to_owned(), read_referred(&file, KEYS)?);
+        }
+    }
     Ok(())
+}
+
+/// The parts of a bundle that a directory holds: the members of `bundle.inline`.
+///
+/// # Errors
+/// The first thing that can't be read.
+pub fn bundle_directory(directory: &Path) -> Result<Map<String, Value>, LoadError> {
+    match directory::read(directory, "")? {
+        Value::Object(parts) => Ok(parts),
+        _ => Err(LoadError::new(directory, "", "holds no bundle")),
+    }
 }
 
 fn resolve_keys(document: &mut Value, base: &Path) -> Result<(), LoadError> {

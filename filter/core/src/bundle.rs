@@ -1,8 +1,14 @@
 //! What decides besides the configuration: policies, their data and the authority records.
 //!
 //! A [`Builder`] takes them one by one, checks each and compiles the rule sets; what it finishes is
-//! valid as a whole and is put in force as a whole.
+//! valid as a whole and is put in force as a whole. The parts come from the configuration, or from
+//! a signed file: its first line is in `head`, the others in `content`, and `prepare` reads it.
 
+mod content;
+mod error;
+mod head;
+mod item;
+mod prepare;
 mod records;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -13,19 +19,83 @@ use serde_json::{Map, Value};
 use crate::config::{self, InputFormat, Limits};
 use crate::exceptions::Exception;
 use crate::grants::Grants;
+use crate::keys::KeySet;
 use crate::policy::{Entry, Library, RuleSet};
 use crate::reads::Reads;
+use crate::reason::Reason;
 use crate::settings::ConfigError;
+use crate::signature::SignatureVerifier;
+use crate::time::UnixTime;
+
+pub use content::bundle_content;
+pub use error::{BundleError, BundleFault};
+pub use head::{bundle_claims, BundleHead, BUNDLE_TYPE};
+pub(crate) use prepare::Preparation;
+pub use prepare::MAX_BUNDLE_LINE;
+
+/// Where a bundle comes from, which says how long it may serve.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) enum Origin {
+    /// There is none: nothing can be decided.
+    #[default]
+    Absent,
+    /// The configuration, unsigned.
+    Inline,
+    /// A signed file.
+    Signed(BundleHead),
+}
 
 /// A valid bundle.
 #[derive(Debug, Default)]
 pub struct Bundle {
+    pub(crate) origin: Origin,
     pub(crate) grants: Grants,
     pub(crate) exceptions: Vec<Arc<Exception>>,
     pub(crate) rule_sets: Vec<RuleSet>,
 }
 
 impl Bundle {
+    /// Reads a bundle file at once and verifies it with these keys. Its times are not looked at.
+    ///
+    /// # Errors
+    /// What is wrong with it.
+    pub fn from_signed(
+        text: &[u8],
+        keys: &KeySet,
+        verifier: &dyn SignatureVerifier,
+        limits: &Limits,
+    ) -> Result<Self, BundleError> {
+        let mut preparation = Preparation::begin(text.to_vec(), keys, verifier, limits)?;
+        loop {
+            if let Some(bundle) = preparation.step()? {
+                return Ok(bundle);
+            }
+        }
+    }
+
+    /// What it says of itself, if it is signed.
+    pub const fn head(&self) -> Option<&BundleHead> {
+        match &self.origin {
+            Origin::Signed(head) => Some(head),
+            Origin::Absent | Origin::Inline => None,
+        }
+    }
+
+    /// Whether it may decide now; `max_stale_s` is the configuration's bound on its age.
+    pub(crate) fn serves_at(&self, now: UnixTime, max_stale_s: Option<i64>) -> Result<(), (Reason, String)> {
+        match &self.origin {
+            Origin::Inline => Ok(()),
+            Origin::Absent => Err((Reason::NotReady, "there is no bundle yet".into())),
+            Origin::Signed(head) => head.judge_times(now, max_stale_s).map_err(|error| {
+                let reason = match error.fault() {
+                    BundleFault::NotYetValid => Reason::NotReady,
+                    _ => Reason::BundleStale,
+                };
+                (reason, error.errors().first().map(|error| error.message.clone()).unwrap_or_default())
+            }),
+        }
+    }
+
     /// The compiled rule sets that grants name.
     pub fn rule_sets(&self) -> &[RuleSet] {
         &self.rule_sets
@@ -80,9 +150,11 @@ impl Builder {
         }
     }
 
-    /// What policies see as `data`. Before any grant.
-    pub(crate) fn data(&mut self, data: Map<String, Value>) {
-        self.library.set_data(data);
+    /// What policies see as `data`, or a piece of it. Before any grant.
+    pub(crate) fn data(&mut self, at: &str, data: Map<String, Value>) {
+        if let Err(message) = self.library.add_data(data) {
+            self.error(at, message);
+        }
     }
 
     /// One Rego module. Before any grant: a grant's rule set is compiled when it comes.
@@ -105,6 +177,9 @@ impl Builder {
             }
         };
         match entry {
+            Ok(_) if self.entries.contains_key(&name) => {
+                self.error(at, format!("the rule set `{name}` has options already"));
+            }
             Ok(entry) => drop(self.entries.insert(name, (at.to_owned(), entry))),
             Err(message) => self.error(format!("{at}.entrypoint"), message),
         }
@@ -130,14 +205,9 @@ impl Builder {
         }
         let Self { errors, grants, exceptions, rule_sets, .. } = self;
         match errors.is_empty() {
-            true => Ok(Bundle { grants, exceptions, rule_sets }),
+            true => Ok(Bundle { origin: Origin::Inline, grants, exceptions, rule_sets }),
             false => Err(errors),
         }
-    }
-
-    /// The exceptions that came so far.
-    pub(crate) fn exceptions(&self) -> &[Arc<Exception>] {
-        &self.exceptions
     }
 
     /// The index of the rule set that a grant names, compiled at its first use.

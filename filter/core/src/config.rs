@@ -286,12 +286,47 @@ impl std::fmt::Debug for ApiKey {
     }
 }
 
-/// Where policies and authority records come from.
+/// Where policies and authority records come from: one of `inline` and `signed`, a server, or both;
+/// then what is in this document serves until the server has answered.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields, expecting = "an object")]
 pub struct Bundle {
     /// In this document.
-    pub inline: InlineBundle,
+    #[serde(default)]
+    pub inline: Option<InlineBundle>,
+    /// The text of a signed bundle file.
+    #[serde(default)]
+    pub signed: Option<String>,
+    /// A server of signed bundle files.
+    #[serde(default)]
+    pub remote: Option<RemoteBundle>,
+    /// The JWK set of those who may sign.
+    #[serde(default)]
+    pub keys: Option<Jwks>,
+    /// How old a signed bundle may be, counted from its `iat`; absent: until its `exp`.
+    #[serde(default)]
+    pub max_stale_s: Option<i64>,
+}
+
+/// A server of bundle files, behind a cluster of the proxy.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, expecting = "an object")]
+pub struct RemoteBundle {
+    /// The Envoy cluster that leads to it.
+    pub cluster: String,
+    /// The `:authority` of the calls.
+    pub host: String,
+    /// The path of the file.
+    pub path: String,
+    /// How long an answer may take.
+    #[serde(default = "default_bundle_timeout")]
+    pub timeout_ms: u32,
+    /// How often it is asked, over all workers.
+    #[serde(default = "default_interval")]
+    pub interval_s: i64,
+    /// The largest file.
+    #[serde(default = "default_bundle_bytes")]
+    pub max_bytes: usize,
 }
 
 /// A bundle that is a part of the configuration.
@@ -491,6 +526,14 @@ fn default_credentials() -> Vec<Credential> {
     ["Bearer", "DPoP"]
         .map(|scheme| Credential { header: "authorization".into(), scheme: scheme.into() })
         .to_vec()
+}
+
+fn default_bundle_timeout() -> u32 {
+    10_000
+}
+
+fn default_bundle_bytes() -> usize {
+    10_485_760
 }
 
 fn default_keys_timeout() -> u32 {

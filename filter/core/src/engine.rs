@@ -16,7 +16,7 @@ use std::sync::Arc;
 use sha2::{Digest as _, Sha256};
 
 use crate::attributes::Attribute;
-use crate::bundle::Bundle;
+use crate::bundle::{Bundle, BundleHead};
 use crate::decision::{Decision, Denial, Permit};
 use crate::grants::Granted;
 use crate::input;
@@ -78,8 +78,10 @@ pub struct Engine {
     settings: Settings,
     /// What is in force of policies and authority records.
     bundle: Bundle,
+    /// Grows when settings or bundle are replaced: what waits was decided under those of its number.
+    generation: u64,
     /// The attributes that a check needs to be told.
-    attributes: Vec<&'static Attribute>,
+    attributes: Arc<[&'static Attribute]>,
     verifier: Box<dyn SignatureVerifier>,
     /// What the workers of this configuration share.
     shared: Shared,
@@ -121,7 +123,8 @@ impl Engine {
     /// Decides a request, or says what it needs to know first.
     pub fn check(&mut self, request: Request, now: UnixTime) -> Step {
         let now = self.clock(now);
-        let case = Case::new(request, self.next_id(), now, &self.settings);
+        let attributes = Arc::clone(&self.attributes);
+        let case = Case::new(request, self.next_id(), now, &self.settings, attributes);
         self.run(case, now)
     }
 
@@ -130,7 +133,7 @@ impl Engine {
     pub fn resume(&mut self, pending: Pending, replies: Vec<Reply>, now: UnixTime) -> Step {
         let now = self.clock(now);
         let Waiting { mut case, cause } = *pending.0;
-        let Asked { caller, granted, input, open, revision } = match cause {
+        let Asked { caller, granted, input, open, generation } = match cause {
             Cause::Answers(asked) => asked,
             Cause::Keys => {
                 self.forget_waiting(case.request.stream);
@@ -139,8 +142,8 @@ impl Engine {
         };
         self.waiting.remove(&case.request.stream);
         self.note_answers(&mut case, open, replies);
-        if revision != self.settings.revision {
-            // INVARIANT: `granted` and `input` belong to settings that are gone; nothing of them is
+        if generation != self.generation {
+            // INVARIANT: `granted` and `input` belong to settings or a bundle that are gone; nothing of them is
             // used again. Answers stay for questions that are asked again word for word.
             if std::mem::replace(&mut case.redecided, true) {
                 let refused =
@@ -150,7 +153,8 @@ impl Engine {
             case.rounds = 0;
             return self.run(case, now);
         }
-        let progress = self.still_valid(caller.as_deref(), &granted, now);
+        let progress = self.in_force(&mut case, now);
+        let progress = progress.and_then(|()| self.still_valid(caller.as_deref(), &granted, now));
         let progress = progress.and_then(|()| self.policy(&mut case, caller, granted, input));
         self.finish(case, progress, now)
     }
@@ -164,6 +168,7 @@ impl Engine {
     fn decide(&mut self, case: &mut Case, now: UnixTime) -> Result<Progress, Refused> {
         let target = Target::read(case.request.headers())?;
         case.note_target(&target);
+        self.in_force(case, now)?;
         let caller = match self.credential(case, &target, now)? {
             Credential::Caller(caller) => caller,
             Credential::AwaitsKeys => return Ok(Progress::AwaitsKeys),
@@ -171,6 +176,25 @@ impl Engine {
         let granted = self.grant(case, caller.as_deref(), &target, now)?;
         let input = self.input(case, caller.as_deref(), &granted, &target, now)?;
         self.policy(case, caller, granted, input)
+    }
+
+    /// Is there something to decide by? A record that is looked at again was decided by what was in
+    /// force then.
+    fn in_force(&self, case: &mut Case, now: UnixTime) -> Result<(), Refused> {
+        case.record.bundle = self.bundle.head().map(BundleHead::to_record);
+        if case.replayed.is_some() {
+            return Ok(());
+        }
+        let served = self.bundle.serves_at(now, self.settings.bundle_source.max_stale_s);
+        served.map_err(|(reason, detail)| Refused::new(reason, detail))?;
+        // INVARIANT: a fact that was not asked for reads like one that is not so.
+        match self.attributes.iter().all(|attribute| case.attributes.contains(attribute)) {
+            true => Ok(()),
+            false => Err(Refused::new(
+                Reason::NotReady,
+                "the bundle in force reads facts of the connection that were not asked for when the request came",
+            )),
+        }
     }
 
     /// Is this caller entitled to this route? Routes that are open to everybody are open to
@@ -357,8 +381,8 @@ impl Engine {
                 case.record.layer = Layer::Pdp;
                 self.waiting
                     .insert(case.request.stream, open.iter().map(|question| question.pdp.clone()).collect());
-                let revision = self.settings.revision.clone();
-                let cause = Cause::Answers(Asked { caller, granted, input, open, revision });
+                let generation = self.generation;
+                let cause = Cause::Answers(Asked { caller, granted, input, open, generation });
                 Step::Ask { calls, pending: Pending(Box::new(Waiting { case, cause })) }
             }
             Err(refused) => Step::Done(self.denied(case, refused)),

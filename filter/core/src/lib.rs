@@ -40,7 +40,9 @@ pub mod token;
 mod xfcc;
 
 pub use attributes::{Attribute, Encoding, ATTRIBUTES, PROOF_ATTRIBUTES};
-pub use bundle::Bundle;
+pub use bundle::{
+    bundle_claims, bundle_content, Bundle, BundleError, BundleFault, BundleHead, BUNDLE_TYPE, MAX_BUNDLE_LINE,
+};
 pub use decision::{Challenge, Decision, Denial, Permit, Refusal};
 pub use engine::{Engine, IdSeed, Stats};
 pub use exceptions::{api_key_hash, is_api_key_id, Exception, API_KEY_PREFIX};
@@ -51,7 +53,9 @@ pub use obligations::{HeaderChanges, FORBIDDEN_HEADERS, FORBIDDEN_PREFIXES, RESP
 pub use pdp::MAX_ANSWER;
 pub use policy::{offered_builtins, RuleSet};
 pub use reason::{Layer, Reason};
-pub use record::{DecisionRecord, GrantRecord, PdpExchange, PolicyRecord, RequestRecord, Verdict};
+pub use record::{
+    BundleRecord, DecisionRecord, GrantRecord, PdpExchange, PolicyRecord, RequestRecord, Verdict,
+};
 pub use request::{Connection, Headers, Request, OWN_HEADER_PREFIX, REMOVED_HEADERS};
 pub use settings::{ConfigError, ConfigErrors, LogRecords, Settings};
 pub use shared::{LocalData, SharedData};

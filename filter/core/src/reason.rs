@@ -61,8 +61,10 @@ macro_rules! reasons {
 reasons! {
     /// All layers agree.
     Allowed = "allowed", 200, Policy;
-    /// No valid configuration is loaded, it changed twice while the request waited, or the host withholds the request.
+    /// No valid configuration or bundle is loaded, it changed while the request waited and can't be decided again, or the host withholds the request.
     NotReady = "not_ready", 503, Service;
+    /// The bundle has expired, or is older than `bundle.max_stale_s`.
+    BundleStale = "bundle_stale", 503, Service;
     /// Too many requests wait for an answer already (`limits.max_pending`, `pdps.*.max_in_flight`).
     Overloaded = "overloaded", 503, Service;
     /// The path is missing, malformed or can be read in two ways.

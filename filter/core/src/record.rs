@@ -27,6 +27,9 @@ pub struct DecisionRecord {
     pub instance: String,
     /// Digest of the configuration that decided.
     pub revision: String,
+    /// The signed bundle that decided; null if it was not signed.
+    #[serde(default)]
+    pub bundle: Option<BundleRecord>,
     /// `allow` or `deny`; `ask` while a decision waits, in the command line's output only.
     pub decision: Verdict,
     /// From the fixed list; absent while a decision waits.
@@ -71,6 +74,16 @@ impl DecisionRecord {
         self.layer = reason.layer();
         self.detail = Some(detail.to_owned());
     }
+}
+
+/// A signed bundle.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct BundleRecord {
+    /// Its author's name for it.
+    pub revision: String,
+    /// Its number.
+    pub sequence: u64,
 }
 
 /// The outcome in data.

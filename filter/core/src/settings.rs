@@ -12,7 +12,9 @@ use sha2::{Digest as _, Sha256};
 
 use crate::attributes::{self, Attribute, ATTRIBUTES, PROOF_ATTRIBUTES};
 use crate::bundle::Bundle;
-use crate::config::{self, Forwarded, KindRule, Limits, PdpProtocol, Profile, RemoteKeys, RequiredBinding};
+use crate::config::{
+    self, Forwarded, KindRule, Limits, PdpProtocol, Profile, RemoteBundle, RemoteKeys, RequiredBinding,
+};
 use crate::exceptions::ApiKey;
 use crate::hex;
 use crate::identity::Kind;
@@ -169,6 +171,17 @@ pub(crate) struct Mtls {
     pub(crate) forwarded: Option<Forwarded>,
 }
 
+/// Where bundles come from that the configuration does not hold, and what makes one good.
+#[derive(Debug, Default)]
+pub(crate) struct BundleSource {
+    #[allow(dead_code)] // nothing is fetched yet
+    pub(crate) remote: Option<RemoteBundle>,
+    /// Of those who may sign.
+    #[allow(dead_code)] // as above
+    pub(crate) keys: KeySet,
+    pub(crate) max_stale_s: Option<i64>,
+}
+
 /// A policy decision point.
 #[derive(Debug, Clone)]
 pub(crate) struct Pdp {
@@ -212,6 +225,7 @@ pub struct Settings {
     pub(crate) api_keys: Vec<ApiKey>,
     /// The one that the configuration holds; an engine takes it out.
     pub(crate) bundle: Bundle,
+    pub(crate) bundle_source: BundleSource,
     pub(crate) pdps: BTreeMap<String, Pdp>,
     pub(crate) networks: Vec<Network>,
     pub(crate) limits: Limits,

@@ -346,7 +346,6 @@ fn required_keys_are_required() {
         "/instance",
         "/issuers",
         "/bundle",
-        "/bundle/inline",
         "/bundle/inline/grants",
         "/issuers/0/issuer",
         "/issuers/0/audiences",

@@ -39,7 +39,7 @@ pub(super) fn run(args: &Args, out: &mut dyn Write) -> anyhow::Result<Outcome> {
         writeln!(out, "no exceptions")?;
     } else {
         let rows = exceptions.iter().map(|exception| row(&settings, exception, now));
-        table(out, &std::iter::once(HEAD.map(str::to_owned)).chain(rows).collect::<Vec<_>>())?;
+        super::table(out, &std::iter::once(HEAD.map(str::to_owned)).chain(rows).collect::<Vec<_>>())?;
     }
     Ok(Outcome::from_good(!exceptions.iter().any(|exception| is_over(exception, now))))
 }
@@ -81,19 +81,4 @@ fn row(settings: &Settings, exception: &Exception, now: UnixTime) -> [String; 6]
     let until = exception.valid_until.to_string();
     [&exception.id, &until, &left, &exception.owner, &keys, &exception.compensating_control]
         .map(|text| explain::visible(text))
-}
-
-/// Columns as wide as their widest cell; the last one as it comes.
-fn table(out: &mut dyn Write, rows: &[[String; 6]]) -> std::io::Result<()> {
-    let mut widths = [0; 6];
-    for row in rows {
-        for (width, cell) in widths.iter_mut().zip(row) {
-            *width = cell.chars().count().max(*width);
-        }
-    }
-    for row in rows {
-        let cells = row.iter().zip(widths).map(|(cell, width)| format!("{cell:<width$}"));
-        writeln!(out, "{}", cells.collect::<Vec<_>>().join("  ").trim_end())?;
-    }
-    Ok(())
 }

@@ -3,6 +3,7 @@
 //! Exit codes: 0 all is well, 1 the input is not (a bad configuration, a malformed line, a refused
 //! token), 2 it could not be looked at (usage, unreadable file).
 
+mod bundle;
 mod check;
 mod decide;
 #[cfg(feature = "server")]
@@ -41,6 +42,7 @@ struct Cli {
 #[derive(Subcommand)]
 enum Command {
     Check(check::Args),
+    Bundle(bundle::Args),
     Decide(decide::Args),
     Token(token::Args),
     Key(key::Args),
@@ -85,6 +87,7 @@ pub fn run(arguments: impl IntoIterator<Item = impl Into<OsString> + Clone>, out
     };
     let outcome = match command {
         Command::Check(args) => check::run(&args, out),
+        Command::Bundle(args) => bundle::run(&args, out),
         Command::Decide(args) => decide::run(&args, out),
         Command::Token(args) => token::run(&args, out),
         Command::Key(args) => key::run(&args, out),
@@ -224,5 +227,20 @@ fn write_line(out: &mut dyn Write, value: &impl serde::Serialize) -> anyhow::Res
     let text = serde_json::to_string(value)?;
     writeln!(out, "{text}")?;
     out.flush()?;
+    Ok(())
+}
+
+/// Columns as wide as their widest cell; the last one as it comes.
+fn table<const N: usize>(out: &mut dyn Write, rows: &[[String; N]]) -> io::Result<()> {
+    let mut widths = [0; N];
+    for row in rows {
+        for (width, cell) in widths.iter_mut().zip(row) {
+            *width = cell.chars().count().max(*width);
+        }
+    }
+    for row in rows {
+        let cells = row.iter().zip(widths).map(|(cell, width)| format!("{cell:<width$}"));
+        writeln!(out, "{}", cells.collect::<Vec<_>>().join("  ").trim_end())?;
+    }
     Ok(())
 }

@@ -4,6 +4,8 @@ use std::sync::Arc;
 
 use serde_json::{Map, Value};
 
+use crate::attributes::Attribute;
+use crate::bundle::BundleHead;
 use crate::grants::Granted;
 use crate::identity::Identity;
 use crate::input;
@@ -11,7 +13,7 @@ use crate::obligations::Obligations;
 use crate::pdp::{Answer, Question};
 use crate::policy::{PolicyFailure, PolicyValue};
 use crate::reason::{Layer, Reason};
-use crate::record::{DecisionRecord, GrantRecord, RequestRecord, Verdict};
+use crate::record::{BundleRecord, DecisionRecord, GrantRecord, RequestRecord, Verdict};
 use crate::request::Request;
 use crate::settings::Settings;
 use crate::step::{Pending, StreamId};
@@ -24,6 +26,8 @@ use crate::token::{self, Confirmation, Proven};
 #[derive(Debug)]
 pub(super) struct Case {
     pub(super) request: Request,
+    /// What was asked of the host about its connection.
+    pub(super) attributes: Arc<[&'static Attribute]>,
     pub(super) record: DecisionRecord,
     /// For the replay of a record, whose token is not known: the caller it names.
     pub(super) replayed: Option<Option<Arc<Verified>>>,
@@ -59,7 +63,7 @@ pub(super) struct Asked {
     pub(super) granted: Granted,
     pub(super) input: PolicyValue,
     pub(super) open: Vec<Question>,
-    pub(super) revision: String,
+    pub(super) generation: u64,
 }
 
 /// A layer said no: the reason, and the fact behind it for the record.
@@ -107,13 +111,20 @@ impl Pending {
 }
 
 impl Case {
-    pub(super) fn new(request: Request, id: String, now: UnixTime, settings: &Settings) -> Self {
+    pub(super) fn new(
+        request: Request,
+        id: String,
+        now: UnixTime,
+        settings: &Settings,
+        attributes: Arc<[&'static Attribute]>,
+    ) -> Self {
         let record = DecisionRecord {
             v: 1,
             id,
             time: now,
             instance: settings.instance.clone(),
             revision: settings.revision.clone(),
+            bundle: None,
             decision: Verdict::Ask,
             reason: None,
             status: 0,
@@ -141,6 +152,7 @@ impl Case {
         };
         Self {
             request,
+            attributes,
             record,
             replayed: None,
             answered: Vec::new(),
@@ -175,6 +187,12 @@ impl Granted {
             sensitivity: self.grant.sensitivity.clone(),
             params: params.collect(),
         }
+    }
+}
+
+impl BundleHead {
+    pub(super) fn to_record(&self) -> BundleRecord {
+        BundleRecord { revision: self.revision.clone(), sequence: self.sequence }
     }
 }
 

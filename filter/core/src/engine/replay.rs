@@ -26,7 +26,8 @@ impl Engine {
         let now = record.time;
         self.latest = now;
         let request = record.request.to_request();
-        let mut case = Case::new(request, record.id.clone(), now, &self.settings);
+        let mut case =
+            Case::new(request, record.id.clone(), now, &self.settings, Arc::clone(&self.attributes));
         case.replayed = Some(record.identity.as_ref().map(|identity| {
             let exception = record.exception.clone();
             Arc::new(Verified { exception, ..Verified::new((**identity).clone()) })

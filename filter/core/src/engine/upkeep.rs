@@ -38,7 +38,8 @@ impl Engine {
             tokens: TokenCache::new(tokens_cached, tokens_cached_bytes),
             shared: Shared::new(Rc::clone(&shared), &settings.credential_digest),
             common: Shared::common(shared),
-            attributes: settings.attributes(&bundle),
+            attributes: settings.attributes(&bundle).into(),
+            generation: 0,
             settings,
             bundle,
             verifier,
@@ -69,8 +70,11 @@ impl Engine {
     pub fn configure(&mut self, mut settings: Settings) {
         self.tokens.set_bounds(settings.limits.tokens_cached, settings.limits.tokens_cached_bytes);
         self.shared = self.shared.of(&settings.credential_digest);
+        if settings.revision != self.settings.revision {
+            self.generation = self.generation.wrapping_add(1);
+        }
         self.bundle = std::mem::take(&mut settings.bundle);
-        self.attributes = settings.attributes(&self.bundle);
+        self.attributes = settings.attributes(&self.bundle).into();
         self.settings = settings;
         self.assign_keyrings();
     }

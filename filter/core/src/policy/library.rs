@@ -37,8 +37,15 @@ impl Default for Library {
 }
 
 impl Library {
-    pub(crate) fn set_data(&mut self, data: serde_json::Map<String, serde_json::Value>) {
-        self.data = Value::from(serde_json::Value::Object(data));
+    /// A piece of what policies see as `data`.
+    ///
+    /// # Errors
+    /// Two pieces have a value at one place.
+    pub(crate) fn add_data(
+        &mut self,
+        data: serde_json::Map<String, serde_json::Value>,
+    ) -> Result<(), String> {
+        merge(&mut self.data, Value::from(serde_json::Value::Object(data)))
     }
 
     /// Parses one module.
@@ -118,6 +125,22 @@ impl Library {
         let modules = self.sources.iter().filter(|source| source.package == package).cloned().collect();
         Ok(RuleSet { entry, vm, program, modules, asks, reads })
     }
+}
+
+/// Objects become one; anything else must not meet. As deep as JSON that was read may be.
+fn merge(into: &mut Value, piece: Value) -> Result<(), String> {
+    let (Ok(members), Value::Object(piece)) = (into.as_object_mut(), piece) else {
+        return Err("`data` has two values at one place".to_owned());
+    };
+    for (name, value) in piece.iter() {
+        match members.get_mut(name) {
+            Some(known) => {
+                merge(known, value.clone()).map_err(|_| format!("`data` has two values at {name}"))?
+            }
+            None => drop(members.insert(name.clone(), value.clone())),
+        }
+    }
+    Ok(())
 }
 
 /// regorus says `--> file:line:col` above a picture of the place; we want one line.

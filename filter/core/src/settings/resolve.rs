@@ -1,5 +1,6 @@
 //! From the configuration as it is written to settings: every rule on a value is here, or below.
 
+mod bundle;
 mod credentials;
 
 use std::collections::BTreeMap;
@@ -7,7 +8,6 @@ use std::collections::BTreeMap;
 use ipnet::IpNet;
 
 use super::{ConfigError, Network, Pdp, Settings};
-use crate::bundle::{Builder, Bundle};
 use crate::config::{self, Config, Limits};
 use crate::time::UnixTime;
 
@@ -62,7 +62,8 @@ impl Resolver {
         let networks = self.networks(networks);
         let dpop = self.dpop(&dpop);
         let mtls = mtls.map(|mtls| self.mtls(mtls));
-        let bundle = self.bundle(bundle, api_keys.iter().map(|key| key.exception.as_str()), &limits);
+        let (bundle, bundle_source) =
+            self.bundle(bundle, api_keys.iter().map(|key| key.exception.as_str()), &limits);
         let api_keys = self.api_keys(api_keys);
         if mtls.is_none() {
             for (index, issuer) in issuers.iter().enumerate().filter(|(_, issuer)| issuer.peer_match) {
@@ -84,48 +85,12 @@ impl Resolver {
             mtls,
             api_keys,
             bundle,
+            bundle_source,
             pdps,
             networks,
             limits,
             log_records: log.records,
         }
-    }
-
-    /// The bundle that the configuration holds. `needed` are the exceptions that API keys name.
-    fn bundle<'k>(
-        &mut self,
-        bundle: config::Bundle,
-        needed: impl Iterator<Item = &'k str>,
-        limits: &Limits,
-    ) -> Bundle {
-        let config::InlineBundle { policies, data, rule_sets, grants, elevations, exceptions } =
-            bundle.inline;
-        if !elevations.is_empty() {
-            self.error("bundle.inline.elevations", "not supported yet; expected an empty list");
-        }
-        let mut builder = Builder::new(limits);
-        for (index, exception) in exceptions.into_iter().enumerate() {
-            builder.exception(&format!("bundle.inline.exceptions[{index}]"), exception);
-        }
-        builder.data(data);
-        for (file, source) in &policies {
-            builder.policy(&format!("bundle.inline.policies[{file:?}]"), file, source);
-        }
-        for (name, options) in rule_sets {
-            builder.rule_set_options(&format!("bundle.inline.rule_sets.{name}"), name, options);
-        }
-        for (index, grant) in grants.into_iter().enumerate() {
-            builder.grant(&format!("bundle.inline.grants[{index}]"), grant);
-        }
-        for (index, id) in needed.enumerate() {
-            if !builder.exceptions().iter().any(|known| known.id == id) {
-                self.error(format!("api_keys[{index}].exception"), format!("there is no exception `{id}`"));
-            }
-        }
-        builder.finish().unwrap_or_else(|errors| {
-            self.errors.extend(errors);
-            Bundle::default()
-        })
     }
 
     fn limits(&mut self, limits: &Limits) {
@@ -215,11 +180,11 @@ impl Resolver {
 }
 
 /// What an Envoy cluster is called with in order to reach a server.
-fn is_host(text: &str) -> bool {
+pub(super) fn is_host(text: &str) -> bool {
     !text.is_empty() && text.bytes().all(|b| b.is_ascii_graphic())
 }
 
-fn is_path(text: &str) -> bool {
+pub(super) fn is_path(text: &str) -> bool {
     text.starts_with('/') && text.bytes().all(|b| b.is_ascii_graphic())
 }
 

@@ -13,8 +13,8 @@ use crate::signature::SignatureVerifier;
 /// A token that was taken apart and not yet believed: with its claims, or with the bytes of a
 /// payload of any kind.
 pub(crate) struct Unverified<'a, Payload = Map<String, Value>> {
-    pub(super) header: Map<String, Value>,
-    pub(super) claims: Payload,
+    pub(crate) header: Map<String, Value>,
+    pub(crate) claims: Payload,
     pub(super) signed: &'a str,
     pub(super) signature: Vec<u8>,
 }
@@ -64,7 +64,7 @@ impl<Payload> Unverified<'_, Payload> {
     }
 
     /// `kid` (RFC 7515 section 4.1.4).
-    pub(super) fn key_id(&self) -> Result<Option<&str>, Rejection> {
+    pub(crate) fn key_id(&self) -> Result<Option<&str>, Rejection> {
         match self.header.get("kid") {
             None => Ok(None),
             Some(Value::String(kid)) => Ok(Some(kid)),
@@ -73,7 +73,7 @@ impl<Payload> Unverified<'_, Payload> {
     }
 
     /// Rules on header parameters that hold whatever the token is.
-    pub(super) fn header_rules(&self) -> Result<(), Rejection> {
+    pub(crate) fn header_rules(&self) -> Result<(), Rejection> {
         // RFC 7515 section 4.1.11 and RFC 7797: we understand no extension. `enc` and `zip` belong to
         // JWE. `jku`, `x5u`, `jwk` and `x5c` are not looked at: the key comes from configuration.
         for name in ["crit", "b64", "enc", "zip"] {
@@ -85,7 +85,7 @@ impl<Payload> Unverified<'_, Payload> {
     }
 
     /// The key signed it, with the key's own algorithm (RFC 8725 section 3.1).
-    pub(super) fn signed_by(&self, key: &Key, verifier: &dyn SignatureVerifier) -> Result<(), Rejection> {
+    pub(crate) fn signed_by(&self, key: &Key, verifier: &dyn SignatureVerifier) -> Result<(), Rejection> {
         let algorithm = key.algorithm().as_str();
         match self.algorithm() {
             Some(alg) if alg == algorithm => {}
@@ -107,7 +107,7 @@ impl<Payload> Unverified<'_, Payload> {
     /// RFC 8725 section 3.11: a token of another type is another token. Media type rules: the case
     /// does not matter, and `application/` may be left out. An empty text in `types` stands for
     /// tokens without `typ`, and for those only.
-    pub(super) fn type_rule<T: AsRef<str>>(&self, types: &[T]) -> Result<(), Rejection> {
+    pub(crate) fn type_rule<T: AsRef<str>>(&self, types: &[T]) -> Result<(), Rejection> {
         let expected = || super::list(types);
         let typ = match self.header.get("typ") {
             None if types.iter().any(|typ| typ.as_ref().is_empty()) => return Ok(()),

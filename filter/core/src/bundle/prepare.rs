@@ -1,0 +1,163 @@
+//! From the bytes of a bundle file to a bundle, in slices: a worker decides requests in between, and
+//! none may wait long for one.
+
+use serde_json::Value;
+use sha2::{Digest as _, Sha256};
+
+use super::head::MAX_HEAD;
+use super::item::Item;
+use super::{Builder, Bundle, BundleError, BundleFault, BundleHead, Origin};
+use crate::config::Limits;
+use crate::json;
+use crate::keys::KeySet;
+use crate::settings::ConfigError;
+use crate::signature::SignatureVerifier;
+
+/// The longest line: it is parsed at once.
+pub const MAX_BUNDLE_LINE: usize = 128 * 1024;
+/// Bytes that one slice hashes.
+const HASH_SLICE: usize = 256 * 1024;
+/// Bytes of lines that one slice reads.
+const LINES_SLICE: usize = 16 * 1024;
+/// Mistakes that are noted before the rest is not looked at.
+const MAX_ERRORS: usize = 20;
+
+/// A bundle file on its way.
+pub(crate) struct Preparation {
+    text: Vec<u8>,
+    head: BundleHead,
+    /// Everything before this was done in the present stage.
+    at: usize,
+    stage: Stage,
+}
+
+enum Stage {
+    Hash { hash: Sha256, limits: Limits },
+    Lines { builder: Box<Builder>, number: usize, rank: u8 },
+    Over,
+}
+
+impl std::fmt::Debug for Preparation {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Preparation({}, at {} of {})", self.head.revision, self.at, self.text.len())
+    }
+}
+
+impl Preparation {
+    /// Takes the bytes of a file and verifies its head.
+    ///
+    /// # Errors
+    /// There is no head, or it is not one of these keys.
+    pub(crate) fn begin(
+        text: Vec<u8>,
+        keys: &KeySet,
+        verifier: &dyn SignatureVerifier,
+        limits: &Limits,
+    ) -> Result<Self, BundleError> {
+        let first = text.iter().take(MAX_HEAD.saturating_add(1)).position(|byte| *byte == b'\n');
+        let line = first.and_then(|end| text.get(..end)).ok_or_else(|| {
+            BundleError::new(
+                BundleFault::Malformed,
+                "line 1",
+                format!("no line end in {MAX_HEAD} bytes: not a bundle"),
+            )
+        })?;
+        let head = BundleHead::read(line, keys, verifier)?;
+        let at = line.len().saturating_add(1);
+        let bytes = u64::try_from(text.len().saturating_sub(at)).unwrap_or(u64::MAX);
+        if bytes != head.bytes {
+            let message = format!("{bytes} bytes follow; {} were signed", head.bytes);
+            return Err(BundleError::new(BundleFault::Digest, "line 1", message));
+        }
+        Ok(Self { text, head, at, stage: Stage::Hash { hash: Sha256::new(), limits: limits.clone() } })
+    }
+
+    /// One slice of the work. `None`: there is more to do.
+    ///
+    /// # Errors
+    /// It is not what was signed, or not a valid bundle.
+    pub(crate) fn step(&mut self) -> Result<Option<Bundle>, BundleError> {
+        let rest = self.text.get(self.at..).unwrap_or_default();
+        match std::mem::replace(&mut self.stage, Stage::Over) {
+            Stage::Hash { mut hash, limits } => {
+                let (slice, more) = rest.split_at_checked(HASH_SLICE).unwrap_or((rest, &[]));
+                hash.update(slice);
+                self.at = self.at.saturating_add(slice.len());
+                if !more.is_empty() {
+                    self.stage = Stage::Hash { hash, limits };
+                    return Ok(None);
+                }
+                if hash.finalize()[..] != self.head.digest {
+                    return Err(BundleError::new(
+                        BundleFault::Digest,
+                        "line 1",
+                        "`digest` is not that of what follows",
+                    ));
+                }
+                let below = usize::try_from(self.head.bytes).unwrap_or_default();
+                self.at = self.text.len().saturating_sub(below);
+                self.stage = Stage::Lines { builder: Box::new(Builder::new(&limits)), number: 1, rank: 0 };
+                Ok(None)
+            }
+            Stage::Lines { mut builder, mut number, mut rank } => {
+                let compiled = builder.rule_sets.len();
+                let mut done: usize = 0;
+                while let Some(line) = line(rest.get(done..).unwrap_or_default()) {
+                    number = number.saturating_add(1);
+                    done = done.saturating_add(line.len()).saturating_add(1);
+                    read(&mut builder, &mut rank, number, line);
+                    // To compile is a slice's work.
+                    if done >= LINES_SLICE || builder.rule_sets.len() > compiled {
+                        break;
+                    }
+                }
+                self.at = self.at.saturating_add(done);
+                if done > 0 && builder.errors.len() < MAX_ERRORS {
+                    self.stage = Stage::Lines { builder, number, rank };
+                    return Ok(None);
+                }
+                if self.at < self.text.len() && builder.errors.is_empty() {
+                    builder.error(format!("line {}", number.saturating_add(1)), "it has no end");
+                }
+                match builder.finish() {
+                    Ok(bundle) => Ok(Some(Bundle { origin: Origin::Signed(self.head.clone()), ..bundle })),
+                    Err(errors) => Err(BundleError::invalid(errors)),
+                }
+            }
+            Stage::Over => Err(BundleError::new(BundleFault::Invalid, "", "it was refused before")),
+        }
+    }
+}
+
+/// The first line, without its end; `None` if there is no end.
+fn line(rest: &[u8]) -> Option<&[u8]> {
+    rest.iter().position(|byte| *byte == b'\n').and_then(|end| rest.get(..end))
+}
+
+fn read(builder: &mut Builder, rank: &mut u8, number: usize, line: &[u8]) {
+    let at = format!("line {number}");
+    if line.len() > MAX_BUNDLE_LINE {
+        return builder.error(at, format!("longer than {MAX_BUNDLE_LINE} bytes"));
+    }
+    let value = match json::parse(line) {
+        Ok(value @ Value::Object(_)) => value,
+        Ok(_) => return builder.error(at, "not an object"),
+        Err(error) => return builder.error(at, format!("not strict JSON: {error}")),
+    };
+    match serde_path_to_error::deserialize::<_, Item>(value) {
+        Ok(item) if item.rank() < *rank => {
+            builder.error(at, "out of order: policies come first, grants last")
+        }
+        Ok(item) => {
+            *rank = item.rank();
+            builder.add(&at, item);
+        }
+        Err(error) => {
+            let path = match error.path().to_string().as_str() {
+                "." => at,
+                path => format!("{at}: {path}"),
+            };
+            builder.errors.push(ConfigError::new(&path, error.into_inner().to_string()));
+        }
+    }
+}

@@ -1,0 +1,126 @@
+//! Rules on `bundle`: what is in the configuration is read here, what is on a server later.
+
+use super::Resolver;
+use crate::bundle::{Builder, Bundle, Origin};
+use crate::config::{self, InlineBundle, Limits, RemoteBundle};
+use crate::keys::{Algorithm, Jwks, KeyRules, KeySet, Usage};
+use crate::settings::BundleSource;
+use crate::signature::PureRust;
+
+impl Resolver {
+    /// The bundle that the configuration holds, and where others come from. `needed` are the
+    /// exceptions that API keys name.
+    pub(super) fn bundle<'k>(
+        &mut self,
+        written: config::Bundle,
+        needed: impl Iterator<Item = &'k str>,
+        limits: &Limits,
+    ) -> (Bundle, BundleSource) {
+        let config::Bundle { inline, signed, remote, keys, max_stale_s } = written;
+        let is_signed = signed.is_some() || remote.is_some();
+        if let (None, None, None) = (&inline, &signed, &remote) {
+            self.error("bundle", "expected `inline`, `signed` or `remote`");
+        }
+        if inline.is_some() && signed.is_some() {
+            self.error("bundle", "`inline` and `signed` exclude each other");
+        }
+        match max_stale_s {
+            Some(max) if !(1..=31_536_000).contains(&max) => {
+                self.error("bundle.max_stale_s", format!("{max} is out of range; expected 1 to 31536000"));
+            }
+            Some(_) if !is_signed => {
+                self.error("bundle.max_stale_s", "a bundle that is not signed has no age");
+            }
+            _ => {}
+        }
+        let keys = self.signing_keys(keys, is_signed);
+        if let Some(remote) = &remote {
+            self.remote_bundle(remote);
+        }
+        let bundle = match (inline, signed) {
+            (Some(inline), _) => self.inline_bundle(inline, limits),
+            (None, Some(text)) => self.signed_bundle(&text, &keys, limits),
+            (None, None) => Bundle::default(),
+        };
+        // Of a bundle on a server it can't be known yet.
+        if bundle.origin != Origin::Absent && remote.is_none() {
+            for (index, id) in needed.enumerate() {
+                if !bundle.exceptions().iter().any(|known| known.id == id) {
+                    self.error(
+                        format!("api_keys[{index}].exception"),
+                        format!("there is no exception `{id}`"),
+                    );
+                }
+            }
+        }
+        (bundle, BundleSource { remote, keys, max_stale_s })
+    }
+
+    fn inline_bundle(&mut self, inline: InlineBundle, limits: &Limits) -> Bundle {
+        let mut builder = Builder::new(limits);
+        for (at, item) in inline.items() {
+            builder.add(&at, item);
+        }
+        builder.finish().unwrap_or_else(|errors| {
+            self.errors.extend(errors);
+            Bundle::default()
+        })
+    }
+
+    fn signed_bundle(&mut self, text: &str, keys: &KeySet, limits: &Limits) -> Bundle {
+        Bundle::from_signed(text.as_bytes(), keys, &PureRust, limits).unwrap_or_else(|error| {
+            for error in error.errors() {
+                self.error("bundle.signed", format!("{}: {}", error.path, error.message));
+            }
+            Bundle::default()
+        })
+    }
+
+    fn signing_keys(&mut self, keys: Option<Jwks>, needed: bool) -> KeySet {
+        let Some(set) = keys else {
+            if needed {
+                self.error("bundle.keys", "missing; a signed bundle needs the keys of those who may sign");
+            }
+            return KeySet::default();
+        };
+        if !needed {
+            self.error("bundle.keys", "an `inline` bundle is not signed");
+        }
+        let rules = KeyRules { algorithms: &Algorithm::ALL, usage: Usage::Signature };
+        KeySet::read(&set, &rules).unwrap_or_else(|errors| {
+            for (member, message) in errors {
+                self.error(format!("bundle.keys.{member}"), message);
+            }
+            KeySet::default()
+        })
+    }
+
+    fn remote_bundle(&mut self, remote: &RemoteBundle) {
+        let RemoteBundle { cluster, host, path, timeout_ms, interval_s, max_bytes } = remote;
+        if cluster.is_empty() {
+            self.error("bundle.remote.cluster", "must not be empty");
+        }
+        if !super::is_host(host) {
+            self.error("bundle.remote.host", format!("`{host}` is not a host"));
+        }
+        if !super::is_path(path) {
+            self.error("bundle.remote.path", format!("`{path}` is not a path"));
+        }
+        let numbers = [
+            // A host reads 0 as "wait for ever".
+            ("timeout_ms", i64::from(*timeout_ms), 1..=60_000),
+            ("interval_s", *interval_s, 1..=86_400),
+            // Envoy takes no more than 32 MiB.
+            ("max_bytes", i64::try_from(*max_bytes).unwrap_or(i64::MAX), 1_024..=33_554_432),
+        ];
+        for (name, value, range) in numbers {
+            if !range.contains(&value) {
+                let (low, high) = (range.start(), range.end());
+                self.error(
+                    format!("bundle.remote.{name}"),
+                    format!("{value} is out of range; expected {low} to {high}"),
+                );
+            }
+        }
+    }
+}
