@@ -90,6 +90,16 @@ fn config_duplicate_grants() {
     refused(&config, "bundle.inline.grants[1].id", "duplicate");
 }
 
+#[test]
+fn grants_in_conflict() {
+    let mut config = reference();
+    let mut grant = config["bundle"]["inline"]["grants"][0].clone();
+    grant["id"] = json!("another");
+    grant["sensitivity"] = json!("none");
+    config["bundle"]["inline"]["grants"].as_array_mut().unwrap().insert(1, grant);
+    refused(&config, "bundle.inline.grants[1].paths[0]", "conflicts with grant");
+}
+
 /// The filter's configuration comes from a file that is replaced while Envoy runs.
 #[test]
 fn config_update_broken() {

@@ -1,6 +1,7 @@
 //! What the engine does over time: waiting, resuming, changed configurations, caches, records.
 
 mod api_keys;
+mod authority;
 mod bundle;
 mod keys;
 mod mutation;

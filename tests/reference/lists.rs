@@ -126,6 +126,8 @@ fn full() -> DecisionRecord {
             purpose: "x".into(),
             owner: "x".into(),
             sensitivity: text(),
+            source: text(),
+            ticket: text(),
             params: Map::new(),
         }),
         policy: Some(PolicyRecord { rule_set: "x".into(), rule: text(), without_pdp: false }),

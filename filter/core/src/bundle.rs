@@ -12,6 +12,7 @@ mod prepare;
 mod records;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Display;
 use std::sync::Arc;
 
 use serde_json::{Map, Value};
@@ -125,7 +126,9 @@ pub(crate) struct Builder {
     /// All modules could be parsed so far.
     parses: bool,
     grants: Grants,
-    grant_ids: BTreeSet<String>,
+    grant_ids: BTreeSet<Arc<str>>,
+    /// Texts that many records have in common, held once.
+    texts: BTreeSet<Arc<str>>,
     exceptions: Vec<Arc<Exception>>,
     rule_sets: Vec<RuleSet>,
     /// What grants call a rule set: the index, if it compiles.
@@ -143,6 +146,7 @@ impl Builder {
             parses: true,
             grants: Grants::default(),
             grant_ids: BTreeSet::new(),
+            texts: BTreeSet::new(),
             exceptions: Vec::new(),
             rule_sets: Vec::new(),
             compiled: BTreeMap::new(),
@@ -185,12 +189,9 @@ impl Builder {
         }
     }
 
-    /// One entitlement.
-    pub(crate) fn grant(&mut self, at: &str, grant: config::Grant) {
-        if !self.grant_ids.insert(grant.id.clone()) {
-            self.error(format!("{at}.id"), format!("duplicate grant id `{}`", grant.id));
-        }
-        let rule_set = self.rule_set(&format!("{at}.policy"), grant.policy.as_deref());
+    /// One entitlement. `at` is written out only where something is wrong: there may be many.
+    pub(crate) fn grant(&mut self, at: &dyn Display, grant: config::Grant) {
+        let rule_set = self.rule_set(at, grant.policy.as_deref());
         self.resolve_grant(at, grant, rule_set.unwrap_or(usize::MAX));
     }
 
@@ -210,8 +211,8 @@ impl Builder {
         }
     }
 
-    /// The index of the rule set that a grant names, compiled at its first use.
-    fn rule_set(&mut self, at: &str, policy: Option<&str>) -> Option<usize> {
+    /// The index of the rule set that a grant names, compiled at its first use: by the grant `at`.
+    fn rule_set(&mut self, at: &dyn Display, policy: Option<&str>) -> Option<usize> {
         let name = policy.map(str::to_owned);
         if let Some(known) = self.compiled.get(&name) {
             return *known;
@@ -225,13 +226,25 @@ impl Builder {
                 Some(self.rule_sets.len().saturating_sub(1))
             }
             Some(Err(message)) => {
-                self.error(at, message);
+                self.error(format!("{at}.policy"), message);
                 None
             }
             None => None,
         };
         self.compiled.insert(name, compiled);
         compiled
+    }
+
+    /// The text, held once.
+    fn shared(&mut self, text: &str) -> Arc<str> {
+        match self.texts.get(text) {
+            Some(known) => Arc::clone(known),
+            None => {
+                let new: Arc<str> = text.into();
+                self.texts.insert(Arc::clone(&new));
+                new
+            }
+        }
     }
 
     fn error(&mut self, path: impl AsRef<str>, message: impl Into<String>) {

@@ -154,6 +154,17 @@ pub enum RequiredBinding {
     Any,
 }
 
+impl RequiredBinding {
+    /// In words, behind "a token".
+    pub(crate) const fn bound_to(self) -> &'static str {
+        match self {
+            RequiredBinding::Dpop => "bound by DPoP",
+            RequiredBinding::Certificate => "bound to the client's certificate",
+            RequiredBinding::Any => "bound by DPoP or to the client's certificate",
+        }
+    }
+}
+
 /// Where an issuer's keys come from: exactly one of the two.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields, expecting = "an object")]
@@ -402,8 +413,16 @@ pub struct Grant {
     pub owner: String,
     /// Why it exists.
     pub purpose: String,
-    /// The caller's id, exactly, or `anonymous` for a route that needs no credential.
-    pub subject: String,
+    /// The caller's id, exactly, or `anonymous` for a route that needs no credential. One of this,
+    /// `subject_prefix` and `claims`.
+    #[serde(default)]
+    pub subject: Option<String>,
+    /// Callers below this SPIFFE ID: a text such as `spiffe://shop.example/ns/ci/`.
+    #[serde(default)]
+    pub subject_prefix: Option<String>,
+    /// Callers whose token claims all of this: claim, by name or JSON Pointer (RFC 6901), to text.
+    #[serde(default)]
+    pub claims: Option<BTreeMap<String, String>>,
     /// The sorts of callers that it is for; absent for `anonymous`.
     #[serde(default)]
     pub kinds: Vec<Kind>,
@@ -422,6 +441,12 @@ pub struct Grant {
     /// How sensitive what lies behind it is; for policies.
     #[serde(default)]
     pub sensitivity: Option<String>,
+    /// Which system it comes from; recorded.
+    #[serde(default)]
+    pub source: Option<String>,
+    /// Its number there; recorded.
+    #[serde(default)]
+    pub ticket: Option<String>,
     /// RFC 3339; not admitted before.
     #[serde(default)]
     pub valid_from: Option<String>,
@@ -434,6 +459,9 @@ pub struct Grant {
     /// Admits paths that hold `;`.
     #[serde(default)]
     pub semicolons: bool,
+    /// What the caller's token must be bound to.
+    #[serde(default)]
+    pub requires_binding: Option<RequiredBinding>,
 }
 
 /// On whose behalf a grant's subject may call.
@@ -443,6 +471,9 @@ pub struct Delegation {
     /// Exactly these; absent: any principal.
     #[serde(default)]
     pub principals: Option<Vec<String>>,
+    /// The prior actors that may stand in the chain; an empty list: none. Absent: any.
+    #[serde(default)]
+    pub actors: Option<Vec<String>>,
 }
 
 /// One policy decision point.

@@ -215,7 +215,13 @@ impl Engine {
         match granted {
             Ok(granted) => {
                 case.record.grant = Some(granted.to_record());
-                Ok(granted)
+                match granted.grant.missing_binding(identity) {
+                    None => Ok(granted),
+                    Some(binding) => Err(Refused::new(
+                        Reason::BindingRequired,
+                        format!("grant `{}` requires a token {}", granted.grant.id, binding.bound_to()),
+                    )),
+                }
             }
             // Two servers read it differently, and no grant says that this upstream is safe.
             Err(_) if target.has_semicolon => Err(Refused::new(Reason::PathAmbiguous, "the path holds `;`")),
@@ -319,13 +325,10 @@ impl Engine {
         if let Some(caller) = caller {
             token::valid_at(caller.identity.not_before, caller.identity.expires_at, now)?;
         }
-        match granted.grant.valid_until.is_some_and(|until| now >= until) {
-            true => Err(Refused::new(
-                Reason::NotGranted,
-                format!("grant `{}` is not valid any more", granted.grant.id),
-            )),
-            false => Ok(()),
-        }
+        let grant = &granted.grant;
+        grant
+            .valid_at(now)
+            .map_err(|miss| Refused::new(Reason::NotGranted, format!("grant `{}` {miss}", grant.id)))
     }
 
     /// Files the replies as answers. A reply that is missing is a failure.

@@ -1,47 +1,65 @@
 //! The grant layer: is this identity entitled to this route at all? Necessary, never sufficient.
 //!
-//! By subject, then a tree over host and path segments: the cost does not grow with the number of
-//! grants. Of several matching grants the one with the most specific path is taken, and of those
-//! the first in the configuration.
+//! Of the grants that admit a call one decides: the one with the most specific path; of those the
+//! one that names the caller most precisely (exactly, by the longest prefix, by the most claims);
+//! of those the one that was written first. What it then requires (an elevation, a binding) is
+//! required: a grant that is less specific does not make up for it.
+//!
+//! A call costs a few look-ups per path segment, however many grants there are. Everything is in
+//! flat maps, which grow entry by entry: a grant takes about five allocations, and no step of
+//! building or dropping touches more than one grant.
+
+mod selectors;
+mod template;
+mod tree;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use crate::identity::{Identity, Kinds};
-use crate::policy::PolicyValue;
+use crate::config::RequiredBinding;
+use crate::identity::{Binding, Identity, Kinds};
 use crate::target::Target;
 use crate::time::UnixTime;
+use selectors::{Fit, SelectorId, Selectors};
+pub(crate) use selectors::{Selector, ANONYMOUS};
+pub(crate) use template::Template;
+use tree::{NodeId, Tree, Visit};
 
-/// The subject of grants that need no credential.
-pub(crate) const ANONYMOUS: &str = "anonymous";
+/// How many grants may be for one caller, host and path template: each is looked at.
+pub(crate) const MAX_ALIKE: usize = 256;
 
-/// One entitlement, resolved.
-#[derive(Debug)]
+/// One entitlement, resolved. Texts that many grants have in common are shared.
+#[derive(Debug, PartialEq)]
 pub(crate) struct Grant {
-    pub(crate) id: String,
-    pub(crate) owner: String,
-    pub(crate) purpose: String,
-    pub(crate) sensitivity: Option<String>,
+    pub(crate) id: Arc<str>,
+    pub(crate) owner: Arc<str>,
+    pub(crate) purpose: Arc<str>,
+    pub(crate) sensitivity: Option<Arc<str>>,
+    /// Where it was granted, and under which number.
+    pub(crate) source: Option<Arc<str>>,
+    pub(crate) ticket: Option<Arc<str>>,
     /// Empty for those that need no credential.
     pub(crate) kinds: Kinds,
     /// `None`: any issuer.
-    pub(crate) issuer: Option<String>,
-    pub(crate) methods: Vec<String>,
+    pub(crate) issuer: Option<Arc<str>>,
+    /// With `,` between them.
+    pub(crate) methods: Arc<str>,
     pub(crate) valid_from: Option<UnixTime>,
     pub(crate) valid_until: Option<UnixTime>,
-    pub(crate) delegation: Option<Delegation>,
+    pub(crate) delegation: Option<Box<Delegation>>,
     pub(crate) semicolons: bool,
+    pub(crate) requires_binding: Option<RequiredBinding>,
     /// Index of the rule set that decides.
     pub(crate) rule_set: usize,
-    /// `input.grant` but for `params`.
-    pub(crate) input: PolicyValue,
 }
 
-/// On whose behalf the subject may call.
-#[derive(Debug)]
+/// On whose behalf the subject may call, and through whom.
+#[derive(Debug, PartialEq)]
 pub(crate) struct Delegation {
-    /// `None`: any principal.
+    /// Sorted; `None`: any principal.
     pub(crate) principals: Option<Vec<String>>,
+    /// Sorted; `None`: any prior actors.
+    pub(crate) actors: Option<Vec<String>>,
 }
 
 /// A grant that admits the call, with the values of its path template.
@@ -51,138 +69,73 @@ pub(crate) struct Granted {
     pub(crate) params: Vec<(String, String)>,
 }
 
-/// All grants, by subject.
+/// All grants, by route and subject.
 #[derive(Debug, Default)]
 pub(crate) struct Grants {
-    by_subject: BTreeMap<String, BTreeMap<String, Node>>,
+    tree: Tree,
+    selectors: Selectors,
+    entries: BTreeMap<EntryKey, Entry>,
+    /// How many were inserted.
+    count: u32,
 }
 
-#[derive(Debug, Default)]
-struct Node {
-    literal: BTreeMap<String, Node>,
-    param: Option<Box<Node>>,
-    /// Grants whose template ends here.
-    end: Vec<Leaf>,
-    /// Grants whose template ends here with `{name...}`.
-    rest: Vec<Leaf>,
-    /// At a host's root: grants for the target `*`, which is not the path `/*`.
-    star: Vec<Leaf>,
-}
+/// Where a template ends, whom it is for, and which grant it is in the order of writing.
+type EntryKey = (NodeId, SelectorId, u32);
 
 #[derive(Debug)]
-struct Leaf {
+struct Entry {
     grant: Arc<Grant>,
-    /// Names of the template's parameters, in order.
-    names: Arc<[String]>,
+    /// Names of the template's parameters, in order, with `,` between them.
+    names: Arc<str>,
 }
 
-/// A path template, parsed.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Template {
-    parts: Vec<Part>,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq)]
-enum Part {
-    Literal(String),
-    Param(String),
-    /// One or more segments, the last part only.
-    Rest(String),
-    /// The target `*`, the only part.
-    Star,
-}
-
-impl Template {
-    /// Parses `/a/{b}/c/{d...}`; `*` is the target of CONNECT and OPTIONS without a path.
-    ///
-    /// # Errors
-    /// What is wrong with the text.
-    pub(crate) fn parse(text: &str) -> Result<Self, String> {
-        if text == "*" {
-            return Ok(Self { parts: vec![Part::Star] });
-        }
-        let relative = text.strip_prefix('/').ok_or("expected a path that starts with `/`")?;
-        let mut parts: Vec<Part> = Vec::new();
-        if relative.is_empty() {
-            return Ok(Self { parts });
-        }
-        let segments: Vec<&str> = relative.split('/').collect();
-        let last = segments.len().saturating_sub(1);
-        for (index, segment) in segments.into_iter().enumerate() {
-            let part = match segment.strip_prefix('{').and_then(|s| s.strip_suffix('}')) {
-                Some(name) => {
-                    let (name, is_rest) = match name.strip_suffix("...") {
-                        Some(name) => (name, true),
-                        None => (name, false),
-                    };
-                    let plain = name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_');
-                    if name.is_empty() || !plain {
-                        return Err(format!("`{{{name}}}` is not a parameter name"));
-                    }
-                    if parts.iter().any(|part| matches!(part, Part::Param(other) if other == name)) {
-                        return Err(format!("the parameter `{name}` is repeated"));
-                    }
-                    match is_rest {
-                        true if index != last => {
-                            return Err(format!("`{{{name}...}}` is not the last segment"))
-                        }
-                        true => Part::Rest(name.to_owned()),
-                        false => Part::Param(name.to_owned()),
-                    }
-                }
-                None if segment.is_empty() && index != last => {
-                    return Err("an empty segment never matches: such paths are refused".into())
-                }
-                None if matches!(segment, "." | "..") => {
-                    return Err("a dot segment never matches: such paths are refused".into())
-                }
-                None if segment.contains(['{', '}', '%', '\\', '#', '?']) => {
-                    return Err(format!(
-                        "the segment `{segment}` never matches: segments are compared decoded"
-                    ))
-                }
-                None => Part::Literal(segment.to_owned()),
-            };
-            parts.push(part);
-        }
-        Ok(Self { parts })
-    }
-
-    fn names(&self) -> Arc<[String]> {
-        self.parts
-            .iter()
-            .filter_map(|part| match part {
-                Part::Literal(_) | Part::Star => None,
-                Part::Param(name) | Part::Rest(name) => Some(name.clone()),
-            })
-            .collect()
-    }
+/// Two grants that can't both stand.
+#[derive(Debug)]
+pub(crate) struct Clash {
+    /// Index of the path template in question.
+    pub(crate) path: usize,
+    /// What is wrong, in words.
+    pub(crate) message: String,
 }
 
 impl Grants {
-    pub(crate) fn insert(&mut self, subject: &str, hosts: &[String], paths: &[Template], grant: &Arc<Grant>) {
-        let by_host = self.by_subject.entry(subject.to_owned()).or_default();
-        for host in hosts {
-            for template in paths {
-                let mut node = by_host.entry(host.clone()).or_default();
-                for part in &template.parts {
-                    match part {
-                        Part::Literal(text) => node = node.literal.entry(text.clone()).or_default(),
-                        Part::Param(_) => node = node.param.get_or_insert_default(),
-                        Part::Rest(_) | Part::Star => {}
+    /// Adds a grant with its templates and the names of their parameters. What it can't stand beside
+    /// is returned.
+    pub(crate) fn insert(
+        &mut self,
+        selector: Selector,
+        hosts: &[String],
+        paths: &[(Template, Arc<str>)],
+        grant: Grant,
+    ) -> Vec<Clash> {
+        let grant = Arc::new(grant);
+        let selector = self.selectors.insert(selector);
+        let order = self.count;
+        self.count = order.saturating_add(1);
+        let mut clashes: Vec<Clash> = Vec::new();
+        // A host that is repeated is reported as such.
+        let once = hosts.iter().enumerate().filter(|(at, host)| !hosts.iter().take(*at).any(|h| h == *host));
+        for (_, host) in once {
+            for (path, (template, names)) in paths.iter().enumerate() {
+                let node = self.tree.insert(host, template);
+                let entry = Entry { grant: Arc::clone(&grant), names: Arc::clone(names) };
+                let alike = self.entries.range((node, selector, 0)..=(node, selector, u32::MAX));
+                let clash = alike.clone().find_map(|(_, other)| clash(other, &entry));
+                let many = (alike.count() >= MAX_ALIKE)
+                    .then(|| format!("more than {MAX_ALIKE} grants are for this caller, host and path"));
+                if let Some(message) = clash.or(many) {
+                    // Once, not for each host.
+                    if clashes.iter().all(|known| known.message != message) {
+                        clashes.push(Clash { path, message });
                     }
                 }
-                let leaf = Leaf { grant: Arc::clone(grant), names: template.names() };
-                match template.parts.last() {
-                    Some(Part::Rest(_)) => node.rest.push(leaf),
-                    Some(Part::Star) => node.star.push(leaf),
-                    _ => node.end.push(leaf),
-                }
+                self.entries.insert((node, selector, order), entry);
             }
         }
+        clashes
     }
 
-    /// The grant that admits this caller, `None` for one without a credential, to this target now.
+    /// The grant that decides for this caller, `None` for one without a credential, on this target now.
     ///
     /// # Errors
     /// The nearest miss, in words for the record.
@@ -193,110 +146,175 @@ impl Grants {
         now: UnixTime,
     ) -> Result<Granted, String> {
         let subject = caller.map_or(ANONYMOUS, |identity| identity.id.as_str());
-        let mut search = Search { caller, target, now, captured: Vec::new(), miss: None };
-        // A caller whose id reads `anonymous` must not match the grants for callers without one.
-        let by_host = match caller.is_some() && subject == ANONYMOUS {
-            true => None,
-            false => self.by_subject.get(subject),
-        };
-        let Some(by_host) = by_host else {
+        let fits = self.selectors.of(caller);
+        if fits.is_empty() {
             return Err(format!("no grant names `{subject}`"));
-        };
-        let Some(root) = by_host.get(&target.host) else {
-            return Err(format!("no grant of `{subject}` names the host `{}`", target.host));
-        };
-        let found = match target.path.as_str() {
-            "*" => search.pick(&root.star, &[]),
-            _ => search.walk(root, &target.segments),
-        };
-        match found {
-            Some(granted) => Ok(granted),
-            None => Err(search.miss.unwrap_or_else(|| format!("no grant of `{subject}` covers the path"))),
         }
+        let Some(host) = self.tree.host(&target.host) else {
+            return Err(format!("no grant names the host `{}`", target.host));
+        };
+        let mut search =
+            Search { entries: &self.entries, fits, caller, target, now, found: None, miss: None };
+        match target.path.as_str() {
+            "*" => self.tree.star(host, &mut search),
+            _ => self.tree.walk(host, &target.segments, &mut search),
+        }
+        search.found.ok_or_else(|| {
+            search.miss.unwrap_or_else(|| format!("no grant of `{subject}` covers the path on this host"))
+        })
     }
 }
 
 struct Search<'a> {
+    entries: &'a BTreeMap<EntryKey, Entry>,
+    fits: Vec<Fit>,
     caller: Option<&'a Identity>,
     target: &'a Target,
     now: UnixTime,
-    captured: Vec<&'a str>,
+    found: Option<Granted>,
     miss: Option<String>,
 }
 
-impl<'a> Search<'a> {
-    /// Most specific first: a literal, then a parameter, then the rest. The depth is bounded by the
-    /// number of segments that a target may have.
-    fn walk(&mut self, node: &'a Node, segments: &'a [String]) -> Option<Granted> {
-        let Some((segment, after)) = segments.split_first() else {
-            return self.pick(&node.end, &[]);
-        };
-        if let Some(next) = node.literal.get(segment) {
-            if let Some(granted) = self.walk(next, after) {
-                return Some(granted);
-            }
+impl<'p> Visit<'p> for Search<'_> {
+    fn visit(&mut self, node: NodeId, values: &[&'p str], rest: &'p [String]) -> bool {
+        let entries = self.entries;
+        let mut here: Vec<(u32, u32, &Entry)> = Vec::new();
+        for Fit { rank, selector } in &self.fits {
+            let of = entries.range((node, *selector, 0)..=(node, *selector, u32::MAX));
+            here.extend(of.map(|((_, _, order), entry)| (*rank, *order, entry)));
         }
-        // An empty last segment is a trailing slash: a literal, never a value.
-        if !segment.is_empty() {
-            if let Some(next) = &node.param {
-                self.captured.push(segment);
-                if let Some(granted) = self.walk(next, after) {
-                    return Some(granted);
-                }
-                self.captured.pop();
-            }
-        }
-        // `/files/` is not a file below `/files`.
-        match segment.is_empty() {
-            true => None,
-            false => self.pick(&node.rest, segments),
-        }
-    }
-
-    fn pick(&mut self, leaves: &'a [Leaf], rest: &[String]) -> Option<Granted> {
-        for leaf in leaves {
-            match admits(&leaf.grant, self.caller, self.target, self.now) {
+        here.sort_by_key(|(rank, order, _)| (*rank, *order));
+        for (_, _, Entry { grant, names }) in here {
+            match grant.admits(self.caller, self.target, self.now) {
                 Ok(()) => {
                     let rest = (!rest.is_empty()).then(|| rest.join("/"));
-                    let values = self.captured.iter().map(|value| (*value).to_owned()).chain(rest);
-                    let params = leaf.names.iter().cloned().zip(values).collect();
-                    return Some(Granted { grant: Arc::clone(&leaf.grant), params });
+                    let values = values.iter().map(|value| (*value).to_owned()).chain(rest);
+                    let params = names.split(',').map(str::to_owned).zip(values).collect();
+                    self.found = Some(Granted { grant: Arc::clone(grant), params });
+                    return true;
                 }
-                Err(miss) => self.miss = Some(format!("grant `{}` {miss}", leaf.grant.id)),
+                Err(miss) => self.miss = Some(format!("grant `{}` {miss}", grant.id)),
             }
         }
-        None
+        false
     }
 }
 
-/// The rules of one grant whose subject, host and path match.
-fn admits(grant: &Grant, caller: Option<&Identity>, target: &Target, now: UnixTime) -> Result<(), String> {
-    if !grant.methods.contains(&target.method) {
-        return Err(format!("does not name the method `{}`", target.method));
+impl Grant {
+    /// The rules of a grant whose subject, host and path match.
+    fn admits(&self, caller: Option<&Identity>, target: &Target, now: UnixTime) -> Result<(), String> {
+        if !self.methods.split(',').any(|method| method == target.method) {
+            return Err(format!("does not name the method `{}`", target.method));
+        }
+        if let Some(caller) = caller.filter(|caller| !self.kinds.holds(caller.kind)) {
+            return Err(format!("is not for callers of the kind `{}`", caller.kind.as_str()));
+        }
+        if self.issuer.is_some() && self.issuer.as_deref() != caller.map(|identity| identity.issuer.as_str())
+        {
+            return Err("is for callers of another issuer".into());
+        }
+        if let Some(caller) = caller {
+            self.delegates(caller)?;
+        }
+        self.valid_at(now)?;
+        if target.has_semicolon && !self.semicolons {
+            return Err("does not admit paths with `;`".into());
+        }
+        Ok(())
     }
-    if caller.is_some_and(|identity| !grant.kinds.holds(identity.kind)) {
-        return Err("is for another kind of caller".into());
-    }
-    if grant.issuer.is_some() && grant.issuer.as_ref() != caller.map(|identity| &identity.issuer) {
-        return Err("is for callers of another issuer".into());
-    }
-    if let Some(principal) = caller.and_then(|identity| identity.principal.as_ref()) {
-        match &grant.delegation {
-            None => return Err("does not admit calls on behalf of a principal".into()),
-            Some(Delegation { principals: Some(only) }) if !only.contains(principal) => {
-                return Err(format!("does not name the principal `{principal}`"))
-            }
-            Some(_) => {}
+
+    /// A call on somebody's behalf needs a grant that says so. Prior actors are told of, not proven
+    /// (RFC 8693 section 4.1): a grant may refuse for their sake, never admit.
+    fn delegates(&self, caller: &Identity) -> Result<(), String> {
+        let Some(principal) = &caller.principal else { return Ok(()) };
+        let Some(delegation) = &self.delegation else {
+            return Err("does not admit calls on behalf of a principal".into());
+        };
+        let names = |list: &Option<Vec<String>>, text: &String| {
+            list.as_ref().is_none_or(|list| list.binary_search(text).is_ok())
+        };
+        if !names(&delegation.principals, principal) {
+            return Err(format!("does not name the principal `{principal}`"));
+        }
+        match caller.actors.iter().find(|actor| !names(&delegation.actors, actor)) {
+            Some(actor) => Err(format!("does not name the prior actor `{actor}`")),
+            None => Ok(()),
         }
     }
-    if grant.valid_from.is_some_and(|from| now < from) {
-        return Err("is not valid yet".into());
+
+    /// # Errors
+    /// In words, outside its validity.
+    pub(crate) fn valid_at(&self, now: UnixTime) -> Result<(), String> {
+        if self.valid_from.is_some_and(|from| now < from) {
+            return Err("is not valid yet".into());
+        }
+        match self.valid_until.is_some_and(|until| now >= until) {
+            true => Err("is not valid any more".into()),
+            false => Ok(()),
+        }
     }
-    if grant.valid_until.is_some_and(|until| now >= until) {
-        return Err("is not valid any more".into());
+
+    /// What the caller's credential must be bound to and is not. A client certificate that is itself
+    /// the credential is proven by the connection.
+    pub(crate) fn missing_binding(&self, caller: Option<&Identity>) -> Option<RequiredBinding> {
+        let required = self.requires_binding?;
+        let bound = caller.and_then(|caller| caller.bound);
+        let dpop = matches!(bound, Some(Binding::Dpop | Binding::Both));
+        let certificate = matches!(bound, Some(Binding::Certificate | Binding::Both))
+            || caller.is_some_and(|caller| caller.credential == "mtls");
+        let proven = match required {
+            RequiredBinding::Dpop => dpop,
+            RequiredBinding::Certificate => certificate,
+            RequiredBinding::Any => dpop || certificate,
+        };
+        (!proven).then_some(required)
     }
-    if target.has_semicolon && !grant.semicolons {
-        return Err("does not admit paths with `;`".into());
+
+    /// Some call is admitted by both, if one subject and path are.
+    fn overlaps(&self, other: &Self) -> bool {
+        let begins_before_end =
+            |a: &Self, b: &Self| a.valid_from.zip(b.valid_until).is_none_or(|(from, until)| from < until);
+        let issuers = self.issuer.as_ref().zip(other.issuer.as_ref());
+        self.methods.split(',').any(|method| other.methods.split(',').any(|same| same == method))
+            && (self.kinds.meets(other.kinds) || self.kinds == other.kinds)
+            && issuers.is_none_or(|(one, other)| one == other)
+            && begins_before_end(self, other)
+            && begins_before_end(other, self)
     }
-    Ok(())
+}
+
+/// Why two grants for one subject, host and path can't both stand: some call is admitted by both,
+/// and it would matter which of them decides. Those that differ in nothing but what is recorded, or
+/// in whom they admit, may: the first one written decides.
+fn clash(one: &Entry, other: &Entry) -> Option<String> {
+    let (a, b) = (&*one.grant, &*other.grant);
+    if Arc::ptr_eq(&one.grant, &other.grant) {
+        return Some("matches what another path of this grant matches".into());
+    }
+    // Two of one id are one mistake, which is reported as such.
+    if a.id == b.id || !a.overlaps(b) {
+        return None;
+    }
+    let differs = [
+        (a.rule_set != b.rule_set, "policy"),
+        (a.sensitivity != b.sensitivity, "sensitivity"),
+        (a.requires_binding != b.requires_binding, "requires_binding"),
+    ];
+    if let Some((_, name)) = differs.iter().find(|(differs, _)| *differs) {
+        return Some(format!(
+            "conflicts with grant `{}`: both are for the same caller, host, path, method and time, and differ in `{name}`",
+            a.id
+        ));
+    }
+    if one.names != other.names {
+        return Some(format!(
+            "is ambiguous beside grant `{}`: both match the same paths, and name the parameters `{}` and `{}`",
+            a.id, one.names, other.names
+        ));
+    }
+    let same = (&a.owner, &a.purpose, &a.source, &a.ticket, a.kinds, &a.issuer, &a.methods)
+        == (&b.owner, &b.purpose, &b.source, &b.ticket, b.kinds, &b.issuer, &b.methods)
+        && (a.valid_from, a.valid_until, &a.delegation, a.semicolons)
+            == (b.valid_from, b.valid_until, &b.delegation, b.semicolons);
+    same.then(|| format!("repeats grant `{}`: they differ in nothing but their ids", a.id))
 }

@@ -46,6 +46,11 @@ impl Kinds {
         }
     }
 
+    /// Some kind is in both.
+    pub(crate) const fn meets(self, other: Self) -> bool {
+        self.0 & other.0 != 0
+    }
+
     pub(crate) const fn holds(self, kind: Kind) -> bool {
         self.0 & Self::bit(kind) != 0
     }

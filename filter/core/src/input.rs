@@ -3,6 +3,7 @@
 pub(crate) mod opa;
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use regorus::Value;
 use serde_json::{Map, Value as Json};
@@ -102,16 +103,6 @@ fn exception_value(exception: &Exception) -> Value {
     ])
 }
 
-/// `input.grant` but for `params`.
-pub(crate) fn grant_once(id: &str, purpose: &str, owner: &str, sensitivity: Option<&str>) -> PolicyValue {
-    PolicyValue(object(vec![
-        ("id", Value::from(id)),
-        ("purpose", Value::from(purpose)),
-        ("owner", Value::from(owner)),
-        ("sensitivity", sensitivity.map_or(Value::Null, Value::from)),
-    ]))
-}
-
 fn object(members: Vec<(&str, Value)>) -> Value {
     Value::from(
         members.into_iter().map(|(name, value)| (Value::from(name), value)).collect::<BTreeMap<_, _>>(),
@@ -163,15 +154,19 @@ fn identity(caller: &Verified, now: UnixTime) -> Value {
 }
 
 fn grant(granted: &Granted) -> Value {
-    let mut value = granted.grant.input.0.clone();
-    if let Ok(members) = value.as_object_mut() {
-        let params = granted
-            .params
-            .iter()
-            .map(|(name, value)| (Value::from(name.as_str()), Value::from(value.as_str())));
-        members.insert(Value::from("params"), Value::from(params.collect::<BTreeMap<_, _>>()));
-    }
-    value
+    let text = |text: &Option<Arc<str>>| text.as_deref().map_or(Value::Null, Value::from);
+    let grant = &granted.grant;
+    let params = granted.params.iter();
+    let params = params.map(|(name, value)| (name.as_str(), Value::from(value.as_str()))).collect();
+    object(vec![
+        ("id", Value::from(&*grant.id)),
+        ("purpose", Value::from(&*grant.purpose)),
+        ("owner", Value::from(&*grant.owner)),
+        ("sensitivity", text(&grant.sensitivity)),
+        ("source", text(&grant.source)),
+        ("ticket", text(&grant.ticket)),
+        ("params", object(params)),
+    ])
 }
 
 /// UTC calendar facts, which Rego would compute slowly.

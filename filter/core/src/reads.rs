@@ -106,6 +106,8 @@ const NULLABLE: &[&[&str]] = &[
     &["input", "identity", "task"],
     &["input", "identity", "bound"],
     &["input", "grant", "sensitivity"],
+    &["input", "grant", "source"],
+    &["input", "grant", "ticket"],
     &["input", "request", "id"],
     &["input", "elevation"],
     &["input", "exception"],

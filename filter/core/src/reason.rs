@@ -131,6 +131,8 @@ reasons! {
     VerifierUnavailable = "verifier_unavailable", 503, Credential;
     /// No grant admits this identity to this route now.
     NotGranted = "not_granted", 403, Grant;
+    /// The grant requires a token that is bound to a key or certificate, and the caller's is not.
+    BindingRequired = "binding_required", 403, Grant;
     /// The policy said no.
     PolicyDenied = "policy_denied", 403, Policy;
     /// No rule of the policy allowed the request.

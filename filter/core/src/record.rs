@@ -133,6 +133,12 @@ pub struct GrantRecord {
     pub owner: String,
     /// How sensitive what lies behind it is.
     pub sensitivity: Option<String>,
+    /// Which system it comes from.
+    #[serde(default)]
+    pub source: Option<String>,
+    /// Its number there.
+    #[serde(default)]
+    pub ticket: Option<String>,
     /// Values of the path template.
     pub params: Map<String, Value>,
 }

@@ -86,7 +86,7 @@ impl Builder {
             Item::Elevation(elevation) => {
                 self.error(at, format!("`{elevation}`: elevations are not supported yet"))
             }
-            Item::Grant(grant) => self.grant(at, *grant),
+            Item::Grant(grant) => self.grant(&at, *grant),
         }
     }
 }

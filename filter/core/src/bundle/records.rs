@@ -1,23 +1,29 @@
 //! Rules on authority records.
 
+use std::collections::BTreeMap;
+use std::fmt::Display;
 use std::sync::Arc;
 
 use super::Builder;
 use crate::config;
 use crate::exceptions::Exception;
-use crate::grants::{Delegation, Grant, Template, ANONYMOUS};
-use crate::input;
+use crate::grants::{Clash, Delegation, Grant, Selector, Template, ANONYMOUS};
 use crate::settings::{instant, is_label};
+use crate::spiffe::SpiffeId;
 use crate::time::UnixTime;
+
+const EMPTY: &str = "an empty list admits nothing; expected at least one";
 
 impl Builder {
     /// One entitlement, with the index of its rule set.
-    pub(super) fn resolve_grant(&mut self, at: &str, written: config::Grant, rule_set: usize) {
+    pub(super) fn resolve_grant(&mut self, at: &dyn Display, written: config::Grant, rule_set: usize) {
         let config::Grant {
             id,
             owner,
             purpose,
             subject,
+            subject_prefix,
+            claims,
             kinds,
             issuer,
             hosts,
@@ -25,41 +31,164 @@ impl Builder {
             paths,
             policy: _,
             sensitivity,
+            source,
+            ticket,
             valid_from,
             valid_until,
             delegation,
             semicolons,
+            requires_binding,
         } = written;
+        let id: Arc<str> = id.into();
         if !is_label(&id) {
-            self.error(
-                format!("{at}.id"),
-                format!("`{id}` is not a name of 1 to 64 letters, digits, `-`, `_` or `.`"),
-            );
+            self.error(format!("{at}.id"), not_a_label(&id));
         }
-        for (name, value) in [("owner", &owner), ("purpose", &purpose), ("subject", &subject)] {
-            if value.trim().is_empty() {
+        if !self.grant_ids.insert(Arc::clone(&id)) {
+            self.error(format!("{at}.id"), format!("duplicate grant id `{id}`"));
+        }
+        let texts = [("source", &source), ("ticket", &ticket), ("sensitivity", &sensitivity)];
+        let optional = texts.into_iter().filter_map(|(name, text)| Some((name, text.as_ref()?)));
+        for (name, text) in [("owner", &owner), ("purpose", &purpose)].into_iter().chain(optional) {
+            if text.trim().is_empty() {
                 self.error(format!("{at}.{name}"), "must not be empty");
             }
         }
-        match (subject.as_str(), kinds.as_slice()) {
-            (ANONYMOUS, [_, ..]) => self.error(format!("{at}.kinds"), "an anonymous caller has no kind"),
-            (ANONYMOUS, []) => {
-                if issuer.is_some() {
-                    self.error(format!("{at}.issuer"), "an anonymous caller has no issuer");
-                }
-                if delegation.is_some() {
-                    self.error(format!("{at}.delegation"), "an anonymous caller has no principal");
+        let selector = self.selector(at, subject, subject_prefix, claims, issuer.as_deref());
+        if matches!(&selector, Selector::Subject(subject) if subject == ANONYMOUS) {
+            for (name, is_there, message) in [
+                ("kinds", !kinds.is_empty(), "an anonymous caller has no kind"),
+                ("issuer", issuer.is_some(), "an anonymous caller has no issuer"),
+                ("delegation", delegation.is_some(), "an anonymous caller has no principal"),
+                ("requires_binding", requires_binding.is_some(), "an anonymous caller has no token"),
+            ] {
+                if is_there {
+                    self.error(format!("{at}.{name}"), message);
                 }
             }
-            (_, []) => self.error(
+        } else if kinds.is_empty() {
+            self.error(
                 format!("{at}.kinds"),
                 "missing; expected a list of `workload`, `agent`, `human` or `legacy`",
-            ),
-            (_, [_, ..]) => {}
+            );
         }
-        for (name, list) in [("hosts", &hosts), ("methods", &methods), ("paths", &paths)] {
+        if matches!(selector, Selector::Claims { .. }) && delegation.is_some() {
+            self.error(
+                format!("{at}.delegation"),
+                "claims tell of the token's subject, not of who acts for it; expected `subject`",
+            );
+        }
+        self.routes(at, &hosts, &methods);
+        let mut templates = Vec::with_capacity(paths.len());
+        for (index, path) in paths.iter().enumerate() {
+            match Template::parse(path) {
+                Ok(template) => {
+                    let names = self.shared(&template.names());
+                    templates.push((template, names));
+                }
+                Err(message) => self.error(format!("{at}.paths[{index}]"), message),
+            }
+        }
+        if paths.is_empty() {
+            self.error(format!("{at}.paths"), EMPTY);
+        }
+        let mut instant =
+            |name: &str, text: Option<String>| self.instant(&format_args!("{at}.{name}"), &text?);
+        let valid_from = instant("valid_from", valid_from);
+        let valid_until = instant("valid_until", valid_until);
+        if let (Some(from), Some(until)) = (valid_from, valid_until) {
+            if until <= from {
+                self.error(format!("{at}.valid_until"), "is not after `valid_from`");
+            }
+        }
+        let delegation = delegation.map(|delegation| self.delegation(at, delegation));
+        let mut shared = |text: Option<String>| Some(self.shared(&text?));
+        let (sensitivity, source, issuer) = (shared(sensitivity), shared(source), shared(issuer));
+        let grant = Grant {
+            id,
+            owner: self.shared(&owner),
+            purpose: self.shared(&purpose),
+            sensitivity,
+            source,
+            ticket: ticket.map(Into::into),
+            kinds: kinds.into_iter().collect(),
+            issuer,
+            methods: self.shared(&methods.join(",")),
+            valid_from,
+            valid_until,
+            delegation,
+            semicolons,
+            requires_binding,
+            rule_set,
+        };
+        // Numbers of paths count only if all of them could be read.
+        let whole = templates.len() == paths.len();
+        for Clash { path, message } in self.grants.insert(selector, &hosts, &templates, grant) {
+            if whole {
+                self.error(format!("{at}.paths[{path}]"), message);
+            }
+        }
+    }
+
+    /// Whom a grant is for: exactly one of the three.
+    fn selector(
+        &mut self,
+        at: &dyn Display,
+        subject: Option<String>,
+        prefix: Option<String>,
+        claims: Option<BTreeMap<String, String>>,
+        issuer: Option<&str>,
+    ) -> Selector {
+        match (subject, prefix, claims) {
+            (Some(subject), None, None) => {
+                if subject.trim().is_empty() {
+                    self.error(format!("{at}.subject"), "must not be empty");
+                }
+                Selector::Subject(subject)
+            }
+            (None, Some(prefix), None) => {
+                let id = prefix.strip_suffix('/');
+                if id.is_none_or(|id| SpiffeId::parse(id).is_err()) {
+                    self.error(
+                        format!("{at}.subject_prefix"),
+                        format!("`{prefix}` is not a SPIFFE ID with `/` behind it"),
+                    );
+                }
+                Selector::Prefix(prefix)
+            }
+            (None, None, Some(claims)) => {
+                if claims.is_empty() {
+                    self.error(format!("{at}.claims"), "no claim admits every caller; expected at least one");
+                }
+                for (claim, text) in &claims {
+                    if claim.is_empty() || claim == "/" || text.is_empty() {
+                        self.error(
+                            format!("{at}.claims.{claim}"),
+                            "neither the claim nor its text may be empty",
+                        );
+                    }
+                }
+                if issuer.is_none() {
+                    self.error(
+                        format!("{at}.issuer"),
+                        "missing; claims mean what their issuer says they mean",
+                    );
+                }
+                Selector::Claims { issuer: issuer.unwrap_or_default().to_owned(), claims }
+            }
+            (subject, ..) => {
+                self.error(
+                    at.to_string(),
+                    "expected exactly one of `subject`, `subject_prefix` and `claims`",
+                );
+                Selector::Subject(subject.unwrap_or_default())
+            }
+        }
+    }
+
+    fn routes(&mut self, at: &dyn Display, hosts: &[String], methods: &[String]) {
+        for (name, list) in [("hosts", hosts), ("methods", methods)] {
             if list.is_empty() {
-                self.error(format!("{at}.{name}"), "an empty list admits nothing; expected at least one");
+                self.error(format!("{at}.{name}"), EMPTY);
             }
         }
         for (index, host) in hosts.iter().enumerate() {
@@ -68,6 +197,9 @@ impl Builder {
                 .all(|b| matches!(b, b'a'..=b'z' | b'0'..=b'9' | b'-' | b'_' | b'.' | b':' | b'[' | b']'));
             if host.is_empty() || !plain || host.ends_with('.') {
                 self.error(format!("{at}.hosts[{index}]"), format!("`{host}` is not a host in lower case"));
+            }
+            if hosts.iter().take(index).any(|other| other == host) {
+                self.error(format!("{at}.hosts[{index}]"), format!("`{host}` is repeated"));
             }
         }
         for (index, method) in methods.iter().enumerate() {
@@ -78,55 +210,29 @@ impl Builder {
                 );
             }
         }
-        let mut templates = Vec::with_capacity(paths.len());
-        for (index, path) in paths.iter().enumerate() {
-            match Template::parse(path) {
-                Ok(template) => templates.push(template),
-                Err(message) => self.error(format!("{at}.paths[{index}]"), message),
-            }
-        }
-        let mut instant = |name: &str, text: Option<String>| self.instant(&format!("{at}.{name}"), &text?);
-        let valid_from = instant("valid_from", valid_from);
-        let valid_until = instant("valid_until", valid_until);
-        if let (Some(from), Some(until)) = (valid_from, valid_until) {
-            if until <= from {
-                self.error(format!("{at}.valid_until"), "is not after `valid_from`");
-            }
-        }
-        let delegation = delegation.map(|config::Delegation { principals }| Delegation { principals });
-        if delegation.as_ref().and_then(|d| d.principals.as_ref()).is_some_and(Vec::is_empty) {
+    }
+
+    fn delegation(&mut self, at: &dyn Display, written: config::Delegation) -> Box<Delegation> {
+        let config::Delegation { principals, actors } = written;
+        if principals.as_ref().is_some_and(Vec::is_empty) {
             self.error(
                 format!("{at}.delegation.principals"),
                 "an empty list admits nobody; expected at least one",
             );
         }
-        let input = input::grant_once(&id, &purpose, &owner, sensitivity.as_deref());
-        let grant = Arc::new(Grant {
-            id,
-            owner,
-            purpose,
-            sensitivity,
-            kinds: kinds.iter().copied().collect(),
-            issuer,
-            methods,
-            valid_from,
-            valid_until,
-            delegation,
-            semicolons,
-            rule_set,
-            input,
-        });
-        self.grants.insert(&subject, &hosts, &templates, &grant);
+        let sorted = |list: Option<Vec<String>>| {
+            let mut list = list?;
+            list.sort_unstable();
+            Some(list)
+        };
+        Box::new(Delegation { principals: sorted(principals), actors: sorted(actors) })
     }
 
     /// One documented exception.
     pub(crate) fn exception(&mut self, at: &str, written: config::Exception) {
         let config::Exception { id, owner, reason, compensating_control, valid_from, valid_until } = written;
         if !is_label(&id) {
-            self.error(
-                format!("{at}.id"),
-                format!("`{id}` is not a name of 1 to 64 letters, digits, `-`, `_` or `.`"),
-            );
+            self.error(format!("{at}.id"), not_a_label(&id));
         }
         if self.exceptions.iter().any(|other| other.id == id) {
             self.error(format!("{at}.id"), format!("duplicate exception id `{id}`"));
@@ -138,8 +244,8 @@ impl Builder {
                 self.error(format!("{at}.{name}"), "must not be empty");
             }
         }
-        let from = self.instant(&format!("{at}.valid_from"), &valid_from);
-        let until = self.instant(&format!("{at}.valid_until"), &valid_until);
+        let from = self.instant(&format_args!("{at}.valid_from"), &valid_from);
+        let until = self.instant(&format_args!("{at}.valid_until"), &valid_until);
         let (Some(valid_from), Some(valid_until)) = (from, until) else { return };
         let seconds = valid_until.secs().saturating_sub(valid_from.secs());
         let days = i64::try_from(self.limits.exception_days).unwrap_or(i64::MAX);
@@ -155,7 +261,11 @@ impl Builder {
         self.exceptions.push(Arc::new(exception));
     }
 
-    fn instant(&mut self, path: &str, text: &str) -> Option<UnixTime> {
-        instant(text).map_err(|message| self.error(path, message)).ok()
+    fn instant(&mut self, path: &dyn Display, text: &str) -> Option<UnixTime> {
+        instant(text).map_err(|message| self.error(path.to_string(), message)).ok()
     }
+}
+
+fn not_a_label(id: &str) -> String {
+    format!("`{id}` is not a name of 1 to 64 letters, digits, `-`, `_` or `.`")
 }

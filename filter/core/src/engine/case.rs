@@ -179,12 +179,15 @@ impl Case {
 
 impl Granted {
     pub(super) fn to_record(&self) -> GrantRecord {
+        let text = |text: &Option<Arc<str>>| text.as_deref().map(str::to_owned);
         let params = self.params.iter().map(|(name, value)| (name.clone(), Value::from(value.as_str())));
         GrantRecord {
-            id: self.grant.id.clone(),
-            purpose: self.grant.purpose.clone(),
-            owner: self.grant.owner.clone(),
-            sensitivity: self.grant.sensitivity.clone(),
+            id: self.grant.id.to_string(),
+            purpose: self.grant.purpose.to_string(),
+            owner: self.grant.owner.to_string(),
+            sensitivity: text(&self.grant.sensitivity),
+            source: text(&self.grant.source),
+            ticket: text(&self.grant.ticket),
             params: params.collect(),
         }
     }

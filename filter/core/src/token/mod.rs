@@ -13,7 +13,7 @@ use crate::reason::Reason;
 
 pub(crate) use claims::{valid_at, Confirmation};
 pub(crate) use jws::Unverified;
-pub(crate) use profile::Template;
+pub(crate) use profile::{lookup, Template};
 pub use profile::{Preset, PRESETS};
 pub(crate) use verify::{check, Failure, Proven};
 pub use verify::{verify, verify_signature};

@@ -1,0 +1,131 @@
+//! The route tree: host, then path segments, most specific first. One tree for all subjects: its
+//! size follows from the number of routes, not from the number of callers.
+//!
+//! Nodes are numbers and edges are one flat map: nothing is allocated for a node, so that a large
+//! tree is built and dropped entry by entry.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use super::template::{Part, Template};
+
+/// A place in the tree where templates end.
+pub(super) type NodeId = u32;
+/// A segment, as a number.
+type Word = u32;
+
+const ROOT: NodeId = 0;
+/// Edges that are no segment. The words of segments begin behind them.
+const PARAM: Word = 0;
+const REST: Word = 1;
+const STAR: Word = 2;
+const WORDS: Word = 3;
+
+#[derive(Debug, Default)]
+pub(super) struct Tree {
+    words: BTreeMap<Arc<str>, Word>,
+    edges: BTreeMap<(NodeId, Word), NodeId>,
+}
+
+/// What a path is walked with: where the walk may end.
+pub(super) trait Visit<'p> {
+    /// A template ends here, with these values of its parameters. True ends the walk.
+    fn visit(&mut self, node: NodeId, values: &[&'p str], rest: &'p [String]) -> bool;
+}
+
+impl Tree {
+    /// The node in which this host and template end; made if it is new.
+    pub(super) fn insert(&mut self, host: &str, template: &Template) -> NodeId {
+        let host = self.word(host);
+        let mut node = self.next(ROOT, host);
+        for part in template.parts() {
+            let word = match part {
+                Part::Literal(text) => self.word(text),
+                Part::Param(_) => PARAM,
+                Part::Rest(_) => REST,
+                Part::Star => STAR,
+            };
+            node = self.next(node, word);
+        }
+        node
+    }
+
+    fn word(&mut self, text: &str) -> Word {
+        if let Some(known) = self.words.get(text) {
+            return *known;
+        }
+        let new = number(self.words.len()).saturating_add(WORDS);
+        self.words.insert(text.into(), new);
+        new
+    }
+
+    /// Each node but the root is the end of one edge: their count is the next number.
+    fn next(&mut self, node: NodeId, word: Word) -> NodeId {
+        let new = number(self.edges.len()).saturating_add(1);
+        *self.edges.entry((node, word)).or_insert(new)
+    }
+
+    fn literal(&self, node: NodeId, text: &str) -> Option<NodeId> {
+        self.edge(node, *self.words.get(text)?)
+    }
+
+    fn edge(&self, node: NodeId, word: Word) -> Option<NodeId> {
+        self.edges.get(&(node, word)).copied()
+    }
+
+    /// The node below which a host's templates are.
+    pub(super) fn host(&self, host: &str) -> Option<NodeId> {
+        self.literal(ROOT, host)
+    }
+
+    /// Visits the ends of all templates below `host` that match, the most specific first.
+    pub(super) fn walk<'p>(&self, host: NodeId, segments: &'p [String], visit: &mut impl Visit<'p>) {
+        self.descend(host, segments, &mut Vec::new(), visit);
+    }
+
+    /// Visits the end of the template `*`, which the path `/*` is not.
+    pub(super) fn star<'p>(&self, host: NodeId, visit: &mut impl Visit<'p>) {
+        if let Some(node) = self.edge(host, STAR) {
+            visit.visit(node, &[], &[]);
+        }
+    }
+
+    /// A literal, then a parameter, then the rest. The depth is bounded by the number of segments
+    /// that a target may have. True: the walk is over.
+    fn descend<'p>(
+        &self,
+        node: NodeId,
+        segments: &'p [String],
+        values: &mut Vec<&'p str>,
+        visit: &mut impl Visit<'p>,
+    ) -> bool {
+        let Some((segment, after)) = segments.split_first() else {
+            return visit.visit(node, values, &[]);
+        };
+        if let Some(next) = self.literal(node, segment) {
+            if self.descend(next, after, values, visit) {
+                return true;
+            }
+        }
+        // An empty last segment is a trailing slash: a literal, never a value, and `/files/` is not a
+        // file below `/files`.
+        if segment.is_empty() {
+            return false;
+        }
+        if let Some(next) = self.edge(node, PARAM) {
+            values.push(segment);
+            if self.descend(next, after, values, visit) {
+                return true;
+            }
+            values.pop();
+        }
+        match self.edge(node, REST) {
+            Some(next) => visit.visit(next, values, segments),
+            None => false,
+        }
+    }
+}
+
+fn number(count: usize) -> u32 {
+    u32::try_from(count).unwrap_or(u32::MAX)
+}

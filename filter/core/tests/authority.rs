@@ -1,0 +1,191 @@
+//! Authority records: which of them can't stand, alone or beside each other, and how each is named.
+#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, missing_docs)] // a test that fails panics
+
+use everycall_core::Settings;
+use serde_json::{json, Map, Value};
+
+/// A grant with these members instead of its own.
+fn grant(id: &str, members: Value) -> Value {
+    let mut grant = json!({"id": id, "owner": "o", "purpose": "p", "subject": "s", "kinds": ["workload"],
+        "hosts": ["h"], "methods": ["GET"], "paths": ["/a/{x}"]});
+    patch(&mut grant, members);
+    grant
+}
+
+/// Null takes a member out.
+fn patch(record: &mut Value, members: Value) {
+    let record = record.as_object_mut().unwrap();
+    for (name, value) in members.as_object().cloned().unwrap_or_else(Map::new) {
+        match value {
+            Value::Null => drop(record.remove(&name)),
+            value => drop(record.insert(name, value)),
+        }
+    }
+}
+
+fn errors(bundle: Value) -> Vec<(String, String)> {
+    let mut inline = json!({"policies": {
+        "a.rego": "package everycall\ndecision := {\"allow\": true}\n",
+        "b.rego": "package everycall.other\ndecision := {\"allow\": true}\n",
+    }});
+    patch(&mut inline, bundle);
+    let document = json!({
+        "version": 1,
+        "instance": "shop",
+        "issuers": [{
+            "issuer": "https://id", "audiences": ["orders"], "algorithms": ["EdDSA"], "max_lifetime_s": 900, "kind": "workload",
+            "keys": {"inline": {"keys": [{"kty": "OKP", "crv": "Ed25519", "kid": "k1", "x": "11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}]}}
+        }],
+        "networks": {"office": ["10.0.0.0/8"]},
+        "bundle": {"inline": inline},
+    });
+    match Settings::from_value(document) {
+        Ok(_) => Vec::new(),
+        Err(errors) => errors.iter().map(|error| (error.path.clone(), error.message.clone())).collect(),
+    }
+}
+
+/// What is wrong with the second of two grants.
+fn beside(one: Value, other: Value) -> Option<String> {
+    let found = errors(json!({"grants": [one, other]}));
+    assert!(found.len() <= 1, "{found:?}");
+    let (path, message) = found.into_iter().next()?;
+    assert_eq!(path, "bundle.inline.grants[1].paths[0]");
+    Some(message)
+}
+
+/// The error at one path.
+fn only(bundle: Value) -> (String, String) {
+    let found = errors(bundle);
+    assert_eq!(found.len(), 1, "{found:?}");
+    found.into_iter().next().unwrap()
+}
+
+#[test]
+fn grants_that_would_decide_one_call_differently_conflict() {
+    for (name, value) in
+        [("policy", json!("other")), ("sensitivity", json!("high")), ("requires_binding", json!("any"))]
+    {
+        let message = beside(grant("one", json!({})), grant("two", json!({name: value}))).unwrap();
+        assert!(message.starts_with("conflicts with grant `one`"), "{message}");
+        assert!(message.ends_with(&format!("differ in `{name}`")), "{message}");
+    }
+    // Whatever else they have in common: it is enough that one call can be admitted by both.
+    let other = json!({"policy": "other"});
+    for members in [
+        json!({"methods": ["POST", "GET"]}),
+        json!({"kinds": ["agent", "workload"]}),
+        json!({"issuer": "https://id"}),
+        json!({"valid_from": "2026-01-01T00:00:00Z"}),
+        json!({"delegation": {"principals": ["user:alice"]}}),
+        json!({"paths": ["/a/{x}", "/b"]}),
+        json!({"hosts": ["g", "h"]}),
+    ] {
+        let mut second = grant("two", other.clone());
+        patch(&mut second, members.clone());
+        assert!(beside(grant("one", json!({})), second).is_some(), "{members}");
+    }
+}
+
+#[test]
+fn grants_that_no_call_has_in_common_do_not_conflict() {
+    let until = json!({"valid_until": "2026-01-01T00:00:00Z", "issuer": "https://a"});
+    for members in [
+        json!({"methods": ["POST"]}),
+        json!({"kinds": ["agent"]}),
+        json!({"issuer": "https://b"}),
+        json!({"valid_from": "2026-01-01T00:00:00Z"}),
+        json!({"subject": "t"}),
+        json!({"hosts": ["g"]}),
+        json!({"paths": ["/a/b"]}),
+        json!({"paths": ["/a/{x...}"]}),
+        json!({"subject": null, "subject_prefix": "spiffe://s/"}),
+        json!({"subject": null, "claims": {"sub": "s"}, "issuer": "https://a"}),
+    ] {
+        let mut second = grant("two", json!({"policy": "other"}));
+        patch(&mut second, members.clone());
+        assert_eq!(beside(grant("one", until.clone()), second), None, "{members}");
+    }
+}
+
+#[test]
+fn grants_that_differ_only_in_what_is_recorded_are_layers() {
+    for members in [
+        json!({"owner": "another"}),
+        json!({"purpose": "another"}),
+        json!({"source": "iga"}),
+        json!({"ticket": "T1"}),
+        json!({"delegation": {}}),
+        json!({"valid_until": "2026-01-01T00:00:00Z"}),
+    ] {
+        assert_eq!(beside(grant("one", json!({})), grant("two", members.clone())), None, "{members}");
+    }
+}
+
+#[test]
+fn the_same_grant_twice_is_a_mistake() {
+    let message = beside(grant("one", json!({})), grant("two", json!({}))).unwrap();
+    assert!(message.starts_with("repeats grant `one`"), "{message}");
+    let (path, message) = only(json!({"grants": [grant("one", json!({})), grant("one", json!({}))]}));
+    assert_eq!((path.as_str(), message.as_str()), ("bundle.inline.grants[1].id", "duplicate grant id `one`"));
+}
+
+#[test]
+fn one_path_with_two_names_for_its_values_is_ambiguous() {
+    let second = grant("two", json!({"paths": ["/a/{y}"], "owner": "another"}));
+    let message = beside(grant("one", json!({})), second.clone()).unwrap();
+    assert!(message.starts_with("is ambiguous beside grant `one`"), "{message}");
+    assert!(message.contains("`x` and `y`"), "{message}");
+    // Not where the two are never for one call.
+    let mut apart = second;
+    patch(&mut apart, json!({"methods": ["PUT"]}));
+    assert_eq!(beside(grant("one", json!({})), apart), None);
+}
+
+#[test]
+fn how_many_grants_are_for_one_route_is_bounded() {
+    let grants = |count: usize| -> Vec<Value> {
+        (0..count).map(|at| grant(&format!("g{at}"), json!({"ticket": format!("T{at}")}))).collect()
+    };
+    assert_eq!(errors(json!({"grants": grants(256)})), []);
+    let (path, message) = only(json!({"grants": grants(257)}));
+    assert_eq!(path, "bundle.inline.grants[256].paths[0]");
+    assert!(message.contains("more than 256"), "{message}");
+}
+
+#[test]
+fn prefixes_end_with_a_slash_and_claims_have_an_issuer() {
+    for prefix in
+        ["spiffe://d/a", "spiffe://d//", "spiffe://D/a/", "spiffe:///", "spiffe://d/../", "ns/", "/", ""]
+    {
+        let (path, message) =
+            only(json!({"grants": [grant("g", json!({"subject": null, "subject_prefix": prefix}))]}));
+        assert_eq!(path, "bundle.inline.grants[0].subject_prefix", "{prefix}");
+        assert!(message.contains("is not a SPIFFE ID with `/` behind it"), "{message}");
+    }
+    for (members, at) in [
+        (json!({"claims": {"a": "b"}}), "issuer"),
+        (json!({"claims": {}, "issuer": "i"}), "claims"),
+        (json!({"claims": {"a": ""}, "issuer": "i"}), "claims.a"),
+        (json!({"claims": {"": "a"}, "issuer": "i"}), "claims."),
+        (json!({"claims": {"a": "b"}, "issuer": "i", "delegation": {}}), "delegation"),
+    ] {
+        let mut record = grant("g", json!({"subject": null}));
+        patch(&mut record, members.clone());
+        assert_eq!(only(json!({"grants": [record]})).0, format!("bundle.inline.grants[0].{at}"), "{members}");
+    }
+}
+
+#[test]
+fn nothing_is_asked_of_callers_without_a_credential() {
+    for (name, value) in [
+        ("kinds", json!(["human"])),
+        ("issuer", json!("i")),
+        ("delegation", json!({})),
+        ("requires_binding", json!("any")),
+    ] {
+        let mut record = grant("g", json!({"subject": "anonymous", "kinds": null}));
+        patch(&mut record, json!({name: value}));
+        assert_eq!(only(json!({"grants": [record]})).0, format!("bundle.inline.grants[0].{name}"));
+    }
+}
