@@ -356,12 +356,14 @@ fn an_explanation_names_the_conditions_that_did_not_hold() {
     let mut engine = engine(&config);
     let record = done(engine.check(request(1, "/open", &token(60)), NOW)).record;
     assert_eq!(record.reason, Some(Reason::PolicyUndefined));
-    let unmet = engine.explain(&record);
+    let traces = engine.explain(&record);
+    let unmet: Vec<_> =
+        traces.iter().flat_map(|trace| &trace.rules).map(|rule| rule.stopped.clone()).collect();
     assert_eq!(
         unmet,
         [
-            "open.rego:4: input.identity.task != null",
-            "open.rego:7: decision := {\"allow\": true} if input.grant.id == \"other\""
+            Some((4, "input.identity.task != null".to_owned())),
+            Some((7, "decision := {\"allow\": true} if input.grant.id == \"other\"".to_owned())),
         ]
     );
     // It decides as before.

@@ -17,7 +17,11 @@ pub mod devserver;
 pub mod load;
 pub mod mint;
 #[cfg(feature = "cli")]
+mod rego;
+#[cfg(feature = "cli")]
 pub mod sign;
+#[cfg(feature = "cli")]
+pub mod suite;
 mod wire;
 
 pub use bytes::Bytes;

@@ -7,6 +7,7 @@ mod case;
 mod credential;
 mod facts;
 mod replay;
+mod trace;
 mod upkeep;
 
 use std::collections::{BTreeMap, VecDeque};
@@ -39,6 +40,7 @@ use crate::token::cache::{TokenCache, Verified};
 pub(crate) use case::Waiting;
 use case::{Asked, Case, Cause, Refused};
 use credential::Credential;
+use trace::Watched;
 
 /// What decision ids are derived from. Needs no randomness, but must differ between workers and
 /// restarts: SHA-256 over node id, VM start time and a worker number does.
@@ -102,8 +104,8 @@ pub struct Engine {
     waiting: BTreeMap<StreamId, Vec<String>>,
     records: VecDeque<DecisionRecord>,
     stats: Stats,
-    /// What the policy saw last, while a record is explained: its rule set and input.
-    watched: Option<Option<(usize, PolicyValue)>>,
+    /// What policies were evaluated with, while somebody wants to know.
+    watched: Option<Vec<Watched>>,
 }
 
 impl fmt::Debug for Engine {
@@ -246,6 +248,9 @@ impl Engine {
             true => input.clone(),
             false => input::with_answers(&input, answers),
         };
+        if let Some(watched) = &mut self.watched {
+            watched.push(Watched { rule_set: granted.grant.rule_set, input: full.clone(), decided: false });
+        }
         let mut open = Vec::new();
         for question in rules.questions(&full)? {
             match case.answered.iter().find(|(asked, _)| asked.id == question.id) {
@@ -263,10 +268,10 @@ impl Engine {
             self.may_ask(case, &open)?;
             return Ok(Progress::Asks { caller, granted, input, open });
         }
-        let outcome = rules.decide(&full)?;
-        if let (Some(watched), None) = (&mut self.watched, &outcome) {
-            *watched = Some((granted.grant.rule_set, full));
+        if let Some(watched) = self.watched.as_mut().and_then(|watched| watched.last_mut()) {
+            watched.decided = true;
         }
+        let outcome = rules.decide(&full)?;
         if let (Some(record), Some(outcome)) = (&mut case.record.policy, &outcome) {
             record.rule.clone_from(&outcome.rule);
             record.without_pdp = outcome.without_pdp;

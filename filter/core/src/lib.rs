@@ -51,7 +51,7 @@ pub use keyring::{KeyState, KeyStats};
 pub use keys::{Algorithm, Fetched, Jwks, Key, KeyError, KeyRules, KeySet, Usage, TEST_KEY_PREFIX};
 pub use obligations::{HeaderChanges, FORBIDDEN_HEADERS, FORBIDDEN_PREFIXES, RESPONSE_STATUSES};
 pub use pdp::MAX_ANSWER;
-pub use policy::{offered_builtins, RuleSet};
+pub use policy::{offered_builtins, RuleSet, RuleTrace, Trace};
 pub use reason::{Layer, Reason};
 pub use record::{
     BundleRecord, DecisionRecord, GrantRecord, PdpExchange, PolicyRecord, RequestRecord, Verdict,

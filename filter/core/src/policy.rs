@@ -7,14 +7,14 @@
 
 mod library;
 mod opa;
+mod trace;
 
-use std::collections::BTreeSet;
 use std::fmt;
 use std::sync::Arc;
 
-use regorus::rvm::program::{Program, RuleInfo};
-use regorus::rvm::vm::{ExecutionMode, ExecutionState, RegoVM, VmError};
-use regorus::Value;
+use regorus::rvm::program::Program;
+use regorus::rvm::vm::{RegoVM, VmError};
+use regorus::{CompiledPolicy, Value};
 use serde_json::{Map, Value as Json};
 
 use crate::config::InputFormat;
@@ -22,7 +22,7 @@ use crate::pdp::Question;
 use crate::reads::Reads;
 use crate::reason::Reason;
 pub(crate) use library::Library;
-use library::Source;
+pub use trace::{RuleTrace, Trace};
 
 /// A value of the policy language; opaque outside this module and `input`.
 #[derive(Clone, PartialEq)]
@@ -165,8 +165,8 @@ pub struct RuleSet {
     entry: Entry,
     vm: RegoVM,
     program: Arc<Program>,
-    /// The modules of the package.
-    modules: Vec<Source>,
+    /// Its rules as they are written, for traces.
+    policy: CompiledPolicy,
     asks: bool,
     reads: Reads,
 }
@@ -279,56 +279,6 @@ impl RuleSet {
             }
             _ => fail(Reason::PolicyResult, "`decision` is not an object"),
         }
-    }
-
-    /// Where each rule of `decision` stops that does not hold for this input: file, line and the
-    /// text of the line. Goes through the program step by step: for people, not for decisions.
-    pub(crate) fn unmet(&mut self, input: &PolicyValue) -> Vec<String> {
-        let visited = self.steps(input);
-        let program = &self.program;
-        let starts = |rule: &RuleInfo| -> Vec<usize> {
-            rule.definitions.iter().flatten().filter_map(|pc| usize::try_from(*pc).ok()).collect()
-        };
-        let all: BTreeSet<usize> = program.rule_infos.iter().flat_map(starts).collect();
-        let name = format!("data.{}.{}", self.entry.package, self.entry.rule);
-        let mut places = Vec::new();
-        for start in program.rule_infos.iter().filter(|rule| rule.name == name).flat_map(starts) {
-            let end =
-                all.range(start.saturating_add(1)..).next().copied().unwrap_or(program.instructions.len());
-            // The instruction after the last one that held is the one that did not.
-            let failed = visited.range(start..end).next_back().map_or(start, |last| last.saturating_add(1));
-            let span = (failed..end).find_map(|pc| program.get_instruction_span(pc));
-            let Some(span) = span else { continue };
-            // The compiler numbers all sources 0: the file is known where the package has only one.
-            let place = match self.modules.as_slice() {
-                [only] => {
-                    let line = only.text.lines().nth(span.line.saturating_sub(1)).unwrap_or_default();
-                    format!("{}:{}: {}", only.file, span.line, line.trim())
-                }
-                _ => format!("{}:{}", self.entry.package, span.line),
-            };
-            if !places.contains(&place) {
-                places.push(place);
-            }
-        }
-        places
-    }
-
-    /// The instructions that held when `decision` was evaluated one by one.
-    fn steps(&mut self, input: &PolicyValue) -> BTreeSet<usize> {
-        let mut visited = BTreeSet::new();
-        self.vm.set_input(input.0.clone());
-        self.vm.set_execution_mode(ExecutionMode::Suspendable);
-        self.vm.set_step_mode(true);
-        let mut result = self.vm.execute_entry_point_by_index(0);
-        while result.is_ok() && matches!(self.vm.execution_state(), ExecutionState::Suspended { .. }) {
-            visited.insert(self.vm.get_pc());
-            result = self.vm.resume(None);
-        }
-        self.vm.set_step_mode(false);
-        self.vm.set_execution_mode(ExecutionMode::RunToCompletion);
-        self.vm.set_input(Value::Null);
-        visited
     }
 
     fn evaluate(&mut self, entry_point: usize, input: &PolicyValue) -> Result<Value, PolicyFailure> {

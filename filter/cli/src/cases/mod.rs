@@ -31,6 +31,13 @@ pub struct CaseError {
     message: String,
 }
 
+impl CaseError {
+    /// What is wrong, without the file.
+    pub fn message(&self) -> &str {
+        &self.message
+    }
+}
+
 /// A case file.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -140,10 +147,15 @@ pub fn run_case(
     config: &Value,
     now: UnixTime,
 ) -> Result<Decision, MintError> {
-    let mut step = engine.check(case.request(config, now)?.to_core(StreamId(1)), now);
+    Ok(decide_case(engine, case, &case.request(config, now)?, now))
+}
+
+/// Runs one case, whose request is on the wire already, through an engine.
+pub fn decide_case(engine: &mut Engine, case: &Case, wire: &WireRequest, now: UnixTime) -> Decision {
+    let mut step = engine.check(wire.to_core(StreamId(1)), now);
     loop {
         match step {
-            Step::Done(decision) => return Ok(decision),
+            Step::Done(decision) => return decision,
             // A standalone engine never waits: it has nobody to wait for.
             Step::Wait { pending } => step = engine.resume(pending, Vec::new(), now),
             Step::Ask { pending, .. } => {

@@ -3,7 +3,7 @@
 use std::io::Write;
 use std::path::PathBuf;
 
-use everycall_core::{DecisionRecord, Engine, IdSeed, Settings, Step, StreamId, UnixTime, Verdict};
+use everycall_core::{DecisionRecord, Engine, IdSeed, Settings, Step, StreamId, UnixTime};
 
 use super::pdp::{Answers, Pdp};
 use super::remote_keys::RemoteKeysArg;
@@ -74,7 +74,7 @@ fn one(decider: &mut Decider, line: &[u8], answers: Option<&Answers>, human: boo
     let (wire, at) = request::read(line)?;
     let record = decider.decide(&wire, at, answers).map_err(|error| error.to_string())?;
     match human {
-        true => Ok(explain::text(&record, &decider.unmet(&record).map_err(|error| error.to_string())?)),
+        true => decider.explain(&record).map_err(|error| error.to_string()),
         false => serde_json::to_string(&record).map_err(|error| error.to_string()),
     }
 }
@@ -113,13 +113,14 @@ impl Decider {
         Ok(&mut self.engine)
     }
 
-    /// The conditions of the policy that did not hold for a denied request.
-    pub(super) fn unmet(&self, record: &DecisionRecord) -> Result<Vec<String>, super::Invalid> {
-        if record.decision != Verdict::Deny || record.policy.is_none() {
-            return Ok(Vec::new());
-        }
-        // An engine of its own: explaining sets the clock.
-        Ok(new_engine(settings(&self.document)?, &self.seed, u64::MAX).explain(record))
+    /// The decision for people.
+    pub(super) fn explain(&self, record: &DecisionRecord) -> Result<String, super::Invalid> {
+        let traces = match record.policy {
+            // An engine of its own: explaining sets the clock.
+            Some(_) => new_engine(settings(&self.document)?, &self.seed, u64::MAX).explain(record),
+            None => Vec::new(),
+        };
+        Ok(explain::text(record, &traces, &explain::Policies::of(&self.document)))
     }
 
     pub(super) fn decide(

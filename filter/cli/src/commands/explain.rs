@@ -1,18 +1,32 @@
 //! A decision for people: the layers in their order, and the fact that decided.
 
-use everycall_core::{DecisionRecord, Exception, Identity, Reason, Verdict};
+use everycall_core::{DecisionRecord, Exception, Identity, Layer, Reason, Trace, Verdict};
+use serde_json::Value;
 
-/// The decision, a line for each layer that was reached. `unmet` are the policy's conditions that
-/// did not hold.
-pub(super) fn text(record: &DecisionRecord, unmet: &[String]) -> String {
-    let mut lines = Vec::new();
+use crate::rego::{values_read, RegoFile};
+
+/// What the policies of a configuration say, for explanations of what they did.
+pub(super) struct Policies {
+    modules: Vec<RegoFile>,
+    data: Value,
+}
+
+impl Policies {
+    pub(super) fn of(document: &Value) -> Self {
+        let data = document.pointer("/bundle/inline/data").cloned().unwrap_or_default();
+        Self { modules: RegoFile::all(document), data }
+    }
+}
+
+/// The decision, layer by layer as far as it came. `traces` are what its policy did, round by round.
+pub(super) fn text(record: &DecisionRecord, traces: &[Trace], policies: &Policies) -> String {
+    let mut lines = Lines(Vec::new());
     let reason = record.reason.map_or("an answer is awaited", Reason::code);
     let status = if record.status == 0 { String::new() } else { format!(" ({})", record.status) };
-    lines.push(format!("{} {reason}{status}", verdict(record.decision)));
-    let mut line = |name: &str, text: String| lines.push(format!("  {name:<12}{}", visible(&text)));
-    line("decision", format!("{} at {}, revision {}", record.id, record.time, record.revision));
+    lines.0.push(format!("{} {reason}{status}", verdict(record.decision)));
+    lines.add("decision", format!("{} at {}, revision {}", record.id, record.time, record.revision));
     let request = &record.request;
-    line("request", format!("{} {}://{}{}", request.method, request.scheme, request.host, request.path));
+    lines.add("request", format!("{} {}://{}{}", request.method, request.scheme, request.host, request.path));
     match &record.identity {
         Some(identity) => {
             let proof = proof(identity, record.exception.as_deref());
@@ -25,38 +39,90 @@ pub(super) fn text(record: &DecisionRecord, unmet: &[String]) -> String {
                 }
             }
             let left = identity.expires_at.secs().saturating_sub(record.time.secs());
-            line("credential", format!("{text}, expires in {left} s"));
+            lines.add("credential", format!("{text}, expires in {left} s"));
         }
-        None => line("credential", "no verified caller".to_owned()),
+        None => lines.add("credential", "no verified caller".to_owned()),
     }
     if let Some(grant) = &record.grant {
-        line("grant", format!("`{}`: {} (owner: {})", grant.id, grant.purpose, grant.owner));
+        lines.add("grant", format!("`{}`: {} (owner: {})", grant.id, grant.purpose, grant.owner));
         for (name, value) in &grant.params {
-            line("", format!("{name} = {value}"));
+            lines.add("", format!("{name} = {value}"));
         }
     }
     if let Some(policy) = &record.policy {
-        line("rule set", policy.rule_set.clone());
         let without = if policy.without_pdp { ", which can do without the decision point" } else { "" };
-        let rule =
-            policy.rule.as_ref().map_or("none with a code".to_owned(), |rule| format!("`{rule}`{without}"));
-        line("rule", rule);
+        let rule = policy
+            .rule
+            .as_ref()
+            .map_or("no rule with a code".to_owned(), |rule| format!("rule `{rule}`{without}"));
+        lines.add("policy", format!("{}: {rule}", policy.rule_set));
+    }
+    // What earlier rounds saw, the last one sees too, and the answers besides.
+    if let Some(trace) = traces.last() {
+        rules(&mut lines, trace, policies);
     }
     for exchange in &record.pdp {
-        let question = serde_json::Value::Object(exchange.question.clone());
-        line("question", format!("`{}` to `{}`: {question}", exchange.id, exchange.pdp));
-        line("answer", exchange.answer.as_ref().map_or("awaited".to_owned(), ToString::to_string));
+        let question = Value::Object(exchange.question.clone());
+        lines.add("pdp", format!("`{}` asked `{}`: {question}", exchange.pdp, exchange.id));
+        lines.add(
+            "",
+            exchange
+                .answer
+                .as_ref()
+                .map_or("no answer yet".to_owned(), |answer| format!("answered {answer}")),
+        );
+    }
+    let layer =
+        |layer: Layer| serde_json::to_value(layer).ok().and_then(|name| Some(name.as_str()?.to_owned()));
+    if record.decision == Verdict::Deny {
+        lines.add("refused by", layer(record.layer).unwrap_or_default());
     }
     for (name, value) in &record.obligations {
-        line("obliged to", format!("{name}: {value}"));
+        lines.add("obliged to", format!("{name}: {value}"));
     }
     if let Some(detail) = &record.detail {
-        line("fact", detail.clone());
+        lines.add("fact", detail.clone());
     }
-    for condition in unmet {
-        line("not met", condition.clone());
+    lines.0.join("\n")
+}
+
+/// The rules that were evaluated, where those stopped that did not hold, and what they looked at.
+fn rules(lines: &mut Lines, trace: &Trace, policies: &Policies) {
+    let held = trace.rules.iter().filter(|rule| rule.held);
+    lines.all("held", held.map(|rule| format!("{}:{}: {}", rule.file, rule.line, rule.rule)));
+    let stopped = trace.rules.iter().filter_map(|rule| Some((rule, rule.stopped.as_ref()?)));
+    lines.all("not met", stopped.map(|(rule, (line, text))| format!("{}:{line}: {text}", rule.file)));
+    let values = values_read(trace, &policies.modules, &policies.data);
+    lines.all(
+        "read",
+        values.into_iter().map(|(path, value)| match value {
+            Some(value) => format!("{path} = {}", short(&value.to_string())),
+            None => format!("{path} is undefined"),
+        }),
+    );
+}
+
+struct Lines(Vec<String>);
+
+impl Lines {
+    fn add(&mut self, name: &str, text: String) {
+        self.0.push(format!("  {name:<12}{}", visible(&text)));
     }
-    lines.join("\n")
+
+    /// The name stands before the first.
+    fn all(&mut self, name: &str, texts: impl Iterator<Item = String>) {
+        for (index, text) in texts.enumerate() {
+            self.add(if index == 0 { name } else { "" }, text);
+        }
+    }
+}
+
+/// At most so much that it stays one line of a terminal.
+fn short(text: &str) -> String {
+    match text.char_indices().nth(100) {
+        Some((end, _)) => format!("{}…", text.get(..end).unwrap_or_default()),
+        None => text.to_owned(),
+    }
 }
 
 /// How the caller proved itself.

@@ -16,6 +16,7 @@ mod remote_keys;
 pub mod render;
 mod replay;
 mod request;
+mod test;
 mod token;
 
 use std::ffi::OsString;
@@ -43,6 +44,7 @@ struct Cli {
 enum Command {
     Check(check::Args),
     Bundle(bundle::Args),
+    Test(test::Args),
     Decide(decide::Args),
     Token(token::Args),
     Key(key::Args),
@@ -88,6 +90,7 @@ pub fn run(arguments: impl IntoIterator<Item = impl Into<OsString> + Clone>, out
     let outcome = match command {
         Command::Check(args) => check::run(&args, out),
         Command::Bundle(args) => bundle::run(&args, out),
+        Command::Test(args) => test::run(&args, out),
         Command::Decide(args) => decide::run(&args, out),
         Command::Token(args) => token::run(&args, out),
         Command::Key(args) => key::run(&args, out),

@@ -15,10 +15,7 @@ pub(super) fn run(decider: &mut Decider, line: &[u8], human: bool) -> Result<Str
     let invalid = |error: super::Invalid| error.to_string();
     let record = decider.engine_at(recorded.time).map_err(invalid)?.replay(&recorded).record;
     match human {
-        true => {
-            Ok(explain::text(&record, &decider.unmet(&record).map_err(invalid)?)
-                + &compare(&recorded, &record))
-        }
+        true => Ok(decider.explain(&record).map_err(invalid)? + &compare(&recorded, &record)),
         false => serde_json::to_string(&record).map_err(|error| error.to_string()),
     }
 }

@@ -54,16 +54,6 @@ impl Engine {
         }
     }
 
-    /// Decides a recorded request again and answers which conditions of the policy did not hold, as
-    /// `file:line: text`; none if a rule of `decision` holds or the policy was not reached.
-    pub fn explain(&mut self, record: &DecisionRecord) -> Vec<String> {
-        self.watched = Some(None);
-        self.replay(record);
-        let Some((rule_set, input)) = self.watched.take().flatten() else { return Vec::new() };
-        let rules = self.bundle.rule_sets.get_mut(rule_set);
-        rules.map(|rules| rules.unmet(&input)).unwrap_or_default()
-    }
-
     fn resume_recorded(&mut self, mut pending: Pending, record: &DecisionRecord, now: UnixTime) -> Step {
         let open = match &mut pending.0.cause {
             Cause::Answers(asked) => std::mem::take(&mut asked.open),

@@ -12,11 +12,10 @@ use super::{opa, Entry, RuleSet};
 use crate::config::InputFormat;
 use crate::reads::{self, Reads};
 
-#[derive(Clone)]
-pub(super) struct Source {
-    pub(super) file: String,
-    pub(super) package: String,
-    pub(super) text: String,
+struct Source {
+    file: String,
+    package: String,
+    text: String,
 }
 
 /// The modules of a bundle, parsed, and their data: what rule sets are compiled from.
@@ -119,11 +118,10 @@ impl Library {
         }
         let mut vm = RegoVM::new();
         vm.set_max_instructions(instructions);
-        vm.set_compiled_policy(policy);
+        vm.set_compiled_policy(policy.clone());
         vm.load_program(Arc::clone(&program));
         vm.set_data(self.data.clone()).map_err(|error| format!("`data` and rules overlap: {error}"))?;
-        let modules = self.sources.iter().filter(|source| source.package == package).cloned().collect();
-        Ok(RuleSet { entry, vm, program, modules, asks, reads })
+        Ok(RuleSet { entry, vm, program, policy, asks, reads })
     }
 }
 

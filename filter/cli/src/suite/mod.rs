@@ -1,0 +1,173 @@
+//! The case files of a bundle, run by the core as the filter runs it: outcomes, the rules that were
+//! covered, and changes to rules that no case notices.
+
+mod coverage;
+mod mutation;
+
+use std::path::Path;
+
+use everycall_core::{DecisionRecord, Engine, IdSeed, Settings, Trace, UnixTime};
+use serde_json::Value;
+
+pub use coverage::{Coverage, Uncovered};
+pub use mutation::{Mutation, Survivor, SURVIVOR_CODE};
+
+use crate::cases::{decide_case, Case, CaseFile};
+use crate::rego::{Place, RegoFile};
+use crate::wire::WireRequest;
+
+/// Case files under one base configuration.
+pub struct Suite {
+    base: Value,
+    files: Vec<Loaded>,
+    now: UnixTime,
+}
+
+/// A case file, ready to run.
+struct Loaded {
+    name: String,
+    about: String,
+    config: Value,
+    cases: Vec<(Case, WireRequest)>,
+}
+
+/// What came of one case.
+pub struct Ran {
+    /// The case's file.
+    pub file: String,
+    /// The case's name.
+    pub name: String,
+    /// What differs from what it expects.
+    pub failure: Option<String>,
+    /// The decision.
+    pub record: DecisionRecord,
+    /// What its policy did.
+    pub traces: Vec<Trace>,
+    /// The policies are those of the base configuration, so its traces count for the coverage.
+    counts: bool,
+    at: (usize, usize),
+}
+
+/// A case file can't be run at all.
+#[derive(Debug, thiserror::Error)]
+#[error("{file}: {message}")]
+pub struct SuiteError {
+    file: String,
+    message: String,
+    /// The file can't be read.
+    pub unreadable: bool,
+}
+
+impl Suite {
+    /// Reads the case files of a directory, those cases whose file or name holds `filter`.
+    ///
+    /// # Errors
+    /// The first file that can't be read or whose cases can't be made.
+    pub fn read(base: Value, directory: &Path, filter: &str, now: UnixTime) -> Result<Self, SuiteError> {
+        let mut paths = Vec::new();
+        let unreadable = |path: &Path, cause: std::io::Error| SuiteError {
+            file: path.display().to_string(),
+            message: format!("cannot be read: {cause}"),
+            unreadable: true,
+        };
+        for entry in std::fs::read_dir(directory).map_err(|cause| unreadable(directory, cause))? {
+            let path = entry.map_err(|cause| unreadable(directory, cause))?.path();
+            if path.extension().is_some_and(|extension| extension == "json") {
+                paths.push(path);
+            }
+        }
+        paths.sort();
+        let files = paths.iter().map(|path| {
+            let text = std::fs::read_to_string(path).map_err(|cause| unreadable(path, cause))?;
+            load(&base, path, &text, filter, now)
+        });
+        let files: Vec<Loaded> = files.collect::<Result<_, _>>()?;
+        let files = files.into_iter().filter(|file| !file.cases.is_empty()).collect();
+        Ok(Self { base, files, now })
+    }
+
+    /// How many cases there are.
+    pub fn len(&self) -> usize {
+        self.files.iter().map(|file| file.cases.len()).sum()
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.files.is_empty()
+    }
+
+    /// Name and subject of the case files.
+    pub fn files(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.files.iter().map(|file| (file.name.as_str(), file.about.as_str()))
+    }
+
+    /// Runs all cases, in order; tells of each when it ran.
+    ///
+    /// # Errors
+    /// A case file makes a configuration that does not hold.
+    pub fn run(&self, mut progress: impl FnMut(&Ran)) -> Result<Vec<Ran>, SuiteError> {
+        let mut all = Vec::with_capacity(self.len());
+        for (at, file) in self.files.iter().enumerate() {
+            let mut engine = engine(&file.config).map_err(|message| file.error(message))?;
+            engine.watch();
+            let policies = |document: &Value| document.pointer("/bundle/inline/policies").cloned();
+            let counts = policies(&file.config) == policies(&self.base);
+            for (index, (case, wire)) in file.cases.iter().enumerate() {
+                let record = decide_case(&mut engine, case, wire, self.now).record;
+                let ran = Ran {
+                    file: file.name.clone(),
+                    name: case.name.clone(),
+                    failure: case.expect.compare(&record).err(),
+                    record,
+                    traces: engine.traces(),
+                    counts,
+                    at: (at, index),
+                };
+                progress(&ran);
+                all.push(ran);
+            }
+        }
+        Ok(all)
+    }
+
+    /// The modules of the base configuration.
+    fn modules(&self) -> Vec<RegoFile> {
+        RegoFile::all(&self.base)
+    }
+}
+
+impl Ran {
+    /// The bodies of rules of the base configuration for which `which` holds.
+    fn places(&self, which: impl Fn(&everycall_core::RuleTrace) -> bool) -> Vec<Place> {
+        let rules = self.traces.iter().filter(|_| self.counts).flat_map(|trace| &trace.rules);
+        rules.filter(|rule| which(rule)).map(|rule| (rule.file.clone(), rule.start)).collect()
+    }
+}
+
+impl Loaded {
+    fn error(&self, message: String) -> SuiteError {
+        SuiteError { file: self.name.clone(), message, unreadable: false }
+    }
+}
+
+fn load(base: &Value, path: &Path, text: &str, filter: &str, now: UnixTime) -> Result<Loaded, SuiteError> {
+    let name = path.display().to_string();
+    let error = |message: String| SuiteError { file: name.clone(), message, unreadable: false };
+    let file_name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    let file = CaseFile::parse(&file_name, text).map_err(|cause| error(cause.message().to_owned()))?;
+    let config = file.config(base, now);
+    let chosen = file.cases.into_iter().filter(|case| name.contains(filter) || case.name.contains(filter));
+    let mut cases = Vec::new();
+    for case in chosen {
+        let wire = case.request(&config, now);
+        let wire = wire.map_err(|cause| error(format!("`{}`: {cause}", case.name)))?;
+        cases.push((case, wire));
+    }
+    Ok(Loaded { name, about: file.about, config, cases })
+}
+
+/// An engine of a configuration, or all that is wrong with it.
+fn engine(config: &Value) -> Result<Engine, String> {
+    let settings = Settings::from_value(config.clone()).map_err(|errors| errors.to_string())?;
+    Ok(Engine::standalone(settings, IdSeed::derive(&[b"everycall test"])))
+}
