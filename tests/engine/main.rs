@@ -6,6 +6,7 @@ mod bundle;
 mod keys;
 mod mutation;
 mod obligations;
+mod pull;
 
 use std::collections::BTreeSet;
 

@@ -53,7 +53,8 @@ fn metrics() -> BTreeMap<String, (&'static str, BTreeSet<String>)> {
         let Some(text) = line.split('"').nth(1).filter(|text| text.starts_with("everycall.")) else {
             continue;
         };
-        let kind = if line.contains("MetricKind::Gauge") { "gauge" } else { "counter" };
+        let kinds = [("MetricKind::Gauge", "gauge"), ("MetricKind::Histogram", "histogram")];
+        let kind = kinds.iter().find(|(code, _)| line.contains(code)).map_or("counter", |(_, kind)| kind);
         let mut parts = text.split(';');
         let name = parts.next().unwrap();
         let labels = parts.map(|label| label.split('=').next().unwrap().to_owned());

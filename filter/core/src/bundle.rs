@@ -9,6 +9,7 @@ mod error;
 mod head;
 mod item;
 mod prepare;
+mod pull;
 mod records;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -31,8 +32,10 @@ use crate::time::UnixTime;
 pub use content::bundle_content;
 pub use error::{BundleError, BundleFault};
 pub use head::{bundle_claims, BundleHead, BUNDLE_TYPE};
-pub(crate) use prepare::Preparation;
 pub use prepare::MAX_BUNDLE_LINE;
+pub(crate) use prepare::{Preparation, Progress, DROP_SLICE};
+pub use pull::{BundleState, BundleStats};
+pub(crate) use pull::{Puller, Slice, World};
 
 /// Where a bundle comes from, which says how long it may serve.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -68,7 +71,7 @@ impl Bundle {
     ) -> Result<Self, BundleError> {
         let mut preparation = Preparation::begin(text.to_vec(), keys, verifier, limits)?;
         loop {
-            if let Some(bundle) = preparation.step()? {
+            if let Progress::Built(bundle) = preparation.step(None)? {
                 return Ok(bundle);
             }
         }
@@ -107,6 +110,11 @@ impl Bundle {
         let mut exceptions: Vec<&Exception> = self.exceptions.iter().map(|exception| &**exception).collect();
         exceptions.sort_by_key(|exception| (exception.valid_until, exception.id.as_str()));
         exceptions
+    }
+
+    /// Takes some of it apart; whether there is more. To drop a large one at once takes long.
+    pub(crate) fn take_apart(&mut self, many: usize) -> bool {
+        self.rule_sets.pop().is_some() || self.grants.take_apart(many)
     }
 
     /// What its rule sets read of `input`, taken together.
@@ -195,20 +203,19 @@ impl Builder {
         self.resolve_grant(at, grant, rule_set.unwrap_or(usize::MAX));
     }
 
-    /// The bundle, or everything that is wrong with it.
-    ///
-    /// # Errors
-    /// What was noted.
-    pub(crate) fn finish(mut self) -> Result<Bundle, Vec<ConfigError>> {
+    /// Drops some of what was needed to build only; whether there is more.
+    pub(crate) fn tidy(&mut self, many: usize) -> bool {
+        (0..many).all(|_| self.grant_ids.pop_first().is_some() || self.texts.pop_first().is_some())
+    }
+
+    /// The bundle, and everything that is wrong with it.
+    pub(crate) fn finish(mut self) -> (Bundle, Vec<ConfigError>) {
         // A name that is written wrong would leave its rule set without its options.
         for (name, (at, _)) in std::mem::take(&mut self.entries) {
             self.error(at, format!("no grant names the rule set `{name}` as its `policy`"));
         }
         let Self { errors, grants, exceptions, rule_sets, .. } = self;
-        match errors.is_empty() {
-            true => Ok(Bundle { origin: Origin::Inline, grants, exceptions, rule_sets }),
-            false => Err(errors),
-        }
+        (Bundle { origin: Origin::Inline, grants, exceptions, rule_sets }, errors)
     }
 
     /// The index of the rule set that a grant names, compiled at its first use: by the grant `at`.

@@ -17,7 +17,7 @@ use std::sync::Arc;
 use sha2::{Digest as _, Sha256};
 
 use crate::attributes::Attribute;
-use crate::bundle::{Bundle, BundleHead};
+use crate::bundle::{Bundle, BundleHead, Puller};
 use crate::decision::{Decision, Denial, Permit};
 use crate::grants::Granted;
 use crate::input;
@@ -82,6 +82,10 @@ pub struct Engine {
     bundle: Bundle,
     /// Grows when settings or bundle are replaced: what waits was decided under those of its number.
     generation: u64,
+    /// Where others come from.
+    puller: Option<Puller>,
+    /// What is not in force any more, and is taken apart little by little.
+    remains: Vec<Bundle>,
     /// The attributes that a check needs to be told.
     attributes: Arc<[&'static Attribute]>,
     verifier: Box<dyn SignatureVerifier>,

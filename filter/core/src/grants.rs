@@ -99,6 +99,13 @@ pub(crate) struct Clash {
 }
 
 impl Grants {
+    /// Drops some of them; whether there are more. All at once takes long.
+    pub(crate) fn take_apart(&mut self, many: usize) -> bool {
+        (0..many).all(|_| self.entries.pop_first().is_some())
+            || self.tree.take_apart(many)
+            || self.selectors.take_apart(many)
+    }
+
     /// Adds a grant with its templates and the names of their parameters. What it can't stand beside
     /// is returned.
     pub(crate) fn insert(

@@ -13,7 +13,8 @@ use sha2::{Digest as _, Sha256};
 use crate::bounded::BoundedMap;
 use crate::config::RemoteKeys;
 use crate::keys::{Algorithm, KeyRules, KeySet, Usage};
-use crate::shared::{Entry, Shared};
+use crate::lease::Lease;
+use crate::shared::{read_time, Entry, Shared};
 use crate::step::{Call, FetchId, Reply, StreamId};
 use crate::time::UnixTime;
 
@@ -21,8 +22,6 @@ use crate::time::UnixTime;
 const MAX_SET: usize = 256 * 1024;
 /// How often a worker looks at what another may have fetched, in seconds.
 const LOOK_S: i64 = 1;
-/// By how much the clock may go back without a lease being taken for a wrong one, in seconds.
-const CLOCK_SLACK_S: i64 = 60;
 /// Ids of keys that a fresh set did not have.
 const MAX_GONE: usize = 256;
 
@@ -117,8 +116,7 @@ pub(crate) struct Keyring {
     current: Option<Current>,
     flight: Option<Flight>,
     look_at: UnixTime,
-    /// This worker's own last lease.
-    leased_until: UnixTime,
+    lease: Lease,
     /// Ids that a set asked for at this time did not have.
     gone: BoundedMap<String, UnixTime>,
     waiting: BTreeMap<StreamId, Waiter>,
@@ -137,7 +135,7 @@ impl Keyring {
             current: None,
             flight: None,
             look_at: UnixTime::default(),
-            leased_until: UnixTime::default(),
+            lease: Lease::default(),
             gone: BoundedMap::new(MAX_GONE),
             waiting: BTreeMap::new(),
             fetched: 0,
@@ -212,7 +210,7 @@ impl Keyring {
             waiter.since = waiter.since.min(now);
         }
         self.look_at = now;
-        self.leased_until = now;
+        self.lease.clock_stepped(now);
         self.gone.clear();
         self.flight = None;
     }
@@ -234,7 +232,11 @@ impl Keyring {
         if self.flight.as_ref().is_some_and(|flight| now.millis_since(flight.asked_at) > lost) {
             self.flight = None;
         }
-        if self.flight.is_none() && self.wants(now) && self.lease(shared, now) {
+        let interval_s = self.source.remote.interval_s;
+        let may_fetch = self.flight.is_none()
+            && self.wants(now)
+            && self.lease.take(shared, &self.entry("lease"), interval_s, now);
+        if may_fetch {
             let stage = if self.source.remote.discovery { Stage::Discovery } else { Stage::Keys };
             let path = match stage {
                 Stage::Discovery => discovery::path(&self.source.issuer),
@@ -372,33 +374,6 @@ impl Keyring {
         }
     }
 
-    /// Whether this worker may fetch now: nobody has within the interval. Where shared data does
-    /// not work, each worker keeps the interval for itself.
-    fn lease(&mut self, shared: &Shared, now: UnixTime) -> bool {
-        if now < self.leased_until {
-            return false;
-        }
-        let until = now.plus_secs(self.source.remote.interval_s);
-        let name = self.entry("lease");
-        let leased = shared.read(&name).and_then(|read| {
-            let free_at = match &read {
-                Entry::Ours { payload, .. } => read_time(payload).map(|(time, _)| time).unwrap_or_default(),
-                Entry::Absent | Entry::Foreign { .. } => UnixTime::default(),
-            };
-            // One further ahead than any that is taken now was taken before the clock went back. A
-            // little further is another worker's reading of the clock.
-            match now < free_at && free_at <= until.plus_secs(CLOCK_SLACK_S) {
-                true => Ok(false),
-                false => shared.write(&name, &until.micros().to_le_bytes(), &read),
-            }
-        });
-        let leased = leased.unwrap_or(true);
-        if leased {
-            self.leased_until = until;
-        }
-        leased
-    }
-
     /// Puts a set where the other workers see it: the body first, so that the head never tells of
     /// one that is not there.
     fn share(&self, shared: &Shared, body: &[u8], asked_at: UnixTime, max_age_s: Option<i64>) {
@@ -444,11 +419,6 @@ impl Keyring {
 
 fn age_s(current: &Current, now: UnixTime) -> i64 {
     now.secs().saturating_sub(current.asked_at.secs())
-}
-
-fn read_time(bytes: &[u8]) -> Option<(UnixTime, &[u8])> {
-    let (micros, rest) = bytes.split_first_chunk::<8>()?;
-    Some((UnixTime::from_micros(i64::from_le_bytes(*micros)), rest))
 }
 
 /// The body of a good reply and its `max-age` (RFC 9111 section 5.2.2.1). No redirect is followed.

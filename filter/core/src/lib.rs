@@ -20,6 +20,7 @@ mod input;
 pub mod json;
 mod keyring;
 mod keys;
+mod lease;
 mod obligations;
 mod pdp;
 mod peer;
@@ -41,7 +42,8 @@ mod xfcc;
 
 pub use attributes::{Attribute, Encoding, ATTRIBUTES, PROOF_ATTRIBUTES};
 pub use bundle::{
-    bundle_claims, bundle_content, Bundle, BundleError, BundleFault, BundleHead, BUNDLE_TYPE, MAX_BUNDLE_LINE,
+    bundle_claims, bundle_content, Bundle, BundleError, BundleFault, BundleHead, BundleState, BundleStats,
+    BUNDLE_TYPE, MAX_BUNDLE_LINE,
 };
 pub use decision::{Challenge, Decision, Denial, Permit, Refusal};
 pub use engine::{Engine, IdSeed, Stats};

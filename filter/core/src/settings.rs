@@ -174,10 +174,8 @@ pub(crate) struct Mtls {
 /// Where bundles come from that the configuration does not hold, and what makes one good.
 #[derive(Debug, Default)]
 pub(crate) struct BundleSource {
-    #[allow(dead_code)] // nothing is fetched yet
     pub(crate) remote: Option<RemoteBundle>,
     /// Of those who may sign.
-    #[allow(dead_code)] // as above
     pub(crate) keys: KeySet,
     pub(crate) max_stale_s: Option<i64>,
 }

@@ -11,6 +11,7 @@ use sha2::{Digest as _, Sha256};
 
 use crate::hex;
 use crate::signature::Unavailable;
+use crate::time::UnixTime;
 
 const MAC: usize = 32;
 
@@ -155,6 +156,12 @@ impl Shared {
         let mac = Hmac::<Sha256>::new_from_slice(&self.key).map_err(|_| Unavailable)?;
         Ok(mac.chain_update(name).chain_update([0]).chain_update(payload))
     }
+}
+
+/// The time that a payload begins with, and the rest of it.
+pub(crate) fn read_time(bytes: &[u8]) -> Option<(UnixTime, &[u8])> {
+    let (micros, rest) = bytes.split_first_chunk::<8>()?;
+    Some((UnixTime::from_micros(i64::from_le_bytes(*micros)), rest))
 }
 
 #[cfg(test)]

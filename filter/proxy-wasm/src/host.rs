@@ -40,6 +40,7 @@ const HTTP_REQUEST: u32 = 0;
 pub(crate) enum MetricKind {
     Counter = 0,
     Gauge = 1,
+    Histogram = 2,
 }
 
 #[link(wasm_import_module = "env")]
@@ -95,6 +96,7 @@ extern "C" {
     ) -> u32;
     fn proxy_define_metric(kind: u32, name: *const u8, name_size: usize, id: *mut u32) -> u32;
     fn proxy_increment_metric(id: u32, offset: i64) -> u32;
+    fn proxy_record_metric(id: u32, value: u64) -> u32;
 }
 
 fn check(status: u32) -> Result<(), Error> {
@@ -377,6 +379,11 @@ pub(crate) fn increment_metric(id: u32, by: i64) {
     if by != 0 {
         let _ = unsafe { proxy_increment_metric(id, by) };
     }
+}
+
+/// Sets a gauge, or adds a value to a histogram.
+pub(crate) fn record_metric(id: u32, value: u64) {
+    let _ = unsafe { proxy_record_metric(id, value) };
 }
 
 #[cfg(test)]

@@ -3,7 +3,7 @@
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 
-use everycall_core::{KeyState, KeyStats, Reason, Stats};
+use everycall_core::{BundleFault, BundleState, BundleStats, KeyState, KeyStats, Reason, Stats, UnixTime};
 
 use crate::host::{self, MetricKind};
 use crate::verifier::Signatures;
@@ -27,6 +27,20 @@ const KEY_FIGURES: [(MetricKind, &str); 6] = [
     (MetricKind::Counter, "everycall.key_fetches;outcome=ok"),
     (MetricKind::Counter, "everycall.key_fetches;outcome=failed"),
 ];
+
+/// Metrics of bundles that come from a server: workers by the state of theirs, and fetches.
+const BUNDLE_FIGURES: [(MetricKind, &str); 6] = [
+    (MetricKind::Gauge, "everycall.bundle;state=missing"),
+    (MetricKind::Gauge, "everycall.bundle;state=serving"),
+    (MetricKind::Gauge, "everycall.bundle;state=stale"),
+    (MetricKind::Counter, "everycall.bundle_fetches;outcome=ok"),
+    (MetricKind::Counter, "everycall.bundle_fetches;outcome=unchanged"),
+    (MetricKind::Counter, "everycall.bundle_fetches;outcome=failed"),
+];
+/// Of the bundle that was put in force last, in whichever worker.
+const BUNDLE_SEQUENCE: (MetricKind, &str) = (MetricKind::Gauge, "everycall.bundle_sequence");
+const BUNDLE_ISSUED_AT: (MetricKind, &str) = (MetricKind::Gauge, "everycall.bundle_issued_at");
+const BUNDLE_SLICE: (MetricKind, &str) = (MetricKind::Histogram, "everycall.bundle_slice_us");
 
 /// A metric of the host, and what was published of it.
 #[derive(Debug)]
@@ -56,6 +70,18 @@ pub(crate) struct Metrics {
     decisions: RefCell<BTreeMap<Reason, Option<u32>>>,
     figures: RefCell<Vec<Figure>>,
     keys: RefCell<BTreeMap<String, Vec<Figure>>>,
+    bundle: RefCell<Option<BundleFigures>>,
+}
+
+/// What is published of bundles.
+#[derive(Debug)]
+struct BundleFigures {
+    figures: Vec<Figure>,
+    refused: BTreeMap<BundleFault, Figure>,
+    sequence: Option<u32>,
+    issued_at: Option<u32>,
+    slice: Option<u32>,
+    signed: Option<(u64, UnixTime)>,
 }
 
 impl Metrics {
@@ -66,6 +92,7 @@ impl Metrics {
             decisions: RefCell::default(),
             figures: RefCell::new(FIGURES.iter().map(define).collect()),
             keys: RefCell::default(),
+            bundle: RefCell::default(),
         }
     }
 
@@ -125,6 +152,62 @@ impl Metrics {
             for (figure, value) in published.get_mut(&now.issuer).into_iter().flatten().zip(values) {
                 figure.publish(value);
             }
+        }
+    }
+}
+
+impl Metrics {
+    /// Publishes the figures of bundles that come from a server.
+    pub(crate) fn publish_bundle(&self, stats: &BundleStats) {
+        let mut bundle = self.bundle.borrow_mut();
+        let bundle = bundle.get_or_insert_with(|| BundleFigures::define(&self.instance));
+        let state = |state| i64::from(stats.state == state);
+        let values = [
+            state(BundleState::Missing),
+            state(BundleState::Serving),
+            state(BundleState::Stale),
+            total(stats.fetched),
+            total(stats.unchanged),
+            total(stats.failed),
+        ];
+        for (figure, value) in bundle.figures.iter_mut().zip(values) {
+            figure.publish(value);
+        }
+        for (fault, times) in &stats.refused {
+            let figure = bundle.refused.entry(*fault).or_insert_with(|| {
+                let name = format!("everycall.bundle_refused;reason={}", fault.code());
+                Figure::define(MetricKind::Counter, &labelled(&name, &self.instance))
+            });
+            figure.publish(total(*times));
+        }
+        if let (Some((sequence, issued_at)), true) = (stats.signed, bundle.signed != stats.signed) {
+            let set = |id: Option<u32>, value| id.into_iter().for_each(|id| host::record_metric(id, value));
+            set(bundle.sequence, sequence);
+            set(bundle.issued_at, u64::try_from(issued_at.secs()).unwrap_or_default());
+            bundle.signed = stats.signed;
+        }
+    }
+
+    /// Files how long a request may have waited for one slice of work on a bundle.
+    pub(crate) fn slice_took(&self, micros: u64) {
+        if let Some(id) = self.bundle.borrow().as_ref().and_then(|bundle| bundle.slice) {
+            host::record_metric(id, micros);
+        }
+    }
+}
+
+impl BundleFigures {
+    fn define(instance: &str) -> Self {
+        let figure = |(kind, name): &(MetricKind, &str)| Figure::define(*kind, &labelled(name, instance));
+        let metric =
+            |(kind, name): (MetricKind, &str)| host::define_metric(kind, &labelled(name, instance)).ok();
+        Self {
+            figures: BUNDLE_FIGURES.iter().map(figure).collect(),
+            refused: BTreeMap::new(),
+            sequence: metric(BUNDLE_SEQUENCE),
+            issued_at: metric(BUNDLE_ISSUED_AT),
+            slice: metric(BUNDLE_SLICE),
+            signed: None,
         }
     }
 }

@@ -16,6 +16,10 @@ use crate::stream::Stream;
 
 /// How long a record may wait before it is written.
 const TICK: Duration = Duration::from_millis(100);
+/// The same while a bundle is prepared: with [`PREPARING`] that leaves requests more than half.
+const BUSY_TICK: Duration = Duration::from_millis(10);
+/// How long one tick may work on a bundle, in microseconds: slices are begun until then.
+const PREPARING: i64 = 4_000;
 /// What one tick may do, so that no request on the worker waits for it for long.
 const BUDGET: Budget = Budget { records: 1_000 };
 
@@ -27,11 +31,13 @@ pub(crate) struct Root {
     fetches: BTreeMap<u32, (FetchId, usize)>,
     /// Callouts of requests that went on after this context woke them: their replies come here.
     woken: BTreeMap<u32, (StreamId, Weak<RefCell<Check>>)>,
+    /// A bundle is being prepared, and ticks come often.
+    busy: bool,
 }
 
 impl Root {
     pub(crate) fn new(id: u32) -> Self {
-        Self { id, instance: None, fetches: BTreeMap::new(), woken: BTreeMap::new() }
+        Self { id, instance: None, fetches: BTreeMap::new(), woken: BTreeMap::new(), busy: false }
     }
 
     fn run(&mut self, effects: Vec<Effect>) {
@@ -63,6 +69,31 @@ impl Root {
         let (Some(instance), Ok(now)) = (&self.instance, host::now()) else { return Vec::new() };
         let effects = instance.engine.borrow_mut().fetched(id, reply, now);
         effects
+    }
+
+    /// Works on a bundle for a while, if there is one to be prepared.
+    fn prepare(&mut self) {
+        let Some(instance) = self.instance.clone() else { return };
+        let mut effects = Vec::new();
+        let begun = host::now().unwrap_or_default();
+        let mut now = begun;
+        while instance.engine.borrow().is_preparing()
+            && now.micros().saturating_sub(begun.micros()) < PREPARING
+        {
+            effects.extend(instance.engine.borrow_mut().prepare(now));
+            let Ok(after) = host::now() else { break };
+            let took = after.micros().saturating_sub(now.micros());
+            instance.metrics.slice_took(u64::try_from(took).unwrap_or_default());
+            now = after;
+        }
+        self.set_pace(instance.engine.borrow().is_preparing());
+        self.run(effects);
+    }
+
+    fn set_pace(&mut self, busy: bool) {
+        if std::mem::replace(&mut self.busy, busy) != busy {
+            host::set_tick_period(if busy { BUSY_TICK } else { TICK });
+        }
     }
 
     /// Lets a parked request go on, unless its stream is gone.
@@ -113,6 +144,7 @@ impl Context for Root {
         if let Some((id, max_body)) = self.fetches.remove(&token) {
             let effects = self.fetched(id, host::call_reply(num_headers, body_size, max_body));
             self.run(effects);
+            self.set_pace(self.instance.as_ref().is_some_and(|one| one.engine.borrow().is_preparing()));
         } else if let Some((stream, check)) = self.woken.remove(&token) {
             if let Some(check) = check.upgrade() {
                 self.go_on(stream, &check, |check| check.replied(token, num_headers, body_size));
@@ -167,10 +199,14 @@ impl RootContext for Root {
         {
             let engine = instance.engine.borrow();
             instance.metrics.publish(engine.stats(), &engine.key_stats(), &instance.signatures);
+            if let Some(stats) = engine.bundle_stats() {
+                instance.metrics.publish_bundle(&stats);
+            }
         }
         // A reply that never came belongs to a stream that is gone.
         self.woken.retain(|_, (_, check)| check.strong_count() > 0);
         self.run(effects);
+        self.prepare();
     }
 
     fn create_http_context(&self, context_id: u32) -> Option<Box<dyn HttpContext>> {

@@ -19,6 +19,8 @@ pub const MAX_BUNDLE_LINE: usize = 128 * 1024;
 const HASH_SLICE: usize = 256 * 1024;
 /// Bytes of lines that one slice reads.
 const LINES_SLICE: usize = 16 * 1024;
+/// Small things that one slice drops.
+pub(crate) const DROP_SLICE: usize = 2_000;
 /// Mistakes that are noted before the rest is not looked at.
 const MAX_ERRORS: usize = 20;
 
@@ -29,11 +31,26 @@ pub(crate) struct Preparation {
     /// Everything before this was done in the present stage.
     at: usize,
     stage: Stage,
+    /// What was built of one that turned out bad.
+    pub(super) remains: Option<Bundle>,
+}
+
+/// How far a slice got.
+#[derive(Debug)]
+#[allow(clippy::large_enum_variant)] // moved once for each bundle
+pub(crate) enum Progress {
+    /// There is more to do.
+    More,
+    /// It is what was signed, and its content is known.
+    Same,
+    /// It is done.
+    Built(Bundle),
 }
 
 enum Stage {
     Hash { hash: Sha256, limits: Limits },
     Lines { builder: Box<Builder>, number: usize, rank: u8 },
+    Finish { builder: Box<Builder> },
     Over,
 }
 
@@ -69,14 +86,29 @@ impl Preparation {
             let message = format!("{bytes} bytes follow; {} were signed", head.bytes);
             return Err(BundleError::new(BundleFault::Digest, "line 1", message));
         }
-        Ok(Self { text, head, at, stage: Stage::Hash { hash: Sha256::new(), limits: limits.clone() } })
+        Ok(Self {
+            text,
+            head,
+            at,
+            stage: Stage::Hash { hash: Sha256::new(), limits: limits.clone() },
+            remains: None,
+        })
     }
 
-    /// One slice of the work. `None`: there is more to do.
+    pub(crate) const fn head(&self) -> &BundleHead {
+        &self.head
+    }
+
+    /// The bytes that it was begun with.
+    pub(crate) fn into_text(self) -> Vec<u8> {
+        self.text
+    }
+
+    /// One slice of the work. A content with the digest `known` is not built again.
     ///
     /// # Errors
     /// It is not what was signed, or not a valid bundle.
-    pub(crate) fn step(&mut self) -> Result<Option<Bundle>, BundleError> {
+    pub(crate) fn step(&mut self, known: Option<[u8; 32]>) -> Result<Progress, BundleError> {
         let rest = self.text.get(self.at..).unwrap_or_default();
         match std::mem::replace(&mut self.stage, Stage::Over) {
             Stage::Hash { mut hash, limits } => {
@@ -85,7 +117,7 @@ impl Preparation {
                 self.at = self.at.saturating_add(slice.len());
                 if !more.is_empty() {
                     self.stage = Stage::Hash { hash, limits };
-                    return Ok(None);
+                    return Ok(Progress::More);
                 }
                 if hash.finalize()[..] != self.head.digest {
                     return Err(BundleError::new(
@@ -94,10 +126,13 @@ impl Preparation {
                         "`digest` is not that of what follows",
                     ));
                 }
+                if known == Some(self.head.digest) {
+                    return Ok(Progress::Same);
+                }
                 let below = usize::try_from(self.head.bytes).unwrap_or_default();
                 self.at = self.text.len().saturating_sub(below);
                 self.stage = Stage::Lines { builder: Box::new(Builder::new(&limits)), number: 1, rank: 0 };
-                Ok(None)
+                Ok(Progress::More)
             }
             Stage::Lines { mut builder, mut number, mut rank } => {
                 let compiled = builder.rule_sets.len();
@@ -114,15 +149,26 @@ impl Preparation {
                 self.at = self.at.saturating_add(done);
                 if done > 0 && builder.errors.len() < MAX_ERRORS {
                     self.stage = Stage::Lines { builder, number, rank };
-                    return Ok(None);
+                    return Ok(Progress::More);
                 }
                 if self.at < self.text.len() && builder.errors.is_empty() {
                     builder.error(format!("line {}", number.saturating_add(1)), "it has no end");
                 }
-                match builder.finish() {
-                    Ok(bundle) => Ok(Some(Bundle { origin: Origin::Signed(self.head.clone()), ..bundle })),
-                    Err(errors) => Err(BundleError::invalid(errors)),
+                self.stage = Stage::Finish { builder };
+                Ok(Progress::More)
+            }
+            Stage::Finish { mut builder } => {
+                if builder.tidy(DROP_SLICE) {
+                    self.stage = Stage::Finish { builder };
+                    return Ok(Progress::More);
                 }
+                let (bundle, errors) = builder.finish();
+                let bundle = Bundle { origin: Origin::Signed(self.head.clone()), ..bundle };
+                if errors.is_empty() {
+                    return Ok(Progress::Built(bundle));
+                }
+                self.remains = Some(bundle);
+                Err(BundleError::invalid(errors))
             }
             Stage::Over => Err(BundleError::new(BundleFault::Invalid, "", "it was refused before")),
         }

@@ -7,6 +7,7 @@ use sha2::{Digest as _, Sha256};
 
 use super::{Engine, IdSeed, Stats};
 use crate::attributes::Attribute;
+use crate::bundle::{BundleStats, Puller, Slice, World, DROP_SLICE};
 use crate::config::Limits;
 use crate::hex;
 use crate::keyring::{Event, KeyStats, Keyring};
@@ -39,6 +40,8 @@ impl Engine {
             shared: Shared::new(Rc::clone(&shared), &settings.credential_digest),
             common: Shared::common(shared),
             attributes: settings.attributes(&bundle).into(),
+            puller: None,
+            remains: Vec::new(),
             generation: 0,
             settings,
             bundle,
@@ -56,6 +59,7 @@ impl Engine {
             watched: None,
         };
         engine.assign_keyrings();
+        engine.assign_puller();
         engine
     }
 
@@ -73,10 +77,25 @@ impl Engine {
         if settings.revision != self.settings.revision {
             self.generation = self.generation.wrapping_add(1);
         }
-        self.bundle = std::mem::take(&mut settings.bundle);
+        let new = std::mem::take(&mut settings.bundle);
+        let remote = settings.bundle_source.remote.as_ref();
+        self.puller = self.puller.take().filter(|puller| remote.is_some_and(|remote| puller.is_for(remote)));
+        let keeps = self
+            .puller
+            .as_mut()
+            .is_some_and(|puller| puller.configure(&settings, &self.shared, &self.bundle, &new));
+        self.remains.push(if keeps { new } else { std::mem::replace(&mut self.bundle, new) });
         self.attributes = settings.attributes(&self.bundle).into();
         self.settings = settings;
         self.assign_keyrings();
+        self.assign_puller();
+    }
+
+    fn assign_puller(&mut self) {
+        let Some(remote) = &self.settings.bundle_source.remote else { return };
+        if self.puller.is_none() {
+            self.puller = Some(Puller::new(remote, &self.settings, &self.shared));
+        }
     }
 
     /// Keys live on with the source that they are from.
@@ -146,9 +165,56 @@ impl Engine {
             effects
                 .extend(keyring.tick(shared, &mut || next_fetch(fetches), now).into_iter().map(Effect::from));
         }
+        effects.extend(self.pull(|puller, world, next_id| puller.tick(&world, next_id, now)));
         let due = budget.records.min(self.records.len());
         effects.extend(self.records.drain(..due).map(|record| Effect::Emit { record: Box::new(record) }));
         effects
+    }
+
+    /// Whether there is work for [`Self::prepare`].
+    pub fn is_preparing(&self) -> bool {
+        !self.remains.is_empty() || self.puller.as_ref().is_some_and(Puller::is_busy)
+    }
+
+    /// One slice of work on a bundle, of a few milliseconds at most: requests are decided in between.
+    pub fn prepare(&mut self, now: UnixTime) -> Vec<Effect> {
+        let now = self.clock(now);
+        if let Some(bundle) = self.remains.last_mut() {
+            if !bundle.take_apart(DROP_SLICE) {
+                self.remains.pop();
+            }
+            return Vec::new();
+        }
+        let Slice { effects, swapped, remains } = self.pull(|puller, world, _| puller.slice(world, now));
+        self.remains.extend(remains);
+        if swapped {
+            self.generation = self.generation.wrapping_add(1);
+            self.attributes = self.settings.attributes(&self.bundle).into();
+        }
+        effects
+    }
+
+    /// Lets the puller work, with what it needs to know.
+    fn pull<T: Default>(
+        &mut self,
+        work: impl FnOnce(&mut Puller, World<'_>, &mut dyn FnMut() -> FetchId) -> T,
+    ) -> T {
+        let Self { puller: Some(puller), settings, verifier, bundle, fetches, .. } = self else {
+            return T::default();
+        };
+        let world = World {
+            source: &settings.bundle_source,
+            limits: &settings.limits,
+            verifier: &**verifier,
+            bundle,
+        };
+        work(puller, world, &mut || next_fetch(fetches))
+    }
+
+    /// Current figures of the bundle, if bundles come from a server.
+    pub fn bundle_stats(&self) -> Option<BundleStats> {
+        let max_stale_s = self.settings.bundle_source.max_stale_s;
+        self.puller.as_ref().map(|puller| puller.stats(&self.bundle, max_stale_s, self.latest))
     }
 
     /// All records that wait: for the end of an engine.
@@ -163,8 +229,12 @@ impl Engine {
         let mut next_id = || next_fetch(fetches);
         let events =
             keyrings.values_mut().find_map(|ring| ring.fetched(id, &reply, shared, &mut next_id, now));
-        // Nobody asked: the source is not configured any more.
-        events.unwrap_or_default().into_iter().map(Effect::from).collect()
+        match (events, &mut self.puller) {
+            (Some(events), _) => events.into_iter().map(Effect::from).collect(),
+            (None, Some(puller)) => puller.fetched(id, reply),
+            // Nobody asked: the source is not configured any more.
+            (None, None) => Vec::new(),
+        }
     }
 
     /// A stream is gone. What it waited for is forgotten; the caller drops its `Pending`.
@@ -185,6 +255,9 @@ impl Engine {
         if back > CLOCK_STEP_S {
             self.tokens.clear();
             self.keyrings.values_mut().for_each(|keyring| keyring.clock_stepped(now));
+            if let Some(puller) = &mut self.puller {
+                puller.clock_stepped(now);
+            }
             self.stats.clock_stepped = self.stats.clock_stepped.saturating_add(1);
             self.latest = now;
         } else {

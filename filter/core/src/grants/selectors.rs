@@ -63,6 +63,23 @@ const PREFIX: u32 = 1 << 16;
 const CLAIMS: u32 = 2 << 16;
 
 impl Selectors {
+    /// Drops some of them; whether there are more.
+    pub(super) fn take_apart(&mut self, many: usize) -> bool {
+        (0..many).all(|_| {
+            self.subjects.pop_first().is_some() || self.prefixes.pop_first().is_some() || self.pop_claims()
+        })
+    }
+
+    fn pop_claims(&mut self) -> bool {
+        let Some(mut issuer) = self.claims.last_entry() else { return false };
+        let sets = issuer.get_mut();
+        let popped = sets.last_mut().is_some_and(|set| set.selectors.pop_first().is_some());
+        if !popped && sets.pop().is_none() {
+            issuer.remove();
+        }
+        true
+    }
+
     /// The selector's number; a new one if it is new.
     pub(super) fn insert(&mut self, selector: Selector) -> SelectorId {
         let new = self.count;

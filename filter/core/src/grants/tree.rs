@@ -50,6 +50,11 @@ impl Tree {
         node
     }
 
+    /// Drops some of it; whether there is more.
+    pub(super) fn take_apart(&mut self, many: usize) -> bool {
+        (0..many).all(|_| self.words.pop_first().is_some() || self.edges.pop_first().is_some())
+    }
+
     fn word(&mut self, text: &str) -> Word {
         if let Some(known) = self.words.get(text) {
             return *known;

@@ -61,10 +61,14 @@ impl Resolver {
         for (at, item) in inline.items() {
             builder.add(&at, item);
         }
-        builder.finish().unwrap_or_else(|errors| {
-            self.errors.extend(errors);
-            Bundle::default()
-        })
+        let (bundle, errors) = builder.finish();
+        match errors.is_empty() {
+            true => bundle,
+            false => {
+                self.errors.extend(errors);
+                Bundle::default()
+            }
+        }
     }
 
     fn signed_bundle(&mut self, text: &str, keys: &KeySet, limits: &Limits) -> Bundle {

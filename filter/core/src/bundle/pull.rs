@@ -1,0 +1,393 @@
+//! Bundles that come from a server: fetched once for all workers, prepared in slices, and the one in
+//! force kept while there is no better one.
+//!
+//! One worker at a time holds the lease to fetch. What it fetched and put in force it shares in
+//! chunks; the others read it as strictly as if they had fetched it themselves. No bundle is taken
+//! that is older than one that was in force: the floor is shared, too, so that a VM that starts anew
+//! knows it.
+
+mod floor;
+mod relay;
+
+use std::collections::BTreeMap;
+
+use super::{Bundle, BundleError, BundleFault, BundleHead, Origin, Preparation, Progress};
+use crate::config::{Limits, RemoteBundle};
+use crate::lease::Lease;
+use crate::request::Headers;
+use crate::settings::{BundleSource, Settings};
+use crate::shared::Shared;
+use crate::signature::SignatureVerifier;
+use crate::step::{Call, Effect, Failure, FetchId, Reply};
+use crate::time::UnixTime;
+use floor::Floor;
+use relay::{Gathering, Notice, Sharing};
+
+/// How often a worker looks at what another may have fetched, in seconds.
+const LOOK_S: i64 = 1;
+/// The longest entity tag that is sent back.
+const MAX_ETAG: usize = 256;
+
+/// How good the bundle of a worker is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum BundleState {
+    /// There is none: requests are refused.
+    Missing,
+    /// It decides.
+    Serving,
+    /// It has expired, or is too old: requests are refused.
+    Stale,
+}
+
+/// Figures of the bundle in one worker.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BundleStats {
+    /// How good it is.
+    pub state: BundleState,
+    /// Number and time of signing of the one in force, if it is signed.
+    pub signed: Option<(u64, UnixTime)>,
+    /// Fetches of this worker that brought a file.
+    pub fetched: u64,
+    /// Fetches whose answer was that nothing has changed.
+    pub unchanged: u64,
+    /// Fetches that failed.
+    pub failed: u64,
+    /// Files that were not taken, and why.
+    pub refused: BTreeMap<BundleFault, u64>,
+}
+
+/// Everything about bundles from one server, in one worker.
+pub(crate) struct Puller {
+    /// Cluster, host and path.
+    place: [String; 3],
+    shared: Shared,
+    lease: Lease,
+    look_at: UnixTime,
+    flight: Option<Flight>,
+    work: Option<Work>,
+    floor: Floor,
+    /// Of the last file that was judged for good.
+    etag: Option<String>,
+    /// What another worker shared and this one refused.
+    refused_notice: Option<Notice>,
+    /// The bundle in force came from the server, and was built under these limits.
+    in_force: Option<Limits>,
+    fetched: u64,
+    unchanged: u64,
+    failed: u64,
+    refused: BTreeMap<BundleFault, u64>,
+}
+
+struct Flight {
+    id: FetchId,
+    asked_at: UnixTime,
+    /// Nothing is to be sent if it is what we have.
+    conditional: bool,
+}
+
+/// What is done in slices.
+enum Work {
+    Gather(Gathering),
+    Begin(Vec<u8>, From),
+    Prepare(Box<Preparation>, From),
+    Share(Sharing),
+}
+
+/// Where the text of a bundle came from.
+enum From {
+    Server { etag: Option<String> },
+    Worker(Notice),
+}
+
+/// What is in force besides the puller.
+pub(crate) struct World<'w> {
+    pub(crate) source: &'w BundleSource,
+    pub(crate) limits: &'w Limits,
+    pub(crate) verifier: &'w dyn SignatureVerifier,
+    pub(crate) bundle: &'w mut Bundle,
+}
+
+/// What came of a slice.
+#[derive(Default)]
+pub(crate) struct Slice {
+    pub(crate) effects: Vec<Effect>,
+    /// Was put in force.
+    pub(crate) swapped: bool,
+    /// What is to be taken apart: what was in force until now, or did not get there.
+    pub(crate) remains: Option<Bundle>,
+}
+
+impl Puller {
+    pub(crate) fn new(remote: &RemoteBundle, settings: &Settings, shared: &Shared) -> Self {
+        Self {
+            place: place(remote),
+            shared: relay::entries(shared, &settings.credential_digest, remote),
+            lease: Lease::default(),
+            look_at: UnixTime::default(),
+            flight: None,
+            work: None,
+            floor: Floor::default(),
+            etag: None,
+            refused_notice: None,
+            in_force: None,
+            fetched: 0,
+            unchanged: 0,
+            failed: 0,
+            refused: BTreeMap::new(),
+        }
+    }
+
+    /// Whether this is the puller for the server.
+    pub(crate) fn is_for(&self, remote: &RemoteBundle) -> bool {
+        self.place == place(remote)
+    }
+
+    /// A new configuration with the same server. Whether the bundle in force stays: it came from the
+    /// server, its key may still sign, and what the configuration holds is not newer. Under other
+    /// limits it goes on deciding until it is built again.
+    pub(crate) fn configure(
+        &mut self,
+        settings: &Settings,
+        shared: &Shared,
+        old: &Bundle,
+        new: &Bundle,
+    ) -> bool {
+        if let Some(remote) = &settings.bundle_source.remote {
+            self.shared = relay::entries(shared, &settings.credential_digest, remote);
+            self.floor.publish(&self.shared);
+        }
+        self.work = None;
+        self.flight = None;
+        self.etag = None;
+        self.refused_notice = None;
+        let Some(head) = old.head().filter(|_| self.in_force.is_some()) else { return false };
+        let newer = new.head().is_some_and(|new| new.sequence > head.sequence);
+        let keeps = settings.bundle_source.keys.holds(&head.key) && !newer;
+        if !keeps {
+            self.in_force = None;
+        }
+        keeps
+    }
+
+    /// The clock went back: what was counted by the old time means nothing.
+    pub(crate) fn clock_stepped(&mut self, now: UnixTime) {
+        self.lease.clock_stepped(now);
+        self.look_at = now;
+        self.flight = None;
+    }
+
+    pub(crate) fn stats(&self, bundle: &Bundle, max_stale_s: Option<i64>, now: UnixTime) -> BundleStats {
+        let state = match (&bundle.origin, bundle.serves_at(now, max_stale_s)) {
+            (Origin::Absent, _) => BundleState::Missing,
+            (_, Ok(())) => BundleState::Serving,
+            (_, Err(_)) => BundleState::Stale,
+        };
+        BundleStats {
+            state,
+            signed: bundle.head().map(|head| (head.sequence, head.issued_at)),
+            fetched: self.fetched,
+            unchanged: self.unchanged,
+            failed: self.failed,
+            refused: self.refused.clone(),
+        }
+    }
+
+    /// Whether there is work for [`Self::slice`].
+    pub(crate) const fn is_busy(&self) -> bool {
+        self.work.is_some()
+    }
+
+    /// Looks at what others fetched, and fetches if it is this worker's turn.
+    pub(crate) fn tick(
+        &mut self,
+        world: &World<'_>,
+        next_id: &mut dyn FnMut() -> FetchId,
+        now: UnixTime,
+    ) -> Vec<Effect> {
+        let Some(remote) = &world.source.remote else { return Vec::new() };
+        // A reply that never came: the context that asked is gone.
+        let lost = i64::from(remote.timeout_ms).saturating_mul(2).saturating_add(1_000);
+        if self.flight.as_ref().is_some_and(|flight| now.millis_since(flight.asked_at) > lost) {
+            self.flight = None;
+        }
+        let waits = world.bundle.origin == Origin::Absent;
+        if self.is_busy() || self.flight.is_some() || (now < self.look_at && !waits) {
+            return Vec::new();
+        }
+        self.look_at = now.plus_secs(LOOK_S);
+        if let Some(notice) = Notice::read(&self.shared) {
+            let is_new = match world.bundle.head() {
+                Some(head) => notice.is_newer(head) || (self.must_rebuild(world) && notice.is_of(head)),
+                None => true,
+            };
+            if is_new && self.refused_notice.as_ref() != Some(&notice) && notice.length <= remote.max_bytes {
+                self.work = Some(Work::Gather(Gathering::of(notice)));
+                return Vec::new();
+            }
+        }
+        if !self.lease.take(&self.shared, "lease", remote.interval_s, now) {
+            return Vec::new();
+        }
+        let id = next_id();
+        let etag = self.etag.clone().filter(|_| !waits && !self.must_rebuild(world));
+        self.flight = Some(Flight { id, asked_at: now, conditional: etag.is_some() });
+        vec![Effect::Fetch { id, call: call(remote, etag) }]
+    }
+
+    /// Takes the reply to a fetch of this puller's.
+    pub(crate) fn fetched(&mut self, id: FetchId, reply: Reply) -> Vec<Effect> {
+        let Some(flight) = self.flight.take_if(|flight| flight.id == id) else { return Vec::new() };
+        let failed = match reply {
+            Reply::Http { status: 200, headers, body } => {
+                count(&mut self.fetched);
+                self.work = Some(Work::Begin(body, From::Server { etag: etag(&headers) }));
+                return Vec::new();
+            }
+            Reply::Http { status: 304, .. } if flight.conditional => {
+                count(&mut self.unchanged);
+                return Vec::new();
+            }
+            Reply::Http { status, .. } => format!("the answer has status {status}"),
+            Reply::Failed(failure) => {
+                if failure == Failure::TooLarge {
+                    count(self.refused.entry(BundleFault::TooLarge).or_default());
+                }
+                failure.to_string()
+            }
+        };
+        count(&mut self.failed);
+        vec![Effect::Warn { message: format!("the bundle can't be fetched: {failed}") }]
+    }
+
+    /// One slice of the work.
+    pub(crate) fn slice(&mut self, world: World<'_>, now: UnixTime) -> Slice {
+        let mut slice = Slice::default();
+        match self.work.take() {
+            None => {}
+            Some(Work::Gather(mut gathering)) => match gathering.step(&self.shared) {
+                // The one who shares has put another one there, or somebody else has.
+                None => self.refused_notice = Some(gathering.notice),
+                Some(false) => self.work = Some(Work::Gather(gathering)),
+                Some(true) => {
+                    self.work = Some(Work::Begin(gathering.text, From::Worker(gathering.notice)));
+                }
+            },
+            Some(Work::Begin(text, from)) => {
+                let begun = Preparation::begin(text, &world.source.keys, world.verifier, world.limits);
+                match begun.and_then(|begun| self.admit(begun.head(), &world, now).map(|()| begun)) {
+                    // The server sends it again and again.
+                    Ok(begun) if world.bundle.head() == Some(begun.head()) && !self.must_rebuild(&world) => {
+                        self.judged(from);
+                    }
+                    Ok(begun) => self.work = Some(Work::Prepare(Box::new(begun), from)),
+                    Err(error) => self.refuse(&error, from, &mut slice),
+                }
+            }
+            Some(Work::Prepare(mut preparation, from)) => {
+                let known =
+                    world.bundle.head().filter(|_| !self.must_rebuild(&world)).map(|head| head.digest);
+                match preparation.step(known) {
+                    Ok(Progress::More) => self.work = Some(Work::Prepare(preparation, from)),
+                    Ok(Progress::Same) => {
+                        world.bundle.origin = Origin::Signed(preparation.head().clone());
+                        self.adopted(*preparation, from, world.limits, &mut slice);
+                    }
+                    Ok(Progress::Built(bundle)) => {
+                        // Whole, at once: a decision sees the one or the other.
+                        slice.remains = Some(std::mem::replace(world.bundle, bundle));
+                        slice.swapped = true;
+                        self.adopted(*preparation, from, world.limits, &mut slice);
+                    }
+                    Err(error) => {
+                        slice.remains = preparation.remains.take();
+                        self.refuse(&error, from, &mut slice);
+                    }
+                }
+            }
+            Some(Work::Share(mut sharing)) => {
+                let more = sharing.step(&self.shared);
+                self.work = more.then_some(Work::Share(sharing));
+            }
+        }
+        slice
+    }
+
+    /// The rules on a head whose signature is good.
+    fn admit(&self, head: &BundleHead, world: &World<'_>, now: UnixTime) -> Result<(), BundleError> {
+        head.judge_times(now, world.source.max_stale_s)?;
+        self.floor.admit(head, world.bundle.head(), &self.shared)
+    }
+
+    fn adopted(&mut self, preparation: Preparation, from: From, limits: &Limits, slice: &mut Slice) {
+        let head = preparation.head().clone();
+        self.in_force = Some(limits.clone());
+        self.floor.raise(&head, &self.shared);
+        let message = format!("the bundle `{}` (sequence {}) is in force", head.revision, head.sequence);
+        slice.effects.push(Effect::Warn { message });
+        if let From::Server { etag } = &from {
+            self.work = Some(Work::Share(Sharing::of(&head, etag.as_deref(), preparation.into_text())));
+        }
+        self.judged(from);
+    }
+
+    /// There is no need to see this file again.
+    fn judged(&mut self, from: From) {
+        self.etag = match from {
+            From::Server { etag } => etag,
+            From::Worker(notice) => notice.etag,
+        };
+    }
+
+    fn refuse(&mut self, error: &BundleError, from: From, slice: &mut Slice) {
+        count(self.refused.entry(error.fault()).or_default());
+        let message = format!("a bundle is refused, what was in force stays: {error}");
+        slice.effects.push(Effect::Warn { message });
+        // What is wrong with these may be right later.
+        let passes = matches!(error.fault(), BundleFault::NotYetValid | BundleFault::Unverifiable);
+        match from {
+            From::Server { .. } if passes => self.etag = None,
+            From::Worker(_) if passes => {}
+            From::Worker(notice) => self.refused_notice = Some(notice),
+            From::Server { etag } => self.etag = etag,
+        }
+    }
+
+    /// The one in force was built under limits that are gone.
+    fn must_rebuild(&self, world: &World<'_>) -> bool {
+        self.in_force.as_ref().is_some_and(|limits| limits != world.limits)
+    }
+}
+
+fn place(remote: &RemoteBundle) -> [String; 3] {
+    [remote.cluster.clone(), remote.host.clone(), remote.path.clone()]
+}
+
+fn call(remote: &RemoteBundle, etag: Option<String>) -> Call {
+    let header = |name: &str, value: &str| (name.to_owned(), value.to_owned());
+    let condition = etag.map(|etag| ("if-none-match".to_owned(), etag));
+    let headers = [
+        header(":method", "GET"),
+        header(":path", &remote.path),
+        header(":authority", &remote.host),
+        header("accept", "application/x-ndjson"),
+    ];
+    Call {
+        cluster: remote.cluster.clone(),
+        headers: headers.into_iter().chain(condition).collect(),
+        body: Vec::new(),
+        timeout_ms: remote.timeout_ms,
+        max_body: remote.max_bytes,
+    }
+}
+
+/// The one entity tag of an answer (RFC 9110 section 8.8.3), if it is well-formed.
+fn etag(headers: &Headers) -> Option<String> {
+    let etag = std::str::from_utf8(headers.only("etag")?).ok()?;
+    let opaque = etag.strip_prefix("W/").unwrap_or(etag).strip_prefix('"')?.strip_suffix('"')?;
+    let plain = opaque.bytes().all(|b| b.is_ascii_graphic() && b != b'"');
+    (etag.len() <= MAX_ETAG && plain).then(|| etag.to_owned())
+}
+
+fn count(counter: &mut u64) {
+    *counter = counter.saturating_add(1);
+}
