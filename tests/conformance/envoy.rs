@@ -17,7 +17,7 @@ use serde_json::{json, Value};
 
 use crate::results;
 use crate::suite::{CaseResult, Suite, Vectors, VERIFIER};
-use crate::suites::{self, istio};
+use crate::suites::{self, istio, opa_envoy};
 
 /// What runs in Envoy alone.
 pub fn suites() -> Vec<Suite> {
@@ -33,8 +33,16 @@ pub fn suites() -> Vec<Suite> {
 pub fn results(vectors: &Vectors) -> anyhow::Result<Value> {
     anyhow::ensure!(VERIFIER.set(Box::new(InEnvoy::start()?)).is_ok(), "signatures were verified already");
     let mut all: Vec<Suite> = suites::all().into_iter().chain(suites()).collect();
-    for suite in all.iter_mut().filter(|suite| suite.name == "istio-requests") {
-        suite.run = |vectors| made(requests(vectors));
+    for suite in &mut all {
+        match suite.name {
+            "istio-requests" => {
+                suite.run = |vectors| made(now().and_then(|now| requests(&istio::rows(vectors, now))))
+            }
+            "opa-envoy-requests" => {
+                suite.run = |vectors| made(now().and_then(|now| requests(&opa_envoy::rows(vectors, now))))
+            }
+            _ => {}
+        }
     }
     Ok(results::results("envoy", &all, vectors))
 }
@@ -85,10 +93,9 @@ fn get(host: &str, path: &str, header: (&str, String)) -> RawRequest {
     RawRequest { method: "GET".into(), path: path.into(), headers, body: Vec::new() }
 }
 
-/// Istio's own requests: a listener for each of its configurations, a server for each behaviour of
-/// its key servers.
-fn requests(vectors: &Vectors) -> anyhow::Result<Vec<CaseResult>> {
-    let rows = istio::rows(vectors, now()?);
+/// Requests of others' own tests: a listener for each of their configurations, a server for each
+/// behaviour of their key servers.
+fn requests(rows: &[istio::Row]) -> anyhow::Result<Vec<CaseResult>> {
     let upstream = Server::start(|_| Answer::Http(200, b"upstream".to_vec()))?;
     let address = upstream.address();
     let mut document = rendered(&module()?.display().to_string(), &rows[0].config, address, address)?;
@@ -96,7 +103,7 @@ fn requests(vectors: &Vectors) -> anyhow::Result<Vec<CaseResult>> {
     let mut cluster = document["static_resources"]["clusters"][0].clone();
     let mut listeners = Vec::new();
     let mut kinds: Vec<(&Value, &istio::KeyServer)> = Vec::new();
-    for row in &rows {
+    for row in rows {
         let kind = (&row.config, &row.key_server);
         if kinds.contains(&kind) {
             continue;

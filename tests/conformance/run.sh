@@ -17,6 +17,7 @@ and name it: make conformance VECTORS=DIR. tests/conformance/suites/ names each 
   istio/            https://github.com/istio/istio (security/tools/jwt, tests/common/jwt)
   spiffe/           https://github.com/spiffe/spiffe, https://github.com/spiffe/go-spiffe (bundle/*/testdata)
   identity-model/   https://github.com/jamescrowley321/identity-model (spec)
+  opa-envoy-plugin/ https://github.com/open-policy-agent/opa-envoy-plugin (policies and requests of its tests, as files)
   attack-lists/     attacks on token verification, with the expected outcome and its source
 TEXT
   exit 2

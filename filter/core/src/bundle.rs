@@ -232,8 +232,10 @@ impl Builder {
                 self.rule_sets.push(rules);
                 Some(self.rule_sets.len().saturating_sub(1))
             }
-            Some(Err(message)) => {
-                self.error(format!("{at}.policy"), message);
+            Some(Err(messages)) => {
+                for message in messages {
+                    self.error(format!("{at}.policy"), message);
+                }
                 None
             }
             None => None,

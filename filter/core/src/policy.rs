@@ -5,6 +5,7 @@
 //! Rules state what is allowed. An error inside a rule skips that rule, as in OPA, and no rule at
 //! all is `Undefined`: so anything but a well-formed allow is a denial.
 
+mod advice;
 mod library;
 mod opa;
 mod trace;

@@ -229,8 +229,9 @@ fn chain_from<'t, 's>(mut path: Vec<String>, mut rest: &'t [Token<'s>]) -> (Vec<
     }
 }
 
+/// One token of Rego, as far as reading it needs.
 #[derive(Debug, PartialEq)]
-enum Token<'a> {
+pub(crate) enum Token<'a> {
     Name(&'a str),
     /// A string literal without escapes; one with escapes is `Opaque`.
     Text(String),
@@ -239,7 +240,8 @@ enum Token<'a> {
     Mark(char),
 }
 
-fn tokens(source: &str) -> Vec<Token<'_>> {
+/// The text in tokens, without comments and blanks.
+pub(crate) fn tokens(source: &str) -> Vec<Token<'_>> {
     let mut tokens = Vec::new();
     let mut rest = source;
     while let Some(first) = rest.chars().next() {

@@ -6,6 +6,7 @@ mod identity_model;
 pub mod istio;
 mod jose;
 mod oauth;
+pub mod opa_envoy;
 mod rfc_jose;
 mod spiffe;
 mod wycheproof;
@@ -22,6 +23,7 @@ pub fn all() -> Vec<Suite> {
         identity_model::suites(),
         oauth::suites(),
         istio::suites(),
+        opa_envoy::suites(),
         attacks::suites(),
     ];
     all.into_iter().flatten().collect()

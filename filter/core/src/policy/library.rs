@@ -8,7 +8,7 @@ use regorus::rvm::program::Program;
 use regorus::rvm::vm::RegoVM;
 use regorus::Value;
 
-use super::{opa, Entry, RuleSet};
+use super::{advice, opa, Entry, RuleSet};
 use crate::config::InputFormat;
 use crate::reads::{self, Reads};
 
@@ -55,7 +55,7 @@ impl Library {
         let package = self
             .engine
             .add_policy(file.to_owned(), source.to_owned())
-            .map_err(|error| position(file, &error.to_string()))?;
+            .map_err(|error| advice::parse_error(position(file, &error.to_string())))?;
         let package = package.strip_prefix("data.").unwrap_or(&package).to_owned();
         if let Some((line, member)) = reads::bare_nullable(source) {
             return Err(format!(
@@ -70,8 +70,45 @@ impl Library {
     ///
     /// # Errors
     /// Its rule is missing, something does not compile, or a builtin or a member of `input` is not
-    /// offered.
-    pub(crate) fn rule_set(&mut self, entry: Entry, instructions: usize) -> Result<RuleSet, String> {
+    /// offered: each place with what to write instead, where that is known.
+    pub(crate) fn rule_set(&mut self, entry: Entry, instructions: usize) -> Result<RuleSet, Vec<String>> {
+        let reached = reads::reach(&entry.package, &self.modules());
+        let reached = |source: &&Source| reached.contains(&source.package);
+        let mut absent = Vec::new();
+        if entry.format == InputFormat::OpaEnvoy {
+            absent.extend(
+                self.sources
+                    .iter()
+                    .filter(reached)
+                    .flat_map(|source| opa::absent(&source.file, &source.text)),
+            );
+        }
+        let compiled = self.compile(entry, instructions);
+        let known = || {
+            let sources = self.sources.iter().filter(reached);
+            sources.flat_map(|source| advice::constructs(&source.file, &source.text))
+        };
+        match compiled {
+            Ok(rules) if absent.is_empty() => Ok(rules),
+            Ok(_) => Err(absent),
+            Err(message) => {
+                absent.extend(known());
+                // What is not known is at least said as the compiler says it.
+                Err(if absent.is_empty() { vec![message] } else { absent })
+            }
+        }
+    }
+
+    /// Package to the texts of its modules.
+    fn modules(&self) -> BTreeMap<String, Vec<&str>> {
+        let mut modules: BTreeMap<String, Vec<&str>> = BTreeMap::new();
+        for source in &self.sources {
+            modules.entry(source.package.clone()).or_default().push(&source.text);
+        }
+        modules
+    }
+
+    fn compile(&mut self, entry: Entry, instructions: usize) -> Result<RuleSet, String> {
         let Entry { package, rule, format } = &entry;
         let package = package.as_str();
         let decision = format!("data.{package}.{rule}");
@@ -84,16 +121,8 @@ impl Library {
         if !files.any(|source| self.engine.has_declared_rule_rooted_at(&source.file, rule).unwrap_or(true)) {
             return Err(format!("the package `{package}` has no rule `{rule}`"));
         }
-        let mut modules: BTreeMap<String, Vec<&str>> = BTreeMap::new();
-        for source in &self.sources {
-            modules.entry(source.package.clone()).or_default().push(&source.text);
-        }
-        let mut reads = Reads::of(package, &modules);
+        let mut reads = Reads::of(package, &self.modules());
         if *format == InputFormat::OpaEnvoy {
-            let reached = reads::reach(package, &modules);
-            for source in self.sources.iter().filter(|source| reached.contains(&source.package)) {
-                opa::check(&source.file, &source.text)?;
-            }
             reads = opa::reads(&reads);
         }
         let policy = self
@@ -114,7 +143,8 @@ impl Library {
             .filter(|name| !super::BUILTINS.contains(name))
             .collect();
         if let Some(name) = unknown.first() {
-            return Err(format!("the builtin `{name}` is not offered: its cost is not bounded"));
+            let instead = advice::builtin(name).unwrap_or("its cost is not bounded");
+            return Err(format!("the builtin `{name}` is not offered: {instead}"));
         }
         let mut vm = RegoVM::new();
         vm.set_max_instructions(instructions);

@@ -70,21 +70,22 @@ pub(super) fn reads(reads: &Reads) -> Reads {
     reads.translated(MEMBERS)
 }
 
-/// Finds reads of what is not offered.
-///
-/// # Errors
-/// The first, as `file:line: message`.
-pub(super) fn check(file: &str, source: &str) -> Result<(), String> {
+/// Every read of what is not offered, as `file:line: message`.
+pub(super) fn absent(file: &str, source: &str) -> Vec<String> {
+    let mut found = Vec::new();
     for site in reads::sites(source) {
         let within = |absent: &[&str]| {
             site.path.len() >= absent.len() && site.path.iter().zip(absent).all(|(a, b)| a == b)
         };
         if let Some((path, instead)) = ABSENT.iter().find(|(path, _)| within(path)) {
             let line = site.line;
-            return Err(format!("{file}:{line}: `input.{}` is not there: {instead}", path.join(".")));
+            let message = format!("{file}:{line}: `input.{}` is not there: {instead}", path.join("."));
+            if !found.contains(&message) {
+                found.push(message);
+            }
         }
     }
-    Ok(())
+    found
 }
 
 /// Reads a result: a boolean, or an object with a boolean `allowed`.
