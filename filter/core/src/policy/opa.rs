@@ -2,6 +2,7 @@
 //! here, what is not and what to write instead, and how its results are read. `input::opa` builds it.
 
 use regorus::Value;
+use serde_json::{json, Map, Value as Json};
 
 use super::{fail, Outcome, PolicyFailure};
 use crate::reads::{self, Reads};
@@ -88,46 +89,101 @@ pub(super) fn absent(file: &str, source: &str) -> Vec<String> {
     found
 }
 
-/// Reads a result: a boolean, or an object with a boolean `allowed`.
+/// Reads a result: a boolean, or an object with a boolean `allowed`. What else it holds becomes our
+/// obligations, and what those do not know is a refusal.
 pub(super) fn outcome(value: &Value) -> Result<Option<Outcome>, PolicyFailure> {
-    let members = match value {
+    let mut members = match value {
         Value::Undefined => return Ok(None),
         Value::Bool(allow) => return Ok(Some(Outcome { allow: *allow, ..Outcome::default() })),
-        Value::Object(members) => members,
-        _ => return fail(Reason::PolicyResult, "the result is neither a boolean nor an object"),
+        value => match serde_json::to_value(value) {
+            Ok(Json::Object(members)) => members,
+            _ => return fail(Reason::PolicyResult, "the result is neither a boolean nor an object"),
+        },
     };
-    let mut outcome = Outcome::default();
-    let mut decided = false;
-    for (key, value) in members.iter() {
-        match (key.as_string().map(|key| key.as_ref()), value) {
-            (Ok("allowed"), Value::Bool(allow)) => (outcome.allow, decided) = (*allow, true),
-            // They shape the answer to a refusal only.
-            (Ok("body"), Value::String(_)) | (Ok("http_status"), Value::Number(_)) => {}
-            (
-                Ok(
-                    name @ ("headers"
-                    | "response_headers_to_add"
-                    | "request_headers_to_remove"
-                    | "dynamic_metadata"
-                    | "query_parameters_to_set"
-                    | "query_parameters_to_remove"),
-                ),
-                _,
-            ) => drop(outcome.obligations.insert(name.to_owned(), serde_json::Value::Null)),
-            _ => {
-                return fail(
-                    Reason::PolicyResult,
-                    format!("the result holds {key} of an unknown name or form"),
-                )
+    let Some(Json::Bool(allow)) = members.remove("allowed") else {
+        return fail(Reason::PolicyResult, "the result has no boolean `allowed`");
+    };
+    let mut found = Found::default();
+    for (name, value) in members {
+        found.note(&name, value).map_err(|what| PolicyFailure {
+            reason: Reason::PolicyResult,
+            detail: format!("`{name}` in the result is not {what}"),
+        })?;
+    }
+    Ok(Some(Outcome { allow, obligations: found.obligations(allow), ..Outcome::default() }))
+}
+
+/// What a result holds besides `allowed`.
+#[derive(Default)]
+struct Found {
+    headers: Map<String, Json>,
+    response_headers: Map<String, Json>,
+    removed: Vec<Json>,
+    body: Option<Json>,
+    status: Option<Json>,
+    /// What a module can't do, or what would change what was decided on.
+    others: Map<String, Json>,
+}
+
+impl Found {
+    /// Files one member.
+    ///
+    /// # Errors
+    /// What it should be.
+    fn note(&mut self, name: &str, value: Json) -> Result<(), &'static str> {
+        match (name, value) {
+            ("headers", Json::Object(all)) => self.headers = joined(all)?,
+            ("response_headers_to_add", Json::Object(all)) => self.response_headers = joined(all)?,
+            ("request_headers_to_remove", Json::Array(all)) if all.iter().all(Json::is_string) => {
+                self.removed = all;
             }
+            ("body", body @ Json::String(_)) => self.body = Some(body),
+            ("http_status", status @ Json::Number(_)) => self.status = Some(status),
+            (
+                "dynamic_metadata" | "query_parameters_to_set" | "query_parameters_to_remove",
+                value @ (Json::Object(_) | Json::Array(_)),
+            ) => drop(self.others.insert(name.to_owned(), value)),
+            ("headers" | "response_headers_to_add", _) => return Err("an object of texts"),
+            ("request_headers_to_remove", _) => return Err("a list of texts"),
+            _ => return Err("known, or not of its form"),
         }
+        Ok(())
     }
-    if !outcome.allow {
-        // Our own answer goes out instead.
-        outcome.obligations.clear();
+
+    /// The same as our obligations. The plugin's `headers` go to the upstream with an allow and to the
+    /// client with a refusal.
+    fn obligations(self, allow: bool) -> Map<String, Json> {
+        let Self { headers, response_headers, removed, body, status, others } = self;
+        // With a refusal there is no request to change, and the plugin does not: only the answer counts.
+        let (mut all, to_client) = match allow {
+            true => (others, response_headers),
+            false => (Map::new(), headers.clone()),
+        };
+        if allow && !(headers.is_empty() && removed.is_empty()) {
+            all.insert("request_headers".into(), json!({"set": headers, "remove": removed}));
+        }
+        if !to_client.is_empty() {
+            all.insert("response_headers".into(), json!({"set": to_client}));
+        }
+        if !allow && (body.is_some() || status.is_some()) {
+            let mut response = Map::from_iter([("status".to_owned(), status.unwrap_or(json!(403)))]);
+            response.extend(body.map(|body| ("body".to_owned(), body)));
+            all.insert("response".into(), Json::Object(response));
+        }
+        all
     }
-    match decided {
-        true => Ok(Some(outcome)),
-        false => fail(Reason::PolicyResult, "the result has no boolean `allowed`"),
-    }
+}
+
+/// Header values in one text each: several are joined, as RFC 9110 section 5.3 allows.
+fn joined(headers: Map<String, Json>) -> Result<Map<String, Json>, &'static str> {
+    const WHAT: &str = "an object of texts";
+    let one = |value: Json| match value {
+        Json::String(_) => Ok(value),
+        Json::Array(values) => {
+            let texts: Option<Vec<&str>> = values.iter().map(Json::as_str).collect();
+            Ok(Json::from(texts.ok_or(WHAT)?.join(", ")))
+        }
+        _ => Err(WHAT),
+    };
+    headers.into_iter().map(|(name, value)| Ok((name.to_ascii_lowercase(), one(value)?))).collect()
 }

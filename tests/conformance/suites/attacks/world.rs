@@ -50,7 +50,7 @@ pub fn issuer(name: &str, key: &TestKey) -> Value {
     })
 }
 
-/// Everything on `HOST`. For `anonymous`, who has no kind, take `kind` out.
+/// Everything on `HOST`. For `anonymous`, who has no kind, take `kinds` out.
 pub fn grant(subject: &str) -> Value {
     json!({
         "id": subject.replace(['/', ':', '@'], "-"),
@@ -67,7 +67,7 @@ pub fn grant(subject: &str) -> Value {
 /// A grant that everybody has.
 pub fn anonymous() -> Value {
     let mut open = grant("anonymous");
-    open.as_object_mut().unwrap().remove("kind");
+    open.as_object_mut().unwrap().remove("kinds");
     open
 }
 
