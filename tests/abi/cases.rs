@@ -1,8 +1,6 @@
 //! The case files through the ABI: the adapter must come to the same outcome as the core.
 
-use std::collections::BTreeMap;
-
-use everycall::cases::{run_case, CaseFile};
+use everycall::cases::{asks, run_case, CaseFile};
 use everycall_core::{Engine, IdSeed, Settings, UnixTime, Verdict};
 use serde_json::Value;
 
@@ -36,13 +34,12 @@ fn run_file(name: &str, text: &str, base: &Value) -> usize {
             failures.push(format!("{name}: {}: {error}", case.name));
             continue;
         }
-        let replies: BTreeMap<Vec<u8>, _> = expected
-            .pdp
-            .iter()
-            .map(|exchange| (serde_json::to_vec(&exchange.question).unwrap(), case.pdp_reply(&exchange.id)))
-            .collect();
         let wire = case.request(&config, at).unwrap();
-        let outcome = vm.request(&wire, |callout| replies[&callout.body].clone());
+        let outcome = vm.request(&wire, |callout| {
+            let asked = expected.pdp.iter().find(|exchange| asks(exchange, &callout.body)).unwrap();
+            let protocol = &config["pdps"][&asked.pdp]["protocol"];
+            case.pdp_reply(&asked.id, serde_json::from_value(protocol.clone()).unwrap())
+        });
         let record = outcome.record.unwrap();
         if let Err(error) = case.expect.compare(&record) {
             failures.push(format!("{name}: {}: through the ABI: {error}", case.name));

@@ -10,7 +10,7 @@ pub const BAD_ARGUMENT: u32 = 2;
 pub const CAS_MISMATCH: u32 = 8;
 pub const INTERNAL_FAILURE: u32 = 10;
 
-type Pairs = Vec<(String, Vec<u8>)>;
+pub type Pairs = Vec<(String, Vec<u8>)>;
 
 /// A callout that the adapter made.
 #[derive(Debug, Clone)]
@@ -59,6 +59,7 @@ pub struct Host {
     pub crypto: Crypto,
     pub call_headers: Pairs,
     pub call_body: Vec<u8>,
+    pub call_trailers: Pairs,
     // What the adapter did.
     pub callouts: Vec<Callout>,
     pub responses: Vec<LocalResponse>,
@@ -231,6 +232,7 @@ unsafe extern "C" fn proxy_get_header_map_pairs(map: u32, data: *mut *mut u8, si
     let (name, pairs) = match map {
         0 => ("headers", host(|host| host.request_headers.clone())),
         6 => ("call_headers", host(|host| host.call_headers.clone())),
+        7 => ("call_trailers", host(|host| host.call_trailers.clone())),
         _ => return BAD_ARGUMENT,
     };
     match fault(name) {

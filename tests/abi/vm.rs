@@ -4,7 +4,7 @@ use everycall::WireRequest;
 use everycall_core::{DecisionRecord, Reply};
 use serde_json::Value;
 
-use crate::fake::{self, host, Callout, LocalResponse};
+use crate::fake::{self, host, Callout, LocalResponse, Pairs};
 
 /// The filter's answers to a request callback (`proxy_action_t`).
 pub const CONTINUE: u32 = 0;
@@ -120,18 +120,22 @@ impl Vm {
 
     /// Delivers a reply to a callout.
     pub fn reply(&self, callout: &Callout, reply: &Reply) {
-        let (headers, body) = match reply {
-            Reply::Http { status, headers, body } => {
+        let (headers, body, trailers) = match reply {
+            Reply::Http { status, headers, body, trailers } => {
                 let mut pairs = vec![(":status".to_owned(), status.to_string().into_bytes())];
                 pairs.extend(headers.iter().map(|(name, value)| (name.to_owned(), value.to_vec())));
-                (pairs, body.clone())
+                let trailers =
+                    trailers.iter().map(|(name, value)| (name.to_owned(), value.to_vec())).collect();
+                (pairs, body.clone(), trailers)
             }
-            Reply::Failed(everycall_core::Failure::TooLarge) => {
-                (vec![(":status".to_owned(), b"200".to_vec())], vec![b' '; everycall_core::MAX_ANSWER + 1])
-            }
-            Reply::Failed(everycall_core::Failure::Unavailable) => (Vec::new(), Vec::new()),
+            Reply::Failed(everycall_core::Failure::TooLarge) => (
+                vec![(":status".to_owned(), b"200".to_vec())],
+                vec![b' '; everycall_core::MAX_ANSWER + 1],
+                Vec::new(),
+            ),
+            Reply::Failed(everycall_core::Failure::Unavailable) => (Vec::new(), Vec::new(), Vec::new()),
         };
-        self.reply_raw(callout, headers, body);
+        self.deliver(callout, headers, body, trailers);
     }
 
     /// As `reply`, by a host that sets no other context meanwhile.
@@ -145,9 +149,13 @@ impl Vm {
 
     /// Delivers a reply as it is given; without headers it is one that broke off.
     pub fn reply_raw(&self, callout: &Callout, headers: Vec<(String, Vec<u8>)>, body: Vec<u8>) {
-        let (count, size) = (headers.len(), body.len());
-        host(|host| (host.call_headers, host.call_body) = (headers, body));
-        unsafe { fake::proxy_on_http_call_response(ROOT, callout.token, count, size, 0) };
+        self.deliver(callout, headers, body, Vec::new());
+    }
+
+    fn deliver(&self, callout: &Callout, headers: Pairs, body: Vec<u8>, trailers: Pairs) {
+        let (count, size, after) = (headers.len(), body.len(), trailers.len());
+        host(|host| (host.call_headers, host.call_body, host.call_trailers) = (headers, body, trailers));
+        unsafe { fake::proxy_on_http_call_response(ROOT, callout.token, count, size, after) };
     }
 
     /// The response's headers come; answers the filter's answer and what is left of them.

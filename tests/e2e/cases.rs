@@ -103,5 +103,9 @@ fn run(
 fn answers(case: &Case, record: &DecisionRecord) -> BTreeMap<String, everycall::cases::PdpAnswer> {
     let question =
         |exchange: &everycall_core::PdpExchange| Value::Object(exchange.question.clone()).to_string();
-    record.pdp.iter().map(|exchange| (question(exchange), case.pdp_answer(&exchange.id))).collect()
+    let by_question = record.pdp.iter().map(|exchange| (question(exchange), case.pdp_answer(&exchange.id)));
+    // What is asked over gRPC is known by its id.
+    let by_id =
+        record.pdp.iter().map(|exchange| (format!("id {}", exchange.id), case.pdp_answer(&exchange.id)));
+    by_question.chain(by_id).collect()
 }

@@ -8,9 +8,10 @@ use std::time::{Duration, Instant};
 
 use everycall::cases::PdpAnswer;
 use everycall::WireRequest;
-use everycall_core::UnixTime;
+use everycall_core::{PdpProtocol, Reply, UnixTime};
 use everycall_tests::client::{self, RawRequest, Response};
 use everycall_tests::envoy::{self, module, Envoy};
+use everycall_tests::grpc::{self, CheckRequest, GrpcServer};
 use everycall_tests::server::{Answer, Server};
 use serde_json::{json, Value};
 
@@ -104,18 +105,44 @@ impl World {
         .unwrap();
         let for_pdp = Arc::clone(&answers);
         let pdp = Server::start(move |request| {
-            let question = serde_json::from_slice::<Value>(&request.body).unwrap_or_default().to_string();
-            let answer = for_pdp.lock().unwrap().get(&question).cloned();
+            let question = serde_json::from_slice::<Value>(&request.body).unwrap_or_default();
+            let answers = for_pdp.lock().unwrap();
+            let inside = || answers.get(&question.get("input")?.to_string());
+            let answer = answers.get(&question.to_string()).or_else(inside).cloned();
+            let protocol = match question.get("input") {
+                Some(_) => PdpProtocol::Opa,
+                None => PdpProtocol::Authzen,
+            };
+            let says = |yes| match protocol.reply(yes) {
+                Reply::Http { status, body, .. } => Answer::Http(status, body),
+                Reply::Failed(_) => Answer::Close,
+            };
             match answer.unwrap_or(PdpAnswer::Absent) {
-                PdpAnswer::Allow => Answer::Http(200, br#"{"decision":true}"#.to_vec()),
-                PdpAnswer::Deny => Answer::Http(200, br#"{"decision":false}"#.to_vec()),
+                PdpAnswer::Allow => says(true),
+                PdpAnswer::Deny => says(false),
                 PdpAnswer::Http { status, body } => Answer::Http(status, body.into_bytes()),
                 PdpAnswer::Timeout => Answer::Silence(Duration::from_secs(3)),
                 PdpAnswer::Down | PdpAnswer::Absent => Answer::Close,
             }
         })
         .unwrap();
+        let for_grpc = Arc::clone(&answers);
+        let grpc = GrpcServer::start(move |check| {
+            let id = extension(check, "id").unwrap_or_default();
+            match for_grpc.lock().unwrap().get(&format!("id {id}")).unwrap_or(&PdpAnswer::Absent) {
+                PdpAnswer::Allow => grpc::Answer::says(true),
+                PdpAnswer::Deny => grpc::Answer::says(false),
+                PdpAnswer::Timeout => grpc::Answer::Silence(Duration::from_secs(3)),
+                PdpAnswer::Http { .. } | PdpAnswer::Down | PdpAnswer::Absent => {
+                    grpc::Answer::Status(grpc::Code::Unavailable, "down")
+                }
+            }
+        })
+        .unwrap();
         let mut document = rendered(&listeners[0].config, upstream.address(), pdp.address());
+        for listener in listeners {
+            add_clusters(&mut document, &listener.config, pdp.address(), grpc.address());
+        }
         let template = document["static_resources"]["listeners"][0].clone();
         let all: Vec<Value> = listeners.iter().map(|listener| with_listener(&template, listener)).collect();
         document["static_resources"]["listeners"] = Value::Array(all);
@@ -199,6 +226,29 @@ impl World {
         }
         let log = self.envoy.log();
         assert!(!log.contains("Uncaught RuntimeError") && !log.contains("panicked"), "{log}");
+    }
+}
+
+/// What the question says of `key` in `context_extensions`.
+pub fn extension(check: &CheckRequest, key: &str) -> Option<String> {
+    check.attributes.as_ref()?.context_extensions.get(key).cloned()
+}
+
+/// Adds the clusters of a configuration that are not there yet; those for gRPC lead to `grpc`.
+pub fn add_clusters(document: &mut Value, config: &Value, pdp: SocketAddr, grpc: SocketAddr) {
+    let mut more = rendered(config, pdp, pdp)["static_resources"]["clusters"].take();
+    let clusters = document["static_resources"]["clusters"].as_array_mut().unwrap();
+    for mut cluster in more.as_array_mut().unwrap().drain(..) {
+        let speaks_grpc = cluster.get("typed_extension_protocol_options").is_some();
+        if speaks_grpc {
+            cluster["load_assignment"]["endpoints"][0]["lb_endpoints"][0]["endpoint"]["address"]
+                ["socket_address"]["port_value"] = json!(grpc.port());
+        }
+        match clusters.iter_mut().find(|known| known["name"] == cluster["name"]) {
+            Some(known) if speaks_grpc => *known = cluster,
+            Some(_) => {}
+            None => clusters.push(cluster),
+        }
     }
 }
 

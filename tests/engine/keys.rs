@@ -355,7 +355,7 @@ fn the_servers_max_age_is_kept_within_the_interval_and_the_refresh() {
         let mut workers = Workers::new(1, &configuration(json!({})));
         let headers = Headers::new(vec![("cache-control".into(), header.as_bytes().to_vec())]);
         let Reply::Http { body, .. } = set(&[Algorithm::Es256]) else { panic!() };
-        workers.server.reply = Reply::Http { status: 200, headers, body };
+        workers.server.reply = Reply::Http { status: 200, headers, body, trailers: Headers::default() };
         for second in 0..300 {
             workers.tick(later(second));
         }

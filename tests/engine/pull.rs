@@ -39,7 +39,7 @@ fn file(body: Vec<u8>) -> Reply {
 
 fn tagged(body: Vec<u8>, etag: &str) -> Reply {
     let headers = Headers::new(vec![("etag".to_owned(), etag.as_bytes().to_vec())]);
-    Reply::Http { status: 200, headers, body }
+    Reply::Http { status: 200, headers, body, trailers: Headers::default() }
 }
 
 /// The bundle without the grant for `/open`.

@@ -12,7 +12,7 @@ const COLUMNS: [&str; 4] = ["key", "type", "default", "meaning"];
 
 /// The objects of a configuration: their names in the README, `*` for any name and `[]` for any
 /// place in a list.
-const OBJECTS: [&str; 20] = [
+const OBJECTS: &[&str] = &[
     "",
     "issuers[]",
     "issuers[].keys",
@@ -31,6 +31,7 @@ const OBJECTS: [&str; 20] = [
     "bundle.inline.grants[].delegation",
     "bundle.inline.exceptions[]",
     "pdps.*",
+    "pdps.*.breaker",
     "limits",
     "log",
 ];
@@ -59,6 +60,7 @@ fn valid() -> Value {
     let mut config = everycall_tests::cases::reference().unwrap();
     config["limits"] = json!({});
     config["dpop"] = json!({});
+    config["pdps"]["default"]["breaker"] = json!({"failures": 5, "open_ms": 1000});
     let hop = "spiffe://shop.example/ns/edge/sa/gateway";
     config["mtls"] =
         json!({"trust_domains": ["shop.example"], "forwarded": {"hops": [hop], "appends": true}});
@@ -221,7 +223,6 @@ fn defaults_are_what_is_taken() {
         ("dpop.max_age_s".to_owned(), json!(config.dpop.max_age_s)),
         ("dpop.leeway_s".to_owned(), json!(config.dpop.leeway_s)),
         ("issuers[].leeway_s".to_owned(), json!(issuer.leeway_s)),
-        ("pdps.*.path".to_owned(), json!(pdp.path)),
         ("pdps.*.timeout_ms".to_owned(), json!(200)),
         ("pdps.*.max_in_flight".to_owned(), json!(pdp.max_in_flight)),
         ("bundle.inline.rule_sets.*.input_format".to_owned(), json!("everycall")),
@@ -229,6 +230,7 @@ fn defaults_are_what_is_taken() {
             "bundle.inline.grants[].semicolons".to_owned(),
             json!(config.bundle.inline.unwrap().grants[0].semicolons),
         ),
+        ("pdps.*.connect_retries".to_owned(), json!(pdp.connect_retries)),
     ]);
     let pdp: everycall_core::config::Pdp =
         serde_json::from_value(json!({"protocol": "authzen", "cluster": "c", "host": "h"})).unwrap();

@@ -62,6 +62,9 @@ fn metrics() -> BTreeMap<String, (&'static str, BTreeSet<String>)> {
         if name.starts_with("everycall.key") {
             all.insert("issuer".into());
         }
+        if name.starts_with("everycall.pdp") {
+            all.insert("pdp".into());
+        }
         let known = metrics.entry(name.to_owned()).or_insert_with(|| (kind, all.clone()));
         assert_eq!(*known, (kind, all), "{name}");
     }

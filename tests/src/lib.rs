@@ -4,4 +4,5 @@
 pub mod cases;
 pub mod client;
 pub mod envoy;
+pub mod grpc;
 pub mod server;

@@ -36,7 +36,7 @@ pub const ATTRIBUTES: &[Attribute] = &[
     Attribute { name: DESTINATION_IP, host: &["destination", "address"], encoding: Encoding::Address },
     Attribute { name: PROTOCOL, host: &["request", "protocol"], encoding: Encoding::Text },
     Attribute { name: "tls_version", host: &["connection", "tls_version"], encoding: Encoding::Text },
-    Attribute { name: "sni", host: &["connection", "requested_server_name"], encoding: Encoding::Text },
+    Attribute { name: SNI, host: &["connection", "requested_server_name"], encoding: Encoding::Text },
 ];
 
 /// What proofs of possession need of the client's certificate, besides `mtls`. Not for policies.
@@ -56,6 +56,8 @@ pub(crate) const PEER_DIGEST: &str = "peer_digest";
 
 /// The attribute that `networks` are matched against.
 pub(crate) const SOURCE_IP: &str = "source_ip";
+/// The server name that the client asked for.
+pub(crate) const SNI: &str = "sni";
 
 /// The address that the client called.
 pub(crate) const DESTINATION_IP: &str = "destination_ip";

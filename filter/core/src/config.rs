@@ -4,6 +4,7 @@
 //! everywhere. `settings` turns it into what the engine runs on; nothing else reads these types.
 
 mod parse;
+mod pdp;
 
 use std::collections::BTreeMap;
 
@@ -14,6 +15,7 @@ use crate::identity::Kind;
 use crate::keys::{Algorithm, Jwks};
 use crate::settings::LogRecords;
 pub(crate) use parse::parse;
+pub use pdp::{Breaker, Pdp, PdpProtocol};
 
 /// The whole document.
 #[derive(Debug, Clone, Deserialize)]
@@ -476,35 +478,6 @@ pub struct Delegation {
     pub actors: Option<Vec<String>>,
 }
 
-/// One policy decision point.
-#[derive(Debug, Clone, Deserialize)]
-#[serde(deny_unknown_fields, expecting = "an object")]
-pub struct Pdp {
-    /// What it speaks.
-    pub protocol: PdpProtocol,
-    /// The Envoy cluster that leads to it.
-    pub cluster: String,
-    /// The `:authority` of the calls.
-    pub host: String,
-    /// The path of the calls.
-    #[serde(default = "default_pdp_path")]
-    pub path: String,
-    /// How long an answer may take.
-    #[serde(default = "default_pdp_timeout")]
-    pub timeout_ms: u32,
-    /// Open questions per worker; one more is refused with `overloaded`.
-    #[serde(default = "default_pdp_in_flight")]
-    pub max_in_flight: usize,
-}
-
-/// The protocols that are spoken with a policy decision point.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum PdpProtocol {
-    /// AuthZEN Authorization API 1.0.
-    Authzen,
-}
-
 /// Bounds. Each default is stated here and nowhere else.
 #[derive(Debug, Clone, Deserialize, Serialize, PartialEq, Eq)]
 #[serde(deny_unknown_fields, default, expecting = "an object")]
@@ -588,17 +561,5 @@ fn default_keys_wait() -> u32 {
 }
 
 fn default_max_waiting() -> usize {
-    100
-}
-
-fn default_pdp_path() -> String {
-    "/access/v1/evaluation".into()
-}
-
-fn default_pdp_timeout() -> u32 {
-    200
-}
-
-fn default_pdp_in_flight() -> usize {
     100
 }

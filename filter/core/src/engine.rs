@@ -6,6 +6,7 @@
 mod case;
 mod credential;
 mod facts;
+mod questions;
 mod replay;
 mod trace;
 mod upkeep;
@@ -23,10 +24,10 @@ use crate::grants::Granted;
 use crate::input;
 use crate::keyring::Keyring;
 use crate::obligations::Obligations;
-use crate::pdp::{self, Answer, Question};
+use crate::pdp::{Answer, Question};
 use crate::policy::{Outcome, PolicyValue};
 use crate::reason::{Layer, Reason};
-use crate::record::{DecisionRecord, PdpExchange, Verdict};
+use crate::record::{DecisionRecord, Verdict};
 use crate::request::Request;
 use crate::settings::Settings;
 use crate::shared::Shared;
@@ -40,6 +41,8 @@ use crate::token::cache::{TokenCache, Verified};
 pub(crate) use case::Waiting;
 use case::{Asked, Case, Cause, Refused};
 use credential::Credential;
+pub use questions::PdpStats;
+use questions::Pdps;
 use trace::Watched;
 
 /// What decision ids are derived from. Needs no randomness, but must differ between workers and
@@ -104,8 +107,7 @@ pub struct Engine {
     counter: u64,
     latest: UnixTime,
     tokens: TokenCache,
-    /// Streams that wait for replies, with the decision points that they wait for.
-    waiting: BTreeMap<StreamId, Vec<String>>,
+    pdps: Pdps,
     records: VecDeque<DecisionRecord>,
     stats: Stats,
     /// What policies were evaluated with, while somebody wants to know.
@@ -146,7 +148,6 @@ impl Engine {
                 return self.run(case, now);
             }
         };
-        self.waiting.remove(&case.request.stream);
         self.note_answers(&mut case, open, replies);
         if generation != self.generation {
             // INVARIANT: `granted` and `input` belong to settings or a bundle that are gone; nothing of them is
@@ -270,7 +271,12 @@ impl Engine {
         }
         if !open.is_empty() {
             self.may_ask(case, &open)?;
-            return Ok(Progress::Asks { caller, granted, input, open });
+            let open = self.spare(case, open);
+            return match open.is_empty() {
+                // All of them were answered at once.
+                true => self.policy(case, caller, granted, input),
+                false => Ok(Progress::Asks { caller, granted, input, open }),
+            };
         }
         if let Some(watched) = self.watched.as_mut().and_then(|watched| watched.last_mut()) {
             watched.decided = true;
@@ -282,46 +288,6 @@ impl Engine {
         }
         let obligations = conclude(outcome, &case.answered)?;
         Ok(Progress::Allowed(caller, granted, obligations))
-    }
-
-    /// The bounds on questions, of this decision and of all that wait.
-    fn may_ask(&self, case: &Case, open: &[Question]) -> Result<(), Refused> {
-        let limits = &self.settings.limits;
-        if case.rounds >= limits.pdp_rounds {
-            return Err(Refused::new(
-                Reason::PolicyLimit,
-                format!("more than {} rounds of questions", limits.pdp_rounds),
-            ));
-        }
-        if case.answered.len().saturating_add(open.len()) > limits.pdp_questions {
-            return Err(Refused::new(
-                Reason::PolicyLimit,
-                format!("more than {} questions", limits.pdp_questions),
-            ));
-        }
-        if self.waiting.len() >= limits.max_pending {
-            return Err(Refused::new(
-                Reason::Overloaded,
-                format!("{} requests wait already", limits.max_pending),
-            ));
-        }
-        for question in open {
-            let Some(pdp) = self.settings.pdps.get(&question.pdp) else {
-                return Err(Refused::new(
-                    Reason::PolicyResult,
-                    format!("no decision point `{}` is configured", question.pdp),
-                ));
-            };
-            let in_flight = self.waiting.values().flatten().filter(|name| **name == question.pdp).count();
-            let more = open.iter().filter(|other| other.pdp == question.pdp).count();
-            if in_flight.saturating_add(more) > pdp.max_in_flight {
-                return Err(Refused::new(
-                    Reason::Overloaded,
-                    format!("{in_flight} questions to `{}` are open already", question.pdp),
-                ));
-            }
-        }
-        Ok(())
     }
 
     /// What may have ended while a request waited.
@@ -338,21 +304,6 @@ impl Engine {
         grant
             .valid_at(now)
             .map_err(|miss| Refused::new(Reason::NotGranted, format!("grant `{}` {miss}", grant.id)))
-    }
-
-    /// Files the replies as answers. A reply that is missing is a failure.
-    fn note_answers(&self, case: &mut Case, open: Vec<Question>, replies: Vec<Reply>) {
-        let mut replies = replies.into_iter();
-        for question in open {
-            let answer = match (self.settings.pdps.get(&question.pdp), replies.next()) {
-                (Some(pdp), Some(reply)) => pdp::answer(pdp, &reply),
-                _ => Answer::Error(pdp::AnswerError::Unavailable),
-            };
-            for exchange in case.record.pdp.iter_mut().filter(|exchange| exchange.id == question.id) {
-                exchange.answer = Some(answer.to_json());
-            }
-            case.answered.push((question, answer));
-        }
     }
 
     fn finish(&mut self, mut case: Case, progress: Result<Progress, Refused>, now: UnixTime) -> Step {
@@ -376,23 +327,8 @@ impl Engine {
                 Step::Done(Decision { verdict: Ok(permit), record: case.record })
             }
             Ok(Progress::Asks { caller, granted, input, open }) => {
-                let mut calls = Vec::with_capacity(open.len());
-                for question in &open {
-                    if let Some(pdp) = self.settings.pdps.get(&question.pdp) {
-                        calls.push(pdp::call(pdp, question, &case.record.id));
-                    }
-                    case.record.pdp.retain(|exchange| exchange.id != question.id);
-                    case.record.pdp.push(PdpExchange {
-                        id: question.id.clone(),
-                        pdp: question.pdp.clone(),
-                        question: question.body.clone(),
-                        answer: None,
-                    });
-                }
-                case.rounds = case.rounds.saturating_add(1);
+                let calls = self.ask(&case, &open);
                 case.record.layer = Layer::Pdp;
-                self.waiting
-                    .insert(case.request.stream, open.iter().map(|question| question.pdp.clone()).collect());
                 let generation = self.generation;
                 let cause = Cause::Answers(Asked { caller, granted, input, open, generation });
                 Step::Ask { calls, pending: Pending(Box::new(Waiting { case, cause })) }

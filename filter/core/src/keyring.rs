@@ -371,6 +371,8 @@ impl Keyring {
             body: Vec::new(),
             timeout_ms: remote.timeout_ms,
             max_body: MAX_SET,
+            connect_retries: 1,
+            pdp: None,
         }
     }
 
@@ -424,7 +426,7 @@ fn age_s(current: &Current, now: UnixTime) -> i64 {
 /// The body of a good reply and its `max-age` (RFC 9111 section 5.2.2.1). No redirect is followed.
 fn body(reply: &Reply) -> Result<(&[u8], Option<i64>), String> {
     match reply {
-        Reply::Http { status: 200, headers, body } => {
+        Reply::Http { status: 200, headers, body, .. } => {
             let directives = headers.all("cache-control").filter_map(|value| std::str::from_utf8(value).ok());
             let max_age = directives.flat_map(|value| value.split(',')).find_map(|directive| {
                 directive.trim().to_ascii_lowercase().strip_prefix("max-age=")?.parse().ok()

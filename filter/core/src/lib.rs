@@ -45,8 +45,9 @@ pub use bundle::{
     bundle_claims, bundle_content, Bundle, BundleError, BundleFault, BundleHead, BundleState, BundleStats,
     BUNDLE_TYPE, MAX_BUNDLE_LINE,
 };
+pub use config::PdpProtocol;
 pub use decision::{Challenge, Decision, Denial, Permit, Refusal};
-pub use engine::{Engine, IdSeed, Stats};
+pub use engine::{Engine, IdSeed, PdpStats, Stats};
 pub use exceptions::{api_key_hash, is_api_key_id, Exception, API_KEY_PREFIX};
 pub use identity::{Binding, Identity, Kind};
 pub use keyring::{KeyState, KeyStats};

@@ -13,7 +13,8 @@ use sha2::{Digest as _, Sha256};
 use crate::attributes::{self, Attribute, ATTRIBUTES, PROOF_ATTRIBUTES};
 use crate::bundle::Bundle;
 use crate::config::{
-    self, Forwarded, KindRule, Limits, PdpProtocol, Profile, RemoteBundle, RemoteKeys, RequiredBinding,
+    self, Breaker, Forwarded, KindRule, Limits, PdpProtocol, Profile, RemoteBundle, RemoteKeys,
+    RequiredBinding,
 };
 use crate::exceptions::ApiKey;
 use crate::hex;
@@ -21,9 +22,13 @@ use crate::identity::Kind;
 use crate::json;
 use crate::keyring::Source;
 use crate::keys::{Algorithm, KeySet};
+use crate::pdp;
 use crate::token::{Preset, Template};
 use resolve::Resolver;
 pub(crate) use resolve::{instant, is_label};
+
+/// Headers that are secret besides those that credentials are looked for in.
+const SECRET_HEADERS: [&str; 3] = ["authorization", "proxy-authorization", "dpop"];
 
 /// One thing that is wrong with a configuration.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
@@ -187,8 +192,12 @@ pub(crate) struct Pdp {
     pub(crate) cluster: String,
     pub(crate) host: String,
     pub(crate) path: String,
+    /// Request headers that it is told, by lower-case name; `None`: all but secret ones.
+    pub(crate) headers: Option<Vec<String>>,
     pub(crate) timeout_ms: u32,
     pub(crate) max_in_flight: usize,
+    pub(crate) connect_retries: u32,
+    pub(crate) breaker: Option<Breaker>,
 }
 
 /// A named set of networks.
@@ -316,14 +325,23 @@ impl Settings {
         &self.limits
     }
 
-    /// The attributes of the connection that these policies or a proof of possession need: the only
-    /// ones to ask the host for.
+    /// Whether a header's values are for nobody: no policy, no record and, unless it is told so, no policy
+    /// decision point.
+    pub(crate) fn is_secret(&self, header: &str) -> bool {
+        SECRET_HEADERS.contains(&header) || self.credentials.iter().any(|source| source.header == header)
+    }
+
+    /// The attributes of the connection that these policies, a proof of possession or a policy decision
+    /// point need: the only ones to ask the host for.
     pub fn attributes(&self, bundle: &Bundle) -> Vec<&'static Attribute> {
         let reads = bundle.reads();
         let proves = |name: &str| self.mtls.is_some() && name == "mtls";
-        let read = ATTRIBUTES
-            .iter()
-            .filter(|attribute| attributes::is_read(attribute.name, &reads) || proves(attribute.name));
+        let told = self.pdps.values().any(|pdp| pdp.protocol == PdpProtocol::ExtAuthz);
+        let told = |name: &str| told && pdp::EXT_AUTHZ_ATTRIBUTES.contains(&name);
+        let read = ATTRIBUTES.iter().filter(|attribute| {
+            let name = attribute.name;
+            attributes::is_read(name, &reads) || proves(name) || told(name)
+        });
         read.chain(PROOF_ATTRIBUTES.iter().filter(|_| self.mtls.is_some())).collect()
     }
 }

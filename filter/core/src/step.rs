@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use crate::config::PdpProtocol;
 use crate::decision::Decision;
 use crate::engine::Waiting;
 use crate::reason::Reason;
@@ -54,6 +55,10 @@ pub struct Call {
     pub timeout_ms: u32,
     /// The largest body of a reply; a larger one is [`Failure::TooLarge`].
     pub max_body: usize,
+    /// How often to try again if the server was not reached: it has seen nothing of the call then.
+    pub connect_retries: u32,
+    /// What is spoken, if it goes to a policy decision point.
+    pub pdp: Option<PdpProtocol>,
 }
 
 /// What came of a call.
@@ -67,6 +72,8 @@ pub enum Reply {
         headers: Headers,
         /// The body, of at most [`Call::max_body`] bytes.
         body: Vec<u8>,
+        /// The trailers; gRPC puts its status there.
+        trailers: Headers,
     },
     /// There is no whole response.
     Failed(Failure),
@@ -75,7 +82,7 @@ pub enum Reply {
 impl Reply {
     /// A whole response without headers of interest.
     pub fn http(status: u16, body: impl Into<Vec<u8>>) -> Self {
-        Reply::Http { status, headers: Headers::default(), body: body.into() }
+        Reply::Http { status, headers: Headers::default(), body: body.into(), trailers: Headers::default() }
     }
 }
 

@@ -10,7 +10,7 @@ use everycall_core::{
 use proxy_wasm::types::Action;
 use serde_json::{json, Value};
 
-use crate::host::{self, Error, Message};
+use crate::host::{self, Error, Message, ReplySize};
 use crate::registry::Instance;
 
 /// The filter state object that the access log shows.
@@ -78,12 +78,12 @@ impl Check {
     }
 
     /// Takes the reply to a callout; Continue: the request may pass.
-    pub(crate) fn replied(&mut self, token: u32, num_headers: usize, body_size: usize) -> Action {
+    pub(crate) fn replied(&mut self, token: u32, size: ReplySize) -> Action {
         let State::Waiting { replies, .. } = &mut self.state else { return Action::Pause };
         for awaited in replies {
             match *awaited {
                 Awaited::Callout(id, max_body) if id == token => {
-                    *awaited = Awaited::Reply(host::call_reply(num_headers, body_size, max_body));
+                    *awaited = Awaited::Reply(host::call_reply(size, max_body));
                 }
                 _ => {}
             }
@@ -139,11 +139,9 @@ impl Check {
                 Step::Ask { calls, pending } => {
                     let replies: Vec<Awaited> = calls
                         .iter()
-                        .map(|call| {
-                            match host::http_call(&call.cluster, &call.headers, &call.body, call.timeout_ms) {
-                                Ok(callout) => Awaited::Callout(callout, call.max_body),
-                                Err(_) => Awaited::Reply(Reply::Failed(Failure::Unavailable)),
-                            }
+                        .map(|call| match host::http_call(call) {
+                            Ok(callout) => Awaited::Callout(callout, call.max_body),
+                            Err(_) => Awaited::Reply(Reply::Failed(Failure::Unavailable)),
                         })
                         .collect();
                     self.state = State::Waiting { pending, replies };

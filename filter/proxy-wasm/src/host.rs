@@ -8,7 +8,7 @@
 use std::ptr::null_mut;
 use std::time::Duration;
 
-use everycall_core::{Failure, Headers, Reply, UnixTime};
+use everycall_core::{Call, Failure, Headers, Reply, UnixTime};
 
 /// What the host answers when a call did not work (proxy-wasm ABI 0.2.1, `proxy_status_t`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -29,6 +29,7 @@ const CAS_MISMATCH: u32 = 8;
 const REQUEST_HEADERS: u32 = 0;
 const RESPONSE_HEADERS: u32 = 2;
 const CALL_RESPONSE_HEADERS: u32 = 6;
+const CALL_RESPONSE_TRAILERS: u32 = 7;
 /// Buffers (`proxy_buffer_type_t`).
 const CALL_RESPONSE_BODY: u32 = 4;
 const PLUGIN_CONFIGURATION: u32 = 7;
@@ -175,23 +176,35 @@ pub(crate) fn plugin_configuration() -> Result<Vec<u8>, Error> {
     })
 }
 
+/// How large the parts of a callout's reply are, as the host announces it.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct ReplySize {
+    pub(crate) headers: usize,
+    pub(crate) body: usize,
+    pub(crate) trailers: usize,
+}
+
 /// The callout's reply that is being delivered.
-pub(crate) fn call_reply(num_headers: usize, body_size: usize, max_body: usize) -> Reply {
+pub(crate) fn call_reply(size: ReplySize, max_body: usize) -> Reply {
     // No headers: the reply broke off. The host's header map is not there to be read then.
-    if num_headers == 0 {
+    if size.headers == 0 {
         return Reply::Failed(Failure::Unavailable);
     }
-    if body_size > max_body {
+    if size.body > max_body {
         return Reply::Failed(Failure::TooLarge);
     }
     let headers = header_map(CALL_RESPONSE_HEADERS).map(Headers::new).unwrap_or_default();
     let status = headers.only(":status").and_then(|value| std::str::from_utf8(value).ok()?.parse().ok());
-    let body = match body_size {
+    let trailers = match size.trailers {
+        0 => Ok(Headers::default()),
+        _ => header_map(CALL_RESPONSE_TRAILERS).map(Headers::new),
+    };
+    let body = match size.body {
         0 => Ok(Vec::new()),
         size => taken(|data, end| unsafe { proxy_get_buffer_bytes(CALL_RESPONSE_BODY, 0, size, data, end) }),
     };
-    match (status, body) {
-        (Some(status), Ok(body)) => Reply::Http { status, headers, body },
+    match (status, body, trailers) {
+        (Some(status), Ok(body), Ok(trailers)) => Reply::Http { status, headers, body, trailers },
         _ => Reply::Failed(Failure::Unavailable),
     }
 }
@@ -353,18 +366,17 @@ pub(crate) fn foreign_function(name: &str, arguments: &[u8]) -> Result<Vec<u8>, 
 }
 
 /// Starts an HTTP call; the reply comes to the context that made it.
-pub(crate) fn http_call(
-    cluster: &str,
-    headers: &[(String, String)],
-    body: &[u8],
-    timeout_ms: u32,
-) -> Result<u32, Error> {
-    // A connection that broke before the request was sent is the proxy's to try again.
-    const RETRY: (&str, &str) = ("x-envoy-retry-on", "connect-failure,refused-stream,reset-before-request");
-    let headers =
-        headers.iter().map(|(name, value)| (name.as_str(), value.as_str())).chain([RETRY]).collect();
-    let timeout = Duration::from_millis(u64::from(timeout_ms.max(1)));
-    proxy_wasm::hostcalls::dispatch_http_call(cluster, headers, Some(body), Vec::new(), timeout)
+pub(crate) fn http_call(call: &Call) -> Result<u32, Error> {
+    let retries = call.connect_retries.to_string();
+    let mut headers: Vec<(&str, &str)> =
+        call.headers.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+    if call.connect_retries > 0 {
+        // What the server has not seen is the proxy's to try again; it takes these headers out.
+        headers.push(("x-envoy-retry-on", "connect-failure,refused-stream,reset-before-request"));
+        headers.push(("x-envoy-max-retries", &retries));
+    }
+    let timeout = Duration::from_millis(u64::from(call.timeout_ms.max(1)));
+    proxy_wasm::hostcalls::dispatch_http_call(&call.cluster, headers, Some(&call.body), Vec::new(), timeout)
         .map_err(|_| Error::Failed)
 }
 

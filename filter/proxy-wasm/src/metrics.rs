@@ -3,7 +3,9 @@
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 
-use everycall_core::{BundleFault, BundleState, BundleStats, KeyState, KeyStats, Reason, Stats, UnixTime};
+use everycall_core::{
+    BundleFault, BundleState, BundleStats, KeyState, KeyStats, PdpStats, Reason, Stats, UnixTime,
+};
 
 use crate::host::{self, MetricKind};
 use crate::verifier::Signatures;
@@ -26,6 +28,13 @@ const KEY_FIGURES: [(MetricKind, &str); 6] = [
     (MetricKind::Gauge, "everycall.keys;state=expired"),
     (MetricKind::Counter, "everycall.key_fetches;outcome=ok"),
     (MetricKind::Counter, "everycall.key_fetches;outcome=failed"),
+];
+/// Metrics of one decision point: workers whose breaker is open, and questions.
+const PDP_FIGURES: [(MetricKind, &str); 4] = [
+    (MetricKind::Gauge, "everycall.pdp_breakers_open"),
+    (MetricKind::Counter, "everycall.pdp_questions;outcome=answered"),
+    (MetricKind::Counter, "everycall.pdp_questions;outcome=failed"),
+    (MetricKind::Counter, "everycall.pdp_questions;outcome=spared"),
 ];
 
 /// Metrics of bundles that come from a server: workers by the state of theirs, and fetches.
@@ -70,6 +79,7 @@ pub(crate) struct Metrics {
     decisions: RefCell<BTreeMap<Reason, Option<u32>>>,
     figures: RefCell<Vec<Figure>>,
     keys: RefCell<BTreeMap<String, Vec<Figure>>>,
+    pdps: RefCell<BTreeMap<String, Vec<Figure>>>,
     bundle: RefCell<Option<BundleFigures>>,
 }
 
@@ -92,6 +102,7 @@ impl Metrics {
             decisions: RefCell::default(),
             figures: RefCell::new(FIGURES.iter().map(define).collect()),
             keys: RefCell::default(),
+            pdps: RefCell::default(),
             bundle: RefCell::default(),
         }
     }
@@ -133,9 +144,8 @@ impl Metrics {
         }
         for now in keys {
             if !published.contains_key(&now.issuer) {
+                let issuer = label(&now.issuer);
                 let define = |(kind, name): &(MetricKind, &str)| {
-                    // `;` would begin a label of its own.
-                    let issuer = now.issuer.replace([';', '='], "_");
                     Figure::define(*kind, &labelled(&format!("{name};issuer={issuer}"), &self.instance))
                 };
                 published.insert(now.issuer.clone(), KEY_FIGURES.iter().map(define).collect());
@@ -154,6 +164,33 @@ impl Metrics {
             }
         }
     }
+
+    /// Publishes the figures of the decision points.
+    pub(crate) fn publish_pdps(&self, pdps: &[PdpStats]) {
+        let mut published = self.pdps.borrow_mut();
+        // One that is not configured any more has no breaker.
+        for (_, figures) in published.iter_mut().filter(|(pdp, _)| pdps.iter().all(|now| now.pdp != **pdp)) {
+            figures.iter_mut().take(1).for_each(|figure| figure.publish(0));
+        }
+        for PdpStats { pdp, breaker_open, answered, failed, spared } in pdps {
+            if !published.contains_key(pdp) {
+                let of = label(pdp);
+                let define = |(kind, name): &(MetricKind, &str)| {
+                    Figure::define(*kind, &labelled(&format!("{name};pdp={of}"), &self.instance))
+                };
+                published.insert(pdp.clone(), PDP_FIGURES.iter().map(define).collect());
+            }
+            let values = [i64::from(*breaker_open), total(*answered), total(*failed), total(*spared)];
+            for (figure, value) in published.get_mut(pdp).into_iter().flatten().zip(values) {
+                figure.publish(value);
+            }
+        }
+    }
+}
+
+/// Names of a configuration go into labels; `;` would begin one of its own.
+fn label(name: &str) -> String {
+    name.replace([';', '='], "_")
 }
 
 impl Metrics {

@@ -10,7 +10,7 @@ use proxy_wasm::traits::{Context, HttpContext, RootContext};
 use proxy_wasm::types::{Action, ContextType};
 
 use crate::check::Check;
-use crate::host;
+use crate::host::{self, ReplySize};
 use crate::registry::{self, Instance};
 use crate::stream::Stream;
 
@@ -50,12 +50,10 @@ impl Root {
                     Err(error) => log::error!("everycall: a record can't be written: {error}"),
                 },
                 Effect::Warn { message } => log::warn!("everycall: {}", message.escape_debug()),
-                Effect::Fetch { id, call } => {
-                    match host::http_call(&call.cluster, &call.headers, &call.body, call.timeout_ms) {
-                        Ok(token) => drop(self.fetches.insert(token, (id, call.max_body))),
-                        Err(_) => open.extend(self.fetched(id, Reply::Failed(Failure::Unavailable))),
-                    }
-                }
+                Effect::Fetch { id, call } => match host::http_call(&call) {
+                    Ok(token) => drop(self.fetches.insert(token, (id, call.max_body))),
+                    Err(_) => open.extend(self.fetched(id, Reply::Failed(Failure::Unavailable))),
+                },
                 Effect::Wake { stream } => self.wake(stream),
                 // The core names none of these yet; should it, that must not go unseen.
                 Effect::Cut { stream, .. } | Effect::Ask { stream, .. } => {
@@ -134,20 +132,15 @@ impl Root {
 }
 
 impl Context for Root {
-    fn on_http_call_response(
-        &mut self,
-        token: u32,
-        num_headers: usize,
-        body_size: usize,
-        _num_trailers: usize,
-    ) {
+    fn on_http_call_response(&mut self, token: u32, headers: usize, body: usize, trailers: usize) {
+        let size = ReplySize { headers, body, trailers };
         if let Some((id, max_body)) = self.fetches.remove(&token) {
-            let effects = self.fetched(id, host::call_reply(num_headers, body_size, max_body));
+            let effects = self.fetched(id, host::call_reply(size, max_body));
             self.run(effects);
             self.set_pace(self.instance.as_ref().is_some_and(|one| one.engine.borrow().is_preparing()));
         } else if let Some((stream, check)) = self.woken.remove(&token) {
             if let Some(check) = check.upgrade() {
-                self.go_on(stream, &check, |check| check.replied(token, num_headers, body_size));
+                self.go_on(stream, &check, |check| check.replied(token, size));
             }
         }
     }
@@ -199,6 +192,7 @@ impl RootContext for Root {
         {
             let engine = instance.engine.borrow();
             instance.metrics.publish(engine.stats(), &engine.key_stats(), &instance.signatures);
+            instance.metrics.publish_pdps(&engine.pdp_stats());
             if let Some(stats) = engine.bundle_stats() {
                 instance.metrics.publish_bundle(&stats);
             }

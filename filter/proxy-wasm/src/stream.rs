@@ -8,7 +8,7 @@ use proxy_wasm::traits::{Context, HttpContext};
 use proxy_wasm::types::Action;
 
 use crate::check::Check;
-use crate::host;
+use crate::host::{self, ReplySize};
 use crate::registry::Instance;
 
 /// A stream, and its request: the root context finds the request of one that it has to wake.
@@ -55,14 +55,9 @@ impl HttpContext for Stream {
 }
 
 impl Context for Stream {
-    fn on_http_call_response(
-        &mut self,
-        token: u32,
-        num_headers: usize,
-        body_size: usize,
-        _num_trailers: usize,
-    ) {
-        let action = self.check.borrow_mut().replied(token, num_headers, body_size);
+    fn on_http_call_response(&mut self, token: u32, headers: usize, body: usize, trailers: usize) {
+        let size = ReplySize { headers, body, trailers };
+        let action = self.check.borrow_mut().replied(token, size);
         self.park();
         if action == Action::Continue {
             host::resume_request();

@@ -11,12 +11,12 @@ mod token;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use everycall_core::{json, Decision, Engine, Reply, Step, StreamId, UnixTime};
+use everycall_core::{json, Decision, Engine, PdpProtocol, Reply, Step, StreamId, UnixTime};
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
 pub use expect::Expect;
-pub use pdp::PdpAnswer;
+pub use pdp::{asks, PdpAnswer};
 pub use token::TokenSpec;
 
 use crate::mint::MintError;
@@ -126,9 +126,10 @@ impl Case {
         self.request.wire(self.token.as_ref(), &self.name, config, now)
     }
 
-    /// The PDP's reply to a question; one that the case doesn't name finds nobody there.
-    pub fn pdp_reply(&self, question_id: &str) -> Reply {
-        self.pdp_answer(question_id).reply()
+    /// The PDP's reply to a question, in the protocol that it is asked in; a question that the case
+    /// doesn't name finds nobody there.
+    pub fn pdp_reply(&self, question_id: &str, protocol: PdpProtocol) -> Reply {
+        self.pdp_answer(question_id).reply(protocol)
     }
 
     /// What the PDP does about a question.
@@ -158,9 +159,12 @@ pub fn decide_case(engine: &mut Engine, case: &Case, wire: &WireRequest, now: Un
             Step::Done(decision) => return decision,
             // A standalone engine never waits: it has nobody to wait for.
             Step::Wait { pending } => step = engine.resume(pending, Vec::new(), now),
-            Step::Ask { pending, .. } => {
+            Step::Ask { calls, pending } => {
                 let open = pending.record().pdp.iter().filter(|exchange| exchange.answer.is_none());
-                let replies = open.map(|exchange| case.pdp_reply(&exchange.id)).collect();
+                let protocols = calls.iter().filter_map(|call| call.pdp);
+                let asked = open.zip(protocols);
+                let replies =
+                    asked.map(|(exchange, protocol)| case.pdp_reply(&exchange.id, protocol)).collect();
                 step = engine.resume(pending, replies, now);
             }
         }

@@ -2,10 +2,11 @@
 
 use std::fmt;
 
-use everycall_core::{Failure, Reply, MAX_ANSWER};
+use everycall_core::{json, Failure, PdpExchange, PdpProtocol, Reply, MAX_ANSWER};
 use serde::de::value::{MapAccessDeserializer, StrDeserializer};
 use serde::de::{Error, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer};
+use serde_json::Value;
 
 /// An answer to one question: `"allow"`, `"deny"`, `"down"`, `"timeout"`, or a response as it is
 /// written.
@@ -32,10 +33,10 @@ pub enum PdpAnswer {
 
 impl PdpAnswer {
     /// The reply as the proxy hands it in.
-    pub fn reply(&self) -> Reply {
+    pub fn reply(&self, protocol: PdpProtocol) -> Reply {
         let (status, body) = match self {
-            Self::Allow => (200, r#"{"decision":true}"#),
-            Self::Deny => (200, r#"{"decision":false}"#),
+            Self::Allow => return protocol.reply(true),
+            Self::Deny => return protocol.reply(false),
             Self::Down => (503, "upstream connect error or disconnect/reset before headers"),
             Self::Timeout => (504, "upstream request timeout"),
             Self::Http { status, body } => (*status, body.as_str()),
@@ -44,6 +45,20 @@ impl PdpAnswer {
         match body.len() > MAX_ANSWER {
             true => Reply::Failed(Failure::TooLarge),
             false => Reply::http(status, body),
+        }
+    }
+}
+
+/// Whether a call with this body asks a recorded question, in whichever protocol.
+pub fn asks(exchange: &PdpExchange, body: &[u8]) -> bool {
+    let question = Value::Object(exchange.question.clone());
+    match json::parse(body) {
+        Ok(body) => body == question || body.get("input") == Some(question.get("input").unwrap_or(&question)),
+        // ext_authz: the entry `id` of its `context_extensions`.
+        Err(_) => {
+            let id = exchange.id.as_bytes();
+            let entry = [b"\x0a\x02id\x12", &[u8::try_from(id.len()).unwrap_or(u8::MAX)][..], id].concat();
+            body.windows(entry.len()).any(|part| part == entry)
         }
     }
 }

@@ -33,18 +33,19 @@ impl FromStr for Pdp {
 
 /// Answers calls.
 pub(super) enum Answers {
-    Fixed(Reply),
+    /// Yes or no, in the protocol of each call.
+    Says(bool),
+    Down,
     #[cfg(feature = "server")]
     Http(Box<Http>),
 }
 
 impl Answers {
     pub(super) fn new(pdp: &Pdp) -> anyhow::Result<Self> {
-        let decision = |body: &str| Reply::http(200, body);
         Ok(match pdp {
-            Pdp::Allow => Self::Fixed(decision(r#"{"decision":true}"#)),
-            Pdp::Deny => Self::Fixed(decision(r#"{"decision":false}"#)),
-            Pdp::Down => Self::Fixed(Reply::Failed(Failure::Unavailable)),
+            Pdp::Allow => Self::Says(true),
+            Pdp::Deny => Self::Says(false),
+            Pdp::Down => Self::Down,
             #[cfg(feature = "server")]
             Pdp::Url(url) => Self::Http(Box::new(Http::new(url)?)),
             #[cfg(not(feature = "server"))]
@@ -55,7 +56,11 @@ impl Answers {
     /// One reply for each call, in their order.
     pub(super) fn replies(&self, calls: Vec<Call>) -> Vec<Reply> {
         match self {
-            Self::Fixed(reply) => calls.iter().map(|_| reply.clone()).collect(),
+            Self::Says(yes) => {
+                let reply = |call: &Call| call.pdp.map(|protocol| protocol.reply(*yes));
+                calls.iter().map(|call| reply(call).unwrap_or(Reply::Failed(Failure::Unavailable))).collect()
+            }
+            Self::Down => calls.iter().map(|_| Reply::Failed(Failure::Unavailable)).collect(),
             #[cfg(feature = "server")]
             Self::Http(http) => http.replies(calls),
         }

@@ -238,7 +238,7 @@ impl Puller {
     pub(crate) fn fetched(&mut self, id: FetchId, reply: Reply) -> Vec<Effect> {
         let Some(flight) = self.flight.take_if(|flight| flight.id == id) else { return Vec::new() };
         let failed = match reply {
-            Reply::Http { status: 200, headers, body } => {
+            Reply::Http { status: 200, headers, body, .. } => {
                 count(&mut self.fetched);
                 self.work = Some(Work::Begin(body, From::Server { etag: etag(&headers) }));
                 return Vec::new();
@@ -377,6 +377,8 @@ fn call(remote: &RemoteBundle, etag: Option<String>) -> Call {
         body: Vec::new(),
         timeout_ms: remote.timeout_ms,
         max_body: remote.max_bytes,
+        connect_retries: 1,
+        pdp: None,
     }
 }
 

@@ -15,9 +15,6 @@ use crate::target::Target;
 use crate::time::UnixTime;
 use crate::token::cache::Verified;
 
-/// Headers that no policy and no record sees, besides those that credentials are looked for in.
-const SECRET_HEADERS: [&str; 3] = ["authorization", "proxy-authorization", "dpop"];
-
 impl Engine {
     /// What the policy gets to see: only what it reads, and the record holds the same.
     pub(super) fn input(
@@ -41,9 +38,7 @@ impl Engine {
         if reads.any(&["request", "headers"]) {
             let wanted = reads.names(&["request", "headers"]);
             for (name, value) in case.request.headers().iter() {
-                let is_credential = self.settings.credentials.iter().any(|source| source.header == name);
-                if is_credential
-                    || SECRET_HEADERS.contains(&name)
+                if self.settings.is_secret(name)
                     || name.starts_with(':')
                     || wanted.as_ref().is_some_and(|names| !names.contains(name))
                 {

@@ -65,11 +65,7 @@ impl Engine {
                 .filter(|exchange| exchange.question == question.body)
                 .and_then(|exchange| Answer::from_json(exchange.answer.as_ref()?))
                 .unwrap_or(Answer::Error(pdp::AnswerError::Unavailable));
-            for exchange in pending.0.case.record.pdp.iter_mut().filter(|exchange| exchange.id == question.id)
-            {
-                exchange.answer = Some(answer.to_json());
-            }
-            pending.0.case.answered.push((question, answer));
+            pending.0.case.note_answer(question, answer);
         }
         self.resume(pending, Vec::new(), now)
     }

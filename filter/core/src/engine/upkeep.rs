@@ -5,6 +5,7 @@ use std::rc::Rc;
 
 use sha2::{Digest as _, Sha256};
 
+use super::questions::Pdps;
 use super::{Engine, IdSeed, Stats};
 use crate::attributes::Attribute;
 use crate::bundle::{BundleStats, Puller, Slice, World, DROP_SLICE};
@@ -53,12 +54,13 @@ impl Engine {
             seed,
             counter: 0,
             latest: UnixTime::default(),
-            waiting: BTreeMap::new(),
+            pdps: Pdps::default(),
             records: VecDeque::new(),
             stats: Stats::default(),
             watched: None,
         };
         engine.assign_keyrings();
+        engine.pdps.reset(&engine.settings);
         engine.assign_puller();
         engine
     }
@@ -88,6 +90,7 @@ impl Engine {
         self.attributes = settings.attributes(&self.bundle).into();
         self.settings = settings;
         self.assign_keyrings();
+        self.pdps.reset(&self.settings);
         self.assign_puller();
     }
 
@@ -126,7 +129,7 @@ impl Engine {
     /// Current figures.
     pub fn stats(&self) -> Stats {
         Stats {
-            pending: self.waiting.len(),
+            pending: self.pdps.waiting(),
             awaiting_keys: self.keyrings.values().map(Keyring::waiting).sum(),
             tokens_cached: self.tokens.len(),
             ..self.stats
@@ -239,8 +242,8 @@ impl Engine {
 
     /// A stream is gone. What it waited for is forgotten; the caller drops its `Pending`.
     pub fn ended(&mut self, stream: StreamId, now: UnixTime) {
-        self.clock(now);
-        self.waiting.remove(&stream);
+        let now = self.clock(now);
+        self.pdps.forget(stream, now);
         self.forget_waiting(stream);
     }
 
@@ -255,6 +258,7 @@ impl Engine {
         if back > CLOCK_STEP_S {
             self.tokens.clear();
             self.keyrings.values_mut().for_each(|keyring| keyring.clock_stepped(now));
+            self.pdps.reset(&self.settings);
             if let Some(puller) = &mut self.puller {
                 puller.clock_stepped(now);
             }

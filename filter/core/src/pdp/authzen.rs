@@ -2,49 +2,23 @@
 
 use serde_json::{Map, Value};
 
-use super::{Answer, AnswerError, Question};
+use super::{Answer, AnswerError};
 use crate::json;
-use crate::settings::Pdp;
-use crate::step::Call;
 
-/// The members that the specification requires of an evaluation request.
-///
-/// # Errors
-/// The one that is missing or is not text.
-pub(super) fn check(id: &str, body: &Map<String, Value>) -> Result<(), String> {
-    for (entity, member) in
-        [("subject", "type"), ("subject", "id"), ("action", "name"), ("resource", "type"), ("resource", "id")]
-    {
-        if !body.get(entity).and_then(|entity| entity.get(member)).is_some_and(Value::is_string) {
-            return Err(format!("question `{id}` has no `{entity}.{member}`"));
-        }
-    }
-    Ok(())
-}
-
-pub(super) fn call(pdp: &Pdp, question: &Question, decision_id: &str) -> Call {
-    let header = |name: &str, value: &str| (name.to_owned(), value.to_owned());
-    Call {
-        cluster: pdp.cluster.clone(),
-        headers: vec![
-            header(":method", "POST"),
-            header(":path", &pdp.path),
-            header(":authority", &pdp.host),
-            header("content-type", "application/json"),
-            header("accept", "application/json"),
-            header("x-request-id", decision_id),
-        ],
-        // A map of JSON values always serialises; an empty body would be answered with an error.
-        body: serde_json::to_vec(&question.body).unwrap_or_default(),
-        timeout_ms: pdp.timeout_ms,
-        max_body: super::MAX_ANSWER,
-    }
-}
+/// Where decision points answer, unless configured otherwise.
+pub(crate) const PATH: &str = "/access/v1/evaluation";
 
 /// Unknown members are ignored, as the specification wants; what is known must be exactly right.
 pub(super) fn answer(body: &[u8]) -> Answer {
+    match json::parse_object(body) {
+        Ok(response) => decision(response),
+        Err(_) => Answer::Error(AnswerError::Invalid),
+    }
+}
+
+/// An object with `decision`, and maybe `context`.
+pub(super) fn decision(mut response: Map<String, Value>) -> Answer {
     let invalid = Answer::Error(AnswerError::Invalid);
-    let Ok(mut response) = json::parse_object(body) else { return invalid };
     let Some(Value::Bool(decision)) = response.get("decision").cloned() else { return invalid };
     let context = match response.remove("context") {
         None => Map::new(),

@@ -2,13 +2,14 @@
 
 mod bundle;
 mod credentials;
+mod pdps;
 
 use std::collections::BTreeMap;
 
 use ipnet::IpNet;
 
-use super::{ConfigError, Network, Pdp, Settings};
-use crate::config::{self, Config, Limits};
+use super::{ConfigError, Network, Settings};
+use crate::config::{Config, Limits};
 use crate::time::UnixTime;
 
 /// The one version of the configuration format.
@@ -124,38 +125,6 @@ impl Resolver {
                 );
             }
         }
-    }
-
-    fn pdps(&mut self, pdps: BTreeMap<String, config::Pdp>) -> BTreeMap<String, Pdp> {
-        let mut resolved = BTreeMap::new();
-        for (name, written) in pdps {
-            let at = format!("pdps.{name}");
-            let config::Pdp { protocol, cluster, host, path, timeout_ms, max_in_flight } = written;
-            if cluster.is_empty() {
-                self.error(format!("{at}.cluster"), "must not be empty");
-            }
-            if !is_host(&host) {
-                self.error(format!("{at}.host"), format!("`{host}` is not a host"));
-            }
-            if !is_path(&path) {
-                self.error(format!("{at}.path"), format!("`{path}` is not a path"));
-            }
-            // A host reads 0 as "wait for ever".
-            if !(1..=60_000).contains(&timeout_ms) {
-                self.error(
-                    format!("{at}.timeout_ms"),
-                    format!("{timeout_ms} is out of range; expected 1 to 60000"),
-                );
-            }
-            if !(1..=100_000).contains(&max_in_flight) {
-                self.error(
-                    format!("{at}.max_in_flight"),
-                    format!("{max_in_flight} is out of range; expected 1 to 100000"),
-                );
-            }
-            resolved.insert(name, Pdp { protocol, cluster, host, path, timeout_ms, max_in_flight });
-        }
-        resolved
     }
 
     fn networks(&mut self, networks: BTreeMap<String, Vec<String>>) -> Vec<Network> {

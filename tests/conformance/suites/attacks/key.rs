@@ -768,8 +768,8 @@ fn failures() -> Vec<(&'static str, Reply)> {
         ("500", Reply::http(500, set.clone())),
         ("404", Reply::http(404, set.clone())),
         ("204", Reply::http(204, set.clone())),
-        ("301", Reply::Http { status: 301, headers: redirect.clone(), body: set.clone().into_bytes() }),
-        ("302", Reply::Http { status: 302, headers: redirect, body: Vec::new() }),
+        ("301", moved(301, redirect.clone(), set.clone().into_bytes())),
+        ("302", moved(302, redirect, Vec::new())),
         ("HTML", Reply::http(200, "<html><body>Sign in</body></html>")),
         ("truncated", Reply::http(200, set[..set.len() / 2].to_owned())),
         ("nothing", Reply::http(200, "")),
@@ -944,4 +944,8 @@ fn discovery(row: &mut Row) {
         let expected = if follows { vec![("jwks", "id.example")] } else { Vec::new() };
         row.expect(name, asked == expected, format!("{:?}", due.fetches));
     }
+}
+
+fn moved(status: u16, headers: Headers, body: Vec<u8>) -> Reply {
+    Reply::Http { status, headers, body, trailers: Headers::default() }
 }

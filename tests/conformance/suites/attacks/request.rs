@@ -613,10 +613,15 @@ pub fn a53(row: &mut Row, _: &Vectors) {
 
 fn bad_answers() -> Vec<(&'static str, Reply)> {
     let yes = r#"{"decision":true}"#;
-    let location = Headers::new(vec![("location".into(), b"https://evil.example/".to_vec())]);
+    let moved = |status| Reply::Http {
+        status,
+        headers: Headers::new(vec![("location".into(), b"https://evil.example/".to_vec())]),
+        body: yes.into(),
+        trailers: Headers::default(),
+    };
     let mut answers = vec![
-        ("redirect", Reply::Http { status: 302, headers: location.clone(), body: yes.into() }),
-        ("moved", Reply::Http { status: 308, headers: location, body: yes.into() }),
+        ("redirect", moved(302)),
+        ("moved", moved(308)),
         ("unreachable", Reply::Failed(Failure::Unavailable)),
         ("too large", Reply::Failed(Failure::TooLarge)),
         ("timeout", Reply::http(504, "upstream request timeout")),

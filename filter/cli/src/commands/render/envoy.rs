@@ -10,6 +10,7 @@ use super::ConfigArg;
 
 const TEMPLATE: &str = include_str!("envoy.yaml");
 const CLUSTER: &str = include_str!("cluster.yaml");
+const HTTP2: &str = include_str!("http2.yaml");
 const TLS: &str = include_str!("tls.yaml");
 
 /// Where the parts of a bootstrap are.
@@ -71,6 +72,9 @@ pub fn bootstrap(args: &Bootstrap, document: &Value) -> anyhow::Result<String> {
         let address = address(&name, &args.pdp);
         let address = address.with_context(|| format!("the cluster `{name}` of `pdps` needs `--pdp`"))?;
         clusters.push(cluster(&name, address)?);
+        if is_grpc(&name, document) {
+            clusters.push(HTTP2.to_owned());
+        }
     }
     for (name, host) in key_clusters(document) {
         let address = address(&name, &args.keys);
@@ -101,6 +105,15 @@ pub fn bootstrap(args: &Bootstrap, document: &Value) -> anyhow::Result<String> {
 fn pdp_clusters(document: &Value) -> BTreeSet<String> {
     let pdps = document.get("pdps").and_then(Value::as_object).into_iter().flatten();
     pdps.filter_map(|(_, pdp)| pdp.get("cluster")?.as_str().map(str::to_owned)).collect()
+}
+
+/// Whether gRPC is spoken with this cluster: it needs HTTP/2.
+fn is_grpc(cluster: &str, document: &Value) -> bool {
+    let pdps = document.get("pdps").and_then(Value::as_object).into_iter().flatten();
+    pdps.into_iter().any(|(_, pdp)| {
+        pdp.get("cluster").is_some_and(|name| name == cluster)
+            && pdp.get("protocol").is_some_and(|protocol| protocol == "ext_authz")
+    })
 }
 
 /// The distinct clusters that lead to keys, and the server behind each.
