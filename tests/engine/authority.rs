@@ -2,6 +2,18 @@
 
 use super::*;
 
+/// The grants of `/ask` and `/open` require an elevation of `s`, and there is one for 100 seconds.
+fn elevated() -> Value {
+    let mut config = configuration();
+    let bundle = &mut config["bundle"]["inline"];
+    for at in [0, 2] {
+        bundle["grants"][at]["requires_elevation"] = json!(true);
+    }
+    bundle["elevations"] = json!([{"id": "e", "subject": "s", "grants": ["ask", "open"], "approver": "user:carol",
+        "ticket": "CHG-1", "reason": "r", "valid_from": NOW.to_string(), "valid_until": later(100).to_string()}]);
+    config
+}
+
 /// Cases of `tests/cases/FILE` come out as they expect, in a fresh engine.
 fn cases(file: &str, names: &[&str]) {
     let (base, files) = everycall_tests::cases::all().unwrap();
@@ -15,6 +27,194 @@ fn cases(file: &str, names: &[&str]) {
         let decision = run_case(&mut engine, case, &config, NOW).unwrap();
         case.expect.compare(&decision.record).unwrap_or_else(|wrong| panic!("{file}: {name}: {wrong}"));
     }
+}
+
+fn stream_cap(step: Step) -> Option<String> {
+    let permit = done(step).verdict.unwrap();
+    let mut set = permit.headers_to_set();
+    set.find(|(name, _)| *name == "x-envoy-upstream-stream-duration-ms").map(|(_, value)| value.to_owned())
+}
+
+#[test]
+fn a_stream_ends_with_the_grant_or_the_elevation_if_the_token_lasts_longer() {
+    let mut config = elevated();
+    let mut engine = self::engine(&config);
+    let token = token(600);
+    assert_eq!(stream_cap(engine.check(request(1, "/open", &token), NOW)).as_deref(), Some("100000"));
+    let short = self::token(50);
+    assert_eq!(stream_cap(engine.check(request(1, "/open", &short), NOW)).as_deref(), Some("50000"));
+    assert_eq!(stream_cap(engine.check(request(1, "/open", &token), later(99))).as_deref(), Some("1000"));
+    config["bundle"]["inline"]["grants"][2]["valid_until"] = json!(later(30).to_string());
+    let mut engine = self::engine(&config);
+    assert_eq!(stream_cap(engine.check(request(1, "/open", &token), NOW)).as_deref(), Some("30000"));
+}
+
+#[test]
+fn a_grant_that_ends_ends_anonymous_streams_too() {
+    let mut config = configuration();
+    config["bundle"]["inline"]["grants"][2] = json!({"id": "open", "owner": "o", "purpose": "p",
+        "subject": "anonymous", "hosts": ["h"], "methods": ["GET"], "paths": ["/open"], "policy": "open",
+        "valid_until": later(7).to_string()});
+    let pairs = [(":method", "GET"), (":scheme", "http"), (":authority", "h"), (":path", "/open")];
+    let pairs = pairs.map(|(name, value)| (name.to_owned(), value.as_bytes().to_vec())).to_vec();
+    let request = Request::new(StreamId(1), Headers::new(pairs), Connection::default());
+    assert_eq!(stream_cap(engine(&config).check(request, NOW)).as_deref(), Some("7000"));
+}
+
+#[test]
+fn elevation_over() {
+    let mut engine = engine(&elevated());
+    let token = token(600);
+    let check = |engine: &mut Engine, at| reason(engine.check(request(1, "/open", &token), later(at)));
+    assert_eq!(check(&mut engine, 99), Reason::Allowed);
+    assert_eq!(check(&mut engine, 100), Reason::ElevationInactive);
+    // While the request waited.
+    let mut engine = self::engine(&elevated());
+    let (_, pending) = asks(engine.check(request(1, "/ask", &token), NOW));
+    assert_eq!(reason(engine.resume(pending, yes(), later(99))), Reason::Allowed);
+    let (_, pending) = asks(engine.check(request(1, "/ask", &token), later(99)));
+    assert_eq!(reason(engine.resume(pending, yes(), later(100))), Reason::ElevationInactive);
+    cases(
+        "elevations.json",
+        &["an active elevation", "an elevation that is over", "an elevation that has not begun"],
+    );
+}
+
+#[test]
+fn elevation_withdrawn_while_a_request_waited() {
+    let mut engine = engine(&elevated());
+    let token = token(600);
+    let (_, pending) = asks(engine.check(request(1, "/ask", &token), NOW));
+    let mut without = elevated();
+    without["bundle"]["inline"]["elevations"] = json!([]);
+    engine.configure(settings(&without));
+    assert_eq!(reason(engine.resume(pending, yes(), later(1))), Reason::ElevationRequired);
+}
+
+#[test]
+fn elevation_absent() {
+    cases(
+        "elevations.json",
+        &[
+            "no elevation",
+            "an elevation of another subject",
+            "an elevation for another grant",
+            "a broader grant does not make up for the elevation that is missing",
+        ],
+    );
+}
+
+#[test]
+fn elevation_from_elsewhere() {
+    cases(
+        "elevations.json",
+        &["from the network", "from another network", "from no network", "from none of the networks"],
+    );
+    // The host tells no source address.
+    let mut config = elevated();
+    config["networks"]["all"] = json!(["0.0.0.0/0", "::/0"]);
+    config["bundle"]["inline"]["elevations"][0]["networks"] = json!(["all"]);
+    let mut engine = engine(&config);
+    assert!(engine.attributes().iter().any(|attribute| attribute.name == "source_ip"));
+    let unknown = request(1, "/open", &token(600));
+    assert_eq!(reason(engine.check(unknown, NOW)), Reason::ElevationInactive);
+    let mut connection = Connection::default();
+    let source = engine.attributes().iter().find(|attribute| attribute.name == "source_ip").copied().unwrap();
+    connection.set(source, b"192.0.2.1:4711");
+    let mut known = request(1, "/open", &token(600));
+    known.connection = connection;
+    let decision = done(engine.check(known, NOW));
+    assert_eq!(decision.record.reason, Some(Reason::Allowed));
+    // What it rests on stands in the record, which comes out the same again.
+    assert_eq!(decision.record.connection["source_ip"], "192.0.2.1");
+    assert_eq!(engine.replay(&decision.record).record.reason, Some(Reason::Allowed));
+}
+
+#[test]
+fn elevation_by_the_principal() {
+    cases(
+        "elevations.json",
+        &[
+            "approved by somebody who is not the principal",
+            "approved by the principal of the call",
+            "approved, and nobody's principal",
+        ],
+    );
+}
+
+#[test]
+fn break_glass_without_reason() {
+    cases(
+        "elevations.json",
+        &[
+            "the glass is broken",
+            "the glass without a reason",
+            "the glass with a reason that is too short",
+            "the glass with a reason that is too long",
+            "the glass with a reason that holds a tab",
+            "the glass with two reasons",
+            "the glass with the reason in another header",
+        ],
+    );
+}
+
+#[test]
+fn break_glass_by_header_alone() {
+    cases(
+        "elevations.json",
+        &[
+            "a reason where there is no elevation",
+            "a reason where the elevation is over",
+            "a reason where the elevation is of another subject",
+            "a reason where there is no grant",
+        ],
+    );
+}
+
+#[test]
+fn break_glass_by_a_workload() {
+    cases(
+        "elevations.json",
+        &[
+            "a workload breaks the glass",
+            "a workload breaks the glass where the grant says so",
+            "a human breaks the glass where nobody may",
+        ],
+    );
+}
+
+#[test]
+fn broken_glass_is_loud_in_the_record_and_comes_out_the_same_again() {
+    let mut config = elevated();
+    let elevation = &mut config["bundle"]["inline"]["elevations"][0];
+    elevation["break_glass"] = json!(true);
+    elevation["approver"] = json!("s");
+    config["bundle"]["inline"]["grants"][2]["break_glass_kinds"] = json!(["workload"]);
+    let mut engine = engine(&config);
+    let pairs = [
+        (":method", "GET"),
+        (":scheme", "http"),
+        (":authority", "h"),
+        (":path", "/open"),
+        ("authorization", &*token(600)),
+        ("x-everycall-break-glass", "INC-7: orders are stuck"),
+    ];
+    let pairs = pairs.map(|(name, value)| (name.to_owned(), value.as_bytes().to_vec())).to_vec();
+    let decision =
+        done(engine.check(Request::new(StreamId(1), Headers::new(pairs), Connection::default()), NOW));
+    let removed = decision.verdict.unwrap();
+    assert!(removed.headers_to_remove().contains(&"x-everycall-break-glass".to_owned()));
+    let record = decision.record;
+    assert!(record.is_break_glass());
+    let written = serde_json::to_value(&record).unwrap();
+    assert_eq!(written["elevation"]["break_glass"], true);
+    assert_eq!(written["elevation"]["break_glass_reason"], "INC-7: orders are stuck");
+    let again: everycall_core::DecisionRecord = serde_json::from_value(written).unwrap();
+    assert_eq!(engine.replay(&again).record.elevation, record.elevation);
+    assert_eq!(engine.replay(&again).record.reason, Some(Reason::Allowed));
+    // Without the elevation of then it does not.
+    let mut none = self::engine(&elevated());
+    assert!(!none.replay(&again).record.is_break_glass());
 }
 
 #[test]

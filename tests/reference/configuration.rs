@@ -29,6 +29,7 @@ const OBJECTS: &[&str] = &[
     "bundle.inline.rule_sets.*",
     "bundle.inline.grants[]",
     "bundle.inline.grants[].delegation",
+    "bundle.inline.elevations[]",
     "bundle.inline.exceptions[]",
     "pdps.*",
     "pdps.*.breaker",
@@ -71,6 +72,10 @@ fn valid() -> Value {
     config["bundle"]["inline"]["exceptions"] = json!([{"id": "e", "owner": "o", "reason": "r",
         "compensating_control": "c", "valid_from": "2026-01-01T00:00:00Z", "valid_until": "2026-03-01T00:00:00Z"}]);
     config["bundle"]["inline"]["rule_sets"] = json!({"orders": {}});
+    config["networks"]["office"] = json!(["10.0.0.0/8"]);
+    let grant = config["bundle"]["inline"]["grants"][0]["id"].clone();
+    config["bundle"]["inline"]["elevations"] = json!([{"id": "e", "subject": "s", "grants": [grant], "approver": "a",
+        "ticket": "t", "reason": "r", "valid_from": "2026-01-01T00:00:00Z", "valid_until": "2026-01-01T01:00:00Z"}]);
     let grants = config["bundle"]["inline"]["grants"].as_array_mut().unwrap();
     let delegated = grants.iter().position(|grant| grant.get("delegation").is_some()).unwrap();
     grants.swap(0, delegated);
@@ -146,11 +151,7 @@ fn objects_are_taken_apart() {
             "map of objects" => format!("{key}.*"),
             _ => continue,
         };
-        // The kind of records that is not supported yet.
-        assert!(
-            OBJECTS.contains(&below.as_str()) || below == "bundle.inline.elevations[]",
-            "what is in `{key}`?"
-        );
+        assert!(OBJECTS.contains(&below.as_str()), "what is in `{key}`?");
     }
 }
 
@@ -216,6 +217,7 @@ fn defaults_are_what_is_taken() {
         .map(|credential| json!({"header": credential.header, "scheme": credential.scheme}))
         .collect();
     let bare: everycall_core::config::Credential = serde_json::from_value(json!({"header": "x"})).unwrap();
+    let inline = config.bundle.inline.as_ref().unwrap();
     let mut defaults = BTreeMap::from([
         ("credentials".to_owned(), json!(credentials)),
         ("credentials[].scheme".to_owned(), json!(bare.scheme)),
@@ -226,10 +228,10 @@ fn defaults_are_what_is_taken() {
         ("pdps.*.timeout_ms".to_owned(), json!(200)),
         ("pdps.*.max_in_flight".to_owned(), json!(pdp.max_in_flight)),
         ("bundle.inline.rule_sets.*.input_format".to_owned(), json!("everycall")),
-        (
-            "bundle.inline.grants[].semicolons".to_owned(),
-            json!(config.bundle.inline.unwrap().grants[0].semicolons),
-        ),
+        ("bundle.inline.grants[].semicolons".to_owned(), json!(inline.grants[0].semicolons)),
+        ("bundle.inline.grants[].requires_elevation".to_owned(), json!(inline.grants[0].requires_elevation)),
+        ("bundle.inline.grants[].break_glass_kinds".to_owned(), json!(inline.grants[0].break_glass_kinds)),
+        ("bundle.inline.elevations[].break_glass".to_owned(), json!(inline.elevations[0].break_glass)),
         ("pdps.*.connect_retries".to_owned(), json!(pdp.connect_retries)),
     ]);
     let pdp: everycall_core::config::Pdp =

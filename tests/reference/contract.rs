@@ -32,13 +32,16 @@ fn shown() -> (Value, BTreeSet<String>) {
     let grants = config["bundle"]["inline"]["grants"].as_array_mut().unwrap();
     let grant = grants.iter_mut().find(|grant| grant["id"] == "support-read-orders").unwrap();
     grant["policy"] = json!("shows_all");
+    let now = UnixTime::from_secs(1_790_000_000);
+    config["bundle"]["inline"]["elevations"] = json!([{"id": "e", "subject": "spiffe://shop.example/agent/support-bot",
+        "grants": ["support-read-orders"], "approver": "user:carol", "ticket": "t", "reason": "r",
+        "valid_from": now.to_string(), "valid_until": UnixTime::from_secs(1_790_003_600).to_string()}]);
     let case = json!({"about": "a", "cases": [{
         "name": "a", "expect": {"decision": "allow"},
         "request": {"method": "GET", "host": "orders.shop.example", "path": "/orders/o-1?q=1"},
         "token": {"issuer": "https://id.shop.example/agents",
                   "claims": {"sub": "user:alice", "act": {"sub": "spiffe://shop.example/agent/support-bot"}, "task": "t"}}}]});
     let case = CaseFile::parse("inline", &case.to_string()).unwrap().cases.remove(0);
-    let now = UnixTime::from_secs(1_790_000_000);
     let wire = case.request(&config, now).unwrap();
     let headers = wire.to_core(StreamId(1)).headers().clone();
     let mut connection = Connection::default();

@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use everycall_core::{
-    Binding, BundleRecord, DecisionRecord, Exception, GrantRecord, Identity, Kind, Layer, PdpExchange,
-    PolicyRecord, Reason, RequestRecord, UnixTime, Verdict,
+    Binding, BundleRecord, DecisionRecord, ElevationRecord, Exception, GrantRecord, Identity, Kind, Layer,
+    PdpExchange, PolicyRecord, Reason, RequestRecord, UnixTime, Verdict,
 };
 use serde_json::{json, Map};
 
@@ -133,6 +133,17 @@ fn full() -> DecisionRecord {
             source: text(),
             ticket: text(),
             params: Map::new(),
+        }),
+        elevation: Some(ElevationRecord {
+            id: "x".into(),
+            owner: text(),
+            approver: "x".into(),
+            ticket: "x".into(),
+            reason: "x".into(),
+            valid_from: UnixTime::default(),
+            valid_until: UnixTime::default(),
+            break_glass: true,
+            break_glass_reason: text(),
         }),
         policy: Some(PolicyRecord { rule_set: "x".into(), rule: text(), without_pdp: false }),
         pdp: vec![PdpExchange {

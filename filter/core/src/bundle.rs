@@ -19,6 +19,7 @@ use std::sync::Arc;
 use serde_json::{Map, Value};
 
 use crate::config::{self, InputFormat, Limits};
+use crate::elevations::Elevations;
 use crate::exceptions::Exception;
 use crate::grants::Grants;
 use crate::keys::KeySet;
@@ -55,6 +56,9 @@ pub struct Bundle {
     pub(crate) origin: Origin,
     pub(crate) grants: Grants,
     pub(crate) exceptions: Vec<Arc<Exception>>,
+    pub(crate) elevations: Elevations,
+    /// The networks that elevations name: the first place where they do.
+    pub(crate) networks: BTreeMap<String, String>,
     pub(crate) rule_sets: Vec<RuleSet>,
 }
 
@@ -114,7 +118,7 @@ impl Bundle {
 
     /// Takes some of it apart; whether there is more. To drop a large one at once takes long.
     pub(crate) fn take_apart(&mut self, many: usize) -> bool {
-        self.rule_sets.pop().is_some() || self.grants.take_apart(many)
+        self.rule_sets.pop().is_some() || self.elevations.take_apart(many) || self.grants.take_apart(many)
     }
 
     /// What its rule sets read of `input`, taken together.
@@ -138,6 +142,12 @@ pub(crate) struct Builder {
     /// Texts that many records have in common, held once.
     texts: BTreeSet<Arc<str>>,
     exceptions: Vec<Arc<Exception>>,
+    elevations: Elevations,
+    elevation_ids: BTreeSet<String>,
+    /// The grants that elevations name: the first place where they do.
+    elevated_grants: BTreeMap<String, String>,
+    /// Likewise the networks.
+    networks: BTreeMap<String, String>,
     rule_sets: Vec<RuleSet>,
     /// What grants call a rule set: the index, if it compiles.
     compiled: BTreeMap<Option<String>, Option<usize>>,
@@ -156,6 +166,10 @@ impl Builder {
             grant_ids: BTreeSet::new(),
             texts: BTreeSet::new(),
             exceptions: Vec::new(),
+            elevations: Elevations::default(),
+            elevation_ids: BTreeSet::new(),
+            elevated_grants: BTreeMap::new(),
+            networks: BTreeMap::new(),
             rule_sets: Vec::new(),
             compiled: BTreeMap::new(),
             entries: BTreeMap::new(),
@@ -214,8 +228,13 @@ impl Builder {
         for (name, (at, _)) in std::mem::take(&mut self.entries) {
             self.error(at, format!("no grant names the rule set `{name}` as its `policy`"));
         }
-        let Self { errors, grants, exceptions, rule_sets, .. } = self;
-        (Bundle { origin: Origin::Inline, grants, exceptions, rule_sets }, errors)
+        for (grant, at) in std::mem::take(&mut self.elevated_grants) {
+            if !self.grant_ids.contains(grant.as_str()) {
+                self.error(at, format!("there is no grant `{grant}`"));
+            }
+        }
+        let Self { errors, grants, exceptions, elevations, networks, rule_sets, .. } = self;
+        (Bundle { origin: Origin::Inline, grants, exceptions, elevations, networks, rule_sets }, errors)
     }
 
     /// The index of the rule set that a grant names, compiled at its first use: by the grant `at`.

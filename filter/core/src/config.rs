@@ -357,9 +357,9 @@ pub struct InlineBundle {
     pub rule_sets: BTreeMap<String, RuleSet>,
     /// Who is entitled to what.
     pub grants: Vec<Grant>,
-    /// Not supported yet: must be empty.
+    /// What is approved for hours.
     #[serde(default)]
-    pub elevations: Vec<Value>,
+    pub elevations: Vec<Elevation>,
     /// Who may do what the rules forbid, until when, and what makes up for it.
     #[serde(default)]
     pub exceptions: Vec<Exception>,
@@ -385,6 +385,38 @@ pub enum InputFormat {
     /// That of OPA's plugin for Envoy.
     #[serde(rename = "opa-envoy")]
     OpaEnvoy,
+}
+
+/// One elevation: for a while, what a grant gives only then.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields, expecting = "an object")]
+pub struct Elevation {
+    /// Unique name.
+    pub id: String,
+    /// Who answers for it.
+    #[serde(default)]
+    pub owner: Option<String>,
+    /// The caller's id, exactly.
+    pub subject: String,
+    /// The ids of the grants that it is for.
+    pub grants: Vec<String>,
+    /// Who approved it: not the subject, unless it breaks the glass.
+    pub approver: String,
+    /// Its number in the system that it comes from.
+    pub ticket: String,
+    /// Why it is needed.
+    pub reason: String,
+    /// RFC 3339; not active before.
+    pub valid_from: String,
+    /// RFC 3339; not active from then on. At most `limits.elevation_hours` later, or
+    /// `limits.break_glass_minutes`.
+    pub valid_until: String,
+    /// Names of networks, one of which must hold the source address; absent: from anywhere.
+    #[serde(default)]
+    pub networks: Option<Vec<String>>,
+    /// For emergencies: may be approved by the subject, and each request has to give a reason.
+    #[serde(default)]
+    pub break_glass: bool,
 }
 
 /// One documented exception.
@@ -461,6 +493,12 @@ pub struct Grant {
     /// Admits paths that hold `;`.
     #[serde(default)]
     pub semicolons: bool,
+    /// The caller must have an active elevation for this grant.
+    #[serde(default)]
+    pub requires_elevation: bool,
+    /// The sorts of callers that may break the glass.
+    #[serde(default = "default_break_glass_kinds")]
+    pub break_glass_kinds: Vec<Kind>,
     /// What the caller's token must be bound to.
     #[serde(default)]
     pub requires_binding: Option<RequiredBinding>,
@@ -500,6 +538,10 @@ pub struct Limits {
     pub token_bytes: usize,
     /// Days that an exception may last.
     pub exception_days: usize,
+    /// Hours that an elevation may last.
+    pub elevation_hours: usize,
+    /// Minutes that one may last that breaks the glass.
+    pub break_glass_minutes: usize,
 }
 
 impl Default for Limits {
@@ -514,6 +556,8 @@ impl Default for Limits {
             tokens_cached_bytes: 16_777_216,
             token_bytes: 8_192,
             exception_days: 90,
+            elevation_hours: 8,
+            break_glass_minutes: 60,
         }
     }
 }
@@ -538,6 +582,10 @@ fn default_bundle_timeout() -> u32 {
 
 fn default_bundle_bytes() -> usize {
     10_485_760
+}
+
+fn default_break_glass_kinds() -> Vec<Kind> {
+    vec![Kind::Human]
 }
 
 fn default_keys_timeout() -> u32 {

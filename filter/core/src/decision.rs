@@ -77,7 +77,8 @@ impl Permit {
                 }
             }
         }
-        let left = caller.map(|caller| caller.expires_at.millis_since(now));
+        let ends = caller.map(|caller| caller.expires_at).into_iter().chain(granted.valid_until());
+        let left = ends.min().map(|end| end.millis_since(now));
         let limit = max_stream_s.map(|seconds| i64::from(seconds).saturating_mul(1_000));
         if let Some(millis) = left.into_iter().chain(limit).min() {
             // Envoy ends the stream by itself then, also when this module is gone.

@@ -5,6 +5,7 @@
 
 mod case;
 mod credential;
+mod elevation;
 mod facts;
 mod questions;
 mod replay;
@@ -181,6 +182,7 @@ impl Engine {
             Credential::AwaitsKeys => return Ok(Progress::AwaitsKeys),
         };
         let granted = self.grant(case, caller.as_deref(), &target, now)?;
+        let granted = self.elevation(case, caller.as_deref(), granted, now)?;
         let input = self.input(case, caller.as_deref(), &granted, &target, now)?;
         self.policy(case, caller, granted, input)
     }
@@ -303,7 +305,13 @@ impl Engine {
         let grant = &granted.grant;
         grant
             .valid_at(now)
-            .map_err(|miss| Refused::new(Reason::NotGranted, format!("grant `{}` {miss}", grant.id)))
+            .map_err(|miss| Refused::new(Reason::NotGranted, format!("grant `{}` {miss}", grant.id)))?;
+        let Some(elevation) = granted.elevated.as_ref().map(|elevated| &elevated.elevation) else {
+            return Ok(());
+        };
+        elevation.valid_at(now).map_err(|miss| {
+            Refused::new(Reason::ElevationInactive, format!("elevation `{}` {miss}", elevation.id))
+        })
     }
 
     fn finish(&mut self, mut case: Case, progress: Result<Progress, Refused>, now: UnixTime) -> Step {

@@ -17,6 +17,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::config::RequiredBinding;
+use crate::elevations::Elevated;
 use crate::identity::{Binding, Identity, Kinds};
 use crate::target::Target;
 use crate::time::UnixTime;
@@ -48,6 +49,8 @@ pub(crate) struct Grant {
     pub(crate) valid_until: Option<UnixTime>,
     pub(crate) delegation: Option<Box<Delegation>>,
     pub(crate) semicolons: bool,
+    pub(crate) requires_elevation: bool,
+    pub(crate) break_glass_kinds: Kinds,
     pub(crate) requires_binding: Option<RequiredBinding>,
     /// Index of the rule set that decides.
     pub(crate) rule_set: usize,
@@ -67,6 +70,16 @@ pub(crate) struct Delegation {
 pub(crate) struct Granted {
     pub(crate) grant: Arc<Grant>,
     pub(crate) params: Vec<(String, String)>,
+    /// The caller's elevation; added by the layer of elevations.
+    pub(crate) elevated: Option<Elevated>,
+}
+
+impl Granted {
+    /// From when on something of it does not hold any more.
+    pub(crate) fn valid_until(&self) -> Option<UnixTime> {
+        let elevation = self.elevated.as_ref().map(|elevated| elevated.elevation.valid_until);
+        self.grant.valid_until.into_iter().chain(elevation).min()
+    }
 }
 
 /// All grants, by route and subject.
@@ -197,7 +210,7 @@ impl<'p> Visit<'p> for Search<'_> {
                     let rest = (!rest.is_empty()).then(|| rest.join("/"));
                     let values = values.iter().map(|value| (*value).to_owned()).chain(rest);
                     let params = names.split(',').map(str::to_owned).zip(values).collect();
-                    self.found = Some(Granted { grant: Arc::clone(grant), params });
+                    self.found = Some(Granted { grant: Arc::clone(grant), params, elevated: None });
                     return true;
                 }
                 Err(miss) => self.miss = Some(format!("grant `{}` {miss}", grant.id)),
@@ -305,6 +318,8 @@ fn clash(one: &Entry, other: &Entry) -> Option<String> {
     let differs = [
         (a.rule_set != b.rule_set, "policy"),
         (a.sensitivity != b.sensitivity, "sensitivity"),
+        (a.requires_elevation != b.requires_elevation, "requires_elevation"),
+        (a.break_glass_kinds != b.break_glass_kinds, "break_glass_kinds"),
         (a.requires_binding != b.requires_binding, "requires_binding"),
     ];
     if let Some((_, name)) = differs.iter().find(|(differs, _)| *differs) {

@@ -9,6 +9,7 @@ use regorus::Value;
 use serde_json::{Map, Value as Json};
 
 use crate::attributes::SOURCE_IP;
+use crate::elevations::Elevated;
 use crate::exceptions::Exception;
 use crate::grants::Granted;
 use crate::identity::Identity;
@@ -55,7 +56,7 @@ pub(crate) fn build(facts: &Facts<'_>) -> PolicyValue {
     if reads.any(&["grant"]) {
         input.push(("grant", grant(facts.granted)));
     }
-    input.push(("elevation", Value::Null));
+    input.push(("elevation", facts.granted.elevated.as_ref().map_or(Value::Null, elevation)));
     let exception = facts.caller.and_then(|caller| caller.exception.as_deref());
     input.push(("exception", exception.map_or(Value::Null, exception_value)));
     input.push(("signals", Value::new_object()));
@@ -91,6 +92,22 @@ pub(crate) fn identity_once(identity: &Identity) -> PolicyValue {
         ("task", task),
         ("bound", identity.bound.map_or(Value::Null, |bound| Value::from(bound.as_str()))),
     ]))
+}
+
+fn elevation(elevated: &Elevated) -> Value {
+    let text = |text: &Option<String>| text.as_deref().map_or(Value::Null, Value::from);
+    let elevation = &elevated.elevation;
+    object(vec![
+        ("id", Value::from(elevation.id.as_str())),
+        ("owner", text(&elevation.owner)),
+        ("approver", Value::from(elevation.approver.as_str())),
+        ("ticket", Value::from(elevation.ticket.as_str())),
+        ("reason", Value::from(elevation.reason.as_str())),
+        ("valid_from", Value::from(elevation.valid_from.secs())),
+        ("valid_until", Value::from(elevation.valid_until.secs())),
+        ("break_glass", Value::from(elevation.break_glass)),
+        ("break_glass_reason", text(&elevated.break_glass_reason)),
+    ])
 }
 
 fn exception_value(exception: &Exception) -> Value {

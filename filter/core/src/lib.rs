@@ -11,6 +11,7 @@ mod bundle;
 mod certificate;
 pub mod config;
 mod decision;
+mod elevations;
 mod engine;
 mod exceptions;
 mod grants;
@@ -57,9 +58,10 @@ pub use pdp::MAX_ANSWER;
 pub use policy::{offered_builtins, RuleSet, RuleTrace, Trace};
 pub use reason::{Layer, Reason};
 pub use record::{
-    BundleRecord, DecisionRecord, GrantRecord, PdpExchange, PolicyRecord, RequestRecord, Verdict,
+    BundleRecord, DecisionRecord, ElevationRecord, GrantRecord, PdpExchange, PolicyRecord, RequestRecord,
+    Verdict,
 };
-pub use request::{Connection, Headers, Request, OWN_HEADER_PREFIX, REMOVED_HEADERS};
+pub use request::{Connection, Headers, Request, BREAK_GLASS_HEADER, OWN_HEADER_PREFIX, REMOVED_HEADERS};
 pub use settings::{ConfigError, ConfigErrors, LogRecords, Settings};
 pub use shared::{LocalData, SharedData};
 pub use signature::{ecdsa_der, PureRust, SignatureVerifier, Unavailable};

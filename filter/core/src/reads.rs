@@ -110,6 +110,8 @@ const NULLABLE: &[&[&str]] = &[
     &["input", "grant", "ticket"],
     &["input", "request", "id"],
     &["input", "elevation"],
+    &["input", "elevation", "owner"],
+    &["input", "elevation", "break_glass_reason"],
     &["input", "exception"],
 ];
 

@@ -17,6 +17,8 @@ pub enum Layer {
     Credential,
     /// Is this identity entitled to this route?
     Grant,
+    /// Is there a time-bound approval, where the grant requires one?
+    Elevation,
     /// Does the Rego rule set let this request proceed?
     Policy,
     /// What did the policy decision point say?
@@ -133,6 +135,12 @@ reasons! {
     NotGranted = "not_granted", 403, Grant;
     /// The grant requires a token that is bound to a key or certificate, and the caller's is not.
     BindingRequired = "binding_required", 403, Grant;
+    /// The grant requires an elevation, and the caller has none for it.
+    ElevationRequired = "elevation_required", 403, Elevation;
+    /// The caller's elevation has not begun, is over, or is not for this source, kind of caller or principal.
+    ElevationInactive = "elevation_inactive", 403, Elevation;
+    /// The caller's elevation breaks the glass, and the request does not give one reason of 10 to 200 printable characters.
+    BreakGlassReason = "break_glass_reason", 403, Elevation;
     /// The policy said no.
     PolicyDenied = "policy_denied", 403, Policy;
     /// No rule of the policy allowed the request.

@@ -52,6 +52,9 @@ pub struct DecisionRecord {
     pub exception: Option<Arc<Exception>>,
     /// The grant that admits the call; null without one.
     pub grant: Option<GrantRecord>,
+    /// The elevation that is active for the call; null without one.
+    #[serde(default)]
+    pub elevation: Option<ElevationRecord>,
     /// What the policy did; null if it was not reached.
     pub policy: Option<PolicyRecord>,
     /// Questions and answers, in order.
@@ -65,6 +68,12 @@ pub struct DecisionRecord {
 }
 
 impl DecisionRecord {
+    /// Somebody breaks the glass, or tried to and gave no reason.
+    pub fn is_break_glass(&self) -> bool {
+        self.elevation.as_ref().is_some_and(|elevation| elevation.break_glass)
+            || self.reason == Some(Reason::BreakGlassReason)
+    }
+
     /// Files a refusal that the caller of the engine had to make after an allow.
     pub fn overrule(&mut self, reason: Reason, detail: &str) {
         self.decision = if reason.is_allow() { Verdict::Allow } else { Verdict::Deny };
@@ -141,6 +150,30 @@ pub struct GrantRecord {
     pub ticket: Option<String>,
     /// Values of the path template.
     pub params: Map<String, Value>,
+}
+
+/// The elevation that is active for a call.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ElevationRecord {
+    /// Its name.
+    pub id: String,
+    /// Who answers for it.
+    pub owner: Option<String>,
+    /// Who approved it.
+    pub approver: String,
+    /// Its number in the system that it comes from.
+    pub ticket: String,
+    /// Why it was needed.
+    pub reason: String,
+    /// From when on it is active.
+    pub valid_from: UnixTime,
+    /// From when on it is not.
+    pub valid_until: UnixTime,
+    /// It breaks the glass.
+    pub break_glass: bool,
+    /// The reason that the request gave for that.
+    pub break_glass_reason: Option<String>,
 }
 
 /// What the policy did.

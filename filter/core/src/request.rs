@@ -8,6 +8,9 @@ use crate::step::StreamId;
 /// Headers below this prefix are ours: a client's are removed, spelled with `-` or `_`.
 pub const OWN_HEADER_PREFIX: &str = "x-everycall-";
 
+/// Gives the reason for a call that breaks the glass. One of ours: never sent on, no policy reads it.
+pub const BREAK_GLASS_HEADER: &str = "x-everycall-break-glass";
+
 /// Headers that are removed from the client's request besides our own, also when spelled with `_`:
 /// each makes some upstream see another method, path or lifetime than the one decided on.
 pub const REMOVED_HEADERS: &[&str] = &[
@@ -130,14 +133,21 @@ pub struct Request {
     /// Facts of the connection.
     pub connection: Connection,
     removed: Vec<String>,
+    break_glass_reasons: Vec<Vec<u8>>,
 }
 
 impl Request {
     /// Takes the snapshot. Headers that a client must not set are taken out here, before anything
     /// can read them; their names stay known so that they are removed on the way upstream.
     pub fn new(stream: StreamId, mut headers: Headers, connection: Connection) -> Self {
+        let break_glass_reasons = headers.all(BREAK_GLASS_HEADER).map(<[u8]>::to_vec).collect();
         let removed = headers.take_forbidden();
-        Self { stream, headers, connection, removed }
+        Self { stream, headers, connection, removed, break_glass_reasons }
+    }
+
+    /// The values of [`BREAK_GLASS_HEADER`].
+    pub(crate) fn break_glass_reasons(&self) -> &[Vec<u8>] {
+        &self.break_glass_reasons
     }
 
     /// The headers, without the forbidden ones.

@@ -331,8 +331,8 @@ impl Settings {
         SECRET_HEADERS.contains(&header) || self.credentials.iter().any(|source| source.header == header)
     }
 
-    /// The attributes of the connection that these policies, a proof of possession or a policy decision
-    /// point need: the only ones to ask the host for.
+    /// The attributes of the connection that these policies, an elevation, a proof of possession or a policy
+    /// decision point need: the only ones to ask the host for.
     pub fn attributes(&self, bundle: &Bundle) -> Vec<&'static Attribute> {
         let reads = bundle.reads();
         let proves = |name: &str| self.mtls.is_some() && name == "mtls";
@@ -340,7 +340,8 @@ impl Settings {
         let told = |name: &str| told && pdp::EXT_AUTHZ_ATTRIBUTES.contains(&name);
         let read = ATTRIBUTES.iter().filter(|attribute| {
             let name = attribute.name;
-            attributes::is_read(name, &reads) || proves(name) || told(name)
+            let by_network = name == attributes::SOURCE_IP && bundle.elevations.by_network();
+            attributes::is_read(name, &reads) || proves(name) || told(name) || by_network
         });
         read.chain(PROOF_ATTRIBUTES.iter().filter(|_| self.mtls.is_some())).collect()
     }

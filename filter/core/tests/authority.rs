@@ -63,9 +63,13 @@ fn only(bundle: Value) -> (String, String) {
 
 #[test]
 fn grants_that_would_decide_one_call_differently_conflict() {
-    for (name, value) in
-        [("policy", json!("other")), ("sensitivity", json!("high")), ("requires_binding", json!("any"))]
-    {
+    for (name, value) in [
+        ("policy", json!("other")),
+        ("sensitivity", json!("high")),
+        ("requires_binding", json!("any")),
+        ("requires_elevation", json!(true)),
+        ("break_glass_kinds", json!([])),
+    ] {
         let message = beside(grant("one", json!({})), grant("two", json!({name: value}))).unwrap();
         assert!(message.starts_with("conflicts with grant `one`"), "{message}");
         assert!(message.ends_with(&format!("differ in `{name}`")), "{message}");
@@ -177,12 +181,62 @@ fn prefixes_end_with_a_slash_and_claims_have_an_issuer() {
 }
 
 #[test]
+fn elevations_that_cannot_stand_are_named() {
+    let elevation = |members: Value| {
+        let mut record = json!({"id": "e", "subject": "s", "grants": ["g"], "approver": "a", "ticket": "t", "reason": "r",
+            "valid_from": "2026-01-01T00:00:00Z", "valid_until": "2026-01-01T08:00:00Z"});
+        patch(&mut record, members);
+        record
+    };
+    let with = |elevations: Value| {
+        let grant = grant("g", json!({"requires_elevation": true}));
+        json!({"grants": [grant], "elevations": elevations})
+    };
+    assert_eq!(errors(with(json!([elevation(json!({"networks": ["office"]}))]))), []);
+    // An hour, by the subject itself.
+    let hour = json!({"break_glass": true, "approver": "s", "valid_until": "2026-01-01T01:00:00Z"});
+    assert_eq!(errors(with(json!([elevation(hour)]))), []);
+    for (members, at, message) in [
+        (json!({"id": "a b"}), "id", "not a name"),
+        (json!({"subject": ""}), "subject", "empty"),
+        (json!({"subject": "anonymous"}), "subject", "never elevated"),
+        (json!({"approver": " "}), "approver", "empty"),
+        (json!({"approver": "s"}), "approver", "is the subject"),
+        (json!({"ticket": ""}), "ticket", "empty"),
+        (json!({"reason": " "}), "reason", "empty"),
+        (json!({"owner": ""}), "owner", "empty"),
+        (json!({"grants": []}), "grants", "admits nothing"),
+        (json!({"grants": ["g", "g"]}), "grants[1]", "repeated"),
+        (json!({"grants": ["g", "h"]}), "grants[1]", "no grant `h`"),
+        (json!({"networks": []}), "networks", "admits nothing"),
+        (json!({"networks": ["home"]}), "networks[0]", "no network `home`"),
+        (json!({"valid_from": "today"}), "valid_from", "RFC 3339"),
+        (json!({"valid_until": "2026-01-01T00:00:00Z"}), "valid_until", "within 8 hours"),
+        (json!({"valid_until": "2025-12-31T23:59:59Z"}), "valid_until", "within 8 hours"),
+        (json!({"valid_until": "2026-01-01T08:00:01Z"}), "valid_until", "limits.elevation_hours"),
+        (
+            json!({"break_glass": true, "valid_until": "2026-01-01T01:00:01Z"}),
+            "valid_until",
+            "within 60 minutes after `valid_from` (`limits.break_glass_minutes`)",
+        ),
+        (json!({"nets": []}), "nets", "unknown field"),
+    ] {
+        let (path, found) = only(with(json!([elevation(members.clone())])));
+        assert_eq!(path, format!("bundle.inline.elevations[0].{at}"), "{members}");
+        assert!(found.contains(message), "{members}: {found}");
+    }
+    let (path, message) = only(with(json!([elevation(json!({})), elevation(json!({}))])));
+    assert_eq!((path.as_str(), message.contains("duplicate")), ("bundle.inline.elevations[1].id", true));
+}
+
+#[test]
 fn nothing_is_asked_of_callers_without_a_credential() {
     for (name, value) in [
         ("kinds", json!(["human"])),
         ("issuer", json!("i")),
         ("delegation", json!({})),
         ("requires_binding", json!("any")),
+        ("requires_elevation", json!(true)),
     ] {
         let mut record = grant("g", json!({"subject": "anonymous", "kinds": null}));
         patch(&mut record, json!({name: value}));

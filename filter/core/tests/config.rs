@@ -243,7 +243,6 @@ fn each_mistake_is_named_with_its_path() {
             "bundle.inline.grants[0].policy",
             "no module has the package `everycall.x`",
         ),
-        ("/bundle/inline/elevations".into(), json!([{}]), "bundle.inline.elevations", "not supported"),
         (
             "/bundle/inline/exceptions".into(),
             json!([exception("2026-01-01T00:00:00Z", "2026-04-02T00:00:00Z")]),

@@ -255,6 +255,9 @@ impl Check {
         let micros = now.micros().saturating_sub(self.arrived.micros());
         record.duration_us = u64::try_from(micros).ok();
         instance.metrics.decided(reason);
+        if record.is_break_glass() {
+            instance.metrics.broke_glass(reason);
+        }
         host::set_filter_state(FILTER_STATE, &summary(&record));
         instance.engine.borrow_mut().record(record);
     }

@@ -77,6 +77,8 @@ impl Figure {
 pub(crate) struct Metrics {
     instance: String,
     decisions: RefCell<BTreeMap<Reason, Option<u32>>>,
+    /// By whether the call was let through.
+    broke_glass: RefCell<BTreeMap<bool, Option<u32>>>,
     figures: RefCell<Vec<Figure>>,
     keys: RefCell<BTreeMap<String, Vec<Figure>>>,
     pdps: RefCell<BTreeMap<String, Vec<Figure>>>,
@@ -100,6 +102,7 @@ impl Metrics {
         Self {
             instance: instance.to_owned(),
             decisions: RefCell::default(),
+            broke_glass: RefCell::default(),
             figures: RefCell::new(FIGURES.iter().map(define).collect()),
             keys: RefCell::default(),
             pdps: RefCell::default(),
@@ -113,6 +116,19 @@ impl Metrics {
         let id = decisions.entry(reason).or_insert_with(|| {
             let outcome = if reason.is_allow() { "allow" } else { "deny" };
             let name = format!("everycall.decisions;outcome={outcome};reason={reason}");
+            host::define_metric(MetricKind::Counter, &labelled(&name, &self.instance)).ok()
+        });
+        if let Some(id) = *id {
+            host::increment_metric(id, 1);
+        }
+    }
+
+    /// Counts one decision on a call that breaks the glass.
+    pub(crate) fn broke_glass(&self, reason: Reason) {
+        let mut broke_glass = self.broke_glass.borrow_mut();
+        let id = broke_glass.entry(reason.is_allow()).or_insert_with_key(|is_allow| {
+            let outcome = if *is_allow { "allow" } else { "deny" };
+            let name = format!("everycall.break_glass;outcome={outcome}");
             host::define_metric(MetricKind::Counter, &labelled(&name, &self.instance)).ok()
         });
         if let Some(id) = *id {

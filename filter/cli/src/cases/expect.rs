@@ -15,6 +15,8 @@ pub struct Expect {
     pub rule: Option<String>,
     /// The id of the grant.
     pub grant: Option<String>,
+    /// The id of the active elevation.
+    pub elevation: Option<String>,
     /// The status of the answer; 200 where the request is passed on.
     pub status: Option<u16>,
     /// The caller's id.
@@ -52,6 +54,11 @@ impl Expect {
         compare("reason", self.reason().map(code), record.reason.map(code));
         compare("rule", self.rule.clone(), record.policy.as_ref().and_then(|policy| policy.rule.clone()));
         compare("grant", self.grant.clone(), record.grant.as_ref().map(|grant| grant.id.clone()));
+        compare(
+            "elevation",
+            self.elevation.clone(),
+            record.elevation.as_ref().map(|elevation| elevation.id.clone()),
+        );
         compare("status", self.status.map(|status| status.to_string()), Some(record.status.to_string()));
         compare(
             "identity",

@@ -49,6 +49,19 @@ pub(super) fn text(record: &DecisionRecord, traces: &[Trace], policies: &Policie
             lines.add("", format!("{name} = {value}"));
         }
     }
+    if let Some(elevation) = &record.elevation {
+        lines.add(
+            "elevation",
+            format!(
+                "`{}`: {} (approver: {}, ticket: {}), until {}",
+                elevation.id, elevation.reason, elevation.approver, elevation.ticket, elevation.valid_until
+            ),
+        );
+        if elevation.break_glass {
+            let reason = elevation.break_glass_reason.as_deref().unwrap_or_default();
+            lines.add("", format!("BREAKS THE GLASS: {reason}"));
+        }
+    }
     if let Some(policy) = &record.policy {
         let without = if policy.without_pdp { ", which can do without the decision point" } else { "" };
         let rule = policy

@@ -1,5 +1,5 @@
-//! A bundle as a directory: `**/*.rego`, `data.yaml` or `data.json`, `grants.yaml`, and `rule_sets.yaml`
-//! and `exceptions.yaml` if there are any.
+//! A bundle as a directory: `**/*.rego`, `data.yaml` or `data.json`, `grants.yaml`, and `rule_sets.yaml`,
+//! `elevations.yaml` and `exceptions.yaml` if there are any.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -46,14 +46,17 @@ pub(super) fn read(directory: &Path, key: &str) -> Result<Value, LoadError> {
             members.insert("rule_sets".to_owned(), options);
         }
     }
-    let exceptions = directory.join("exceptions.yaml");
-    if exceptions.exists() {
-        let list = read_referred(&exceptions, key)?;
+    for name in ["elevations", "exceptions"] {
+        let file = directory.join(format!("{name}.yaml"));
+        if !file.exists() {
+            continue;
+        }
+        let list = read_referred(&file, key)?;
         if !list.is_array() {
-            return Err(LoadError::new(directory, key, "its `exceptions.yaml` is not a list"));
+            return Err(LoadError::new(directory, key, format!("its `{name}.yaml` is not a list")));
         }
         if let Some(members) = bundle.as_object_mut() {
-            members.insert("exceptions".to_owned(), list);
+            members.insert(name.to_owned(), list);
         }
     }
     Ok(bundle)

@@ -17,7 +17,7 @@ pub(crate) enum Item {
     Data(Map<String, Value>),
     RuleSet(Options),
     Exception(config::Exception),
-    Elevation(Value),
+    Elevation(config::Elevation),
     Grant(Box<config::Grant>),
 }
 
@@ -83,9 +83,7 @@ impl Builder {
             Item::Data(data) => self.data(at, data),
             Item::RuleSet(Options { name, options }) => self.rule_set_options(at, name, options),
             Item::Exception(exception) => self.exception(at, exception),
-            Item::Elevation(elevation) => {
-                self.error(at, format!("`{elevation}`: elevations are not supported yet"))
-            }
+            Item::Elevation(elevation) => self.elevation(at, elevation),
             Item::Grant(grant) => self.grant(&at, *grant),
         }
     }

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use super::Builder;
 use crate::config;
+use crate::elevations::Elevation;
 use crate::exceptions::Exception;
 use crate::grants::{Clash, Delegation, Grant, Selector, Template, ANONYMOUS};
 use crate::settings::{instant, is_label};
@@ -37,6 +38,8 @@ impl Builder {
             valid_until,
             delegation,
             semicolons,
+            requires_elevation,
+            break_glass_kinds,
             requires_binding,
         } = written;
         let id: Arc<str> = id.into();
@@ -59,6 +62,7 @@ impl Builder {
                 ("kinds", !kinds.is_empty(), "an anonymous caller has no kind"),
                 ("issuer", issuer.is_some(), "an anonymous caller has no issuer"),
                 ("delegation", delegation.is_some(), "an anonymous caller has no principal"),
+                ("requires_elevation", requires_elevation, "an anonymous caller is never elevated"),
                 ("requires_binding", requires_binding.is_some(), "an anonymous caller has no token"),
             ] {
                 if is_there {
@@ -117,6 +121,8 @@ impl Builder {
             valid_until,
             delegation,
             semicolons,
+            requires_elevation,
+            break_glass_kinds: break_glass_kinds.into_iter().collect(),
             requires_binding,
             rule_set,
         };
@@ -226,6 +232,78 @@ impl Builder {
             Some(list)
         };
         Box::new(Delegation { principals: sorted(principals), actors: sorted(actors) })
+    }
+
+    /// One elevation. What it names is looked for when everything has come.
+    pub(crate) fn elevation(&mut self, at: &str, written: config::Elevation) {
+        let config::Elevation {
+            id,
+            owner,
+            subject,
+            grants,
+            approver,
+            ticket,
+            reason,
+            valid_from,
+            valid_until,
+            networks,
+            break_glass,
+        } = written;
+        if !is_label(&id) {
+            self.error(format!("{at}.id"), not_a_label(&id));
+        }
+        if !self.elevation_ids.insert(id.clone()) {
+            self.error(format!("{at}.id"), format!("duplicate elevation id `{id}`"));
+        }
+        let texts =
+            [("subject", &subject), ("approver", &approver), ("ticket", &ticket), ("reason", &reason)];
+        for (name, text) in texts.into_iter().chain(owner.as_ref().map(|owner| ("owner", owner))) {
+            if text.trim().is_empty() {
+                self.error(format!("{at}.{name}"), "must not be empty");
+            }
+        }
+        if subject == ANONYMOUS {
+            self.error(format!("{at}.subject"), "an anonymous caller is never elevated");
+        }
+        if approver == subject && !break_glass {
+            self.error(
+                format!("{at}.approver"),
+                "is the subject; expected somebody else, or `break_glass: true`",
+            );
+        }
+        for (name, list) in [("grants", Some(&grants)), ("networks", networks.as_ref())] {
+            if list.is_some_and(Vec::is_empty) {
+                self.error(format!("{at}.{name}"), EMPTY);
+            }
+        }
+        for (index, grant) in grants.iter().enumerate() {
+            let place = || format!("{at}.grants[{index}]");
+            if grants.iter().take(index).any(|other| other == grant) {
+                self.error(place(), format!("`{grant}` is repeated"));
+            }
+            self.elevated_grants.entry(grant.clone()).or_insert_with(place);
+        }
+        for (index, network) in networks.iter().flatten().enumerate() {
+            self.networks.entry(network.clone()).or_insert_with(|| format!("{at}.networks[{index}]"));
+        }
+        let from = self.instant(&format_args!("{at}.valid_from"), &valid_from);
+        let until = self.instant(&format_args!("{at}.valid_until"), &valid_until);
+        let (Some(valid_from), Some(valid_until)) = (from, until) else { return };
+        let (most, unit, limit, seconds) = match break_glass {
+            true => (self.limits.break_glass_minutes, "minutes", "break_glass_minutes", 60),
+            false => (self.limits.elevation_hours, "hours", "elevation_hours", 3_600),
+        };
+        let lasts = valid_until.secs().saturating_sub(valid_from.secs());
+        let ceiling = i64::try_from(most).unwrap_or(i64::MAX).saturating_mul(seconds);
+        if !(1..=ceiling).contains(&lasts) {
+            self.error(
+                format!("{at}.valid_until"),
+                format!("`{valid_until}` is not within {most} {unit} after `valid_from` (`limits.{limit}`)"),
+            );
+        }
+        let elevation =
+            Elevation { id, owner, approver, ticket, reason, valid_from, valid_until, networks, break_glass };
+        self.elevations.insert(&subject, &grants, elevation);
     }
 
     /// One documented exception.

@@ -6,6 +6,7 @@ use serde_json::{Map, Value};
 
 use crate::attributes::Attribute;
 use crate::bundle::BundleHead;
+use crate::elevations::Elevated;
 use crate::grants::Granted;
 use crate::identity::Identity;
 use crate::input;
@@ -13,7 +14,7 @@ use crate::obligations::Obligations;
 use crate::pdp::{Answer, Question};
 use crate::policy::{PolicyFailure, PolicyValue};
 use crate::reason::{Layer, Reason};
-use crate::record::{BundleRecord, DecisionRecord, GrantRecord, RequestRecord, Verdict};
+use crate::record::{BundleRecord, DecisionRecord, ElevationRecord, GrantRecord, RequestRecord, Verdict};
 use crate::request::Request;
 use crate::settings::Settings;
 use crate::step::{Pending, StreamId};
@@ -145,6 +146,7 @@ impl Case {
             identity: None,
             exception: None,
             grant: None,
+            elevation: None,
             policy: None,
             pdp: Vec::new(),
             obligations: Map::new(),
@@ -173,6 +175,8 @@ impl Case {
         self.record.identity = None;
         self.record.exception = None;
         self.record.grant = None;
+        self.record.elevation = None;
+        self.record.connection.clear();
         self.record.policy = None;
     }
 }
@@ -196,6 +200,23 @@ impl Granted {
 impl BundleHead {
     pub(super) fn to_record(&self) -> BundleRecord {
         BundleRecord { revision: self.revision.clone(), sequence: self.sequence }
+    }
+}
+
+impl Elevated {
+    pub(super) fn to_record(&self) -> ElevationRecord {
+        let elevation = &self.elevation;
+        ElevationRecord {
+            id: elevation.id.clone(),
+            owner: elevation.owner.clone(),
+            approver: elevation.approver.clone(),
+            ticket: elevation.ticket.clone(),
+            reason: elevation.reason.clone(),
+            valid_from: elevation.valid_from,
+            valid_until: elevation.valid_until,
+            break_glass: elevation.break_glass,
+            break_glass_reason: self.break_glass_reason.clone(),
+        }
     }
 }
 

@@ -80,10 +80,8 @@ impl Engine {
                 format!("an input of {bytes} bytes; the limit is {limit}"),
             ));
         }
-        case.record.connection = (case.request.connection.iter())
-            .filter(|(name, _)| attributes::is_read(name, reads))
-            .map(|(name, value)| (name.to_owned(), value.clone()))
-            .collect();
+        let connection = case.request.connection.iter().filter(|(name, _)| attributes::is_read(name, reads));
+        case.record.connection.extend(connection.map(|(name, value)| (name.to_owned(), value.clone())));
         let facts = Facts {
             now,
             request: &case.record.request,

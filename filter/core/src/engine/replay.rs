@@ -9,8 +9,8 @@ use super::Engine;
 use crate::decision::Decision;
 use crate::pdp::{self, Answer};
 use crate::reason::Layer;
-use crate::record::{DecisionRecord, RequestRecord};
-use crate::request::{Connection, Headers, Request};
+use crate::record::{DecisionRecord, ElevationRecord, RequestRecord};
+use crate::request::{Connection, Headers, Request, BREAK_GLASS_HEADER};
 use crate::step::{Pending, Step, StreamId};
 use crate::time::UnixTime;
 use crate::token::cache::Verified;
@@ -25,7 +25,7 @@ impl Engine {
     pub fn replay(&mut self, record: &DecisionRecord) -> Decision {
         let now = record.time;
         self.latest = now;
-        let request = record.request.to_request();
+        let request = record.request.to_request(record.elevation.as_ref());
         let mut case =
             Case::new(request, record.id.clone(), now, &self.settings, Arc::clone(&self.attributes));
         case.replayed = Some(record.identity.as_ref().map(|identity| {
@@ -73,7 +73,7 @@ impl Engine {
 
 impl RequestRecord {
     /// A request with the recorded values and nothing else.
-    fn to_request(&self) -> Request {
+    fn to_request(&self, elevation: Option<&ElevationRecord>) -> Request {
         let mut path = self.path.clone();
         let encode = |text: &str| text.bytes().map(|byte| format!("%{byte:02X}")).collect::<String>();
         // What came tells more than the values that were read of it.
@@ -97,6 +97,9 @@ impl RequestRecord {
         ];
         if let Some(id) = &self.id {
             pairs.push(("x-request-id".to_owned(), id.clone().into_bytes()));
+        }
+        if let Some(reason) = elevation.and_then(|elevation| elevation.break_glass_reason.as_ref()) {
+            pairs.push((BREAK_GLASS_HEADER.to_owned(), reason.clone().into_bytes()));
         }
         for (name, values) in &self.headers {
             for value in values.as_array().into_iter().flatten().filter_map(Value::as_str) {

@@ -65,6 +65,7 @@ impl Resolver {
         let mtls = mtls.map(|mtls| self.mtls(mtls));
         let (bundle, bundle_source) =
             self.bundle(bundle, api_keys.iter().map(|key| key.exception.as_str()), &limits);
+        self.networks_named(&bundle, &networks);
         let api_keys = self.api_keys(api_keys);
         if mtls.is_none() {
             for (index, issuer) in issuers.iter().enumerate().filter(|(_, issuer)| issuer.peer_match) {
@@ -105,6 +106,8 @@ impl Resolver {
             tokens_cached_bytes,
             token_bytes,
             exception_days,
+            elevation_hours,
+            break_glass_minutes,
         } = limits;
         for (name, value, range) in [
             ("instructions", *instructions, 100..=10_000_000),
@@ -116,6 +119,8 @@ impl Resolver {
             ("tokens_cached_bytes", *tokens_cached_bytes, 0..=1_073_741_824),
             ("token_bytes", *token_bytes, 256..=65_536),
             ("exception_days", *exception_days, 1..=3_650),
+            ("elevation_hours", *elevation_hours, 1..=168),
+            ("break_glass_minutes", *break_glass_minutes, 1..=1_440),
         ] {
             if !range.contains(&value) {
                 let (low, high) = (range.start(), range.end());

@@ -4,7 +4,7 @@ use super::Resolver;
 use crate::bundle::{Builder, Bundle, Origin};
 use crate::config::{self, InlineBundle, Limits, RemoteBundle};
 use crate::keys::{Algorithm, Jwks, KeyRules, KeySet, Usage};
-use crate::settings::BundleSource;
+use crate::settings::{BundleSource, Network};
 use crate::signature::PureRust;
 
 impl Resolver {
@@ -54,6 +54,16 @@ impl Resolver {
             }
         }
         (bundle, BundleSource { remote, keys, max_stale_s })
+    }
+
+    /// Elevations name networks of this configuration. Of a bundle on a server it can't be known yet:
+    /// there, a name that is not one holds nobody.
+    pub(super) fn networks_named(&mut self, bundle: &Bundle, networks: &[Network]) {
+        for (name, at) in &bundle.networks {
+            if !networks.iter().any(|network| network.name == *name) {
+                self.error(at, format!("there is no network `{name}` in `networks`"));
+            }
+        }
     }
 
     fn inline_bundle(&mut self, inline: InlineBundle, limits: &Limits) -> Bundle {
