@@ -6,6 +6,7 @@ mod bundle;
 mod keys;
 mod mutation;
 mod obligations;
+mod pdp;
 mod pull;
 
 use std::collections::BTreeSet;
