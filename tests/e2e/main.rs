@@ -2,6 +2,7 @@
 //! of things that are missing, broken, slow or too big. Without Envoy or the module these fail.
 
 mod admission;
+mod bundles;
 mod cases;
 mod configuration;
 mod keys;

@@ -63,7 +63,8 @@ pub fn rendered(
         admin: address("127.0.0.1:0")?,
         upstream: address(&upstream.to_string())?,
         pdp: others.clone(),
-        keys: others,
+        keys: others.clone(),
+        bundles: others.first().map(|others| others.address.clone()),
         keys_ca: String::new(),
         access_log: "{directory}/access.log".into(),
     };

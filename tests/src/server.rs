@@ -31,6 +31,8 @@ impl Received {
 pub enum Answer {
     /// Answer with this status and body.
     Http(u16, Vec<u8>),
+    /// Answer with this status, headers and body.
+    Full(u16, Vec<(String, String)>, Vec<u8>),
     /// Close the connection without an answer.
     Close,
     /// Answer nothing for so long, then close.
@@ -81,10 +83,19 @@ fn serve(stream: TcpStream, received: &Mutex<Vec<Received>>, handler: &Handler) 
     while let Some(request) = read(&mut reader) {
         let answer = handler(&request);
         received.lock().unwrap().push(request);
+        let answer = match answer {
+            Answer::Http(status, body) => Answer::Full(status, Vec::new(), body),
+            other => other,
+        };
         match answer {
-            Answer::Http(status, body) => {
-                let head = format!("HTTP/1.1 {status} Status\r\ncontent-length: {}\r\n\r\n", body.len());
-                if writer.write_all(head.as_bytes()).and_then(|()| writer.write_all(&body)).is_err() {
+            Answer::Http(..) => return,
+            Answer::Full(status, headers, body) => {
+                let headers: String =
+                    headers.iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect();
+                let length = body.len();
+                let head = format!("HTTP/1.1 {status} Status\r\n{headers}content-length: {length}\r\n\r\n");
+                // In one piece: the second one would wait for the peer's delayed ACK.
+                if writer.write_all(&[head.as_bytes(), &body].concat()).is_err() {
                     return;
                 }
             }

@@ -80,6 +80,7 @@ impl World {
             pdp: vec![parse(&devserver.to_string())?],
             keys: Vec::new(),
             keys_ca: String::new(),
+            bundles: None,
             access_log: "{directory}/access.log".into(),
         };
         let envoy = Envoy::start(&bootstrap(&options, &config)?, 2)?;

@@ -16,11 +16,11 @@ use crate::signature::SignatureVerifier;
 /// The longest line: it is parsed at once.
 pub const MAX_BUNDLE_LINE: usize = 128 * 1024;
 /// Bytes that one slice hashes.
-const HASH_SLICE: usize = 256 * 1024;
+const HASH_SLICE: usize = 64 * 1024;
 /// Bytes of lines that one slice reads.
 const LINES_SLICE: usize = 16 * 1024;
 /// Small things that one slice drops.
-pub(crate) const DROP_SLICE: usize = 2_000;
+pub(crate) const DROP_SLICE: usize = 1_000;
 /// Mistakes that are noted before the rest is not looked at.
 const MAX_ERRORS: usize = 20;
 

@@ -38,6 +38,9 @@ pub struct Bootstrap {
     /// The certificate authorities that vouch for them
     #[arg(long, value_name = "PATH", default_value = "/etc/ssl/certs/ca-certificates.crt")]
     pub keys_ca: String,
+    /// Where the cluster of `bundle.remote` leads, by TLS if the port is 443, under the same authorities
+    #[arg(long, value_name = "ADDR:PORT")]
+    pub bundles: Option<HostPort>,
     /// Where the access log goes, one JSON object a line
     #[arg(long, value_name = "PATH", default_value = "/dev/stdout")]
     pub access_log: String,
@@ -85,6 +88,15 @@ pub fn bootstrap(args: &Bootstrap, document: &Value) -> anyhow::Result<String> {
             clusters.push(tls(&host, &args.keys_ca)?);
         }
     }
+    if let Some((name, host)) = bundle_cluster(document) {
+        let address = args.bundles.as_ref();
+        let address =
+            address.with_context(|| format!("the cluster `{name}` of `bundle.remote` needs `--bundles`"))?;
+        clusters.push(cluster(&name, address)?);
+        if address.port == 443 {
+            clusters.push(tls(&host, &args.keys_ca)?);
+        }
+    }
     fill(TEMPLATE, &|name| {
         Some(match name {
             "module" => quoted(&args.module),
@@ -122,6 +134,15 @@ fn key_clusters(document: &Value) -> BTreeMap<String, String> {
     let remotes = issuers.filter_map(|issuer| issuer.pointer("/keys/remote"));
     let text = |remote: &Value, key: &str| Some(remote.get(key)?.as_str()?.to_owned());
     remotes.filter_map(|remote| Some((text(remote, "cluster")?, text(remote, "host")?))).collect()
+}
+
+/// The cluster that leads to bundles, and the server behind it, unless it is there for something else.
+fn bundle_cluster(document: &Value) -> Option<(String, String)> {
+    let remote = document.pointer("/bundle/remote")?;
+    let text = |key: &str| Some(remote.get(key)?.as_str()?.to_owned());
+    let name = text("cluster")?;
+    let known = pdp_clusters(document).contains(&name) || key_clusters(document).contains_key(&name);
+    (!known).then_some((name, text("host")?))
 }
 
 /// The address that is for this cluster, else the one that is for all.

@@ -9,7 +9,7 @@ use crate::shared::{Entry, Shared};
 use crate::time::UnixTime;
 
 /// Bytes of one chunk.
-const CHUNK: usize = 128 * 1024;
+const CHUNK: usize = 64 * 1024;
 const NOTICE: &str = "notice";
 
 /// The shared entries of one server; `digest` is of the configuration's other parts.
