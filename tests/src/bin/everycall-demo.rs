@@ -356,6 +356,7 @@ fn start_devserver(config: Value) -> anyhow::Result<SocketAddr> {
         signer: Arc::new(devserver::TestKeys::of(&config)?),
         config,
         policies: Some(envoy::root().join("envoy/pdp")),
+        bundle: None,
         log: None,
     };
     std::thread::spawn(move || {

@@ -29,17 +29,20 @@ pub(super) struct Args {
     /// The directory with the PDP's Rego, package `pdp`; without it the PDP says no to everything
     #[arg(long, value_name = "DIR")]
     policies: Option<PathBuf>,
+    /// Give out this bundle file at `/bundle`; read anew at each request
+    #[arg(long, value_name = "FILE")]
+    bundle: Option<PathBuf>,
     /// Append received decision records to this file
     #[arg(long, value_name = "FILE")]
     log: Option<PathBuf>,
 }
 
 pub(super) fn run(args: Args, out: &mut dyn Write) -> anyhow::Result<Outcome> {
-    let Args { config, listen, upstream, policies, log } = args;
+    let Args { config, listen, upstream, policies, bundle, log } = args;
     let configuration = Configuration::read(&config.config)?;
     let config = with_test_keys(configuration.document)?;
     let signer = Arc::new(TestKeys::of(&config)?);
-    let options = Options { listen, upstream, config, signer, policies, log };
+    let options = Options { listen, upstream, config, signer, policies, bundle, log };
     let runtime = tokio::runtime::Runtime::new().context("cannot start the runtime")?;
     runtime.block_on(async {
         serve(options, signalled()?, |ready| {

@@ -1,6 +1,7 @@
 //! The reference server for demos and tests: issuer, PDP, decision-log sink and echo upstream. Not
 //! for production: whoever reaches it gets tokens. Policy comes from files, all state is in memory.
 
+mod bundle;
 mod fault;
 mod index;
 mod issuer;
@@ -58,6 +59,8 @@ pub struct Options {
     pub signer: Arc<dyn Signer>,
     /// The directory with the PDP's Rego. Absent: the PDP says no to everything.
     pub policies: Option<PathBuf>,
+    /// The bundle file that it gives out.
+    pub bundle: Option<PathBuf>,
     /// A file that received decision records are appended to, one JSON line each.
     pub log: Option<PathBuf>,
 }
@@ -97,6 +100,7 @@ struct Server {
     issuers: issuer::Issuers,
     tasks: Mutex<task::Tasks>,
     pdp: pdp::Pdp,
+    bundle: Option<PathBuf>,
     log: log::Sink,
     arrivals: upstream::Arrivals,
     /// True once the server is told to stop.
@@ -115,7 +119,7 @@ pub async fn serve(
     shutdown: impl Future<Output = ()>,
     on_ready: impl FnOnce(Ready),
 ) -> anyhow::Result<()> {
-    let Options { listen, upstream, config, signer, policies, log } = options;
+    let Options { listen, upstream, config, signer, policies, bundle, log } = options;
     let issuers = issuer::Issuers::read(&config, signer)?;
     let pdp = pdp::Pdp::load(policies.as_deref())?;
     let log = log::Sink::open(log.as_deref())?;
@@ -128,7 +132,7 @@ pub async fn serve(
     let ready = Ready { address, upstream: echo.as_ref().map(|(_, address)| *address) };
     let (stopping, stop) = watch::channel(false);
     let tasks = Mutex::default();
-    let server = Arc::new(Server { address, issuers, tasks, pdp, log, arrivals, stop: stop.clone() });
+    let server = Arc::new(Server { address, issuers, tasks, pdp, bundle, log, arrivals, stop: stop.clone() });
 
     banner(ready);
     on_ready(ready);
@@ -198,6 +202,7 @@ fn routes(server: Shared) -> Router {
         .merge(task::routes())
         .merge(pdp::routes())
         .merge(fault::routes())
+        .merge(bundle::routes())
         .merge(log::routes())
         .merge(upstream::routes())
         .fallback(reply::not_found)

@@ -1,5 +1,6 @@
 //! Each endpoint over HTTP: what it does, and what it refuses.
 
+mod bundle;
 mod issuer;
 mod log;
 mod pdp;
@@ -78,6 +79,7 @@ fn options() -> Options {
         config: config(),
         signer,
         policies: None,
+        bundle: None,
         log: None,
     }
 }
