@@ -10,25 +10,16 @@ decision := {"allow": true, "reason": "small_refund"} if {
 
 ask contains question("refund", {"amount": amount}) if large_refund
 
-decision := {"allow": true, "reason": "approved_refund"} if {
-	# everycall:allow surviving_mutant there is no such answer without a large refund
-	large_refund
-	input.pdp.refund.decision
-}
+# The question was asked for a large refund only, and the answer is for this call.
+decision := {"allow": true, "reason": "approved_refund"} if input.pdp.refund.decision
 
 # Whether a refund was paid is no secret to who may order one: a silent decision point must not
 # hide it. A no still counts.
 ask contains question("refund_status", {}) if status
 
-decision := {"allow": true, "reason": "refund_status"} if {
-	# everycall:allow surviving_mutant there is no such answer without a request for the status
-	status
-	input.pdp.refund_status.decision
-}
+decision := {"allow": true, "reason": "refund_status"} if input.pdp.refund_status.decision
 
 decision := {"allow": true, "reason": "refund_status_unasked", "without_pdp": true} if {
-	# everycall:allow surviving_mutant there is no such answer without a request for the status
-	status
 	input.pdp.refund_status.error in {"timeout", "unavailable"}
 }
 

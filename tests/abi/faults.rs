@@ -19,6 +19,7 @@ fn configuration() -> Value {
                "methods": ["GET"], "paths": [path], "policy": policy})
     };
     let question = r#"{"subject": {"type": "t", "id": "s"}, "action": {"name": "a"}, "resource": {"type": "t", "id": "r"}}"#;
+    config["api_keys"] = json!([]);
     config["bundle"] = json!({"inline": {
         "policies": {
             "open.rego": "package everycall.open\ndecision := {\"allow\": true}",

@@ -11,6 +11,7 @@ use crate::vm::{fresh, Vm, CONTINUE, PAUSE};
 fn vm() -> Vm {
     let mut config = everycall_tests::cases::reference().unwrap();
     let changes = json!({"response_headers": {"set": {"x-frame-options": "DENY"}, "remove": ["server"]}});
+    config["api_keys"] = json!([]);
     config["bundle"]["inline"] = json!({
         "policies": {"everycall.rego": "package everycall\ndecision := data.results[input.grant.params.name]"},
         "data": {"results": {

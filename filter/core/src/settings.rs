@@ -16,12 +16,12 @@ use crate::config::{
     self, Breaker, Forwarded, KindRule, Limits, PdpProtocol, Profile, RemoteBundle, RemoteKeys,
     RequiredBinding,
 };
-use crate::exceptions::ApiKey;
+use crate::exceptions::{ApiKey, API_KEY_ISSUER};
 use crate::hex;
 use crate::identity::Kind;
 use crate::json;
 use crate::keyring::Source;
-use crate::keys::{Algorithm, KeySet};
+use crate::keys::{Algorithm, KeySet, TEST_KEY_PREFIX};
 use crate::pdp;
 use crate::token::{Preset, Template};
 use resolve::Resolver;
@@ -299,14 +299,15 @@ impl Settings {
         &self.issuers
     }
 
-    /// Issuer and `kid` of each trusted key that is marked as a test key, whose private half is
-    /// public. Callers warn of them.
+    /// Issuer and id of each trusted key that is marked as a test key, whose secret is public.
+    /// Callers warn of them.
     pub fn test_keys(&self) -> impl Iterator<Item = (&str, &str)> {
-        self.issuers.iter().flat_map(|issuer| {
+        let signing = self.issuers.iter().flat_map(|issuer| {
             let ids = issuer.keys.inline().into_iter().flat_map(KeySet::ids);
-            let ids = ids.filter(|id| id.starts_with(crate::keys::TEST_KEY_PREFIX));
             ids.map(|id| (issuer.issuer.as_str(), id))
-        })
+        });
+        let api_keys = self.api_keys.iter().map(|key| (API_KEY_ISSUER, key.id.as_str()));
+        signing.chain(api_keys).filter(|(_, id)| id.starts_with(TEST_KEY_PREFIX))
     }
 
     /// The bundle that the configuration holds.

@@ -165,7 +165,7 @@ impl RootContext for Root {
         match Settings::from_json(&text) {
             Ok(settings) => {
                 for (issuer, kid) in settings.test_keys() {
-                    log::warn!("everycall: issuer `{issuer}` trusts the public test key `{kid}`: anybody can forge its tokens");
+                    log::warn!("everycall: issuer `{issuer}` trusts the public test key `{kid}`: anybody can forge its credentials");
                 }
                 self.instance = Some(registry::configure(settings, self.id));
                 host::set_tick_period(TICK);

@@ -26,7 +26,7 @@ use std::process::ExitCode;
 
 use anyhow::Context as _;
 use clap::{Parser, Subcommand};
-use everycall_core::Settings;
+use everycall_core::{Settings, TEST_KEY_PREFIX};
 use serde_json::Value;
 
 use crate::load::load;
@@ -182,15 +182,22 @@ impl Configuration {
     }
 
     /// The test keys that it trusts: JSON path and key id.
-    fn test_keys(&self) -> Vec<(String, &'static str)> {
+    fn test_keys(&self) -> Vec<(String, String)> {
         let mut found = Vec::new();
         let issuers = self.document.get("issuers").and_then(Value::as_array);
         for (at, issuer) in issuers.into_iter().flatten().enumerate() {
             let keys = issuer.pointer("/keys/inline/keys").and_then(Value::as_array);
             for (index, jwk) in keys.into_iter().flatten().enumerate() {
                 if let Some(id) = mint::test_key_in(jwk) {
-                    found.push((format!("issuers[{at}].keys.inline.keys[{index}]"), id));
+                    found.push((format!("issuers[{at}].keys.inline.keys[{index}]"), id.to_owned()));
                 }
+            }
+        }
+        let keys = self.document.get("api_keys").and_then(Value::as_array);
+        for (at, key) in keys.into_iter().flatten().enumerate() {
+            let id = key.get("id").and_then(Value::as_str);
+            if let Some(id) = id.filter(|id| id.starts_with(TEST_KEY_PREFIX)) {
+                found.push((format!("api_keys[{at}]"), id.to_owned()));
             }
         }
         found
@@ -200,10 +207,10 @@ impl Configuration {
     fn warn_of_test_keys(&self) {
         let found = self.test_keys();
         for (path, id) in &found {
-            eprintln!("WARNING: {path} is `{id}`, a TEST ONLY key: its private half is public");
+            eprintln!("WARNING: {path} is `{id}`, a TEST ONLY key: its secret is public");
         }
         if !found.is_empty() {
-            eprintln!("WARNING: anybody can sign tokens that this configuration accepts: never use it in production");
+            eprintln!("WARNING: anybody can make credentials that this configuration accepts: never use it in production");
         }
     }
 }
