@@ -9,4 +9,5 @@ mod fake;
 mod faults;
 mod keys;
 mod obligations;
+mod observe;
 mod vm;

@@ -8,6 +8,7 @@ mod configuration;
 mod keys;
 mod mtls;
 mod obligations;
+mod observe;
 mod pdp;
 mod policy;
 mod requests;

@@ -6,6 +6,7 @@ mod bundle;
 mod keys;
 mod mutation;
 mod obligations;
+mod observe;
 mod pdp;
 mod pull;
 
@@ -95,11 +96,8 @@ fn done(step: Step) -> Decision {
 fn reason(step: Step) -> Reason {
     let decision = done(step);
     let reason = decision.record.reason.unwrap();
-    assert_eq!(decision.verdict.is_ok(), reason == Reason::Allowed);
-    assert_eq!(
-        decision.verdict.err().map(|denial| denial.reason),
-        (reason != Reason::Allowed).then_some(reason)
-    );
+    assert_eq!(decision.verdict.is_ok(), reason.is_allow());
+    assert_eq!(decision.verdict.err().map(|denial| denial.reason), (!reason.is_allow()).then_some(reason));
     reason
 }
 

@@ -35,6 +35,7 @@ const OBJECTS: &[&str] = &[
     "pdps.*.breaker",
     "limits",
     "log",
+    "observe",
 ];
 
 /// The one object that excludes another: `issuers[].keys.inline`.
@@ -62,6 +63,7 @@ fn valid() -> Value {
     config["limits"] = json!({});
     config["dpop"] = json!({});
     config["pdps"]["default"]["breaker"] = json!({"failures": 5, "open_ms": 1000});
+    config["observe"] = json!({"hosts": ["h"], "paths": ["/"], "until": "2026-12-01T00:00:00Z"});
     let hop = "spiffe://shop.example/ns/edge/sa/gateway";
     config["mtls"] =
         json!({"trust_domains": ["shop.example"], "forwarded": {"hops": [hop], "appends": true}});

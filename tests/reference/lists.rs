@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use everycall_core::{
     Binding, BundleRecord, DecisionRecord, ElevationRecord, Exception, GrantRecord, Identity, Kind, Layer,
-    PdpExchange, PolicyRecord, Reason, RequestRecord, UnixTime, Verdict,
+    PdpExchange, PolicyRecord, Reason, RequestRecord, UnixTime, Verdict, WouldRefuse,
 };
 use serde_json::{json, Map};
 
@@ -29,6 +29,14 @@ fn reasons_are_those_of_the_code_in_its_order() {
         assert_eq!(row, real);
     }
     assert_eq!(rows.len(), real.len());
+}
+
+#[test]
+fn observable_reasons_are_those_of_the_code() {
+    let listed = section("#### The first days").block("text");
+    let listed: Vec<&str> = listed.split_whitespace().collect();
+    let real = Reason::ALL.iter().filter(|reason| reason.observable()).map(|reason| reason.code());
+    assert_eq!(listed, real.collect::<Vec<_>>());
 }
 
 /// The picture says which layer answers what.
@@ -146,6 +154,12 @@ fn full() -> DecisionRecord {
             break_glass_reason: text(),
         }),
         policy: Some(PolicyRecord { rule_set: "x".into(), rule: text(), without_pdp: false }),
+        would_refuse: Some(WouldRefuse {
+            reason: Reason::PdpDenied,
+            status: 403,
+            layer: Layer::Pdp,
+            detail: text(),
+        }),
         pdp: vec![PdpExchange {
             id: "x".into(),
             pdp: "x".into(),

@@ -54,6 +54,9 @@ pub struct Config {
     /// What is written down.
     #[serde(default)]
     pub log: Log,
+    /// Where refusals are passed on in the first days.
+    #[serde(default)]
+    pub observe: Option<Observe>,
 }
 
 /// One issuer of tokens.
@@ -568,6 +571,18 @@ impl Default for Limits {
 pub struct Log {
     /// Which decisions go to the proxy's log, one JSON line each.
     pub records: LogRecords,
+}
+
+/// Where refusals of grants and policies are passed on and written down, until a day comes.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, expecting = "an object")]
+pub struct Observe {
+    /// Hosts, exactly, lower case.
+    pub hosts: Vec<String>,
+    /// Path templates, as in grants.
+    pub paths: Vec<String>,
+    /// RFC 3339; from then on refusals are refusals. At most 30 days ahead.
+    pub until: String,
 }
 
 fn default_credentials() -> Vec<Credential> {

@@ -56,16 +56,44 @@ impl Permit {
         now: UnixTime,
     ) -> Self {
         let Obligations { request_headers, response_headers, max_stream_s, .. } = obligations;
-        let mut remove = request.removed().to_vec();
+        let mut remove = Vec::new();
         for name in request_headers.names() {
             // An upstream that takes `_` for `-` must not see the client's value beside the policy's.
             remove.extend(request.spellings(name).map(str::to_owned));
         }
         remove.extend(request_headers.remove);
-        let mut set = vec![
-            ("x-everycall-decision-id".into(), decision_id.to_owned()),
-            ("x-everycall-grant".into(), visible_ascii(&granted.grant.id)),
-        ];
+        let limit = max_stream_s.map(|seconds| now.plus_secs(seconds.into()));
+        let ends = granted.valid_until().into_iter().chain(limit).min();
+        let mut permit = Self::bare(decision_id, request, caller, ends, now);
+        permit.remove.extend(remove);
+        permit.set.push(("x-everycall-grant".into(), visible_ascii(&granted.grant.id)));
+        permit.set.extend(request_headers.set.into_iter().map(|(name, value)| (name.into(), value)));
+        permit.response = response_headers;
+        permit
+    }
+
+    /// For a request that is passed on though it would be refused.
+    pub(crate) fn observed(
+        decision_id: &str,
+        request: &Request,
+        caller: Option<&Identity>,
+        reason: Reason,
+        now: UnixTime,
+    ) -> Self {
+        let mut permit = Self::bare(decision_id, request, caller, None, now);
+        permit.set.push(("x-everycall-observed".into(), reason.code().to_owned()));
+        permit
+    }
+
+    /// What every permit has: the client's own claims are gone, and what was verified is there.
+    fn bare(
+        decision_id: &str,
+        request: &Request,
+        caller: Option<&Identity>,
+        ends: Option<UnixTime>,
+        now: UnixTime,
+    ) -> Self {
+        let mut set = vec![("x-everycall-decision-id".into(), decision_id.to_owned())];
         if let Some(caller) = caller {
             set.push(("x-everycall-identity".into(), visible_ascii(&caller.id)));
             set.push(("x-everycall-kind".into(), caller.kind.as_str().to_owned()));
@@ -77,15 +105,12 @@ impl Permit {
                 }
             }
         }
-        let ends = caller.map(|caller| caller.expires_at).into_iter().chain(granted.valid_until());
-        let left = ends.min().map(|end| end.millis_since(now));
-        let limit = max_stream_s.map(|seconds| i64::from(seconds).saturating_mul(1_000));
-        if let Some(millis) = left.into_iter().chain(limit).min() {
+        if let Some(end) = caller.map(|caller| caller.expires_at).into_iter().chain(ends).min() {
             // Envoy ends the stream by itself then, also when this module is gone.
-            set.push(("x-envoy-upstream-stream-duration-ms".into(), millis.max(1).to_string()));
+            let left = end.millis_since(now).max(1);
+            set.push(("x-envoy-upstream-stream-duration-ms".into(), left.to_string()));
         }
-        set.extend(request_headers.set.into_iter().map(|(name, value)| (name.into(), value)));
-        Self { remove, set, response: response_headers }
+        Self { remove: request.removed().to_vec(), set, response: HeaderChanges::default() }
     }
 }
 
@@ -152,7 +177,7 @@ impl Denial {
 
     /// The status of the answer.
     pub fn status(&self) -> u16 {
-        self.response().map_or(self.reason.status(), |response| response.status)
+        self.obligations.as_ref().and_then(|all| all.status()).unwrap_or(self.reason.status())
     }
 
     /// The answer. All refused tokens share one body: it tells nobody how near a forgery came.

@@ -28,7 +28,7 @@ use crate::obligations::Obligations;
 use crate::pdp::{Answer, Question};
 use crate::policy::{Outcome, PolicyValue};
 use crate::reason::{Layer, Reason};
-use crate::record::{DecisionRecord, Verdict};
+use crate::record::{DecisionRecord, Verdict, WouldRefuse};
 use crate::request::Request;
 use crate::settings::Settings;
 use crate::shared::Shared;
@@ -176,6 +176,7 @@ impl Engine {
     fn decide(&mut self, case: &mut Case, now: UnixTime) -> Result<Progress, Refused> {
         let target = Target::read(case.request.headers())?;
         case.note_target(&target);
+        case.observed = self.settings.observe.as_ref().is_some_and(|observe| observe.covers(&target));
         self.in_force(case, now)?;
         let caller = match self.credential(case, &target, now)? {
             Credential::Caller(caller) => caller,
@@ -347,6 +348,10 @@ impl Engine {
 
     fn denied(&self, mut case: Case, refused: Refused) -> Decision {
         let Refused { reason, detail, mut obligations } = refused;
+        let observe = self.settings.observe.as_ref().filter(|observe| observe.is_on(self.latest));
+        if case.observed && reason.observable() && observe.is_some() {
+            return self.observed(case, reason, obligations.as_deref(), detail);
+        }
         let written = obligations.as_mut().map(|all| std::mem::take(&mut all.written));
         case.record.obligations = written.unwrap_or_default();
         let denial = Denial::obliged(reason, &case.record.id, obligations, case.record.identity.as_deref());
@@ -356,6 +361,26 @@ impl Engine {
         case.record.layer = reason.layer();
         case.record.detail = detail;
         Decision { verdict: Err(denial), record: case.record }
+    }
+
+    /// Passes on what would be refused. The permit is no more than who was verified.
+    fn observed(
+        &self,
+        mut case: Case,
+        reason: Reason,
+        obligations: Option<&Obligations>,
+        detail: Option<String>,
+    ) -> Decision {
+        let layer = reason.layer();
+        let status = obligations.and_then(Obligations::status).unwrap_or(reason.status());
+        case.record.would_refuse = Some(WouldRefuse { reason, status, layer, detail });
+        case.record.decision = Verdict::Allow;
+        case.record.reason = Some(Reason::Observed);
+        case.record.status = Reason::Observed.status();
+        case.record.layer = layer;
+        let identity = case.record.identity.as_deref();
+        let permit = Permit::observed(&case.record.id, &case.request, identity, reason, self.latest);
+        Decision { verdict: Ok(permit), record: case.record }
     }
 }
 

@@ -23,6 +23,7 @@ mod keyring;
 mod keys;
 mod lease;
 mod obligations;
+mod observe;
 mod pdp;
 mod peer;
 mod policy;
@@ -54,12 +55,13 @@ pub use identity::{Binding, Identity, Kind};
 pub use keyring::{KeyState, KeyStats};
 pub use keys::{Algorithm, Fetched, Jwks, Key, KeyError, KeyRules, KeySet, Usage, TEST_KEY_PREFIX};
 pub use obligations::{HeaderChanges, FORBIDDEN_HEADERS, FORBIDDEN_PREFIXES, RESPONSE_STATUSES};
+pub use observe::MAX_OBSERVE_DAYS;
 pub use pdp::MAX_ANSWER;
 pub use policy::{offered_builtins, RuleSet, RuleTrace, Trace};
 pub use reason::{Layer, Reason};
 pub use record::{
     BundleRecord, DecisionRecord, ElevationRecord, GrantRecord, PdpExchange, PolicyRecord, RequestRecord,
-    Verdict,
+    Verdict, WouldRefuse,
 };
 pub use request::{Connection, Headers, Request, BREAK_GLASS_HEADER, OWN_HEADER_PREFIX, REMOVED_HEADERS};
 pub use settings::{ConfigError, ConfigErrors, LogRecords, Settings};

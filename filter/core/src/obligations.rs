@@ -139,6 +139,11 @@ impl Obligations {
         Ok(all)
     }
 
+    /// The status of a refusal that has these, if they choose one.
+    pub(crate) fn status(&self) -> Option<u16> {
+        self.response.as_ref().map(|response| response.status)
+    }
+
     /// The reason of a refusal that has these.
     pub(crate) const fn reason_of_refusal(&self) -> Reason {
         match self.step_up {

@@ -26,7 +26,9 @@ pub enum Layer {
 }
 
 macro_rules! reasons {
-    ($($(#[doc = $doc:literal])+ $variant:ident = $code:literal, $status:literal, $layer:ident;)+) => {
+    (@ observable) => { true };
+    (@) => { false };
+    ($($(#[doc = $doc:literal])+ $variant:ident = $code:literal, $status:literal, $layer:ident $(, $observable:ident)?;)+) => {
         /// Why a decision came out as it did.
         #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
         pub enum Reason {
@@ -52,6 +54,11 @@ macro_rules! reasons {
                 match self { $(Reason::$variant => Layer::$layer),+ }
             }
 
+            /// Whether the request is passed on all the same where `observe` is on.
+            pub const fn observable(self) -> bool {
+                match self { $(Reason::$variant => reasons!(@ $($observable)?)),+ }
+            }
+
             /// One sentence for people.
             pub const fn meaning(self) -> &'static str {
                 match self { $(Reason::$variant => concat!($($doc),+)),+ }
@@ -63,6 +70,8 @@ macro_rules! reasons {
 reasons! {
     /// All layers agree.
     Allowed = "allowed", 200, Policy;
+    /// A layer said no, and `observe` passes the request on: the record's `would_refuse` says why.
+    Observed = "observed", 200, Service;
     /// No valid configuration or bundle is loaded, it changed while the request waited and can't be decided again, or the host withholds the request.
     NotReady = "not_ready", 503, Service;
     /// The bundle has expired, or is older than `bundle.max_stale_s`.
@@ -82,7 +91,7 @@ reasons! {
     /// More than one credential was presented, or one that can be read in two ways.
     CredentialAmbiguous = "credential_ambiguous", 400, Credential;
     /// No credential was presented, and no anonymous grant covers the route.
-    CredentialMissing = "credential_missing", 401, Credential;
+    CredentialMissing = "credential_missing", 401, Credential, observable;
     /// The token is not a strict compact JWS with JSON objects inside, or it is too long.
     TokenMalformed = "token_malformed", 401, Credential;
     /// The token's `alg` is not the algorithm of its key.
@@ -132,35 +141,35 @@ reasons! {
     /// The signature could not be checked.
     VerifierUnavailable = "verifier_unavailable", 503, Credential;
     /// No grant admits this identity to this route now.
-    NotGranted = "not_granted", 403, Grant;
+    NotGranted = "not_granted", 403, Grant, observable;
     /// The grant requires a token that is bound to a key or certificate, and the caller's is not.
-    BindingRequired = "binding_required", 403, Grant;
+    BindingRequired = "binding_required", 403, Grant, observable;
     /// The grant requires an elevation, and the caller has none for it.
-    ElevationRequired = "elevation_required", 403, Elevation;
+    ElevationRequired = "elevation_required", 403, Elevation, observable;
     /// The caller's elevation has not begun, is over, or is not for this source, kind of caller or principal.
-    ElevationInactive = "elevation_inactive", 403, Elevation;
+    ElevationInactive = "elevation_inactive", 403, Elevation, observable;
     /// The caller's elevation breaks the glass, and the request does not give one reason of 10 to 200 printable characters.
-    BreakGlassReason = "break_glass_reason", 403, Elevation;
+    BreakGlassReason = "break_glass_reason", 403, Elevation, observable;
     /// The policy said no.
-    PolicyDenied = "policy_denied", 403, Policy;
+    PolicyDenied = "policy_denied", 403, Policy, observable;
     /// No rule of the policy allowed the request.
-    PolicyUndefined = "policy_undefined", 403, Policy;
+    PolicyUndefined = "policy_undefined", 403, Policy, observable;
     /// The policy's result, or a question of it, does not have the agreed shape.
-    PolicyResult = "policy_result", 403, Policy;
+    PolicyResult = "policy_result", 403, Policy, observable;
     /// The policy reached a limit: instructions, input size, questions or rounds.
-    PolicyLimit = "policy_limit", 403, Policy;
+    PolicyLimit = "policy_limit", 403, Policy, observable;
     /// The policy could not be evaluated.
-    PolicyError = "policy_error", 403, Policy;
+    PolicyError = "policy_error", 403, Policy, observable;
     /// The user has to authenticate in another way, or again, before the policy says yes.
-    StepUpRequired = "step_up_required", 401, Policy;
+    StepUpRequired = "step_up_required", 401, Policy, observable;
     /// An obligation came with the decision that is not understood here.
-    ObligationUnknown = "obligation_unknown", 403, Policy;
+    ObligationUnknown = "obligation_unknown", 403, Policy, observable;
     /// An obligation is malformed, forbidden, or makes no sense for the outcome.
-    ObligationInvalid = "obligation_invalid", 403, Policy;
+    ObligationInvalid = "obligation_invalid", 403, Policy, observable;
     /// The policy decision point said no, and no rule allowed the request without it.
-    PdpDenied = "pdp_denied", 403, Pdp;
+    PdpDenied = "pdp_denied", 403, Pdp, observable;
     /// A question to the policy decision point failed, so an allow does not count.
-    PdpUnavailable = "pdp_unavailable", 503, Pdp;
+    PdpUnavailable = "pdp_unavailable", 503, Pdp, observable;
 }
 
 impl Reason {
@@ -171,7 +180,7 @@ impl Reason {
 
     /// Whether the request is passed on.
     pub const fn is_allow(self) -> bool {
-        matches!(self, Reason::Allowed)
+        matches!(self, Reason::Allowed | Reason::Observed)
     }
 }
 
@@ -192,6 +201,19 @@ mod tests {
         codes.dedup();
         assert_eq!(codes.len(), Reason::ALL.len());
         assert!(codes.iter().all(|c| c.bytes().all(|b| b.is_ascii_lowercase() || b == b'_')));
+    }
+
+    /// Forged, malformed and revoked is refused on the first day, too, and so is what we can't decide.
+    #[test]
+    fn what_is_missing_may_be_observed_and_what_is_wrong_may_not() {
+        for reason in Reason::ALL.iter().copied() {
+            let expected = match reason.layer() {
+                Layer::Service | Layer::Request => false,
+                Layer::Credential => reason == Reason::CredentialMissing,
+                Layer::Grant | Layer::Elevation | Layer::Policy | Layer::Pdp => !reason.is_allow(),
+            };
+            assert_eq!(reason.observable(), expected, "{reason}");
+        }
     }
 
     #[test]

@@ -41,6 +41,9 @@ pub struct DecisionRecord {
     /// The fact behind a refusal.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub detail: Option<String>,
+    /// With the reason `observed`: the refusal that was passed on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub would_refuse: Option<WouldRefuse>,
     /// The request, with the headers and query values that the policy read.
     pub request: RequestRecord,
     /// The connection's attributes that the policy read.
@@ -80,6 +83,7 @@ impl DecisionRecord {
         self.reason = Some(reason);
         self.status = reason.status();
         self.obligations.clear();
+        self.would_refuse = None;
         self.layer = reason.layer();
         self.detail = Some(detail.to_owned());
     }
@@ -93,6 +97,21 @@ pub struct BundleRecord {
     pub revision: String,
     /// Its number.
     pub sequence: u64,
+}
+
+/// A refusal that was passed on because the route is observed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct WouldRefuse {
+    /// From the fixed list.
+    pub reason: Reason,
+    /// The status that the answer would have had.
+    pub status: u16,
+    /// The layer that said no.
+    pub layer: Layer,
+    /// The fact behind it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub detail: Option<String>,
 }
 
 /// The outcome in data.

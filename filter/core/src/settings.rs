@@ -22,10 +22,12 @@ use crate::identity::Kind;
 use crate::json;
 use crate::keyring::Source;
 use crate::keys::{Algorithm, KeySet, TEST_KEY_PREFIX};
+use crate::observe::{Observe, MAX_OBSERVE_DAYS};
 use crate::pdp;
+use crate::time::UnixTime;
 use crate::token::{Preset, Template};
 use resolve::Resolver;
-pub(crate) use resolve::{instant, is_label};
+pub(crate) use resolve::{instant, is_label, is_plain_host};
 
 /// Headers that are secret besides those that credentials are looked for in.
 const SECRET_HEADERS: [&str; 3] = ["authorization", "proxy-authorization", "dpop"];
@@ -237,6 +239,7 @@ pub struct Settings {
     pub(crate) networks: Vec<Network>,
     pub(crate) limits: Limits,
     pub(crate) log_records: LogRecords,
+    pub(crate) observe: Option<Observe>,
 }
 
 impl Settings {
@@ -277,6 +280,26 @@ impl Settings {
             (_, false) => Err(ConfigErrors(parsed.errors)),
             (None, true) => Err(ConfigErrors(vec![ConfigError::new("", "cannot be read")])),
         }
+    }
+
+    /// What only the time tells to be wrong, for callers who have a clock when they take a configuration.
+    ///
+    /// # Errors
+    /// Everything that is wrong with it now.
+    pub fn check_at(&self, now: UnixTime) -> Result<(), ConfigErrors> {
+        match &self.observe {
+            Some(observe) if observe.is_too_far(now) => {
+                let until = observe.until;
+                let message = format!("`{until}` is more than {MAX_OBSERVE_DAYS} days ahead");
+                Err(ConfigErrors(vec![ConfigError::new("observe.until", message)]))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// When observed routes begin to refuse, if there are any.
+    pub fn observed_until(&self) -> Option<UnixTime> {
+        self.observe.as_ref().map(|observe| observe.until)
     }
 
     /// The name of the engine that this configuration is for.

@@ -247,16 +247,20 @@ impl Check {
     /// that is acted upon; it overrules a record that allows.
     fn note(&self, mut record: DecisionRecord, denial: Option<&Denial>) {
         let Some(instance) = &self.instance else { return };
-        let reason = denial.map_or(Reason::Allowed, |denial| denial.reason);
-        if record.reason != Some(reason) {
-            record.overrule(reason, "the host refused to change the request's headers");
+        if let Some(denial) = denial.filter(|denial| record.reason != Some(denial.reason)) {
+            record.overrule(denial.reason, "the host refused to change the request's headers");
         }
         let now = host::now().unwrap_or(self.arrived);
         let micros = now.micros().saturating_sub(self.arrived.micros());
         record.duration_us = u64::try_from(micros).ok();
-        instance.metrics.decided(reason);
-        if record.is_break_glass() {
-            instance.metrics.broke_glass(reason);
+        if let Some(reason) = record.reason {
+            instance.metrics.decided(reason);
+            if record.is_break_glass() {
+                instance.metrics.broke_glass(reason);
+            }
+        }
+        if let Some(would) = &record.would_refuse {
+            instance.metrics.would_refuse(would.reason);
         }
         host::set_filter_state(FILTER_STATE, &summary(&record));
         instance.engine.borrow_mut().record(record);
@@ -298,6 +302,7 @@ fn summary(record: &DecisionRecord) -> String {
         "principal": identity.and_then(|identity| identity.principal.as_deref()),
         "task": identity.and_then(|identity| identity.task.as_deref()),
         "grant": record.grant.as_ref().map(|grant| &grant.id),
+        "would_refuse": record.would_refuse.as_ref().map(|would| would.reason),
         "duration_us": record.duration_us,
     }))
 }

@@ -79,6 +79,7 @@ pub(crate) struct Metrics {
     decisions: RefCell<BTreeMap<Reason, Option<u32>>>,
     /// By whether the call was let through.
     broke_glass: RefCell<BTreeMap<bool, Option<u32>>>,
+    observed: RefCell<BTreeMap<Reason, Option<u32>>>,
     figures: RefCell<Vec<Figure>>,
     keys: RefCell<BTreeMap<String, Vec<Figure>>>,
     pdps: RefCell<BTreeMap<String, Vec<Figure>>>,
@@ -103,6 +104,7 @@ impl Metrics {
             instance: instance.to_owned(),
             decisions: RefCell::default(),
             broke_glass: RefCell::default(),
+            observed: RefCell::default(),
             figures: RefCell::new(FIGURES.iter().map(define).collect()),
             keys: RefCell::default(),
             pdps: RefCell::default(),
@@ -115,12 +117,22 @@ impl Metrics {
         let mut decisions = self.decisions.borrow_mut();
         let id = decisions.entry(reason).or_insert_with(|| {
             let outcome = if reason.is_allow() { "allow" } else { "deny" };
-            let name = format!("everycall.decisions;outcome={outcome};reason={reason}");
-            host::define_metric(MetricKind::Counter, &labelled(&name, &self.instance)).ok()
+            self.define(&format!("everycall.decisions;outcome={outcome};reason={reason}"))
         });
-        if let Some(id) = *id {
-            host::increment_metric(id, 1);
-        }
+        increment(*id);
+    }
+
+    /// Counts a refusal that was passed on.
+    pub(crate) fn would_refuse(&self, reason: Reason) {
+        let mut observed = self.observed.borrow_mut();
+        let id = observed
+            .entry(reason)
+            .or_insert_with(|| self.define(&format!("everycall.would_refuse;reason={reason}")));
+        increment(*id);
+    }
+
+    fn define(&self, name: &str) -> Option<u32> {
+        host::define_metric(MetricKind::Counter, &labelled(name, &self.instance)).ok()
     }
 
     /// Counts one decision on a call that breaks the glass.
@@ -262,6 +274,12 @@ impl BundleFigures {
             slice: metric(BUNDLE_SLICE),
             signed: None,
         }
+    }
+}
+
+fn increment(id: Option<u32>) {
+    if let Some(id) = id {
+        host::increment_metric(id, 1);
     }
 }
 

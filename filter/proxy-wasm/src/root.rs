@@ -162,7 +162,10 @@ impl RootContext for Root {
             log::error!("everycall: the configuration can't be read from the host");
             return false;
         };
-        match Settings::from_json(&text) {
+        let settings = Settings::from_json(&text);
+        // Without a clock no end is near enough: a configuration that observes is refused.
+        let now = host::now().unwrap_or_default();
+        match settings.and_then(|settings| settings.check_at(now).map(|()| settings)) {
             Ok(settings) => {
                 for (issuer, kid) in settings.test_keys() {
                     log::warn!("everycall: issuer `{issuer}` trusts the public test key `{kid}`: anybody can forge its credentials");

@@ -21,6 +21,8 @@ pub struct Expect {
     pub status: Option<u16>,
     /// The caller's id.
     pub identity: Option<String>,
+    /// The reason of the refusal that was passed on, where `observe` is on.
+    pub would_refuse: Option<Reason>,
     /// What the policy wanted done, and was done.
     pub obligations: Option<Map<String, Value>>,
 }
@@ -66,6 +68,11 @@ impl Expect {
             record.identity.as_ref().map(|identity| identity.id.clone()),
         );
         let text = |all: &Map<String, Value>| Value::Object(all.clone()).to_string();
+        compare(
+            "would_refuse",
+            self.would_refuse.map(code),
+            record.would_refuse.as_ref().map(|would| code(would.reason)),
+        );
         compare("obligations", self.obligations.as_ref().map(text), Some(text(&record.obligations)));
         match wrong.is_empty() {
             true => Ok(()),

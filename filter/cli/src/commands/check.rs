@@ -25,7 +25,11 @@ pub(super) struct Args {
 }
 
 pub(super) fn run(args: &Args, out: &mut dyn Write) -> anyhow::Result<Outcome> {
-    let configuration = match Configuration::read(&args.config) {
+    let configuration = Configuration::read(&args.config).and_then(|configuration| {
+        configuration.settings.check_at(clock::now()).map_err(super::invalid)?;
+        Ok(configuration)
+    });
+    let configuration = match configuration {
         Ok(configuration) => configuration,
         Err(invalid) if args.json && !invalid.unreadable => {
             super::write_line(out, &errors(&invalid))?;
@@ -35,6 +39,7 @@ pub(super) fn run(args: &Args, out: &mut dyn Write) -> anyhow::Result<Outcome> {
     };
     configuration.warn_of_test_keys();
     warn_of_exceptions(&configuration, clock::now());
+    warn_of_observe(&configuration, clock::now());
     let facts = facts(&configuration);
     if args.json {
         let ok = [("ok", json!(true))].into_iter();
@@ -58,6 +63,17 @@ fn warn_of_exceptions(configuration: &Configuration, now: UnixTime) {
         } else if exceptions::days_left(exception, now) < SOON_DAYS {
             eprintln!("WARNING: the exception `{id}` ends within {SOON_DAYS} days, at {until}");
         }
+    }
+}
+
+/// Nobody should forget that refusals are passed on somewhere.
+fn warn_of_observe(configuration: &Configuration, now: UnixTime) {
+    match configuration.settings.observed_until() {
+        Some(until) if now < until => {
+            eprintln!("WARNING: `observe` passes refusals on until {until}, on the routes that it names");
+        }
+        Some(until) => eprintln!("WARNING: `observe` ended at {until}: refusals are refusals everywhere"),
+        None => {}
     }
 }
 

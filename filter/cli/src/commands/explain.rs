@@ -93,6 +93,14 @@ pub(super) fn text(record: &DecisionRecord, traces: &[Trace], policies: &Policie
     for (name, value) in &record.obligations {
         lines.add("obliged to", format!("{name}: {value}"));
     }
+    if let Some(would) = &record.would_refuse {
+        let layer = layer(would.layer).unwrap_or_default();
+        lines.add(
+            "OBSERVED",
+            format!("passed on; without `observe` {layer} refuses: {} ({})", would.reason, would.status),
+        );
+        lines.add("fact", would.detail.clone().unwrap_or_default());
+    }
     if let Some(detail) = &record.detail {
         lines.add("fact", detail.clone());
     }

@@ -26,7 +26,7 @@ use std::process::ExitCode;
 
 use anyhow::Context as _;
 use clap::{Parser, Subcommand};
-use everycall_core::{Settings, TEST_KEY_PREFIX};
+use everycall_core::{ConfigErrors, Settings, TEST_KEY_PREFIX};
 use serde_json::Value;
 
 use crate::load::load;
@@ -217,10 +217,15 @@ impl Configuration {
 
 /// Reads the text, as the filter does, and not the value.
 fn settings(document: &Value) -> Result<Settings, Invalid> {
-    Settings::from_json(document.to_string().as_bytes()).map_err(|errors| Invalid {
+    Settings::from_json(document.to_string().as_bytes()).map_err(invalid)
+}
+
+#[allow(clippy::needless_pass_by_value)] // for `map_err`
+fn invalid(errors: ConfigErrors) -> Invalid {
+    Invalid {
         problems: errors.iter().map(|error| (error.path.clone(), error.message.clone())).collect(),
         unreadable: false,
-    })
+    }
 }
 
 /// The lines of a file, or of the standard input for `-`, as bytes and without their ends.

@@ -9,7 +9,7 @@ use crate::config;
 use crate::elevations::Elevation;
 use crate::exceptions::Exception;
 use crate::grants::{Clash, Delegation, Grant, Selector, Template, ANONYMOUS};
-use crate::settings::{instant, is_label};
+use crate::settings::{instant, is_label, is_plain_host};
 use crate::spiffe::SpiffeId;
 use crate::time::UnixTime;
 
@@ -198,10 +198,7 @@ impl Builder {
             }
         }
         for (index, host) in hosts.iter().enumerate() {
-            let plain = host
-                .bytes()
-                .all(|b| matches!(b, b'a'..=b'z' | b'0'..=b'9' | b'-' | b'_' | b'.' | b':' | b'[' | b']'));
-            if host.is_empty() || !plain || host.ends_with('.') {
+            if !is_plain_host(host) {
                 self.error(format!("{at}.hosts[{index}]"), format!("`{host}` is not a host in lower case"));
             }
             if hosts.iter().take(index).any(|other| other == host) {

@@ -35,6 +35,8 @@ pub(super) struct Case {
     /// Questions that were answered, with their answers.
     pub(super) answered: Vec<(Question, Answer)>,
     pub(super) rounds: usize,
+    /// Its target is one that is observed.
+    pub(super) observed: bool,
     /// It was begun anew already because the configuration changed while it waited.
     pub(super) redecided: bool,
     /// Its proof of possession was claimed: by this request, so it is not a replay.
@@ -131,6 +133,7 @@ impl Case {
             status: 0,
             layer: Layer::Request,
             detail: None,
+            would_refuse: None,
             // As it came, should the target be refused; the path without the query.
             request: RequestRecord {
                 id: request.headers().only("x-request-id").map(|id| String::from_utf8_lossy(id).into_owned()),
@@ -159,6 +162,7 @@ impl Case {
             replayed: None,
             answered: Vec::new(),
             rounds: 0,
+            observed: false,
             redecided: false,
             proof_claimed: false,
         }

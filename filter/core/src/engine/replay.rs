@@ -9,7 +9,7 @@ use super::Engine;
 use crate::decision::Decision;
 use crate::pdp::{self, Answer};
 use crate::reason::Layer;
-use crate::record::{DecisionRecord, ElevationRecord, RequestRecord};
+use crate::record::{DecisionRecord, ElevationRecord, RequestRecord, Verdict};
 use crate::request::{Connection, Headers, Request, BREAK_GLASS_HEADER};
 use crate::step::{Pending, Step, StreamId};
 use crate::time::UnixTime;
@@ -35,8 +35,8 @@ impl Engine {
         for (name, value) in &record.connection {
             case.request.connection.restore(name, value);
         }
-        if let (Some(reason), Layer::Request | Layer::Credential | Layer::Service) =
-            (record.reason, record.layer)
+        if let (Some(reason), Verdict::Deny, Layer::Request | Layer::Credential | Layer::Service) =
+            (record.reason, record.decision, record.layer)
         {
             let revision = std::mem::take(&mut case.record.revision);
             case.record = DecisionRecord { revision, ..record.clone() };

@@ -145,7 +145,7 @@ impl Engine {
     pub fn record(&mut self, record: DecisionRecord) {
         let wanted = match self.settings.log_records {
             LogRecords::All => true,
-            LogRecords::Refusals => record.decision != Verdict::Allow,
+            LogRecords::Refusals => record.decision != Verdict::Allow || record.would_refuse.is_some(),
             LogRecords::Off => false,
         };
         if !wanted {

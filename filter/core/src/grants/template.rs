@@ -1,5 +1,7 @@
 //! Path templates of grants.
 
+use crate::target::Target;
+
 /// A path template, parsed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Template {
@@ -17,6 +19,26 @@ pub(super) enum Part {
 }
 
 impl Template {
+    /// Whether a target's path is of this form; as `Grants::find` has it.
+    pub(crate) fn matches(&self, target: &Target) -> bool {
+        if target.path == "*" {
+            return self.parts == [Part::Star];
+        }
+        let mut segments = target.segments.iter();
+        for part in &self.parts {
+            let matches = match (part, segments.next()) {
+                (Part::Literal(text), Some(segment)) => text == segment,
+                (Part::Param(_), Some(segment)) => !segment.is_empty(),
+                (Part::Rest(_), Some(segment)) => return !segment.is_empty(),
+                (Part::Star, _) | (_, None) => false,
+            };
+            if !matches {
+                return false;
+            }
+        }
+        segments.next().is_none()
+    }
+
     /// Parses `/a/{b}/c/{d...}`; `*` is the target of CONNECT and OPTIONS without a path.
     ///
     /// # Errors

@@ -9,7 +9,9 @@ use std::collections::BTreeMap;
 use ipnet::IpNet;
 
 use super::{ConfigError, Network, Settings};
-use crate::config::{Config, Limits};
+use crate::config::{self, Config, Limits};
+use crate::grants::Template;
+use crate::observe::Observe;
 use crate::time::UnixTime;
 
 /// The one version of the configuration format.
@@ -46,6 +48,7 @@ impl Resolver {
             networks,
             limits,
             log,
+            observe,
         } = config;
         if version != VERSION {
             self.error("version", format!("`{version}` is not supported; expected {VERSION}"));
@@ -92,6 +95,41 @@ impl Resolver {
             networks,
             limits,
             log_records: log.records,
+            observe: observe.and_then(|observe| self.observe(&observe)),
+        }
+    }
+
+    fn observe(&mut self, written: &config::Observe) -> Option<Observe> {
+        let config::Observe { hosts, paths, until } = written;
+        for (name, list) in [("hosts", hosts), ("paths", paths)] {
+            if list.is_empty() {
+                self.error(
+                    format!("observe.{name}"),
+                    "an empty list observes nothing; expected at least one",
+                );
+            }
+        }
+        for (index, host) in hosts.iter().enumerate() {
+            if !is_plain_host(host) {
+                self.error(
+                    format!("observe.hosts[{index}]"),
+                    format!("`{host}` is not a host in lower case"),
+                );
+            }
+        }
+        let mut templates = Vec::with_capacity(paths.len());
+        for (index, path) in paths.iter().enumerate() {
+            match Template::parse(path) {
+                Ok(template) => templates.push(template),
+                Err(message) => self.error(format!("observe.paths[{index}]"), message),
+            }
+        }
+        match instant(until) {
+            Ok(until) => Some(Observe { hosts: hosts.clone(), paths: templates, until }),
+            Err(message) => {
+                self.error("observe.until", message);
+                None
+            }
         }
     }
 
@@ -160,6 +198,12 @@ pub(super) fn is_host(text: &str) -> bool {
 
 pub(super) fn is_path(text: &str) -> bool {
     text.starts_with('/') && text.bytes().all(|b| b.is_ascii_graphic())
+}
+
+/// A host as grants name it: in lower case, with the port unless it is the scheme's default.
+pub(crate) fn is_plain_host(text: &str) -> bool {
+    let plain = |b| matches!(b, b'a'..=b'z' | b'0'..=b'9' | b'-' | b'_' | b'.' | b':' | b'[' | b']');
+    !text.is_empty() && text.bytes().all(plain) && !text.ends_with('.')
 }
 
 pub(crate) fn is_label(text: &str) -> bool {
