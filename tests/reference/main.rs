@@ -6,6 +6,7 @@ mod configuration;
 mod contract;
 mod identity;
 mod istio;
+mod lints;
 mod lists;
 mod readme;
 mod rendered;

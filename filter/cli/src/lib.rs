@@ -14,6 +14,8 @@ pub mod commands;
 #[cfg(feature = "server")]
 pub mod devserver;
 #[cfg(feature = "cli")]
+pub mod lint;
+#[cfg(feature = "cli")]
 pub mod load;
 pub mod mint;
 #[cfg(feature = "cli")]

@@ -45,6 +45,32 @@ fn a_test_key_is_warned_of_whatever_its_name_is() {
 }
 
 #[test]
+fn lints_are_told_and_errors_among_them_count() {
+    let with = |policy: &str| {
+        let mut config = config();
+        config["bundle"]["inline"]["policies"]["orders.rego"] = json!(policy);
+        config.to_string()
+    };
+    let negation =
+        with("package everycall\ndecision := {\"allow\": true} if not input.identity.claims.suspended\n");
+    let output = everycall(&["check", "-"], &negation);
+    assert_eq!(output.code, 1);
+    assert!(
+        output.err.contains("orders.rego:2: error: `not` holds where what it denies fails: `input.identity.claims.suspended` may be absent (orders.rego:2)"),
+        "{}",
+        output.err
+    );
+    assert!(output.err.contains("(negation_can_fail)"), "{}", output.err);
+    let result = everycall(&["check", "--json", "-"], &negation).json().remove(0);
+    assert_eq!((&result["ok"], &result["lints"][0]["code"]), (&json!(false), &json!("negation_can_fail")));
+    assert_eq!(result["lints"][0]["place"], "orders.rego:2");
+    let warning =
+        with("package everycall\ndecision := {\"allow\": true} if input.request.method == \"GET\"\n");
+    let output = everycall(&["check", "-"], &warning);
+    assert!(output.code == 0 && output.err.contains("orders.rego:2: warning: "), "{}", output.all());
+}
+
+#[test]
 fn one_mistake_is_one_line_with_its_path() {
     let cases: Vec<(Vec<String>, &str, &str)> = vec![
         (errors(|c| c["instanse"] = json!("x")), "instanse: ", "unknown field `instanse`"),

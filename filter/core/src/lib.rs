@@ -54,7 +54,7 @@ pub use exceptions::{api_key_hash, is_api_key_id, Exception, API_KEY_PREFIX};
 pub use identity::{Binding, Identity, Kind};
 pub use keyring::{KeyState, KeyStats};
 pub use keys::{Algorithm, Fetched, Jwks, Key, KeyError, KeyRules, KeySet, Usage, TEST_KEY_PREFIX};
-pub use obligations::{HeaderChanges, FORBIDDEN_HEADERS, FORBIDDEN_PREFIXES, RESPONSE_STATUSES};
+pub use obligations::{HeaderChanges, FORBIDDEN_HEADERS, FORBIDDEN_PREFIXES, OBLIGATIONS, RESPONSE_STATUSES};
 pub use observe::MAX_OBSERVE_DAYS;
 pub use pdp::MAX_ANSWER;
 pub use policy::{offered_builtins, RuleSet, RuleTrace, Trace};

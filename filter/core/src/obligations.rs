@@ -40,7 +40,8 @@ pub const FORBIDDEN_PREFIXES: &[&str] = &["proxy-", "x-envoy-", OWN_HEADER_PREFI
 const HEADERS_OF_REFUSALS: &[&str] = &["cache-control", "content-type", "www-authenticate"];
 
 /// The names of obligations.
-const KNOWN: &str = "`max_stream_s`, `request_headers`, `response`, `response_headers`, `step_up`";
+pub const OBLIGATIONS: &[&str] =
+    &["max_stream_s", "request_headers", "response", "response_headers", "step_up"];
 /// Headers in one list of changes.
 const MAX_HEADERS: usize = 16;
 /// Length of a header's name.
@@ -126,7 +127,8 @@ impl Obligations {
                 ("request_headers" | "max_stream_s", false) => Err("makes no sense for a refusal".into()),
                 ("response" | "step_up", true) => Err("makes no sense for an allow".into()),
                 _ => {
-                    let detail = format!("obligation `{name}`; expected one of {KNOWN}");
+                    let known = OBLIGATIONS.join("`, `");
+                    let detail = format!("obligation `{name}`; expected one of `{known}`");
                     return Err(PolicyFailure { reason: Reason::ObligationUnknown, detail });
                 }
             };

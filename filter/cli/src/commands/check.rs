@@ -8,6 +8,7 @@ use serde_json::{json, Value};
 
 use super::{exceptions, explain, Configuration, Invalid, Outcome};
 use crate::clock;
+use crate::lint::{lint, Level};
 
 /// Exceptions that end within so many days are warned of.
 const SOON_DAYS: i64 = 7;
@@ -15,7 +16,9 @@ const SOON_DAYS: i64 = 7;
 /// Check a configuration and report every error in it
 #[derive(clap::Args)]
 #[command(after_help = "Example:\n  everycall check policies/everycall.yaml\n\n\
-    Each error is one line on the standard error, `path: message`. Exit code 1 if there is any.")]
+    Each error is one line on the standard error, `path: message`. Exit code 1 if there is any.\n\
+    What the filter would take and an author should look at is told as well, as an error or a warning;\n\
+    `# everycall:allow CODE reason` in the line above says that it is meant.")]
 pub(super) struct Args {
     /// The configuration: YAML or JSON; `-` is JSON on the standard input
     config: PathBuf,
@@ -40,17 +43,22 @@ pub(super) fn run(args: &Args, out: &mut dyn Write) -> anyhow::Result<Outcome> {
     configuration.warn_of_test_keys();
     warn_of_exceptions(&configuration, clock::now());
     warn_of_observe(&configuration, clock::now());
+    let findings = lint(&configuration.document, clock::now());
+    let ok = findings.iter().all(|finding| finding.level != Level::Error);
     let facts = facts(&configuration);
     if args.json {
-        let ok = [("ok", json!(true))].into_iter();
-        let result: Value = ok.chain(facts).map(|(name, value)| (name.to_owned(), value)).collect();
+        let first = [("ok", json!(ok)), ("lints", json!(findings))].into_iter();
+        let result: Value = first.chain(facts).map(|(name, value)| (name.to_owned(), value)).collect();
         super::write_line(out, &result)?;
     } else {
         for (name, value) in facts {
             writeln!(out, "{name:<12}{}", plain(&value))?;
         }
+        for finding in findings {
+            eprintln!("{}", explain::visible(&finding.to_string()));
+        }
     }
-    Ok(Outcome::Good)
+    Ok(Outcome::from_good(ok))
 }
 
 /// A credential that stops working surprises nobody who reads this.

@@ -12,7 +12,6 @@ pub(crate) struct Allow {
 
 impl RegoFile {
     /// All such comments.
-    #[allow(dead_code)]
     pub(crate) fn allows(&self) -> Vec<Allow> {
         let numbered = self.text.lines().enumerate();
         numbered.filter_map(|(index, line)| read(index.saturating_add(1), line)).collect()

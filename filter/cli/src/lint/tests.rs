@@ -1,0 +1,320 @@
+//! For each lint what it finds and the nearest that it does not.
+
+use serde_json::{json, Value};
+
+use super::*;
+
+const NOW: UnixTime = UnixTime::from_secs(1_790_000_000);
+
+fn document(modules: &[(&str, &str)], anonymous: bool) -> Value {
+    let mut grant = json!({
+        "id": "g", "owner": "team", "purpose": "p", "subject": "s", "kinds": ["workload"],
+        "hosts": ["h"], "methods": ["GET"], "paths": ["/x"],
+    });
+    if anonymous {
+        grant["subject"] = json!("anonymous");
+        grant["kinds"] = json!([]);
+    }
+    let policies: serde_json::Map<String, Value> =
+        modules.iter().map(|(name, text)| ((*name).to_owned(), json!(text))).collect();
+    json!({
+        "issuers": [{"issuer": "https://id.example", "kind": "workload"}],
+        "bundle": {"inline": {"policies": policies, "grants": [grant],
+            "data": {"limits": {"high": 10}, "banned": ["x"], "text": "t"}}},
+    })
+}
+
+/// What is found in a module besides its decision on `identity`, as `code:line`.
+fn found(module: &str) -> Vec<String> {
+    found_in(&[("a.rego", &format!("package everycall\n{module}"))])
+}
+
+fn found_in(modules: &[(&str, &str)]) -> Vec<String> {
+    let findings = lint(&document(modules, false), NOW);
+    let place = |finding: &Finding| finding.place.rsplit(':').next().unwrap_or_default().to_owned();
+    findings.iter().map(|finding| format!("{}:{}", finding.code, place(finding))).collect()
+}
+
+fn decision(conditions: &str) -> String {
+    format!("decision := {{\"allow\": true}} if {{\n\tinput.identity.id == \"s\"\n\t{conditions}\n}}\n")
+}
+
+#[test]
+fn negations_over_what_can_fail_are_found() {
+    for (conditions, rules) in [
+        // A builtin that errs, straight and through one and two rules.
+        ("not to_number(input.request.query.n[0]) > 1", ""),
+        ("not big", "big if to_number(input.request.query.n[0]) > 1"),
+        ("not bad", "bad if big\nbig if to_number(input.request.query.n[0]) > 1"),
+        ("count(deny) == 0", "deny contains \"x\" if to_number(input.request.query.n[0]) > 1"),
+        ("count(deny) < 1", "deny contains \"x\" if to_number(input.request.query.n[0]) > 1"),
+        ("0 == count(deny)", "deny contains \"x\" if to_number(input.request.query.n[0]) > 1"),
+        ("deny == set()", "deny contains \"x\" if to_number(input.request.query.n[0]) > 1"),
+        ("not count(deny) > 0", "deny contains \"x\" if to_number(input.request.query.n[0]) > 1"),
+        ("n := count(deny); n == 0", "deny contains \"x\" if to_number(input.request.query.n[0]) > 1"),
+        ("d := deny; count(d) == 0", "deny contains \"x\" if to_number(input.request.query.n[0]) > 1"),
+        ("d := deny; not \"x\" in d", "deny contains \"x\" if to_number(input.request.query.n[0]) > 1"),
+        ("none == 0", "none := count(deny)\ndeny contains \"x\" if input.identity.claims.bad"),
+        ("not f(input.time)", "f(x) if g(x)\ng(x) if to_number(data.text) > x"),
+        // What may not be there.
+        ("not input.identity.claims.suspended", ""),
+        ("not suspended", "suspended if input.identity.claims.suspended"),
+        ("not input.identity.task.id == \"t\"", ""),
+        ("not input.request.headers[\"x-a\"][0] == \"b\"", ""),
+        ("not \"x\" in input.identity.claims.groups", ""),
+        ("not data.missing", ""),
+        ("not data.limits[input.identity.claims.level]", ""),
+        ("c := input.identity.claims; not c.suspended", ""),
+        ("not input.pdp.q.error", ""),
+        // Comprehensions.
+        ("count([x | some x in input.identity.claims.groups; x == \"bad\"]) == 0", ""),
+        ("groups := input.identity.claims.groups; count([x | some x in groups; x == \"bad\"]) == 0", ""),
+        ("[x | some x in input.request.segments; to_number(x) > 1] == []", ""),
+        ("bad := [x | some x in input.request.segments; to_number(x) > 1]; bad == []", ""),
+        ("{x | x := input.identity.claims.role} == set()", ""),
+        ("every d in deny { d == \"\" }", "deny contains \"x\" if to_number(input.request.query.n[0]) > 1"),
+        // Values of an unknown type: null is less than any number, and a text has no members.
+        ("a := input.identity.claims.amount; not a > 100", ""),
+        ("g := input.identity.claims.groups; not \"bad\" in g", ""),
+        ("s := input.identity.claims.role; not startswith(s, \"bad\")", ""),
+        ("h := input.request.query.h; not count(h) > 1", ""),
+        // A check of another value, or one that is no check here.
+        ("is_number(input.identity.claims.a); not input.identity.claims.b > 1", ""),
+        ("is_string(input.identity.claims.a); not to_number(input.identity.claims.a) > 1", ""),
+        ("not big", "big if { is_number(input.identity.claims.a); input.identity.claims.a > 1 }"),
+        // By default, and the other way round.
+        ("bad == false", "default bad := false\nbad if input.identity.claims.bad"),
+        ("bad != true", "default bad := false\nbad if input.identity.claims.bad"),
+        ("not 1 / input.time > 1", ""),
+        // Inside of something else.
+        ("count([x | some x in input.request.segments; not data.missing]) > 0", ""),
+        ("every x in input.request.segments { not data.limits[x] }", ""),
+    ] {
+        let module = format!("{}{rules}\n", decision(conditions));
+        let found = found(&module);
+        assert!(found.iter().any(|found| found == "negation_can_fail:4"), "{module}: {found:?}");
+    }
+}
+
+#[test]
+fn negations_of_what_is_sure_are_not() {
+    for (conditions, rules) in [
+        ("not input.request.method == \"DELETE\"", ""),
+        ("not deleting", "deleting if input.request.method in {\"DELETE\", \"PUT\"}"),
+        ("not input.identity.kind == \"agent\"", ""),
+        ("not \"x\" in data.banned", ""),
+        ("not input.identity.id in data.banned", ""),
+        ("not \"office\" in input.connection.networks", ""),
+        ("not input.time > data.limits.high", ""),
+        ("not object.get(input.identity.claims, \"suspended\", false)", ""),
+        ("not startswith(input.request.path, \"/admin\")", ""),
+        ("not regex.match(`^/admin`, input.request.path)", ""),
+        ("count(deny) == 0", "deny contains \"x\" if input.request.method == \"DELETE\""),
+        ("deny == set()", "deny contains \"x\" if input.time < 10"),
+        // Guarded beside the negation.
+        ("is_number(input.identity.claims.a); not input.identity.claims.a > 1", ""),
+        ("a := input.identity.claims.a; is_number(a); not a > 1", ""),
+        ("is_number(input.identity.claims.a); not to_number(input.identity.claims.a) > 1", ""),
+        ("is_array(input.identity.claims.g); not \"bad\" in input.identity.claims.g", ""),
+        ("g := input.identity.claims.g; is_array(g); count([x | some x in g; x == \"bad\"]) == 0", ""),
+        ("is_boolean(input.identity.claims.s); not input.identity.claims.s", ""),
+        ("is_number(input.identity.claims.a); not big", "big if input.identity.claims.a > 1"),
+        ("a := input.identity.claims.a; is_number(a); not big(a)", "big(x) if x > 1"),
+        (
+            "input.identity.claims.a != null; not big",
+            "big if { is_number(input.identity.claims.a); input.identity.claims.a > 1 }",
+        ),
+        ("not input.identity.claims.role == \"x\"; input.identity.claims.role", ""),
+        // A second negation turns it round again.
+        ("not outside", "outside if not input.identity.claims.inside"),
+        // No emptiness tests: undefined is no.
+        ("input.identity.actors == []", ""),
+        ("count(input.identity.claims.groups) == 0", ""),
+        ("count(deny) == 2", "deny contains input.identity.claims.x"),
+        ("count(allowed) > 0", "allowed contains \"x\" if to_number(input.request.query.n[0]) > 1"),
+        ("bad == false", "bad := input.identity.claims.bad"),
+    ] {
+        let module = format!("{}{rules}\n", decision(conditions));
+        let found: Vec<String> =
+            found(&module).into_iter().filter(|found| !found.starts_with("negation_can_fail:6")).collect();
+        assert!(found.is_empty(), "{module}: {found:?}");
+    }
+    // What stands in another module, by its package or an import of it.
+    let lib = "package lib\nbad if to_number(input.request.query.n[0]) > 1\nf(x) if x == 1\n";
+    for (import, condition, finds) in [
+        ("import data.lib", "not lib.bad", true),
+        ("import data.lib as other", "not other.bad", true),
+        ("import data.lib.bad", "not bad", true),
+        ("", "not data.lib.bad", true),
+        ("import data.lib", "not lib.f(input.time)", false),
+        ("import data.lib", "not lib.f(input.identity.claims.x)", true),
+    ] {
+        let module = format!("package everycall\n{import}\n{}", decision(condition));
+        let negations = found_in(&[("a.rego", &module), ("lib.rego", lib)]);
+        let found = negations.iter().any(|found| found.starts_with("negation_can_fail"));
+        assert_eq!(found, finds, "{module}: {negations:?}");
+    }
+}
+
+/// Without the identity's being there `input.identity.kind` is not either.
+#[test]
+fn members_of_the_identity_may_be_absent_for_callers_without_one() {
+    let module = "decision := {\"allow\": true} if {\n\tnot input.identity.kind == \"agent\"\n}";
+    assert_eq!(found(module), ["negation_can_fail:3"]);
+    for guard in ["input.identity != null", "input.identity.id"] {
+        let module = format!(
+            "decision := {{\"allow\": true}} if {{\n\tnot input.identity.kind == \"agent\"\n\t{guard}\n}}"
+        );
+        assert!(found(&module).is_empty(), "{guard}");
+    }
+}
+
+#[test]
+fn an_else_is_the_negation_of_what_stands_before_it() {
+    let module = "decision := {\"allow\": false} if to_number(input.request.query.n[0]) > 1\nelse := {\"allow\": true} if input.identity.id";
+    assert_eq!(found(module), ["negation_can_fail:2"]);
+    let module =
+        "decision := {\"allow\": false} if input.time > 1\nelse := {\"allow\": true} if input.identity.id";
+    assert!(found(module).is_empty());
+}
+
+#[test]
+fn a_comment_with_a_reason_allows() {
+    let condition = |comment: &str| decision(&format!("{comment}\n\tnot input.identity.claims.suspended"));
+    assert!(found(&condition("# everycall:allow negation_can_fail set by us alone")).is_empty());
+    assert_eq!(
+        found(&condition("# everycall:allow negation_can_fail")),
+        ["bad_allow_comment:4", "negation_can_fail:5"]
+    );
+    assert_eq!(found(&condition("# everycall:allow default_allow why")), ["negation_can_fail:5"]);
+    assert_eq!(
+        found(&condition("# everycall:allow no_such why")),
+        ["bad_allow_comment:4", "negation_can_fail:5"]
+    );
+}
+
+#[test]
+fn rules_are_reachable_and_can_hold() {
+    let good = decision("helper") + "helper if f(1)\nf(x) if x == limit\nlimit := 1\nask contains {\"id\": id} if input.identity.task\nid := \"q\"\n";
+    assert!(found(&good).is_empty(), "{:?}", found(&good));
+    assert_eq!(found(&(decision("true") + "unused if true\n")), ["unreachable_rule:6"]);
+    // Two rules that refer to each other only.
+    assert_eq!(
+        found(&(decision("true") + "a if b(1)\nb(x) if x == 1\n")),
+        ["unreachable_rule:6", "unreachable_rule:7"]
+    );
+    for (condition, finds) in [
+        ("false", true),
+        ("1 == 2", true),
+        ("\"a\" != \"a\"", true),
+        ("1 == 1", false),
+        ("input.time == 2", false),
+    ] {
+        assert_eq!(
+            found(&decision(condition)).contains(&"constant_false:4".to_owned()),
+            finds,
+            "{condition}"
+        );
+    }
+}
+
+#[test]
+fn a_decision_allows_by_a_boolean_and_looks_at_the_caller() {
+    let rule = |value: &str| format!("decision := {value} if input.identity.id\n");
+    for (value, finds) in [
+        ("{\"allow\": \"true\"}", Some("allow_not_boolean:2")),
+        ("{\"allow\": 1}", Some("allow_not_boolean:2")),
+        ("{\"allow\": null}", Some("allow_not_boolean:2")),
+        ("{\"allow\": false}", None),
+        ("{\"allow\": input.identity.bound == \"dpop\"}", None),
+        ("{\"allow\": true, \"obligations\": {\"step_up\": {}}}", None),
+        ("{\"allow\": true, \"obligations\": {\"mask\": {}}}", Some("unknown_obligation:2")),
+    ] {
+        assert_eq!(found(&rule(value)).first().map(String::as_str), finds, "{value}");
+    }
+    assert_eq!(found("default decision := {\"allow\": true}\n"), ["default_allow:2"]);
+    assert!(found("default decision := {\"allow\": false}\n").is_empty());
+    let open = "package everycall\ndecision := {\"allow\": true} if input.request.method == \"GET\"\n";
+    assert_eq!(found_in(&[("a.rego", open)]), ["allow_without_identity:2"]);
+    assert!(lint(&document(&[("a.rego", open)], true), NOW).is_empty(), "a grant for everybody");
+    // Through a rule and a function of another module.
+    let module = "package everycall\nimport data.lib\ndecision := {\"allow\": true} if lib.known(1)\n";
+    assert!(found_in(&[
+        ("a.rego", module),
+        ("b.rego", "package lib\nknown(x) if x == who\nwho := input.identity.claims.n\n")
+    ])
+    .is_empty());
+}
+
+#[test]
+fn grants_can_match() {
+    let paths = |change: &dyn Fn(&mut Value)| {
+        let mut document = document(
+            &[("a.rego", "package everycall\ndecision := {\"allow\": true} if input.identity.id\n")],
+            false,
+        );
+        change(&mut document);
+        let findings = lint(&document, NOW);
+        findings
+            .iter()
+            .map(|f| format!("{} {}", f.code, f.place.trim_start_matches("bundle.inline.")))
+            .collect::<Vec<_>>()
+    };
+    let grant = |name: &'static str, value: Value| {
+        paths(&move |document| document["bundle"]["inline"]["grants"][0][name] = value.clone())
+    };
+    assert!(paths(&|_| {}).is_empty());
+    for (name, value, finds) in [
+        ("valid_until", json!("2020-01-01T00:00:00Z"), "grant_expired grants[0].valid_until"),
+        ("issuer", json!("https://other.example"), "grant_never_matches grants[0].issuer"),
+        ("kinds", json!(["workload", "human"]), "grant_never_matches grants[0].kinds[1]"),
+        ("subject", json!("spiffe://shop.example/a"), "grant_never_matches grants[0].subject"),
+        (
+            "subject_prefix",
+            json!("spiffe://shop.example/ns/"),
+            "grant_never_matches grants[0].subject_prefix",
+        ),
+        ("requires_binding", json!("certificate"), "grant_never_matches grants[0].requires_binding"),
+        ("paths", json!(["/a;b"]), "grant_never_matches grants[0].paths[0]"),
+        ("paths", json!(["/a/{x}/c", "/a/{y}/c"]), "shadowed_path grants[0].paths[1]"),
+        ("paths", json!(["/a/{x...}", "/a/{y...}"]), "shadowed_path grants[0].paths[1]"),
+        ("owner", json!(" TODO "), "missing_owner grants[0].owner"),
+        ("owner", json!("-"), "missing_owner grants[0].owner"),
+    ] {
+        assert_eq!(grant(name, value.clone()), [finds], "{name}: {value}");
+    }
+    for (name, value) in [
+        ("valid_until", json!("2126-01-01T00:00:00Z")),
+        ("issuer", json!("https://id.example")),
+        ("subject", json!("spiffe-not:shop")),
+        ("requires_binding", json!("dpop")),
+        ("paths", json!(["/a/{x}", "/a/b", "/a/{x...}", "/a/{x}/"])),
+        ("owner", json!("nobody-in-particular@shop.example")),
+    ] {
+        assert!(grant(name, value.clone()).is_empty(), "{name}: {value}");
+    }
+    let trusted = paths(&|document| {
+        document["issuers"][0]["trust_domains"] = json!(["shop.example"]);
+        document["bundle"]["inline"]["grants"][0]["subject"] = json!("spiffe://shop.example/a");
+    });
+    assert!(trusted.is_empty(), "{trusted:?}");
+    let two = |change: &dyn Fn(&mut Value)| {
+        paths(&|document| {
+            let grants = &mut document["bundle"]["inline"]["grants"];
+            let mut second = grants[0].clone();
+            second["id"] = json!("h");
+            change(&mut second);
+            grants.as_array_mut().unwrap().push(second);
+        })
+    };
+    assert_eq!(two(&|_| {}), ["shadowed_path grants[1].paths[0]"]);
+    for (name, value) in [
+        ("methods", json!(["GET", "POST"])),
+        ("subject", json!("other")),
+        ("hosts", json!(["i"])),
+        ("paths", json!(["/y"])),
+        ("delegation", json!({})),
+    ] {
+        assert!(two(&|second| second[name] = value.clone()).is_empty(), "{name}");
+    }
+}
