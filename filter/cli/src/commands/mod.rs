@@ -10,6 +10,7 @@ mod decide;
 mod devserver;
 mod exceptions;
 mod explain;
+mod init;
 mod key;
 mod pdp;
 mod remote_keys;
@@ -42,6 +43,7 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
+    Init(init::Args),
     Check(check::Args),
     Bundle(bundle::Args),
     Test(test::Args),
@@ -88,6 +90,7 @@ pub fn run(arguments: impl IntoIterator<Item = impl Into<OsString> + Clone>, out
         }
     };
     let outcome = match command {
+        Command::Init(args) => init::run(&args, out),
         Command::Check(args) => check::run(&args, out),
         Command::Bundle(args) => bundle::run(&args, out),
         Command::Test(args) => test::run(&args, out),

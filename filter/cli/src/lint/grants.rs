@@ -28,7 +28,7 @@ pub(super) fn lint(document: &Value, now: UnixTime, found: &mut Vec<Finding>) {
             found.push(Finding::new(&GRANT_NEVER_MATCHES, format!("{at}.{path}"), message));
         }
         semicolons(grant, &at, found);
-        shadowed(&grants, index, grant, &at, found);
+        shadowed(grants, index, grant, &at, found);
     }
     for kind in ["grants", "elevations", "exceptions"] {
         for (index, record) in

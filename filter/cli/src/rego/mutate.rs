@@ -39,10 +39,10 @@ pub(crate) fn mutants(file: &RegoFile) -> Vec<Mutant> {
         };
         match rule.as_ref() {
             Rule::Default { span, .. } => {
-                add(span.line, "rule left out", span.text(), replace(file, range(span), ""));
+                add(span.line, "rule left out", span.text(), replace(file, range(file, span), ""));
             }
             Rule::Spec { span, bodies, .. } if bodies.is_empty() => {
-                let end = range(span).end;
+                let end = range(file, span).end;
                 add(span.line, "rule left out", span.text(), replace(file, end..end, " if false"));
             }
             Rule::Spec { span, head, bodies } => {
@@ -53,8 +53,14 @@ pub(crate) fn mutants(file: &RegoFile) -> Vec<Mutant> {
                         add(at.line, "rule negated", at.text(), negated(file, head, body));
                     }
                     for statement in &body.query.stmts {
-                        let (line, text) = (statement.span.line, statement.span.text());
-                        add(line, "condition left out", text, replace(file, range(&statement.span), "true"));
+                        let line = statement.span.line;
+                        let text = file.text.get(range(file, &statement.span)).unwrap_or_default();
+                        add(
+                            line,
+                            "condition left out",
+                            text,
+                            replace(file, range(file, &statement.span), "true"),
+                        );
                         add(line, "condition negated", text, turned(file, statement));
                     }
                 }
@@ -66,14 +72,14 @@ pub(crate) fn mutants(file: &RegoFile) -> Vec<Mutant> {
 
 /// The body never holds.
 fn without(file: &RegoFile, body: &RuleBody) -> Option<String> {
-    let inside = conditions(body);
+    let inside = conditions(file, body);
     match body.query.stmts.is_empty() {
         // `else := value` without a condition.
         true => {
-            let end = range(&body.span).end;
+            let end = range(file, &body.span).end;
             replace(file, end..end, " if false")
         }
-        false if in_braces(body) => replace(file, inside.start..inside.start, "false; "),
+        false if in_braces(file, body) => replace(file, inside.start..inside.start, "false; "),
         false => {
             let text = file.text.get(inside.clone())?;
             replace(file, inside, &format!("{{ false; {text} }}"))
@@ -84,7 +90,7 @@ fn without(file: &RegoFile, body: &RuleBody) -> Option<String> {
 /// The body holds where it did not and the other way round. Where the rule's value needs what its
 /// conditions bind, that does not compile.
 fn negated(file: &RegoFile, head: &RuleHead, body: &RuleBody) -> Option<String> {
-    let inside = conditions(body);
+    let inside = conditions(file, body);
     let conditions = file.text.get(inside.clone())?;
     let arguments = match head {
         RuleHead::Func { args, .. } => {
@@ -101,29 +107,38 @@ fn negated(file: &RegoFile, head: &RuleHead, body: &RuleBody) -> Option<String> 
 
 /// The condition holds where it did not. What binds names is no condition.
 fn turned(file: &RegoFile, statement: &LiteralStmt) -> Option<String> {
-    let whole = range(&statement.span);
+    let whole = range(file, &statement.span);
     match &statement.literal {
         Literal::Expr { expr, .. } if !matches!(expr.as_ref(), Expr::AssignExpr { .. }) => {
             replace(file, whole.clone(), &format!("not {}", file.text.get(whole)?))
         }
-        Literal::NotExpr { expr, .. } => replace(file, whole, expr.span().text()),
+        Literal::NotExpr { .. } => {
+            let text = file.text.get(whole.clone())?.strip_prefix("not")?.trim_start();
+            replace(file, whole, text)
+        }
         _ => None,
     }
 }
 
 /// From the first condition to the end of the last.
-fn conditions(body: &RuleBody) -> Range<usize> {
-    let start = body.query.stmts.first().map_or(body.span.end, |first| first.span.start);
-    let end = body.query.stmts.last().map_or(body.span.end, |last| last.span.end);
-    number(start)..number(end)
+fn conditions(file: &RegoFile, body: &RuleBody) -> Range<usize> {
+    let end = range(file, &body.span).end;
+    let start = body.query.stmts.first().map_or(end, |first| range(file, &first.span).start);
+    start..body.query.stmts.last().map_or(end, |last| range(file, &last.span).end)
 }
 
-fn in_braces(body: &RuleBody) -> bool {
-    body.query.stmts.first().is_some_and(|first| first.span.start > body.query.span.start)
+fn in_braces(file: &RegoFile, body: &RuleBody) -> bool {
+    let first = body.query.stmts.first();
+    first.is_some_and(|first| range(file, &first.span).start > range(file, &body.query.span).start)
 }
 
-fn range(span: &Span) -> Range<usize> {
-    number(span.start)..number(span.end)
+/// The bytes of a span. The parser's spans of texts leave out the quotes, and so do spans that start
+/// or end with one.
+fn range(file: &RegoFile, span: &Span) -> Range<usize> {
+    let (start, end) = (number(span.start), number(span.end));
+    let quote = |at: usize| matches!(file.text.as_bytes().get(at), Some(b'"' | b'`'));
+    let before = start.checked_sub(1).filter(|at| quote(*at));
+    before.unwrap_or(start)..if quote(end) { end.saturating_add(1) } else { end }
 }
 
 fn replace(file: &RegoFile, range: Range<usize>, new: &str) -> Option<String> {
@@ -181,6 +196,18 @@ mod tests {
                 row(4, "condition left out", "f(x) if {\n\ty := x # why\n\ttrue\n} else := 2"),
                 row(4, "condition negated", "f(x) if {\n\ty := x # why\n\ty\n} else := 2"),
                 row(5, "rule left out", "f(x) if {\n\ty := x # why\n\tnot y\n} else := 2 if false"),
+            ]
+        );
+        assert_eq!(
+            changes("package p\na := \"x\"\nb if { `c` in input.c; d == \"e\" }"),
+            [
+                row(2, "rule left out", "a := \"x\" if false\nb if { `c` in input.c; d == \"e\" }"),
+                row(3, "rule left out", "a := \"x\"\nb if { false; `c` in input.c; d == \"e\" }"),
+                row(3, "rule negated", "a := \"x\"\nb if { not everycall_negated }\n\neverycall_negated if {\n`c` in input.c; d == \"e\"\n}"),
+                row(3, "condition left out", "a := \"x\"\nb if { true; d == \"e\" }"),
+                row(3, "condition negated", "a := \"x\"\nb if { not `c` in input.c; d == \"e\" }"),
+                row(3, "condition left out", "a := \"x\"\nb if { `c` in input.c; true }"),
+                row(3, "condition negated", "a := \"x\"\nb if { `c` in input.c; not d == \"e\" }"),
             ]
         );
         assert_eq!(
