@@ -84,6 +84,7 @@ impl Mesh {
             json!("package everycall.any\ndecision := {\"allow\": true}");
         let grant = json!({"id": "any", "owner": "tests", "purpose": "tests", "subject": CHECKOUT, "kinds": ["workload"],
             "hosts": ["orders.shop.example"], "methods": ["GET"], "paths": ["/orders/{order}"], "policy": "any"});
+        config["bundle"]["inline"]["elevations"] = json!([]);
         config["bundle"]["inline"]["grants"] = json!([grant]);
         let mut strict = config["issuers"][0].clone();
         strict["issuer"] = json!("https://strict.shop.example");

@@ -43,6 +43,7 @@ fn configuration() -> Value {
         json!({"id": id, "owner": "o", "purpose": "p", "subject": "s", "kinds": ["workload"], "hosts": ["h"],
                "methods": ["GET"], "paths": [format!("/{id}")], "policy": id})
     };
+    bundle["elevations"] = json!([]);
     bundle["grants"] = json!([grant("ask"), grant("two"), grant("open")]);
     config
 }

@@ -17,6 +17,7 @@ fn obliged(result: Value) -> Engine {
         "hosts": ["h"], "methods": ["GET"], "paths": ["/"]});
     let mut open = grant.clone();
     (open["id"], open["subject"], open["kinds"]) = (json!("open"), json!("anonymous"), json!([]));
+    bundle["elevations"] = json!([]);
     bundle["grants"] = json!([grant, open]);
     engine(&config)
 }
@@ -126,6 +127,7 @@ fn two_rules_that_oblige_to_different_things_are_no_decision() {
     };
     bundle["policies"] = json!({"everycall.rego":
         format!("package everycall\n{}{}", rule(5, "true"), rule(6, "input.request.headers[\"x-a\"]"))});
+    bundle["elevations"] = json!([]);
     bundle["grants"] = json!([{"id": "g", "owner": "o", "purpose": "p", "subject": "anonymous",
         "hosts": ["h"], "methods": ["GET"], "paths": ["/"]}]);
     let mut engine = engine(&config);

@@ -99,6 +99,7 @@ fn shown_exception() -> Value {
     bundle["exceptions"] = json!([{"id": "e", "owner": "o", "reason": "r", "compensating_control": "c",
         "valid_from": "2026-09-01T00:00:00Z", "valid_until": "2026-11-01T00:00:00Z"}]);
     bundle["policies"]["shows_all.rego"] = json!(SHOWS_ALL);
+    bundle["elevations"] = json!([]);
     bundle["grants"] = json!([{"id": "g", "owner": "o", "purpose": "p", "subject": "legacy:a", "kinds": ["legacy"],
         "hosts": ["h"], "methods": ["GET"], "paths": ["/"], "policy": "shows_all"}]);
     let pairs = [
@@ -172,6 +173,7 @@ fn obliged(name: &str, value: &Value, allow: bool) -> (Reason, String) {
     let bundle = &mut config["bundle"]["inline"];
     bundle["policies"]["everycall.rego"] = json!("package everycall\ndecision := data.result");
     bundle["data"]["result"] = json!({"allow": allow, "obligations": {name: value}});
+    bundle["elevations"] = json!([]);
     bundle["grants"] = json!([{"id": "g", "owner": "o", "purpose": "p", "subject": "anonymous", "hosts": ["h"],
         "methods": ["GET"], "paths": ["/"]}]);
     let mut engine = Engine::standalone(Settings::from_value(config).unwrap(), IdSeed::derive(&[]));

@@ -307,6 +307,7 @@ fn policy(vectors: &Vectors, name: &str) -> (Value, KeyServer) {
     if name == "headers-params" {
         config["credentials"] = json!([{"header": "x-jwt-token", "scheme": "Value"}, {"header": "auth-token", "scheme": "Token"}]);
     }
+    config["bundle"]["inline"]["elevations"] = json!([]);
     config["bundle"]["inline"]["grants"] = json!(grants(name));
     (config, key_server)
 }

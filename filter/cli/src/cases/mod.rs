@@ -112,7 +112,13 @@ impl CaseFile {
         if let Some(redate::Instant(as_of)) = self.as_of {
             redate::redate(&mut config, as_of, now);
         }
-        patch::merge(&mut config, &patch::at(&Value::Object(self.config.clone()), now));
+        let change = patch::at(&Value::Object(self.config.clone()), now);
+        // Elevations are for grants: where a file has its own, those of the base mean nothing.
+        let base = config.pointer_mut("/bundle/inline").and_then(Value::as_object_mut);
+        if let (Some(base), Some(_)) = (base, change.pointer("/bundle/inline/grants")) {
+            base.remove("elevations");
+        }
+        patch::merge(&mut config, &change);
         config
     }
 }

@@ -137,7 +137,7 @@ fn results(program: &Program<'_>, rule: &str, anonymous: bool, found: &mut Vec<F
                 );
             }
         }
-        if allows(value) == Some(true) && !anonymous && !reads_identity(program, file, body) {
+        if allows(value) == Some(true) && !anonymous && !reads_identity(program, rule, file, body) {
             note(
                 found,
                 file,
@@ -175,21 +175,29 @@ fn allows(value: &Expr) -> Option<bool> {
     })
 }
 
-fn reads_identity(program: &Program<'_>, file: &RegoFile, body: &Body<'_>) -> bool {
+/// Also by an answer: what was asked is what `ask` depends on.
+fn reads_identity(program: &Program<'_>, rule: &str, file: &RegoFile, body: &Body<'_>) -> bool {
     let targets = program.references(file, body);
     let rules = targets.iter().filter_map(|target| match target {
         Target::Rule(rule, _) => Some(rule),
         _ => None,
     });
     let all: BTreeSet<String> = rules.flat_map(|rule| program.closure(rule)).collect();
-    let bodies = all.iter().filter_map(|rule| program.rules.get(rule)).flatten();
-    let reads = |targets: &[Target]| {
-        targets.iter().any(|target| matches!(target, Target::Input(path) if is_identity(&path.names)))
+    let reads = |targets: &[Target], member: &str| {
+        targets.iter().any(|target| matches!(target, Target::Input(path) if is_member(&path.names, member)))
     };
-    reads(&targets) || bodies.into_iter().any(|(file, body)| reads(&program.references(file, body)))
+    let any = |rules: &BTreeSet<String>, member| {
+        let bodies = rules.iter().filter_map(|rule| program.rules.get(rule)).flatten();
+        bodies.into_iter().any(|(file, body)| reads(&program.references(file, body), member))
+    };
+    if reads(&targets, "identity") || any(&all, "identity") {
+        return true;
+    }
+    let ask = rule.strip_suffix("decision").map(|package| program.closure(&format!("{package}ask")));
+    (reads(&targets, "pdp") || any(&all, "pdp")) && ask.is_some_and(|asks| any(&asks, "identity"))
 }
 
 /// `input` as a whole counts.
-fn is_identity(names: &[String]) -> bool {
-    names.first().is_none_or(|first| first == "identity")
+fn is_member(names: &[String], member: &str) -> bool {
+    names.first().is_none_or(|first| first == member)
 }

@@ -237,6 +237,13 @@ fn a_decision_allows_by_a_boolean_and_looks_at_the_caller() {
     let open = "package everycall\ndecision := {\"allow\": true} if input.request.method == \"GET\"\n";
     assert_eq!(found_in(&[("a.rego", open)]), ["allow_without_identity:2"]);
     assert!(lint(&document(&[("a.rego", open)], true), NOW).is_empty(), "a grant for everybody");
+    // An answer is about who was asked about.
+    let asked = |id: &str| {
+        let question = format!("{{\"id\": \"q\", \"subject\": {{\"type\": \"t\", \"id\": {id}}}}}");
+        format!("package everycall\nask contains {question} if true\ndecision := {{\"allow\": true}} if input.pdp.q.decision\n")
+    };
+    assert!(found_in(&[("a.rego", &asked("input.identity.id"))]).is_empty());
+    assert_eq!(found_in(&[("a.rego", &asked("input.request.path"))]), ["allow_without_identity:3"]);
     // Through a rule and a function of another module.
     let module = "package everycall\nimport data.lib\ndecision := {\"allow\": true} if lib.known(1)\n";
     assert!(found_in(&[
