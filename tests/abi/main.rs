@@ -4,6 +4,7 @@
 // Links the adapter: it is called through its exports only, as Envoy does.
 use everycall_filter as _;
 
+mod callouts;
 mod cases;
 mod fake;
 mod faults;

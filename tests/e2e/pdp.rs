@@ -1,4 +1,10 @@
-//! A policy decision point that fails, in every way it can: never a pass.
+//! A policy decision point that fails, in every way it can: never a pass. Here what AuthZEN answers; below,
+//! each protocol against a server of it.
+
+mod calls;
+mod faults;
+mod points;
+mod waiting;
 
 use std::collections::BTreeMap;
 use std::net::TcpListener;

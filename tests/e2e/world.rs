@@ -97,6 +97,11 @@ pub fn start_envoy(bootstrap: String, workers: u32) -> anyhow::Result<Arc<Envoy>
 
 impl World {
     pub fn start(listeners: &[Listener]) -> Arc<Self> {
+        Self::start_with(listeners, |_| {})
+    }
+
+    /// Starts a world after this change of the bootstrap.
+    pub fn start_with(listeners: &[Listener], change: impl FnOnce(&mut Value)) -> Arc<Self> {
         let answers: Answers = Arc::default();
         let upstream = Server::start(|request| match request.path.ends_with("/slow") {
             true => Answer::Silence(Duration::from_secs(5)),
@@ -146,6 +151,7 @@ impl World {
         let template = document["static_resources"]["listeners"][0].clone();
         let all: Vec<Value> = listeners.iter().map(|listener| with_listener(&template, listener)).collect();
         document["static_resources"]["listeners"] = Value::Array(all);
+        change(&mut document);
         let envoy = start_envoy(document.to_string(), 1).unwrap();
         let addresses =
             listeners.iter().map(|l| (l.name.clone(), envoy.listener(&l.name).unwrap())).collect();
@@ -214,6 +220,19 @@ impl World {
         }
     }
 
+    /// The record of the decision on this request.
+    pub fn record(&self, seen: &Seen) -> Value {
+        let id = &seen.decision.as_ref().unwrap()["id"];
+        let deadline = Instant::now() + Duration::from_secs(10);
+        loop {
+            if let Some(record) = self.records(1).into_iter().find(|record| record["id"] == *id) {
+                return record;
+            }
+            assert!(Instant::now() < deadline, "no record of {id}");
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
+
     /// No VM has trapped, and none was refused work since.
     pub fn assert_no_crash(&self) {
         for stat in ["vm_reload_success", "vm_reload_backoff", "vm_reload_failure"] {
@@ -232,6 +251,17 @@ impl World {
 /// What the question says of `key` in `context_extensions`.
 pub fn extension(check: &CheckRequest, key: &str) -> Option<String> {
     check.attributes.as_ref()?.context_extensions.get(key).cloned()
+}
+
+/// Makes a cluster lead to these addresses.
+pub fn lead(document: &mut Value, cluster: &str, to: &[SocketAddr]) {
+    let clusters = document["static_resources"]["clusters"].as_array_mut().unwrap();
+    let cluster = clusters.iter_mut().find(|known| known["name"] == cluster).unwrap();
+    let endpoints = to.iter().map(|address| {
+        let address = json!({"address": address.ip().to_string(), "port_value": address.port()});
+        json!({"endpoint": {"address": {"socket_address": address}}})
+    });
+    cluster["load_assignment"]["endpoints"][0]["lb_endpoints"] = endpoints.collect();
 }
 
 /// Adds the clusters of a configuration that are not there yet; those for gRPC lead to `grpc`.

@@ -82,6 +82,23 @@ fn questions_are_shown_or_answered() {
 }
 
 #[test]
+fn decision_points_of_all_protocols_are_stood_in_for() {
+    let line = request("POST", json!([]), Some(&token(json!({}))));
+    for protocol in
+        [json!({"protocol": "opa", "path": "/v1/data/orders/allow"}), json!({"protocol": "ext_authz"})]
+    {
+        let mut config = config();
+        config["pdps"]["default"].as_object_mut().unwrap().extend(protocol.as_object().unwrap().clone());
+        let files = Files::new();
+        let (config, now) = (files.put("config.json", &config.to_string()), NOW.to_string());
+        for (pdp, reason) in [("allow", "allowed"), ("deny", "pdp_denied"), ("down", "pdp_unavailable")] {
+            let output = everycall(&["decide", "--config", &config, "--at", &now, "--pdp", pdp], &line);
+            assert_eq!((output.code, &output.json()[0]["reason"]), (0, &json!(reason)), "{protocol} {pdp}");
+        }
+    }
+}
+
+#[test]
 fn malformed_lines_are_named_and_the_others_decided() {
     let good = request("GET", fulfilment(), Some(&token(json!({}))));
     let mut unknown: Value = serde_json::from_str(&good).unwrap();
