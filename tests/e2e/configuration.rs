@@ -76,6 +76,23 @@ fn config_entry_point_missing() {
 }
 
 #[test]
+fn config_policy_calls_itself() {
+    for (text, part) in [
+        ("f(x) := f([x])\ndecision := {\"allow\": true} if f(1)", "call themselves"),
+        ("decision := d if true\nd := decision if true", "call themselves"),
+    ] {
+        let mut config = reference();
+        config["bundle"]["inline"]["policies"]["t.rego"] = json!(format!("package everycall.t\n{text}"));
+        config["bundle"]["inline"]["grants"][0]["policy"] = json!("t");
+        refused(&config, "bundle.inline.grants[0].policy", part);
+    }
+    let mut config = reference();
+    let deep = format!("package everycall.t\nx := {}{}", "[".repeat(3_000), "]".repeat(3_000));
+    config["bundle"]["inline"]["policies"]["t.rego"] = json!(deep);
+    refused(&config, "bundle.inline.policies[\"t.rego\"]", "brackets inside each other");
+}
+
+#[test]
 fn config_grant_without_owner() {
     let mut config = reference();
     config["bundle"]["inline"]["grants"][2].as_object_mut().unwrap().remove("owner");

@@ -57,6 +57,22 @@ fn policy_unknown_key() {
 }
 
 #[test]
+fn policy_work_too_large() {
+    let four = |n: usize| format!("t{n} := concat(\"\", [t{0}, t{0}, t{0}, t{0}])\n", n - 1);
+    let text = format!(
+        "t0 := \"x\"\n{}decision := {{\"allow\": true}} if not contains(t19, \"y\")",
+        (1..20).map(four).collect::<String>()
+    );
+    let world = World::with(&with_policy("t", &text));
+    // The same worker serves the next request, and the one after that.
+    for _ in 0..3 {
+        let seen = world.send("only", &get("t", "/t/a"));
+        assert_eq!((seen.response.status, seen.reason()), (403, "policy_limit"));
+    }
+    world.assert_no_crash();
+}
+
+#[test]
 fn policy_too_long() {
     // About 40^4 steps, well past the limit.
     let digits = "[0,1,2,3,4,5,6,7,8,9,10,11,12,13,14,15,16,17,18,19,20,21,22,23,24,25,26,27,28,29,30,31,32,33,34,35,36,37,38,39]";

@@ -246,7 +246,7 @@ impl Builder {
         let entry = policy.and_then(|name| Some(self.entries.remove(name)?.1));
         let entry = entry.unwrap_or_else(|| Entry::named(policy));
         // A module that does not parse was reported; what is missing because of it is not.
-        let compiled = match self.parses.then(|| self.library.rule_set(entry, self.limits.instructions)) {
+        let compiled = match self.parses.then(|| self.library.rule_set(entry, &self.limits)) {
             Some(Ok(rules)) => {
                 self.rule_sets.push(rules);
                 Some(self.rule_sets.len().saturating_sub(1))

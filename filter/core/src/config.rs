@@ -525,6 +525,8 @@ pub struct Delegation {
 pub struct Limits {
     /// VM instructions of one evaluation.
     pub instructions: usize,
+    /// Work of builtins in one evaluation: about the bytes that they read and write.
+    pub builtin_work: usize,
     /// Bytes of claims, headers, path and query that a policy input may be built from.
     pub input_bytes: usize,
     /// Questions of one decision.
@@ -551,6 +553,7 @@ impl Default for Limits {
     fn default() -> Self {
         Self {
             instructions: 50_000,
+            builtin_work: 4_000_000,
             input_bytes: 65_536,
             pdp_questions: 4,
             pdp_rounds: 2,

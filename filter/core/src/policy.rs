@@ -6,6 +6,7 @@
 //! all is `Undefined`: so anything but a well-formed allow is a denial.
 
 mod advice;
+mod bounds;
 mod library;
 mod opa;
 mod trace;
@@ -166,6 +167,8 @@ pub struct RuleSet {
     entry: Entry,
     vm: RegoVM,
     program: Arc<Program>,
+    /// What its builtins may do in one evaluation.
+    work: u64,
     /// Its rules as they are written, for traces.
     policy: CompiledPolicy,
     asks: bool,
@@ -284,12 +287,17 @@ impl RuleSet {
 
     fn evaluate(&mut self, entry_point: usize, input: &PolicyValue) -> Result<Value, PolicyFailure> {
         self.vm.set_input(input.0.clone());
+        bounds::begin(self.work);
         let result = self.vm.execute_entry_point_by_index(entry_point);
         self.vm.set_input(Value::Null);
         result.map_err(|error| match error {
             VmError::InstructionLimitExceeded { limit, .. } => PolicyFailure {
                 reason: Reason::PolicyLimit,
                 detail: format!("more than {limit} instructions"),
+            },
+            VmError::MemoryLimitExceeded { .. } => PolicyFailure {
+                reason: Reason::PolicyLimit,
+                detail: format!("builtins with more than {} units of work", self.work),
             },
             VmError::RegexSizeLimitExceeded { limit, .. } => PolicyFailure {
                 reason: Reason::PolicyLimit,

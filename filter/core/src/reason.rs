@@ -156,7 +156,7 @@ reasons! {
     PolicyUndefined = "policy_undefined", 403, Policy, observable;
     /// The policy's result, or a question of it, does not have the agreed shape.
     PolicyResult = "policy_result", 403, Policy, observable;
-    /// The policy reached a limit: instructions, input size, questions or rounds.
+    /// The policy reached a limit: instructions, work of builtins, input size, questions or rounds.
     PolicyLimit = "policy_limit", 403, Policy, observable;
     /// The policy could not be evaluated.
     PolicyError = "policy_error", 403, Policy, observable;

@@ -8,8 +8,8 @@ use regorus::rvm::program::Program;
 use regorus::rvm::vm::RegoVM;
 use regorus::Value;
 
-use super::{advice, opa, Entry, RuleSet};
-use crate::config::InputFormat;
+use super::{advice, bounds, opa, Entry, RuleSet};
+use crate::config::{InputFormat, Limits};
 use crate::reads::{self, Reads};
 
 struct Source {
@@ -52,6 +52,7 @@ impl Library {
     /// # Errors
     /// `file:line:column: message`.
     pub(crate) fn add(&mut self, file: &str, source: &str) -> Result<(), String> {
+        bounds::check_brackets(file, source)?;
         let package = self
             .engine
             .add_policy(file.to_owned(), source.to_owned())
@@ -71,7 +72,7 @@ impl Library {
     /// # Errors
     /// Its rule is missing, something does not compile, or a builtin or a member of `input` is not
     /// offered: each place with what to write instead, where that is known.
-    pub(crate) fn rule_set(&mut self, entry: Entry, instructions: usize) -> Result<RuleSet, Vec<String>> {
+    pub(crate) fn rule_set(&mut self, entry: Entry, limits: &Limits) -> Result<RuleSet, Vec<String>> {
         let reached = reads::reach(&entry.package, &self.modules());
         let reached = |source: &&Source| reached.contains(&source.package);
         let mut absent = Vec::new();
@@ -83,7 +84,7 @@ impl Library {
                     .flat_map(|source| opa::absent(&source.file, &source.text)),
             );
         }
-        let compiled = self.compile(entry, instructions);
+        let compiled = self.compile(entry, limits);
         let known = || {
             let sources = self.sources.iter().filter(reached);
             sources.flat_map(|source| advice::constructs(&source.file, &source.text))
@@ -108,7 +109,7 @@ impl Library {
         modules
     }
 
-    fn compile(&mut self, entry: Entry, instructions: usize) -> Result<RuleSet, String> {
+    fn compile(&mut self, entry: Entry, limits: &Limits) -> Result<RuleSet, String> {
         let Entry { package, rule, format } = &entry;
         let package = package.as_str();
         let decision = format!("data.{package}.{rule}");
@@ -132,7 +133,7 @@ impl Library {
         // OPA-Envoy knows no questions: a rule that happens to be called so is only a rule.
         let asks = *format == InputFormat::Everycall && policy.get_rules().contains_key(&ask);
         let entry_points: &[&str] = if asks { &[&decision, &ask] } else { &[&decision] };
-        let program: Arc<Program> = Compiler::compile_from_policy(&policy, entry_points)
+        let mut program: Arc<Program> = Compiler::compile_from_policy(&policy, entry_points)
             .map_err(|error| file_of(&error.to_string()))?;
         let unknown: BTreeSet<&str> = program
             .builtin_info_table
@@ -146,12 +147,22 @@ impl Library {
             let instead = advice::builtin(name).unwrap_or("its cost is not bounded");
             return Err(format!("the builtin `{name}` is not offered: {instead}"));
         }
+        bounds::check_calls(&program)?;
+        bounds::guard(Arc::make_mut(&mut program))?;
         let mut vm = RegoVM::new();
-        vm.set_max_instructions(instructions);
+        vm.set_max_instructions(limits.instructions);
         vm.set_compiled_policy(policy.clone());
         vm.load_program(Arc::clone(&program));
         vm.set_data(self.data.clone()).map_err(|error| format!("`data` and rules overlap: {error}"))?;
-        Ok(RuleSet { entry, vm, program, policy, asks, reads })
+        Ok(RuleSet {
+            work: u64::try_from(limits.builtin_work).unwrap_or(u64::MAX),
+            entry,
+            vm,
+            program,
+            policy,
+            asks,
+            reads,
+        })
     }
 }
 

@@ -133,6 +133,7 @@ impl RuleSet {
         self.vm.set_input(input.0.clone());
         self.vm.set_execution_mode(ExecutionMode::Suspendable);
         self.vm.set_step_mode(true);
+        super::bounds::begin(self.work);
         let mut result = self.vm.execute_entry_point_by_index(entry_point);
         let mut latest: BTreeMap<usize, usize> = BTreeMap::new();
         while result.is_ok() && matches!(self.vm.execution_state(), ExecutionState::Suspended { .. }) {
@@ -334,7 +335,7 @@ mod tests {
         for (file, source) in modules {
             library.add(file, source).unwrap();
         }
-        let mut rules = library.rule_set(Entry::named(None), 10_000).unwrap();
+        let mut rules = library.rule_set(Entry::named(None), &crate::config::Limits::default()).unwrap();
         let input = PolicyValue(Value::from(input));
         let mut traces: Vec<_> = rules
             .trace(&input, true)

@@ -136,6 +136,7 @@ impl Resolver {
     fn limits(&mut self, limits: &Limits) {
         let Limits {
             instructions,
+            builtin_work,
             input_bytes,
             pdp_questions,
             pdp_rounds,
@@ -149,6 +150,7 @@ impl Resolver {
         } = limits;
         for (name, value, range) in [
             ("instructions", *instructions, 100..=10_000_000),
+            ("builtin_work", *builtin_work, 10_000..=1_000_000_000),
             ("input_bytes", *input_bytes, 1_024..=1_048_576),
             ("pdp_questions", *pdp_questions, 0..=64),
             ("pdp_rounds", *pdp_rounds, 0..=16),
