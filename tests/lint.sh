@@ -8,7 +8,7 @@ cargo fmt --all --check
 cargo clippy --quiet --workspace --all-targets -- --deny warnings
 command -v cargo-deny >/dev/null || cargo_tool cargo-deny 0.20.2 "three to six minutes"
 if at_most 60 cargo deny fetch db >.tools/deny.log 2>&1; then
-  cargo deny --log-level error check --disable-fetch
+  cargo deny --offline --log-level error check
 else
   say "ADVISORIES WERE NOT CHECKED: their database can't be fetched (log: .tools/deny.log)"
   cargo deny --log-level error check bans licenses sources
