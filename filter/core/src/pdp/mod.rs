@@ -87,11 +87,15 @@ impl Question {
     }
 
     fn has_entities(&self) -> Result<(), String> {
-        let is_text = |(entity, member): &(&str, &str)| {
-            self.body.get(*entity).and_then(|entity| entity.get(*member)).is_some_and(Value::is_string)
-        };
-        match ENTITIES.iter().find(|wanted| !is_text(wanted)) {
-            Some((entity, member)) => Err(format!("question `{}` has no `{entity}.{member}`", self.id)),
+        let id = &self.id;
+        let member = |entity: &str, member: &str| self.body.get(entity).and_then(|entity| entity.get(member));
+        let missing = |(entity, name): &&(&str, &str)| !member(entity, name).is_some_and(Value::is_string);
+        if let Some((entity, name)) = ENTITIES.iter().find(missing) {
+            return Err(format!("question `{id}` has no `{entity}.{name}`"));
+        }
+        let no_object = |entity: &&&str| !member(entity, "properties").is_none_or(Value::is_object);
+        match ["subject", "action", "resource"].iter().find(no_object) {
+            Some(entity) => Err(format!("`{entity}.properties` of question `{id}` is not an object")),
             None => Ok(()),
         }
     }

@@ -18,6 +18,9 @@ fn each_protocol_takes_its_questions_and_no_others() {
         (format!(r#"{ENTITY},"input":{{}}"#), &[]),
         (r#""subject":{"type":"t","id":"s"}"#.to_owned(), &[ExtAuthz]),
         (ENTITY.replace(r#""id":"r""#, r#""id":1"#), &[ExtAuthz]),
+        (ENTITY.replace(r#""name":"a""#, r#""name":"a","properties":{"b":1}"#), &[Authzen, Opa, ExtAuthz]),
+        (ENTITY.replace(r#""name":"a""#, r#""name":"a","properties":[]"#), &[ExtAuthz]),
+        (ENTITY.replace(r#""id":"s""#, r#""id":"s","properties":null"#), &[ExtAuthz]),
         (r#""context":{}"#.to_owned(), &[ExtAuthz]),
     ] {
         let question = question(&format!(r#"{{"id":"q",{members}}}"#));
