@@ -17,7 +17,7 @@ use serde_json::{json, Value};
 
 use crate::results;
 use crate::suite::{CaseResult, Suite, Vectors, VERIFIER};
-use crate::suites::{self, istio, opa_envoy};
+use crate::suites::{self, authzen, istio, opa_envoy};
 
 /// What runs in Envoy alone.
 pub fn suites() -> Vec<Suite> {
@@ -41,6 +41,12 @@ pub fn results(vectors: &Vectors) -> anyhow::Result<Value> {
             "opa-envoy-requests" => {
                 suite.run = |vectors| made(now().and_then(|now| requests(&opa_envoy::rows(vectors, now))))
             }
+            "authzen-interop" => {
+                suite.run = |vectors| made(now().and_then(|now| asked("authzen-interop", vectors, now)))
+            }
+            "authzen-coaz" => {
+                suite.run = |vectors| made(now().and_then(|now| asked("authzen-coaz", vectors, now)))
+            }
             _ => {}
         }
     }
@@ -59,10 +65,11 @@ pub struct Proxy {
 }
 
 impl Proxy {
-    fn start(module: &str, config: &Value) -> anyhow::Result<Self> {
+    /// `others` is where all clusters but the upstream's lead; without it nobody is asked anything.
+    fn start(module: &str, config: &Value, others: Option<SocketAddr>) -> anyhow::Result<Self> {
         let upstream = Server::start(|_| Answer::Http(200, b"upstream".to_vec()))?;
-        let envoy =
-            Envoy::start(&rendered(module, config, upstream.address(), upstream.address())?.to_string(), 1)?;
+        let others = others.unwrap_or(upstream.address());
+        let envoy = Envoy::start(&rendered(module, config, upstream.address(), others)?.to_string(), 1)?;
         let inbound = envoy.listener("inbound")?;
         Ok(Self { envoy, inbound, upstream })
     }
@@ -91,6 +98,34 @@ fn get(host: &str, path: &str, header: (&str, String)) -> RawRequest {
     let headers =
         vec![("host".to_owned(), host.as_bytes().to_vec()), (header.0.to_owned(), header.1.into_bytes())];
     RawRequest { method: "GET".into(), path: path.into(), headers, body: Vec::new() }
+}
+
+fn raw(request: &WireRequest) -> RawRequest {
+    let WireRequest { method, host, path, headers, .. } = request;
+    let mut all = vec![("host".to_owned(), host.as_bytes().to_vec())];
+    all.extend(headers.iter().cloned());
+    RawRequest { method: method.clone(), path: path.clone(), headers: all, body: Vec::new() }
+}
+
+/// Requests that make us ask a decision point, which answers by the body of each question.
+fn asked(suite: &str, vectors: &Vectors, now: UnixTime) -> anyhow::Result<Vec<CaseResult>> {
+    let (scenario, answers) =
+        (authzen::scenario(suite, vectors, now), authzen::scenario(suite, vectors, now));
+    let pdp = Server::start(move |question| match serde_json::from_slice(&question.body) {
+        Ok(body) if question.path == "/access/v1/evaluation" => {
+            let (status, body) = answers.answer(&body);
+            Answer::Http(status, body.to_string().into_bytes())
+        }
+        _ => Answer::Close,
+    })?;
+    let proxy = Proxy::start(&module()?.display().to_string(), &scenario.config, Some(pdp.address()))?;
+    let results = scenario.rows.iter().map(|row| {
+        pdp.take();
+        let (response, passed) = proxy.send(proxy.inbound, &raw(&row.request));
+        let asked = pdp.take().into_iter().map(|question| serde_json::from_slice(&question.body));
+        Ok(row.result(response.status, &response.body, passed, asked.collect::<Result<_, _>>()?))
+    });
+    results.collect()
 }
 
 /// Requests of others' own tests: a listener for each of their configurations, a server for each
@@ -143,12 +178,7 @@ fn requests(rows: &[istio::Row]) -> anyhow::Result<Vec<CaseResult>> {
         .map(|row| {
             let kind = kinds.iter().position(|kind| *kind == (&row.config, &row.key_server));
             let listener = format!("kind-{}", kind.context("a kind")?);
-            let WireRequest { method, host, path, headers, .. } = &row.request;
-            let mut all = vec![("host".to_owned(), host.as_bytes().to_vec())];
-            all.extend(headers.iter().cloned());
-            let raw =
-                RawRequest { method: method.clone(), path: path.clone(), headers: all, body: Vec::new() };
-            let (response, passed) = proxy.send(proxy.envoy.listener(&listener)?, &raw);
+            let (response, passed) = proxy.send(proxy.envoy.listener(&listener)?, &raw(&row.request));
             let status = response.status;
             Ok(CaseResult {
                 id: row.id.clone(),
@@ -174,7 +204,7 @@ impl InEnvoy {
         let module = std::env::var("EVERYCALL_PROBE").context("`EVERYCALL_PROBE` names no module")?;
         // Whatever the configuration: the probe has none.
         let config = everycall_tests::cases::reference()?;
-        Ok(Self { probe: Proxy::start(&module, &config)? })
+        Ok(Self { probe: Proxy::start(&module, &config, None)? })
     }
 }
 
@@ -209,7 +239,7 @@ impl SignatureVerifier for InEnvoy {
 pub fn tokens(vectors: &Vectors) -> anyhow::Result<Vec<CaseResult>> {
     let config = trusting(vectors);
     let settings = Settings::from_value(config.clone()).map_err(|errors| anyhow::anyhow!("{errors}"))?;
-    let proxy = Proxy::start(&module()?.display().to_string(), &config)?;
+    let proxy = Proxy::start(&module()?.display().to_string(), &config, None)?;
     let tokens: Vec<String> = tokens_in(vectors).into_iter().collect();
     for token in &tokens {
         let request = get("orders.shop.example", "/nowhere", ("authorization", format!("Bearer {token}")));

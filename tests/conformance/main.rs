@@ -32,6 +32,8 @@ fn main() -> anyhow::Result<ExitCode> {
 }
 
 fn read(folder: &Path) -> anyhow::Result<Vectors> {
+    suite::REFERENCE
+        .get_or_init(|| everycall_tests::cases::reference().expect("the reference configuration"));
     let mut vectors = Vectors(Default::default());
     for (name, path) in files::files_below(folder) {
         vectors.0.insert(name, fs::read(&path).with_context(|| path.display().to_string())?);

@@ -18,6 +18,8 @@ and name it: make conformance VECTORS=DIR. tests/conformance/suites/ names each 
   spiffe/           https://github.com/spiffe/spiffe, https://github.com/spiffe/go-spiffe (bundle/*/testdata)
   identity-model/   https://github.com/jamescrowley321/identity-model (spec)
   opa-envoy-plugin/ https://github.com/open-policy-agent/opa-envoy-plugin (policies and requests of its tests, as files)
+  authzen/          https://github.com/openid/authzen (api/schemas, interop/authzen-todo-backend, the MCP profile as JSON)
+  mcp/              https://github.com/modelcontextprotocol/modelcontextprotocol (how header values are encoded, as JSON)
   attack-lists/     attacks on token verification, with the expected outcome and its source
 TEXT
   exit 2

@@ -14,6 +14,9 @@ pub fn verifier() -> &'static dyn SignatureVerifier {
     VERIFIER.get().map_or(&PureRust, |verifier| &**verifier)
 }
 
+/// The reference configuration, self-contained. A module under Node can't load it: who runs suites sets it.
+pub static REFERENCE: OnceLock<serde_json::Value> = OnceLock::new();
+
 /// The vectors: path below the folder of vectors to content.
 pub struct Vectors(pub BTreeMap<String, Vec<u8>>);
 

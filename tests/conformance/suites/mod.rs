@@ -1,6 +1,7 @@
 //! The suites, each from published vectors.
 
 mod attacks;
+pub mod authzen;
 mod cookbook;
 mod identity_model;
 pub mod istio;
@@ -24,6 +25,7 @@ pub fn all() -> Vec<Suite> {
         oauth::suites(),
         istio::suites(),
         opa_envoy::suites(),
+        authzen::suites(),
         attacks::suites(),
     ];
     all.into_iter().flatten().collect()

@@ -21,6 +21,8 @@ getrandom::register_custom_getrandom!(no_entropy);
 
 #[wasm_bindgen_test]
 fn every_suite_runs() {
+    let reference = include_str!(concat!(env!("OUT_DIR"), "/config.json"));
+    suite::REFERENCE.set(serde_json::from_str(reference).unwrap()).unwrap();
     let vectors = VECTORS.iter().map(|(path, bytes)| ((*path).to_owned(), bytes.to_vec())).collect();
     let results = results::results("wasm32", &suites::all(), &Vectors(vectors));
     console_log!("everycall-conformance: {results}");
