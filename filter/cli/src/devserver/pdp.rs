@@ -1,4 +1,5 @@
-//! The PDP: the Access Evaluation API of AuthZEN Authorization API 1.0, answered by Rego.
+//! The PDP: the Access Evaluation API of AuthZEN Authorization API 1.0, and the same rule through OPA's
+//! Data API, answered by Rego.
 
 use std::path::Path;
 use std::sync::Mutex;
@@ -22,6 +23,15 @@ use super::{lock, Server, Shared};
 const MAX_QUESTIONS: usize = 1_000;
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 const EVALUATION: &str = "/access/v1/evaluation";
+/// The Data API's path of the rule that answers, `data.pdp.decision`.
+const DATA: &str = "/v1/data/pdp/decision";
+
+/// How an answer is asked for and written.
+#[derive(Debug, Clone, Copy)]
+enum Protocol {
+    Authzen,
+    Opa,
+}
 
 /// The policy, what was asked, and how to misbehave.
 pub(super) struct Pdp {
@@ -36,15 +46,14 @@ impl Pdp {
         Ok(Self { policy, questions: Mutex::new(Ring::new(MAX_QUESTIONS)), fault: Mutex::default() })
     }
 
-    /// The answer to a well-formed question.
-    fn decide(&self, question: &Map<String, Value>) -> Result<Value, Refused> {
+    /// What the policy says to a well-formed question; `None` if no rule holds.
+    fn decide(&self, question: &Value) -> Result<Option<Value>, Refused> {
         let Some(policy) = &self.policy else {
-            return Ok(json!({"decision": false, "context": {"reason": "no_policy"}}));
+            return Ok(Some(json!({"decision": false, "context": {"reason": "no_policy"}})));
         };
-        match policy.evaluate(Value::Object(question.clone())) {
-            Ok(None) => Ok(json!({"decision": false})),
-            Ok(Some(Value::Bool(decision))) => Ok(json!({"decision": decision})),
-            Ok(Some(answer)) if is_answer(&answer) => Ok(answer),
+        match policy.evaluate(question.clone()) {
+            Ok(None) => Ok(None),
+            Ok(Some(answer)) if answer.is_boolean() || is_answer(&answer) => Ok(Some(answer)),
             Ok(Some(_)) => Err(Refused::server_error(
                 "`data.pdp.decision` is neither a boolean nor an object of `decision` and `context`",
             )),
@@ -61,6 +70,27 @@ fn is_answer(answer: &Value) -> bool {
             "context" => value.is_object(),
             _ => false,
         })
+}
+
+impl Protocol {
+    /// What is asked, in a body.
+    fn question(self, mut body: Map<String, Value>) -> Result<Value, Refused> {
+        match self {
+            Self::Authzen => check(&body).map(|()| Value::Object(body)),
+            Self::Opa => body.remove("input").ok_or_else(|| Refused::bad_request("`input` is missing")),
+        }
+    }
+
+    /// The body that says this. In OPA what is undefined has no result.
+    fn answer(self, said: Option<Value>) -> Value {
+        match (self, said) {
+            (Self::Authzen, None) => json!({"decision": false}),
+            (Self::Authzen, Some(Value::Bool(decision))) => json!({"decision": decision}),
+            (Self::Authzen, Some(answer)) => answer,
+            (Self::Opa, None) => json!({}),
+            (Self::Opa, Some(result)) => json!({"result": result}),
+        }
+    }
 }
 
 /// The members that the specification requires; unknown ones are for the policy to read or leave.
@@ -88,22 +118,43 @@ fn check(question: &Map<String, Value>) -> Result<(), Refused> {
 pub(super) fn routes() -> Router<Shared> {
     Router::new()
         .route(EVALUATION, post(evaluation))
+        .route(DATA, post(data))
         .route("/access/v1/questions", get(questions).delete(forget))
         .route("/.well-known/authzen-configuration", get(metadata))
 }
+
+type Body = Result<Strict<Map<String, Value>>, Refused>;
 
 async fn evaluation(
     State(server): State<Shared>,
     ConnectInfo(hangup): ConnectInfo<Hangup>,
     headers: HeaderMap,
-    question: Result<Strict<Map<String, Value>>, Refused>,
+    body: Body,
+) -> Response {
+    respond(Protocol::Authzen, &server, &hangup, &headers, body).await
+}
+
+async fn data(
+    State(server): State<Shared>,
+    ConnectInfo(hangup): ConnectInfo<Hangup>,
+    headers: HeaderMap,
+    body: Body,
+) -> Response {
+    respond(Protocol::Opa, &server, &hangup, &headers, body).await
+}
+
+async fn respond(
+    protocol: Protocol,
+    server: &Server,
+    hangup: &Hangup,
+    headers: &HeaderMap,
+    body: Body,
 ) -> Response {
     let id = headers.get(REQUEST_ID);
-    let checked = question.and_then(|Strict(question)| check(&question).map(|()| question));
-    let mut response = match checked {
+    let mut response = match body.and_then(|Strict(body)| protocol.question(body)) {
         Ok(question) => {
             let id = id.map(|id| String::from_utf8_lossy(id.as_bytes()).into_owned());
-            answer(&server, &hangup, id, question).await
+            answer(protocol, server, hangup, id, question).await
         }
         Err(refused) => refused.into_response(),
     };
@@ -114,18 +165,19 @@ async fn evaluation(
 }
 
 async fn answer(
+    protocol: Protocol,
     server: &Server,
     hangup: &Hangup,
     id: Option<String>,
-    question: Map<String, Value>,
+    question: Value,
 ) -> Response {
     let fault = lock(&server.pdp.fault).clone();
     let mut decision = None;
     let response = match &fault {
         Fault::Ok {} | Fault::Slow { .. } => match server.pdp.decide(&question) {
-            Ok(answer) => {
-                decision = answer.get("decision").cloned();
-                Json(answer).into_response()
+            Ok(said) => {
+                decision = Protocol::Authzen.answer(said.clone()).get("decision").cloned();
+                Json(protocol.answer(said)).into_response()
             }
             Err(refused) => refused.into_response(),
         },

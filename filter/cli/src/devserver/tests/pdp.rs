@@ -7,6 +7,7 @@ use tokio::time::Instant;
 use super::*;
 
 const EVALUATION: &str = "/access/v1/evaluation";
+const DATA: &str = "/v1/data/pdp/decision";
 const QUESTIONS: &str = "/access/v1/questions";
 const REGO: &str = r#"
 package pdp
@@ -62,6 +63,26 @@ async fn the_policy_answers() {
     }
     // One failed evaluation does not spoil the next.
     assert_eq!(server.post(EVALUATION, question()).await.1, json!({"decision": true}));
+}
+
+#[tokio::test]
+async fn the_policy_answers_through_the_data_api_of_opa() {
+    let (server, _directory) = started().await;
+    for (order, answer) in [
+        ("small", json!({"result": true})),
+        ("large", json!({"result": {"decision": false, "context": {"reason": "too_much"}}})),
+        ("other", json!({})), // undefined
+    ] {
+        let input = json!({"input": {"resource": {"id": order}}});
+        assert_eq!(server.post(DATA, input).await, (StatusCode::OK, answer), "{order}");
+    }
+    assert_eq!(server.get(QUESTIONS).await.1["questions"][2]["decision"], false);
+    server.refused(Method::POST, DATA, "{}", 400, "`input` is missing").await;
+    server.refused(Method::POST, DATA, "[]", 400, "not a strict JSON object").await;
+    let word = json!({"input": {"resource": {"id": "word"}}});
+    server.refused(Method::POST, DATA, word.to_string(), 500, "neither a boolean").await;
+    fault(&server, json!({"mode": "status", "status": 503, "body": ""})).await;
+    assert_eq!(server.post(DATA, json!({"input": {}})).await.0, StatusCode::SERVICE_UNAVAILABLE);
 }
 
 #[tokio::test]
