@@ -525,7 +525,7 @@ pub struct Delegation {
 pub struct Limits {
     /// VM instructions of one evaluation.
     pub instructions: usize,
-    /// Work of builtins in one evaluation: about the bytes that they read and write.
+    /// Work of builtins and large comparisons in one evaluation: about the bytes that they read and write.
     pub builtin_work: usize,
     /// Bytes of claims, headers, path and query that a policy input may be built from.
     pub input_bytes: usize,

@@ -7,6 +7,7 @@
 
 mod advice;
 mod bounds;
+mod charges;
 mod library;
 mod opa;
 mod trace;
@@ -290,6 +291,7 @@ impl RuleSet {
         bounds::begin(self.work);
         let result = self.vm.execute_entry_point_by_index(entry_point);
         self.vm.set_input(Value::Null);
+        let result = result.and_then(|value| bounds::take_result(&value).map(|()| value));
         result.map_err(|error| match error {
             VmError::InstructionLimitExceeded { limit, .. } => PolicyFailure {
                 reason: Reason::PolicyLimit,
@@ -297,23 +299,38 @@ impl RuleSet {
             },
             VmError::MemoryLimitExceeded { .. } => PolicyFailure {
                 reason: Reason::PolicyLimit,
-                detail: format!("builtins with more than {} units of work", self.work),
+                detail: format!("more than {} units of work, or values too deep", self.work),
             },
             VmError::RegexSizeLimitExceeded { limit, .. } => PolicyFailure {
                 reason: Reason::PolicyLimit,
                 detail: format!("a regex of more than {limit} bytes"),
             },
-            // The message may repeat values of the input: only its kind is kept.
-            error => {
-                let debug = format!("{error:?}");
-                let kind = debug.split(|c: char| !c.is_ascii_alphanumeric()).next().unwrap_or_default();
-                PolicyFailure {
-                    reason: Reason::PolicyError,
-                    detail: format!("the evaluation failed: {kind}"),
-                }
-            }
+            error => PolicyFailure {
+                reason: Reason::PolicyError,
+                detail: format!("the evaluation failed: {}", kind(&error)),
+            },
         })
     }
+}
+
+/// What kind of an error it is. The rest may repeat values of the input, and be long: it is not written.
+fn kind(error: &VmError) -> String {
+    struct Name(String);
+    impl fmt::Write for Name {
+        fn write_str(&mut self, text: &str) -> fmt::Result {
+            let name = text.split(|c: char| !c.is_ascii_alphanumeric()).next().unwrap_or_default();
+            self.0.push_str(name);
+            if name.len() < text.len() {
+                Err(fmt::Error)
+            } else {
+                Ok(())
+            }
+        }
+    }
+    let mut name = Name(String::new());
+    // It ends where the name does.
+    fmt::write(&mut name, format_args!("{error:?}")).ok();
+    name.0
 }
 
 /// A policy's own code for a rule: it goes into records and headers.

@@ -58,6 +58,12 @@ fn chain(first: &str, n: usize, next: impl Fn(&str) -> String) -> String {
 /// Name, rules, and the condition that is hard to tell.
 fn worst() -> Vec<(&'static str, String, &'static str)> {
     let each = |call: &str| format!("all := [y | some n in data.many; y := {call}]");
+    // Four million times, if nothing ended it.
+    let two = "some a in data.many; some b in data.many";
+    let pairs = |call: &str| format!("all := [1 | {two}; y := {call}]");
+    let big = chain("3", 9, |v| format!("{v} * {v}"));
+    let tree = chain("[1]", 6, |v| format!("[{v}, {v}, {v}, {v}]"));
+    let trees = format!("{tree}{}", tree.replace('v', "w"));
     vec![
         (
             "doubled text",
@@ -109,6 +115,35 @@ fn worst() -> Vec<(&'static str, String, &'static str)> {
         ),
         ("long numbers", each("to_number(replace(lower(data.text), \"ab\", \"99\"))"), "count(all) == 1"),
         ("base64", each("base64.encode(data.text)"), "count(all) == 1"),
+        ("squared", chain("3", 20, |v| format!("{v} * {v}")), "v20 == 1"),
+        ("multiplied", "x := product([n | some n in data.many; n > 0])".into(), "x == 1"),
+        ("calculated over and over", format!("{big}{}", pairs("(v9 * v9) / v9")), "count(all) == 1"),
+        ("large numbers in errors", format!("{big}{}", pairs("startswith(v9, \"\")")), "count(all) == 1"),
+        ("counted text", pairs("count(data.text)"), "count(all) == 1"),
+        ("counted numbers", format!("{big}{}", pairs("count(v9)")), "count(all) == 1"),
+        ("compared trees", format!("{trees}{}", pairs("v6 == w6")), "count(all) == 1"),
+        ("ordered trees", format!("{trees}{}", pairs("v6 < w6")), "count(all) == 1"),
+        ("trees that are told apart", format!("{trees}{}", pairs("v6 != w6")), "count(all) == 1"),
+        ("trees that are searched", format!("{trees}{}", pairs("w5 in v6")), "count(all) == 1"),
+        ("trees as keys", format!("{trees}{}", pairs("{v6: 1}[w6]")), "count(all) == 1"),
+        ("trees in sets", format!("{trees}all := {{x | {two}; x := [v6, a, b]}}"), "count(all) == 1"),
+        (
+            "trees of two definitions",
+            format!("{trees}f(n) := v6 if n >= 0\nf(n) := w6 if n >= 0\n{}", pairs("f(a)")),
+            "count(all) == 1",
+        ),
+        (
+            "set differences",
+            format!("s := {{x | some x in data.many}}\n{}", pairs("s - {1, a}")),
+            "count(all) == 1",
+        ),
+        (
+            "set unions",
+            format!("s := {{x | some x in data.many}}\n{}", pairs("s | {1, a}")),
+            "count(all) == 1",
+        ),
+        ("searches", pairs("-1 in data.many"), "count(all) == 1"),
+        ("deep values", deep(), "count(f3([1])) == 1"),
         (
             "loops",
             "all := [1 | some _ in data.many; some _ in data.many; some _ in data.many]".into(),
@@ -120,6 +155,13 @@ fn worst() -> Vec<(&'static str, String, &'static str)> {
             "count(all) == 1",
         ),
     ]
+}
+
+/// `f3` puts a value into ten thousand lists.
+fn deep() -> String {
+    let ten = |f: &str| format!("{}x{}", f.repeat(10), if f == "[" { "]" } else { ")" }.repeat(10));
+    let next = |n: usize| format!("f{n}(x) := {}\n", ten(&format!("f{}(", n - 1)));
+    format!("f0(x) := {}\n{}", ten("["), (1..=3).map(next).collect::<String>())
 }
 
 #[test]
@@ -167,6 +209,10 @@ fn rules_that_call_themselves_do_not_compile() {
         ("f(x) := g([x])\ng(x) := f(x)\ndecision := {\"allow\": true} if f(1)".to_owned(), "call themselves"),
         ("decision := q\nq := decision".to_owned(), "call themselves"),
         ("decision := {\"allow\": true} if data.everycall[input.request.method]".to_owned(), "recursion"),
+        ("x := 1e309\ndecision := {\"allow\": true} if x > 1".to_owned(), "digits"),
+        ("x := 1e2000000000\ndecision := {\"allow\": true} if x > 1".to_owned(), "digits"),
+        ("x := 1.5E+2000000000\ndecision := {\"allow\": true} if x > 1".to_owned(), "digits"),
+        (format!("x := {}\ndecision := {{\"allow\": true}} if x > 1", "9".repeat(40)), "digits"),
         (deep(30), "in a chain"),
         (deep(900), "in a chain"),
         (format!("decision := {}{}", "[".repeat(2_000), "]".repeat(2_000)), "brackets inside each other"),

@@ -12,6 +12,7 @@ use std::sync::OnceLock;
 
 use regorus::rvm::instructions::LiteralOrRegister;
 use regorus::rvm::program::Program;
+use regorus::rvm::vm::VmError;
 use regorus::rvm::Instruction;
 use regorus::{LimitError, Value};
 
@@ -21,6 +22,13 @@ use super::BUILTINS;
 const MAX_CALLS: usize = 24;
 /// Brackets inside each other in a module: the parser's time doubles with each.
 const MAX_BRACKETS: usize = 12;
+/// Digits of a number in a module, and of its exponent: `1e999999999` is written out as it is read.
+const MAX_DIGITS: usize = 32;
+const MAX_EXPONENT_DIGITS: usize = 2;
+/// Bits of a number. One that is beyond a float's range panics where it is written in an error.
+const MAX_BITS: u64 = 1_000;
+/// Values inside each other; JSON ends at 128 in any case. Dropping a value takes a frame for each.
+const MAX_DEPTH: u32 = 256;
 /// Compiling a pattern, whatever its length; for each of its bytes; and if it counts repetitions.
 const PATTERN: u64 = 5_000;
 const PATTERN_BYTE: u64 = 500;
@@ -35,10 +43,40 @@ thread_local! {
 /// The builtins themselves, by their places in [`BUILTINS`]. Their type has no public name.
 static BUILT_IN: [OnceLock<Box<dyn Any + Send + Sync>>; PLACES] = [const { OnceLock::new() }; PLACES];
 const PLACES: usize = 96;
+/// Operators that the compiler spells as calls.
+const OPERATORS: [&str; 2] = ["__builtin_sets.union", "__builtin_sets.intersection"];
 
 /// Starts an evaluation.
 pub(super) fn begin(work: u64) {
     LEFT.set(work);
+}
+
+/// What is left of the evaluation's budget.
+pub(super) fn left() -> u64 {
+    LEFT.get()
+}
+
+/// Takes work off the budget.
+///
+/// # Errors
+/// It is not left. A limit ends the evaluation, where any other error only skips a rule.
+pub(super) fn take(work: u64) -> Result<(), LimitError> {
+    let left = LEFT.get();
+    LEFT.set(left.checked_sub(work).ok_or(LimitError::MemoryLimitExceeded { usage: work, limit: left })?);
+    Ok(())
+}
+
+/// Takes the reading of an evaluation's result off its budget.
+///
+/// # Errors
+/// It is not left.
+pub(super) fn take_result(value: &Value) -> Result<(), VmError> {
+    let (usage, limit) = (size(value, LEFT.get()), LEFT.get());
+    take(usage).map_err(|_| VmError::MemoryLimitExceeded { usage, limit, pc: 0 })
+}
+
+fn names() -> impl Iterator<Item = &'static str> {
+    BUILTINS.iter().copied().chain(OPERATORS)
 }
 
 /// Puts guards in front of the program's builtins.
@@ -47,7 +85,7 @@ pub(super) fn begin(work: u64) {
 /// There are more builtins than guards.
 pub(super) fn guard(program: &mut Program) -> Result<(), String> {
     for (info, slot) in program.builtin_info_table.iter().zip(&mut program.resolved_builtins) {
-        let Some(place) = BUILTINS.iter().position(|name| *name == info.name) else { continue };
+        let Some(place) = names().position(|name| name == info.name) else { continue };
         if !matches!(work_of(&info.name), Work::Constant) {
             slot.0 = guarded_as(place, slot.0).ok_or("more builtins than guards")?;
         }
@@ -82,23 +120,20 @@ fn guarded<const PLACE: usize, S: 'static, E: 'static, R: From<LimitError> + 'st
     arguments: &[Value],
     strict: bool,
 ) -> Result<Value, R> {
-    let left = LEFT.get();
-    let work = BUILTINS.get(PLACE).map_or(u64::MAX, |name| work(&work_of(name), arguments, left));
+    let work = names().nth(PLACE).map_or(u64::MAX, |name| work(&work_of(name), arguments, LEFT.get()));
+    take(work)?;
     let builtin = BUILT_IN.get(PLACE).and_then(OnceLock::get);
-    let builtin = builtin.and_then(|builtin| builtin.downcast_ref::<Builtin<S, E, R>>());
-    match (left.checked_sub(work), builtin) {
-        (Some(left), Some(builtin)) => {
-            LEFT.set(left);
-            builtin(span, expressions, arguments, strict)
-        }
-        // A limit ends the evaluation, where any other error only skips a rule.
-        _ => Err(LimitError::MemoryLimitExceeded { usage: work, limit: left }.into()),
+    match builtin.and_then(|builtin| builtin.downcast_ref::<Builtin<S, E, R>>()) {
+        Some(builtin) => builtin(span, expressions, arguments, strict),
+        None => Err(LimitError::MemoryLimitExceeded { usage: work, limit: 0 }.into()),
     }
 }
 
 /// How a builtin's work follows from its arguments.
 enum Work {
     Constant,
+    /// One step, but for text, which is counted, and what has no elements: that is written out in an error.
+    Count,
     /// As many steps as the arguments have elements, not counting what is inside of them.
     Shallow,
     /// As many steps as the arguments are large.
@@ -109,7 +144,7 @@ enum Work {
     Product,
     /// Digits are read, which takes the square of their number.
     Digits,
-    /// Large numbers are multiplied.
+    /// Numbers are multiplied.
     Numbers,
     /// The last argument may replace each byte of the first.
     Replace,
@@ -124,12 +159,27 @@ enum Work {
 
 fn work_of(name: &str) -> Work {
     match name {
-        "count" | "is_array" | "is_boolean" | "is_null" | "is_number" | "is_object" | "is_set"
-        | "is_string" | "type_name" => Work::Constant,
+        "is_array" | "is_boolean" | "is_null" | "is_number" | "is_object" | "is_set" | "is_string"
+        | "type_name" => Work::Constant,
+        "count" => Work::Count,
         "array.concat" | "array.reverse" | "array.slice" => Work::Shallow,
-        "intersection" | "json.filter" | "json.remove" | "max" | "min" | "object.filter" | "object.keys"
-        | "object.remove" | "object.subset" | "object.union" | "object.union_n" | "sort" | "split"
-        | "union" | "json.marshal" => Work::Sorting,
+        "intersection"
+        | "json.filter"
+        | "json.remove"
+        | "max"
+        | "min"
+        | "object.filter"
+        | "object.keys"
+        | "object.remove"
+        | "object.subset"
+        | "object.union"
+        | "object.union_n"
+        | "sort"
+        | "split"
+        | "union"
+        | "json.marshal"
+        | "__builtin_sets.union"
+        | "__builtin_sets.intersection" => Work::Sorting,
         "concat"
         | "indexof_n"
         | "strings.any_prefix_match"
@@ -138,8 +188,7 @@ fn work_of(name: &str) -> Work {
         | "trim_left"
         | "trim_right" => Work::Product,
         "json.is_valid" | "json.unmarshal" | "to_number" => Work::Digits,
-        "product" | "sum" | "abs" | "ceil" | "floor" | "round" | "bits.and" | "bits.negate" | "bits.or"
-        | "bits.xor" => Work::Numbers,
+        "product" => Work::Numbers,
         "replace" => Work::Replace,
         "glob.match" => Work::Pattern { text: 2, pattern: 0, again: false },
         "regex.is_valid" => Work::Pattern { text: 1, pattern: 0, again: false },
@@ -155,17 +204,27 @@ fn work(work: &Work, arguments: &[Value], left: u64) -> u64 {
     let sizes = || (0..arguments.len()).fold(1_u64, |sum, at| sum.saturating_add(size(at)));
     match *work {
         Work::Constant => 0,
-        // An element is copied with all that it takes: 24 bytes, and a count of its owners.
-        Work::Shallow => {
-            arguments.iter().fold(1_u64, |sum, value| sum.saturating_add(elements(value))).saturating_mul(16)
-        }
+        Work::Count => match arguments {
+            [Value::Array(_) | Value::Set(_) | Value::Object(_)] => 1,
+            _ => sizes(),
+        },
+        Work::Shallow => (0..arguments.len()).fold(1_u64, |sum, at| {
+            sum.saturating_add(match arguments.get(at) {
+                // An element is copied with all that it takes: 24 bytes, and a count of its owners.
+                Some(list @ Value::Array(_)) => elements(list).saturating_mul(16),
+                _ => size(at),
+            })
+        }),
         Work::Linear => sizes(),
         Work::Sorting => sizes().saturating_mul(8),
         Work::Product => (0..arguments.len())
             .fold(1_u64, |product, at| product.saturating_mul(size(at)))
             .saturating_add(sizes()),
         Work::Digits => sizes().saturating_add(sizes().saturating_mul(sizes()).saturating_div(256)),
-        Work::Numbers => sizes().saturating_mul(sizes()),
+        Work::Numbers => match calculation(arguments) {
+            u64::MAX => u64::MAX,
+            _ => sizes(),
+        },
         Work::Replace => size(0).saturating_mul(size(2)).saturating_add(sizes()),
         Work::Pattern { text, pattern, again } => {
             let source = arguments.get(pattern).and_then(|value| value.as_string().ok());
@@ -184,7 +243,7 @@ fn work(work: &Work, arguments: &[Value], left: u64) -> u64 {
     }
 }
 
-fn elements(value: &Value) -> u64 {
+pub(super) fn elements(value: &Value) -> u64 {
     let count = match value {
         Value::Array(items) => items.len(),
         Value::Set(items) => items.len(),
@@ -194,34 +253,55 @@ fn elements(value: &Value) -> u64 {
     u64::try_from(count).unwrap_or(u64::MAX)
 }
 
+/// Bits that a number takes.
+fn bits(value: &Value) -> u64 {
+    match value {
+        Value::Number(number) => match number.as_i64() {
+            Some(small) => u64::from(64_u32.saturating_sub(small.unsigned_abs().leading_zeros())),
+            None if number.is_integer() => number.as_big().map_or(64, |big| big.bits()),
+            None => 64,
+        },
+        Value::Array(items) => items.iter().fold(0, |sum: u64, item| sum.saturating_add(bits(item))),
+        Value::Set(items) => items.iter().fold(0, |sum: u64, item| sum.saturating_add(bits(item))),
+        _ => 0,
+    }
+}
+
+/// The work of calculating with these: small, or more than there can be.
+pub(super) fn calculation(values: &[Value]) -> u64 {
+    match values.iter().fold(0, |sum: u64, value| sum.saturating_add(bits(value))) {
+        0..=MAX_BITS => 1,
+        _ => u64::MAX,
+    }
+}
+
 /// Bytes of text and numbers, and one for each value, of the whole tree. A part that stands in it
-/// twice counts twice, as it is visited twice; looks no further than `most`.
-fn size(value: &Value, most: u64) -> u64 {
-    let mut open = vec![value];
+/// twice counts twice, as it is visited twice; looks no further than `most`. What is too deep is too
+/// large.
+pub(super) fn size(value: &Value, most: u64) -> u64 {
+    let mut open = vec![(value, 0_u32)];
     let mut sum: u64 = 0;
-    while let Some(value) = open.pop() {
+    while let Some((value, depth)) = open.pop() {
+        let inner = depth.saturating_add(1);
         let own = match value {
-            Value::String(text) => text.len(),
-            // 64 bits are one step.
-            Value::Number(number) if number.as_i64().is_none() && number.is_integer() => {
-                number.as_big().map_or(1, |big| usize::try_from(big.bits()).unwrap_or(usize::MAX) / 8)
-            }
+            Value::String(text) => u64::try_from(text.len()).unwrap_or(u64::MAX),
+            Value::Number(_) => bits(value).saturating_div(8),
             Value::Array(items) => {
-                open.extend(items.iter());
+                open.extend(items.iter().map(|item| (item, inner)));
                 0
             }
             Value::Set(items) => {
-                open.extend(items.iter());
+                open.extend(items.iter().map(|item| (item, inner)));
                 0
             }
             Value::Object(members) => {
-                open.extend(members.iter().flat_map(|(key, value)| [key, value]));
+                open.extend(members.iter().flat_map(|(key, value)| [(key, inner), (value, inner)]));
                 0
             }
             _ => 0,
         };
-        sum = sum.saturating_add(u64::try_from(own).unwrap_or(u64::MAX)).saturating_add(1);
-        if sum > most {
+        sum = sum.saturating_add(own).saturating_add(1);
+        if sum > most || depth > MAX_DEPTH {
             return u64::MAX;
         }
     }
@@ -231,19 +311,32 @@ fn size(value: &Value, most: u64) -> u64 {
 /// Refuses text that would keep the parser busy for ever.
 ///
 /// # Errors
-/// The line at which brackets stand too deep.
-pub(super) fn check_brackets(file: &str, source: &str) -> Result<(), String> {
+/// The line at which brackets stand too deep, or a number is too long.
+pub(super) fn check_text(file: &str, source: &str) -> Result<(), String> {
     use crate::reads::{tokens, Token};
     let (mut line, mut depth): (usize, usize) = (1, 0);
+    let mut exponent = false;
     for token in tokens(source) {
+        let mut number = None;
         match token {
             Token::Mark('\n') => line = line.saturating_add(1),
             Token::Mark('{' | '(' | '[') => depth = depth.saturating_add(1),
             Token::Mark('}' | ')' | ']') => depth = depth.saturating_sub(1),
+            Token::Name(name) if name.starts_with(|c: char| c.is_ascii_digit()) => number = Some(name),
             _ => {}
         }
         if depth > MAX_BRACKETS {
             return Err(format!("{file}:{line}: more than {MAX_BRACKETS} brackets inside each other"));
+        }
+        if let Some(number) = number {
+            let after = number.split_once(['e', 'E']).map(|(_, digits)| digits);
+            let power = if exponent { Some(number) } else { after };
+            if number.len() > MAX_DIGITS || power.is_some_and(|power| power.len() > MAX_EXPONENT_DIGITS) {
+                return Err(format!("{file}:{line}: a number of more than {MAX_DIGITS} digits"));
+            }
+            exponent = after == Some("");
+        } else if !matches!(token, Token::Mark('+' | '-')) {
+            exponent = false;
         }
     }
     Ok(())
@@ -298,13 +391,19 @@ fn depth(
     Ok(depth)
 }
 
-/// Rule to the rules that its instructions call.
-fn calls(program: &Program) -> BTreeMap<usize, BTreeSet<usize>> {
-    let mut owners: BTreeMap<usize, usize> = BTreeMap::new();
+/// Where instructions of a rule start, and the rule. They end where the next ones start.
+pub(super) fn owners(program: &Program) -> BTreeMap<usize, usize> {
+    let mut owners = BTreeMap::new();
     for (rule, info) in program.rule_infos.iter().enumerate() {
         let starts = info.definitions.iter().flatten().chain(info.destructuring_blocks.iter().flatten());
         owners.extend(starts.filter_map(|start| Some((usize::try_from(*start).ok()?, rule))));
     }
+    owners
+}
+
+/// Rule to the rules that its instructions call.
+fn calls(program: &Program) -> BTreeMap<usize, BTreeSet<usize>> {
+    let owners = owners(program);
     let mut calls: BTreeMap<usize, BTreeSet<usize>> = BTreeMap::new();
     for (place, instruction) in program.instructions.iter().enumerate() {
         // What stands before all rules are the entry points, which nothing calls.

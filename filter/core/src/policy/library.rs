@@ -8,7 +8,7 @@ use regorus::rvm::program::Program;
 use regorus::rvm::vm::RegoVM;
 use regorus::Value;
 
-use super::{advice, bounds, opa, Entry, RuleSet};
+use super::{advice, bounds, charges, opa, Entry, RuleSet};
 use crate::config::{InputFormat, Limits};
 use crate::reads::{self, Reads};
 
@@ -52,7 +52,7 @@ impl Library {
     /// # Errors
     /// `file:line:column: message`.
     pub(crate) fn add(&mut self, file: &str, source: &str) -> Result<(), String> {
-        bounds::check_brackets(file, source)?;
+        bounds::check_text(file, source)?;
         let package = self
             .engine
             .add_policy(file.to_owned(), source.to_owned())
@@ -148,7 +148,10 @@ impl Library {
             return Err(format!("the builtin `{name}` is not offered: {instead}"));
         }
         bounds::check_calls(&program)?;
-        bounds::guard(Arc::make_mut(&mut program))?;
+        let owners = bounds::owners(&program);
+        let counted = Arc::make_mut(&mut program);
+        bounds::guard(counted)?;
+        charges::insert(counted, &owners)?;
         let mut vm = RegoVM::new();
         vm.set_max_instructions(limits.instructions);
         vm.set_compiled_policy(policy.clone());
