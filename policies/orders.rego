@@ -1,16 +1,17 @@
 # Orders, placed and read by the checkout.
 package everycall.orders
 
-import data.everycall.lib
+import data.everycall.lib.purpose
+import data.everycall.lib.sensitivity
 
 decision := {"allow": true, "reason": "place_order"} if {
 	input.request.method == "POST"
-	lib.purpose
-	lib.sensitivity
+	purpose.stated
+	sensitivity.within_ceiling
 }
 
 decision := {"allow": true, "reason": "read_order"} if {
 	input.request.method == "GET"
-	lib.purpose
-	lib.sensitivity
+	purpose.stated
+	sensitivity.within_ceiling
 }

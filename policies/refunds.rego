@@ -1,7 +1,11 @@
 # Refunds: small ones are decided here, larger ones by the policy decision point.
 package everycall.refunds
 
-import data.everycall.lib
+import data.everycall.lib.delegation
+import data.everycall.lib.purpose
+import data.everycall.lib.sensitivity
+import data.everycall.lib.task
+import data.everycall.lib.values
 
 decision := {"allow": true, "reason": "small_refund"} if {
 	refund
@@ -40,15 +44,15 @@ status if {
 }
 
 entitled if {
-	lib.order_task
-	lib.direct_delegation
-	lib.purpose
-	lib.sensitivity
+	task.about("order", input.grant.params.order)
+	delegation.direct
+	purpose.stated
+	sensitivity.within_ceiling
 }
 
 # In euros, given once and in one spelling: the service must read the same number.
 amount := to_number(text) if {
-	[text] := input.request.query.amount
+	text := values.one(input.request.query.amount)
 	regex.match(`^(0|[1-9][0-9]{0,5})(\.[0-9]{2})?$`, text)
 }
 

@@ -37,7 +37,10 @@ pub(super) fn lint(program: &Program<'_>, found: &mut Vec<Finding>) {
     }
 }
 
-/// Rules that no decision and no question depends on.
+/// The packages of a library.
+const LIBRARY: &str = "everycall.lib.";
+
+/// Rules that no decision and no question depends on. A library offers more than one bundle uses.
 fn unreachable(program: &Program<'_>, found: &mut Vec<Finding>) {
     let mut used = BTreeSet::new();
     for entry in &program.entries {
@@ -47,6 +50,9 @@ fn unreachable(program: &Program<'_>, found: &mut Vec<Finding>) {
         }
     }
     for (path, bodies) in program.rules.iter().filter(|(path, _)| !used.contains(*path)) {
+        if path.starts_with(LIBRARY) {
+            continue;
+        }
         for (file, body) in bodies {
             note(found, file, body.line, &UNREACHABLE_RULE, format!("no decision depends on `{path}`"));
         }

@@ -43,7 +43,7 @@ pub struct Ran {
     pub record: DecisionRecord,
     /// What its policy did.
     pub traces: Vec<Trace>,
-    /// The policies are those of the base configuration, so its traces count for the coverage.
+    /// The base configuration's modules are as they are there, so its traces count for the coverage.
     counts: bool,
     at: (usize, usize),
 }
@@ -110,8 +110,7 @@ impl Suite {
         for (at, file) in self.files.iter().enumerate() {
             let mut engine = engine(&file.config).map_err(|message| file.error(message))?;
             engine.watch();
-            let policies = |document: &Value| document.pointer("/bundle/inline/policies").cloned();
-            let counts = policies(&file.config) == policies(&self.base);
+            let counts = holds_modules(&file.config, &self.base);
             for (index, (case, wire)) in file.cases.iter().enumerate() {
                 let record = decide_case(&mut engine, case, wire, self.now).record;
                 let ran = Ran {
@@ -148,6 +147,15 @@ impl Loaded {
     fn error(&self, message: String) -> SuiteError {
         SuiteError { file: self.name.clone(), message, unreadable: false }
     }
+}
+
+/// Whether all of the base configuration's modules stand in this one, unchanged; others may, too.
+fn holds_modules(config: &Value, base: &Value) -> bool {
+    let modules = |document: &Value| document.pointer("/bundle/inline/policies").cloned().unwrap_or_default();
+    let own = modules(config);
+    let base = modules(base);
+    let mut base = base.as_object().into_iter().flatten();
+    base.all(|(file, text)| own.get(file) == Some(text))
 }
 
 fn load(base: &Value, path: &Path, text: &str, filter: &str, now: UnixTime) -> Result<Loaded, SuiteError> {
