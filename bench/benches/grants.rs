@@ -35,7 +35,9 @@ fn config(extra: usize) -> Value {
     let target = |id: &str, path: &str, members: Value| {
         let mut grant = json!({"id": id, "owner": "o", "purpose": "p", "subject": service(42), "kinds": ["workload"],
             "hosts": ["orders.shop.example"], "methods": ["GET"], "paths": [path], "policy": "bench"});
-        grant.as_object_mut().zip(members.as_object()).map(|(all, more)| all.extend(more.clone()));
+        if let Some((all, more)) = grant.as_object_mut().zip(members.as_object()) {
+            all.extend(more.clone());
+        }
         grant
     };
     grants.push(target("plain", "/bench/{order}", json!({})));

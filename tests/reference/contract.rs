@@ -11,6 +11,7 @@ use everycall_core::{
     StreamId, UnixTime, ATTRIBUTES, FORBIDDEN_HEADERS, FORBIDDEN_PREFIXES, OWN_HEADER_PREFIX,
     REMOVED_HEADERS, RESPONSE_STATUSES,
 };
+use everycall_tests::envoy::root;
 use serde_json::{json, Value};
 
 use crate::readme::{code, file, leaves, same, section};
@@ -207,6 +208,23 @@ fn obligations_are_those_of_the_core() {
     let prefixes = FORBIDDEN_PREFIXES.iter().map(|prefix| format!("{prefix}*"));
     let names = FORBIDDEN_HEADERS.iter().map(|name| (*name).to_owned());
     assert_eq!(listed, names.chain(prefixes).collect());
+}
+
+/// Rules of the library by package and name, and those that the README lists.
+#[test]
+fn the_library_is_documented() {
+    let mut rules = BTreeSet::new();
+    for entry in std::fs::read_dir(root().join("policies/lib")).unwrap() {
+        let text = std::fs::read_to_string(entry.unwrap().path()).unwrap();
+        let package = text.lines().find_map(|line| line.strip_prefix("package everycall.lib.")).unwrap();
+        let heads =
+            text.lines().filter(|line| line.contains(" if ") && line.starts_with(char::is_alphabetic));
+        let names = heads.filter_map(|line| line.split(['(', ' ']).next());
+        rules.extend(names.map(|name| format!("{package}.{name}")));
+    }
+    let rows = section("## The library").by_name(&["rule", "holds if"]);
+    let listed = rows.keys().map(|rule| rule.split('(').next().unwrap_or_default().to_owned());
+    assert_eq!(listed.collect::<BTreeSet<String>>(), rules);
 }
 
 /// The policy and its case that the README explains are the ones in force.
