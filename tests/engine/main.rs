@@ -9,6 +9,7 @@ mod obligations;
 mod observe;
 mod pdp;
 mod pull;
+mod shadow;
 
 use std::collections::BTreeSet;
 

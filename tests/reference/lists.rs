@@ -5,7 +5,8 @@ use std::sync::Arc;
 
 use everycall_core::{
     Binding, BundleRecord, DecisionRecord, ElevationRecord, Exception, GrantRecord, Identity, Kind, Layer,
-    PdpExchange, PolicyRecord, Reason, RequestRecord, UnixTime, Verdict, WouldRefuse,
+    PdpExchange, PolicyRecord, Reason, RequestRecord, ShadowOutcome, ShadowReads, ShadowRecord, UnixTime,
+    Verdict, WouldRefuse,
 };
 use serde_json::{json, Map};
 
@@ -167,6 +168,21 @@ fn full() -> DecisionRecord {
             answer: Some(json!({})),
         }],
         obligations: Map::new(),
+        shadow: vec![ShadowRecord {
+            name: "x".into(),
+            bundle: Some(BundleRecord { revision: "x".into(), sequence: 1 }),
+            outcome: ShadowOutcome::Differs,
+            decision: Verdict::Deny,
+            reason: Some(Reason::PdpDenied),
+            rule: text(),
+            detail: text(),
+            read: ShadowReads {
+                path_and_query: text(),
+                headers: json!({"x": ["x"]}).as_object().cloned().unwrap(),
+                query: json!({"x": ["x"]}).as_object().cloned().unwrap(),
+                connection: json!({"x": "x"}).as_object().cloned().unwrap(),
+            },
+        }],
         duration_us: Some(1),
     }
 }
@@ -175,7 +191,11 @@ fn full() -> DecisionRecord {
 fn record_fields_are_those_of_the_record() {
     let rows = section("### The record").by_name(&["field", "type", "meaning"]);
     let record = serde_json::to_value(full()).unwrap();
-    same("record", rows.keys(), leaves(&record, &[]));
+    same(
+        "record",
+        rows.keys(),
+        leaves(&record, &["shadow[].read.headers", "shadow[].read.query", "shadow[].read.connection"]),
+    );
     for (name, row) in rows {
         let pointer = format!("/{}", name.replace("[]", ".0").replace('.', "/"));
         let kind = match record.pointer(&pointer).unwrap() {

@@ -2,7 +2,7 @@
 //! filter takes.
 //!
 //! YAML is allowed here, and references that only the command line resolves, all relative to the
-//! configuration's file: `bundle: {directory: DIR}`, `bundle: {file: FILE}` and `keys: {file: JWKS}`.
+//! configuration's file: `bundle: {directory: DIR}`, `bundle: {file: FILE}` (and the same of `shadow`) and `keys: {file: JWKS}`.
 
 mod directory;
 mod yaml;
@@ -72,7 +72,9 @@ pub fn load(path: &Path) -> Result<Value, LoadError> {
         false => read(path)?,
     };
     let base = path.parent().unwrap_or(Path::new(""));
-    resolve_bundle(&mut document, base)?;
+    for place in ["bundle", "shadow"] {
+        resolve_bundle(&mut document, place, base)?;
+    }
     resolve_keys(&mut document, base)?;
     Ok(document)
 }
@@ -116,29 +118,29 @@ fn read_referred(path: &Path, key: &str) -> Result<Value, LoadError> {
     })
 }
 
-fn resolve_bundle(document: &mut Value, base: &Path) -> Result<(), LoadError> {
-    const KEY: &str = "bundle.directory";
-    let Some(bundle) = document.get_mut("bundle").and_then(Value::as_object_mut) else { return Ok(()) };
-    if let Some(directory) = take_text(bundle, "directory", KEY, base)? {
+fn resolve_bundle(document: &mut Value, place: &str, base: &Path) -> Result<(), LoadError> {
+    let Some(bundle) = document.get_mut(place).and_then(Value::as_object_mut) else { return Ok(()) };
+    let key = format!("{place}.directory");
+    if let Some(directory) = take_text(bundle, "directory", &key, base)? {
         if bundle.contains_key("inline") {
-            return Err(LoadError::new(&directory, KEY, "`directory` and `inline` exclude each other"));
+            return Err(LoadError::new(&directory, key, "`directory` and `inline` exclude each other"));
         }
-        bundle.insert("inline".to_owned(), directory::read(&directory, KEY)?);
+        bundle.insert("inline".to_owned(), directory::read(&directory, &key)?);
     }
-    const FILE: &str = "bundle.file";
-    if let Some(file) = take_text(bundle, "file", FILE, base)? {
+    let key = format!("{place}.file");
+    if let Some(file) = take_text(bundle, "file", &key, base)? {
         if bundle.contains_key("signed") {
-            return Err(LoadError::new(&file, FILE, "`file` and `signed` exclude each other"));
+            return Err(LoadError::new(&file, key, "`file` and `signed` exclude each other"));
         }
         let text = std::fs::read_to_string(&file)
-            .map_err(|cause| LoadError::new(&file, FILE, format!("cannot be read: {cause}")))?;
+            .map_err(|cause| LoadError::new(&file, &key, format!("cannot be read: {cause}")))?;
         bundle.insert("signed".to_owned(), Value::from(text));
     }
-    const KEYS: &str = "bundle.keys.file";
+    let key = format!("{place}.keys.file");
     let keys = bundle.get_mut("keys").and_then(Value::as_object_mut);
     if let Some(keys) = keys.filter(|keys| !keys.contains_key("keys")) {
-        if let Some(file) = take_text(keys, "file", KEYS, base)? {
-            bundle.insert("keys".to_owned(), read_referred(&file, KEYS)?);
+        if let Some(file) = take_text(keys, "file", &key, base)? {
+            bundle.insert("keys".to_owned(), read_referred(&file, &key)?);
         }
     }
     Ok(())

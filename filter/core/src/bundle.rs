@@ -60,7 +60,12 @@ pub struct Bundle {
     /// The networks that elevations name: the first place where they do.
     pub(crate) networks: BTreeMap<String, String>,
     pub(crate) rule_sets: Vec<RuleSet>,
+    /// By index of a rule set: the name and the index of the one that decides too and is not obeyed.
+    pub(crate) shadows: BTreeMap<usize, (Arc<str>, usize)>,
 }
+
+/// What the shadow bundle is called where rule sets have their own names.
+pub(crate) const SHADOW_BUNDLE: &str = "bundle";
 
 impl Bundle {
     /// Reads a bundle file at once and verifies it with these keys. Its times are not looked at.
@@ -153,6 +158,9 @@ pub(crate) struct Builder {
     compiled: BTreeMap<Option<String>, Option<usize>>,
     /// Rule sets with options that no grant has named so far: where they stand.
     entries: BTreeMap<String, (String, Entry)>,
+    /// Rule sets that have a shadow: where that is named, and its name.
+    shadowed: BTreeMap<String, (String, Arc<str>)>,
+    shadows: BTreeMap<usize, (Arc<str>, usize)>,
 }
 
 impl Builder {
@@ -173,6 +181,8 @@ impl Builder {
             rule_sets: Vec::new(),
             compiled: BTreeMap::new(),
             entries: BTreeMap::new(),
+            shadowed: BTreeMap::new(),
+            shadows: BTreeMap::new(),
         }
     }
 
@@ -193,7 +203,10 @@ impl Builder {
 
     /// The options of one rule set. Before any grant.
     pub(crate) fn rule_set_options(&mut self, at: &str, name: String, options: config::RuleSet) {
-        let config::RuleSet { input_format, entrypoint } = options;
+        let config::RuleSet { input_format, entrypoint, shadow } = options;
+        if let Some(shadow) = shadow {
+            self.shadowed.entry(name.clone()).or_insert((format!("{at}.shadow"), shadow.into()));
+        }
         let entry = match (input_format, &entrypoint) {
             (InputFormat::OpaEnvoy, entrypoint) => Entry::opa(entrypoint.as_deref()),
             (InputFormat::Everycall, None) => Ok(Entry::named(Some(&name))),
@@ -213,7 +226,7 @@ impl Builder {
 
     /// One entitlement. `at` is written out only where something is wrong: there may be many.
     pub(crate) fn grant(&mut self, at: &dyn Display, grant: config::Grant) {
-        let rule_set = self.rule_set(at, grant.policy.as_deref());
+        let rule_set = self.rule_set(&format_args!("{at}.policy"), grant.policy.as_deref());
         self.resolve_grant(at, grant, rule_set.unwrap_or(usize::MAX));
     }
 
@@ -226,18 +239,22 @@ impl Builder {
     pub(crate) fn finish(mut self) -> (Bundle, Vec<ConfigError>) {
         // A name that is written wrong would leave its rule set without its options.
         for (name, (at, _)) in std::mem::take(&mut self.entries) {
-            self.error(at, format!("no grant names the rule set `{name}` as its `policy`"));
+            if self.shadowed.values().all(|(_, shadow)| **shadow != *name) {
+                self.error(at, format!("no grant names the rule set `{name}` as its `policy`"));
+            }
         }
         for (grant, at) in std::mem::take(&mut self.elevated_grants) {
             if !self.grant_ids.contains(grant.as_str()) {
                 self.error(at, format!("there is no grant `{grant}`"));
             }
         }
-        let Self { errors, grants, exceptions, elevations, networks, rule_sets, .. } = self;
-        (Bundle { origin: Origin::Inline, grants, exceptions, elevations, networks, rule_sets }, errors)
+        let Self { errors, grants, exceptions, elevations, networks, rule_sets, shadows, .. } = self;
+        let origin = Origin::Inline;
+        (Bundle { origin, grants, exceptions, elevations, networks, rule_sets, shadows }, errors)
     }
 
-    /// The index of the rule set that a grant names, compiled at its first use: by the grant `at`.
+    /// The index of the rule set with this name, compiled at its first use, along with its shadow.
+    /// `at` is where it is named.
     fn rule_set(&mut self, at: &dyn Display, policy: Option<&str>) -> Option<usize> {
         let name = policy.map(str::to_owned);
         if let Some(known) = self.compiled.get(&name) {
@@ -253,14 +270,35 @@ impl Builder {
             }
             Some(Err(messages)) => {
                 for message in messages {
-                    self.error(format!("{at}.policy"), message);
+                    self.error(at.to_string(), message);
                 }
                 None
             }
             None => None,
         };
         self.compiled.insert(name, compiled);
+        if let (Some(index), Some(name)) = (compiled, policy) {
+            self.shadow(index, name);
+        }
         compiled
+    }
+
+    /// Finds the shadow of the rule set `name`, if it has one.
+    fn shadow(&mut self, index: usize, name: &str) {
+        let Some((at, shadow)) = self.shadowed.get(name).cloned() else { return };
+        let wrong = match &*shadow {
+            itself if itself == name => "a rule set is not its own shadow".to_owned(),
+            SHADOW_BUNDLE => format!("`{SHADOW_BUNDLE}` is what a shadow bundle is called"),
+            // What is compiled below has no shadow: this goes no deeper.
+            other if self.shadowed.contains_key(other) => {
+                format!("the rule set `{shadow}` has a shadow itself")
+            }
+            _ => match self.rule_set(&at, Some(&shadow)) {
+                Some(found) => return drop(self.shadows.insert(index, (shadow, found))),
+                None => return,
+            },
+        };
+        self.error(at, wrong);
     }
 
     /// The text, held once.

@@ -42,6 +42,9 @@ pub struct Config {
     pub api_keys: Vec<ApiKey>,
     /// Policies, their data and the authority records.
     pub bundle: Bundle,
+    /// A second bundle, which decides too and is not obeyed. Not on a server.
+    #[serde(default)]
+    pub shadow: Option<Bundle>,
     /// Policy decision points by name; a question that names none goes to `default`.
     #[serde(default)]
     pub pdps: BTreeMap<String, Pdp>,
@@ -376,6 +379,8 @@ pub struct RuleSet {
     pub input_format: InputFormat,
     /// With `opa-envoy`: the rule that decides, package and name; absent: `envoy.authz.allow`.
     pub entrypoint: Option<String>,
+    /// The name of a rule set that decides too and is not obeyed.
+    pub shadow: Option<String>,
 }
 
 /// Forms of what a rule set is given and answers.

@@ -7,8 +7,10 @@ mod case;
 mod credential;
 mod elevation;
 mod facts;
+mod layers;
 mod questions;
 mod replay;
+mod shadow;
 mod trace;
 mod upkeep;
 
@@ -26,11 +28,11 @@ use crate::input;
 use crate::keyring::Keyring;
 use crate::obligations::Obligations;
 use crate::pdp::{Answer, Question};
-use crate::policy::{Outcome, PolicyValue};
+use crate::policy::{Outcome, PolicyValue, RuleSet};
 use crate::reason::{Layer, Reason};
 use crate::record::{DecisionRecord, Verdict, WouldRefuse};
 use crate::request::Request;
-use crate::settings::Settings;
+use crate::settings::{Settings, Shadow};
 use crate::shared::Shared;
 use crate::signature::SignatureVerifier;
 use crate::step::{Pending, Reply, Step, StreamId};
@@ -42,6 +44,7 @@ use crate::token::cache::{TokenCache, Verified};
 pub(crate) use case::Waiting;
 use case::{Asked, Case, Cause, Refused};
 use credential::Credential;
+use layers::Layers;
 pub use questions::PdpStats;
 use questions::Pdps;
 use trace::Watched;
@@ -84,6 +87,8 @@ pub struct Engine {
     settings: Settings,
     /// What is in force of policies and authority records.
     bundle: Bundle,
+    /// What decides too and is not obeyed.
+    shadow: Option<Shadow>,
     /// Grows when settings or bundle are replaced: what waits was decided under those of its number.
     generation: u64,
     /// Where others come from.
@@ -182,9 +187,12 @@ impl Engine {
             Credential::Caller(caller) => caller,
             Credential::AwaitsKeys => return Ok(Progress::AwaitsKeys),
         };
-        let granted = self.grant(case, caller.as_deref(), &target, now)?;
-        let granted = self.elevation(case, caller.as_deref(), granted, now)?;
-        let input = self.input(case, caller.as_deref(), &granted, &target, now)?;
+        case.caller = Some(caller.clone());
+        let layers = Layers { settings: &self.settings, bundle: &self.bundle };
+        let granted = layers.grant(case, caller.as_deref(), &target, now)?;
+        let granted = layers.elevation(case, caller.as_deref(), granted, now)?;
+        let rule_set = granted.grant.rule_set;
+        let input = layers.input(case, caller.as_deref(), &granted, rule_set, &target, now)?;
         self.policy(case, caller, granted, input)
     }
 
@@ -207,39 +215,6 @@ impl Engine {
         }
     }
 
-    /// Is this caller entitled to this route? Routes that are open to everybody are open to
-    /// verified callers too.
-    fn grant(
-        &self,
-        case: &mut Case,
-        caller: Option<&Verified>,
-        target: &Target,
-        now: UnixTime,
-    ) -> Result<Granted, Refused> {
-        let grants = &self.bundle.grants;
-        let identity = caller.map(|caller| &*caller.identity);
-        let granted = match grants.find(identity, target, now) {
-            Err(miss) if identity.is_some() => grants.find(None, target, now).map_err(|_| miss),
-            found => found,
-        };
-        match granted {
-            Ok(granted) => {
-                case.record.grant = Some(granted.to_record());
-                match granted.grant.missing_binding(identity) {
-                    None => Ok(granted),
-                    Some(binding) => Err(Refused::new(
-                        Reason::BindingRequired,
-                        format!("grant `{}` requires a token {}", granted.grant.id, binding.bound_to()),
-                    )),
-                }
-            }
-            // Two servers read it differently, and no grant says that this upstream is safe.
-            Err(_) if target.has_semicolon => Err(Refused::new(Reason::PathAmbiguous, "the path holds `;`")),
-            Err(miss) if identity.is_some() => Err(Refused::new(Reason::NotGranted, miss)),
-            Err(miss) => Err(Refused::new(Reason::CredentialMissing, miss)),
-        }
-    }
-
     /// Does this call, in this context, proceed? The policy may ask first.
     fn policy(
         &mut self,
@@ -251,13 +226,14 @@ impl Engine {
         let Some(rules) = self.bundle.rule_sets.get_mut(granted.grant.rule_set) else {
             return Err(Refused::new(Reason::PolicyError, "the grant has no rule set"));
         };
-        let answers = case.answered.iter().map(|(question, answer)| (question.id.as_str(), answer));
-        let full = match case.answered.is_empty() {
-            true => input.clone(),
-            false => input::with_answers(&input, answers),
-        };
+        let full = with_answers(&input, &case.answered);
         if let Some(watched) = &mut self.watched {
-            watched.push(Watched { rule_set: granted.grant.rule_set, input: full.clone(), decided: false });
+            watched.push(Watched {
+                rule_set: granted.grant.rule_set,
+                input: full.clone(),
+                decided: false,
+                shadow: false,
+            });
         }
         let mut open = Vec::new();
         for question in rules.questions(&full)? {
@@ -284,12 +260,7 @@ impl Engine {
         if let Some(watched) = self.watched.as_mut().and_then(|watched| watched.last_mut()) {
             watched.decided = true;
         }
-        let outcome = rules.decide(&full)?;
-        if let (Some(record), Some(outcome)) = (&mut case.record.policy, &outcome) {
-            record.rule.clone_from(&outcome.rule);
-            record.without_pdp = outcome.without_pdp;
-        }
-        let obligations = conclude(outcome, &case.answered)?;
+        let obligations = judge(rules, &full, &case.answered, &mut case.record)?;
         Ok(Progress::Allowed(caller, granted, obligations))
     }
 
@@ -316,6 +287,7 @@ impl Engine {
     }
 
     fn finish(&mut self, mut case: Case, progress: Result<Progress, Refused>, now: UnixTime) -> Step {
+        self.hear_shadows(&mut case, &progress, now);
         match progress {
             Ok(Progress::AwaitsKeys) => {
                 case.record.layer = Layer::Credential;
@@ -382,6 +354,30 @@ impl Engine {
         let permit = Permit::observed(&case.record.id, &case.request, identity, reason, self.latest);
         Decision { verdict: Ok(permit), record: case.record }
     }
+}
+
+/// The input as a policy sees it once some of its questions were answered.
+fn with_answers(input: &PolicyValue, answered: &[(Question, Answer)]) -> PolicyValue {
+    let answers = answered.iter().map(|(question, answer)| (question.id.as_str(), answer));
+    match answered.is_empty() {
+        true => input.clone(),
+        false => input::with_answers(input, answers),
+    }
+}
+
+/// What the rules say when no question is open.
+fn judge(
+    rules: &mut RuleSet,
+    full: &PolicyValue,
+    answered: &[(Question, Answer)],
+    record: &mut DecisionRecord,
+) -> Result<Obligations, Refused> {
+    let outcome = rules.decide(full)?;
+    if let (Some(record), Some(outcome)) = (&mut record.policy, &outcome) {
+        record.rule.clone_from(&outcome.rule);
+        record.without_pdp = outcome.without_pdp;
+    }
+    conclude(outcome, answered)
 }
 
 /// What an outcome and the answers it was formed with come to. One arm allows.

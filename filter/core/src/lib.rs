@@ -61,7 +61,7 @@ pub use policy::{offered_builtins, RuleSet, RuleTrace, Trace};
 pub use reason::{Layer, Reason};
 pub use record::{
     BundleRecord, DecisionRecord, ElevationRecord, GrantRecord, PdpExchange, PolicyRecord, RequestRecord,
-    Verdict, WouldRefuse,
+    ShadowOutcome, ShadowReads, ShadowRecord, Verdict, WouldRefuse,
 };
 pub use request::{Connection, Headers, Request, BREAK_GLASS_HEADER, OWN_HEADER_PREFIX, REMOVED_HEADERS};
 pub use settings::{ConfigError, ConfigErrors, LogRecords, Settings};

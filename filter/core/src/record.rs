@@ -65,6 +65,9 @@ pub struct DecisionRecord {
     /// What the policy wanted done along with its decision, and was done.
     #[serde(default)]
     pub obligations: Map<String, Value>,
+    /// What others say of the request who are not obeyed.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub shadow: Vec<ShadowRecord>,
     /// Microseconds from arrival to decision, waiting included; set by the caller, who has a clock.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub duration_us: Option<u64>,
@@ -75,6 +78,13 @@ impl DecisionRecord {
     pub fn is_break_glass(&self) -> bool {
         self.elevation.as_ref().is_some_and(|elevation| elevation.break_glass)
             || self.reason == Some(Reason::BreakGlassReason)
+    }
+
+    /// A shadow says the opposite, or came to no decision.
+    pub fn has_dispute(&self) -> bool {
+        let disputes =
+            |shadow: &ShadowRecord| matches!(shadow.outcome, ShadowOutcome::Differs | ShadowOutcome::Error);
+        self.shadow.iter().any(disputes)
     }
 
     /// Files a refusal that the caller of the engine had to make after an allow.
@@ -97,6 +107,74 @@ pub struct BundleRecord {
     pub revision: String,
     /// Its number.
     pub sequence: u64,
+}
+
+/// What a shadow says of a request.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ShadowRecord {
+    /// The rule set's name; `bundle` for the shadow bundle.
+    pub name: String,
+    /// The shadow bundle, if it is signed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bundle: Option<BundleRecord>,
+    /// How that compares with the decision.
+    pub outcome: ShadowOutcome,
+    /// `allow` or `deny`; `ask` if it wants to know what the decision did not ask.
+    pub decision: Verdict,
+    /// From the fixed list; absent if it asks.
+    pub reason: Option<Reason>,
+    /// The policy's own code for the rule that decided.
+    pub rule: Option<String>,
+    /// The fact behind it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub detail: Option<String>,
+    /// What it read that the decision did not.
+    pub read: ShadowReads,
+}
+
+/// What only a shadow read.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ShadowReads {
+    /// The path with the query as it came, if a policy in the form of OPA-Envoy read it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub path_and_query: Option<String>,
+    /// Values of headers.
+    #[serde(default, skip_serializing_if = "Map::is_empty")]
+    pub headers: Map<String, Value>,
+    /// Values of query parameters.
+    #[serde(default, skip_serializing_if = "Map::is_empty")]
+    pub query: Map<String, Value>,
+    /// Attributes of the connection.
+    #[serde(default, skip_serializing_if = "Map::is_empty")]
+    pub connection: Map<String, Value>,
+}
+
+/// How what a shadow says compares with the decision: allow or deny, whatever the reason.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ShadowOutcome {
+    /// It says the same.
+    Same,
+    /// It says the opposite.
+    Differs,
+    /// It asks a decision point what the decision did not.
+    Unknown,
+    /// It came to no decision: a limit, an error, a result of no known shape, or a bundle that does not serve.
+    Error,
+}
+
+impl ShadowOutcome {
+    /// The word in records and metrics.
+    pub const fn code(self) -> &'static str {
+        match self {
+            ShadowOutcome::Same => "same",
+            ShadowOutcome::Differs => "differs",
+            ShadowOutcome::Unknown => "unknown",
+            ShadowOutcome::Error => "error",
+        }
+    }
 }
 
 /// A refusal that was passed on because the route is observed.

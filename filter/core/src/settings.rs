@@ -24,6 +24,7 @@ use crate::keyring::Source;
 use crate::keys::{Algorithm, KeySet, TEST_KEY_PREFIX};
 use crate::observe::{Observe, MAX_OBSERVE_DAYS};
 use crate::pdp;
+use crate::reads::Reads;
 use crate::time::UnixTime;
 use crate::token::{Preset, Template};
 use resolve::Resolver;
@@ -187,6 +188,13 @@ pub(crate) struct BundleSource {
     pub(crate) max_stale_s: Option<i64>,
 }
 
+/// A bundle that decides too and is not obeyed.
+#[derive(Debug)]
+pub(crate) struct Shadow {
+    pub(crate) bundle: Bundle,
+    pub(crate) max_stale_s: Option<i64>,
+}
+
 /// A policy decision point.
 #[derive(Debug, Clone)]
 pub(crate) struct Pdp {
@@ -235,6 +243,8 @@ pub struct Settings {
     /// The one that the configuration holds; an engine takes it out.
     pub(crate) bundle: Bundle,
     pub(crate) bundle_source: BundleSource,
+    /// An engine takes it out, too.
+    pub(crate) shadow: Option<Shadow>,
     pub(crate) pdps: BTreeMap<String, Pdp>,
     pub(crate) networks: Vec<Network>,
     pub(crate) limits: Limits,
@@ -338,6 +348,11 @@ impl Settings {
         &self.bundle
     }
 
+    /// The shadow bundle, which decides too and is not obeyed.
+    pub fn shadow(&self) -> Option<&Bundle> {
+        self.shadow.as_ref().map(|shadow| &shadow.bundle)
+    }
+
     /// Id and subject of the API keys that an exception allows.
     pub fn api_keys_of<'s>(&'s self, exception: &'s str) -> impl Iterator<Item = (&'s str, &'s str)> {
         let keys = self.api_keys.iter().filter(move |key| key.exception == exception);
@@ -355,16 +370,18 @@ impl Settings {
         SECRET_HEADERS.contains(&header) || self.credentials.iter().any(|source| source.header == header)
     }
 
-    /// The attributes of the connection that these policies, an elevation, a proof of possession or a policy
-    /// decision point need: the only ones to ask the host for.
-    pub fn attributes(&self, bundle: &Bundle) -> Vec<&'static Attribute> {
-        let reads = bundle.reads();
+    /// The attributes of the connection that the policies of these bundles, an elevation, a proof of possession
+    /// or a policy decision point need: the only ones to ask the host for.
+    pub fn attributes(&self, bundles: &[&Bundle]) -> Vec<&'static Attribute> {
+        let mut reads = Reads::default();
+        bundles.iter().for_each(|bundle| reads.merge(&bundle.reads()));
+        let by_network = bundles.iter().any(|bundle| bundle.elevations.by_network());
         let proves = |name: &str| self.mtls.is_some() && name == "mtls";
         let told = self.pdps.values().any(|pdp| pdp.protocol == PdpProtocol::ExtAuthz);
         let told = |name: &str| told && pdp::EXT_AUTHZ_ATTRIBUTES.contains(&name);
         let read = ATTRIBUTES.iter().filter(|attribute| {
             let name = attribute.name;
-            let by_network = name == attributes::SOURCE_IP && bundle.elevations.by_network();
+            let by_network = name == attributes::SOURCE_IP && by_network;
             attributes::is_read(name, &reads) || proves(name) || told(name) || by_network
         });
         read.chain(PROOF_ATTRIBUTES.iter().filter(|_| self.mtls.is_some())).collect()

@@ -262,6 +262,9 @@ impl Check {
         if let Some(would) = &record.would_refuse {
             instance.metrics.would_refuse(would.reason);
         }
+        for shadow in &record.shadow {
+            instance.metrics.shadow(&shadow.name, shadow.outcome);
+        }
         host::set_filter_state(FILTER_STATE, &summary(&record));
         instance.engine.borrow_mut().record(record);
     }

@@ -4,7 +4,8 @@ use std::cell::RefCell;
 use std::collections::BTreeMap;
 
 use everycall_core::{
-    BundleFault, BundleState, BundleStats, KeyState, KeyStats, PdpStats, Reason, Stats, UnixTime,
+    BundleFault, BundleState, BundleStats, KeyState, KeyStats, PdpStats, Reason, ShadowOutcome, Stats,
+    UnixTime,
 };
 
 use crate::host::{self, MetricKind};
@@ -80,6 +81,7 @@ pub(crate) struct Metrics {
     /// By whether the call was let through.
     broke_glass: RefCell<BTreeMap<bool, Option<u32>>>,
     observed: RefCell<BTreeMap<Reason, Option<u32>>>,
+    shadows: RefCell<BTreeMap<(String, ShadowOutcome), Option<u32>>>,
     figures: RefCell<Vec<Figure>>,
     keys: RefCell<BTreeMap<String, Vec<Figure>>>,
     pdps: RefCell<BTreeMap<String, Vec<Figure>>>,
@@ -105,6 +107,7 @@ impl Metrics {
             decisions: RefCell::default(),
             broke_glass: RefCell::default(),
             observed: RefCell::default(),
+            shadows: RefCell::default(),
             figures: RefCell::new(FIGURES.iter().map(define).collect()),
             keys: RefCell::default(),
             pdps: RefCell::default(),
@@ -128,6 +131,16 @@ impl Metrics {
         let id = observed
             .entry(reason)
             .or_insert_with(|| self.define(&format!("everycall.would_refuse;reason={reason}")));
+        increment(*id);
+    }
+
+    /// Counts what a shadow said.
+    pub(crate) fn shadow(&self, name: &str, outcome: ShadowOutcome) {
+        let mut shadows = self.shadows.borrow_mut();
+        let id = shadows.entry((name.to_owned(), outcome)).or_insert_with(|| {
+            let (name, outcome) = (label(name), outcome.code());
+            self.define(&format!("everycall.shadow;shadow={name};outcome={outcome}"))
+        });
         increment(*id);
     }
 

@@ -1,6 +1,8 @@
 //! What a case expects of the record of its decision.
 
-use everycall_core::{DecisionRecord, Reason, Verdict};
+use std::collections::BTreeMap;
+
+use everycall_core::{DecisionRecord, Reason, ShadowOutcome, Verdict};
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
@@ -23,6 +25,8 @@ pub struct Expect {
     pub identity: Option<String>,
     /// The reason of the refusal that was passed on, where `observe` is on.
     pub would_refuse: Option<Reason>,
+    /// By the name of a shadow: how what it says compares with the decision.
+    pub shadow: Option<BTreeMap<String, ShadowOutcome>>,
     /// What the policy wanted done, and was done.
     pub obligations: Option<Map<String, Value>>,
 }
@@ -73,6 +77,13 @@ impl Expect {
             self.would_refuse.map(code),
             record.would_refuse.as_ref().map(|would| code(would.reason)),
         );
+        let outcomes = |all: &BTreeMap<String, ShadowOutcome>| {
+            let texts: Vec<String> =
+                all.iter().map(|(name, outcome)| format!("{name} {}", outcome.code())).collect();
+            texts.join(", ")
+        };
+        let found = record.shadow.iter().map(|shadow| (shadow.name.clone(), shadow.outcome)).collect();
+        compare("shadow", self.shadow.as_ref().map(outcomes), Some(outcomes(&found)));
         compare("obligations", self.obligations.as_ref().map(text), Some(text(&record.obligations)));
         match wrong.is_empty() {
             true => Ok(()),

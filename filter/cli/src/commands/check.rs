@@ -3,7 +3,7 @@
 use std::io::Write;
 use std::path::PathBuf;
 
-use everycall_core::UnixTime;
+use everycall_core::{Bundle, UnixTime};
 use serde_json::{json, Value};
 
 use super::{exceptions, explain, Configuration, Invalid, Outcome};
@@ -95,8 +95,8 @@ fn facts(configuration: &Configuration) -> [(&'static str, Value); 6] {
     let Configuration { document, settings } = configuration;
     let issuers = document.get("issuers").and_then(Value::as_array).into_iter().flatten();
     let grants = document.pointer("/bundle/inline/grants").and_then(Value::as_array);
-    let attributes =
-        settings.attributes(settings.bundle()).into_iter().map(|attribute| json!(attribute.name));
+    let bundles: Vec<&Bundle> = [settings.bundle()].into_iter().chain(settings.shadow()).collect();
+    let attributes = settings.attributes(&bundles).into_iter().map(|attribute| json!(attribute.name));
     [
         ("instance", json!(settings.instance())),
         ("revision", json!(settings.revision())),

@@ -1,6 +1,8 @@
 //! A decision for people: the layers in their order, and the fact that decided.
 
-use everycall_core::{DecisionRecord, Exception, Identity, Layer, Reason, Trace, Verdict};
+use everycall_core::{
+    DecisionRecord, Exception, Identity, Layer, Reason, ShadowOutcome, ShadowRecord, Trace, Verdict,
+};
 use serde_json::Value;
 
 use crate::rego::{values_read, RegoFile};
@@ -71,7 +73,7 @@ pub(super) fn text(record: &DecisionRecord, traces: &[Trace], policies: &Policie
         lines.add("policy", format!("{}: {rule}", policy.rule_set));
     }
     // What earlier rounds saw, the last one sees too, and the answers besides.
-    if let Some(trace) = traces.last() {
+    if let Some(trace) = traces.iter().rfind(|trace| !trace.shadow) {
         rules(&mut lines, trace, policies);
     }
     for exchange in &record.pdp {
@@ -104,7 +106,30 @@ pub(super) fn text(record: &DecisionRecord, traces: &[Trace], policies: &Policie
     if let Some(detail) = &record.detail {
         lines.add("fact", detail.clone());
     }
+    for shadow in &record.shadow {
+        lines.add("shadow", opinion(shadow));
+        if let Some(detail) = &shadow.detail {
+            lines.add("", detail.clone());
+        }
+    }
     lines.0.join("\n")
+}
+
+/// What a shadow says, which nobody obeys.
+fn opinion(shadow: &ShadowRecord) -> String {
+    let reason = shadow.reason.map_or("a question", Reason::code);
+    let rule = shadow.rule.as_ref().map_or(String::new(), |rule| format!(", rule `{rule}`"));
+    let of = match &shadow.bundle {
+        Some(bundle) => format!(" (revision {}, sequence {})", bundle.revision, bundle.sequence),
+        None => String::new(),
+    };
+    let compared = match shadow.outcome {
+        ShadowOutcome::Same => "says the same",
+        ShadowOutcome::Differs => "DIFFERS",
+        ShadowOutcome::Unknown => "wants to know more",
+        ShadowOutcome::Error => "CAN'T DECIDE",
+    };
+    format!("`{}`{of} {compared}: {} {reason}{rule}", shadow.name, verdict(shadow.decision))
 }
 
 /// The rules that were evaluated, where those stopped that did not hold, and what they looked at.

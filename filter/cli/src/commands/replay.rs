@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use everycall_core::{DecisionRecord, Reason};
+use everycall_core::{DecisionRecord, Reason, ShadowOutcome};
 
 use super::decide::Decider;
 use super::{explain, request};
@@ -31,6 +31,12 @@ fn compare(recorded: &DecisionRecord, record: &DecisionRecord) -> String {
         true => write!(text, "\n  recorded    the same outcome"),
         false => write!(text, "\n  recorded    ANOTHER outcome: {}", outcome(recorded)),
     };
+    let outcomes = |record: &DecisionRecord| -> Vec<(String, ShadowOutcome)> {
+        record.shadow.iter().map(|shadow| (shadow.name.clone(), shadow.outcome)).collect()
+    };
+    for (name, outcome) in outcomes(recorded).iter().filter(|known| !outcomes(record).contains(known)) {
+        let _ = write!(text, "\n  recorded    another outcome of the shadow `{name}`: {}", outcome.code());
+    }
     if recorded.revision != record.revision {
         let _ = write!(text, "\n  recorded    under another configuration: revision {}", recorded.revision);
     }

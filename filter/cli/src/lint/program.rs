@@ -219,10 +219,15 @@ fn entries(document: &Value) -> Vec<Entry> {
     let text = |value: &Value, name: &str| value.get(name).and_then(Value::as_str).map(str::to_owned);
     let mut entries: BTreeMap<(String, String), Entry> = BTreeMap::new();
     let grants = document.pointer("/bundle/inline/grants").and_then(Value::as_array);
-    for grant in grants.into_iter().flatten() {
+    let options =
+        |name: Option<&String>| document.pointer("/bundle/inline/rule_sets").and_then(|all| all.get(name?));
+    let policies = grants.into_iter().flatten().flat_map(|grant| {
         let policy = text(grant, "policy");
-        let options =
-            policy.as_ref().and_then(|name| document.pointer("/bundle/inline/rule_sets")?.get(name));
+        let shadow = options(policy.as_ref()).and_then(|options| text(options, "shadow"));
+        [Some(policy), shadow.map(Some)].into_iter().flatten().map(move |policy| (grant, policy))
+    });
+    for (grant, policy) in policies {
+        let options = options(policy.as_ref());
         let opa = options.filter(|options| text(options, "input_format").as_deref() == Some("opa-envoy"));
         let (package, rule) = match opa {
             Some(options) => {

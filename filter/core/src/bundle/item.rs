@@ -52,22 +52,22 @@ impl Item {
 }
 
 impl InlineBundle {
-    /// All parts, with the path of each in the configuration.
-    pub(crate) fn items(self) -> impl Iterator<Item = (String, Item)> {
+    /// All parts, with the path of each in the configuration, where all of it stands at `place`.
+    pub(crate) fn items(self, place: &str) -> impl Iterator<Item = (String, Item)> + '_ {
         let Self { policies, data, rule_sets, grants, elevations, exceptions } = self;
-        let at = |list: &str, index: usize| format!("bundle.inline.{list}[{index}]");
-        let policies = policies.into_iter().map(|(file, text)| {
-            let at = format!("bundle.inline.policies[{file:?}]");
+        let at = move |list: &str, index: usize| format!("{place}.{list}[{index}]");
+        let policies = policies.into_iter().map(move |(file, text)| {
+            let at = format!("{place}.policies[{file:?}]");
             (at, Item::Policy(Policy { file, text }))
         });
-        let rule_sets = rule_sets.into_iter().map(|(name, options)| {
-            (format!("bundle.inline.rule_sets.{name}"), Item::RuleSet(Options { name, options }))
+        let rule_sets = rule_sets.into_iter().map(move |(name, options)| {
+            (format!("{place}.rule_sets.{name}"), Item::RuleSet(Options { name, options }))
         });
         let exceptions = exceptions.into_iter().enumerate();
         let elevations = elevations.into_iter().enumerate();
         let grants = grants.into_iter().enumerate();
         policies
-            .chain([("bundle.inline.data".to_owned(), Item::Data(data))])
+            .chain([(format!("{place}.data"), Item::Data(data))])
             .chain(rule_sets)
             .chain(exceptions.map(move |(index, one)| (at("exceptions", index), Item::Exception(one))))
             .chain(elevations.map(move |(index, one)| (at("elevations", index), Item::Elevation(one))))

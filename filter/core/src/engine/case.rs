@@ -32,6 +32,8 @@ pub(super) struct Case {
     pub(super) record: DecisionRecord,
     /// For the replay of a record, whose token is not known: the caller it names.
     pub(super) replayed: Option<Option<Arc<Verified>>>,
+    /// Who calls, once that is known: none without a credential.
+    pub(super) caller: Option<Option<Arc<Verified>>>,
     /// Questions that were answered, with their answers.
     pub(super) answered: Vec<(Question, Answer)>,
     pub(super) rounds: usize,
@@ -121,45 +123,13 @@ impl Case {
         settings: &Settings,
         attributes: Arc<[&'static Attribute]>,
     ) -> Self {
-        let record = DecisionRecord {
-            v: 1,
-            id,
-            time: now,
-            instance: settings.instance.clone(),
-            revision: settings.revision.clone(),
-            bundle: None,
-            decision: Verdict::Ask,
-            reason: None,
-            status: 0,
-            layer: Layer::Request,
-            detail: None,
-            would_refuse: None,
-            // As it came, should the target be refused; the path without the query.
-            request: RequestRecord {
-                id: request.headers().only("x-request-id").map(|id| String::from_utf8_lossy(id).into_owned()),
-                method: request.lossy(":method"),
-                scheme: request.lossy(":scheme"),
-                host: request.lossy(":authority"),
-                path: request.lossy(":path").split('?').next().unwrap_or_default().to_owned(),
-                path_and_query: None,
-                headers: Map::new(),
-                query: Map::new(),
-            },
-            connection: Map::new(),
-            identity: None,
-            exception: None,
-            grant: None,
-            elevation: None,
-            policy: None,
-            pdp: Vec::new(),
-            obligations: Map::new(),
-            duration_us: None,
-        };
+        let record = begun(&request, id, now, settings);
         Self {
             request,
             attributes,
             record,
             replayed: None,
+            caller: None,
             answered: Vec::new(),
             rounds: 0,
             observed: false,
@@ -176,12 +146,53 @@ impl Case {
         self.record.request.path.clone_from(&target.path);
         self.record.request.path_and_query = None;
         self.record.request.headers.clear();
+        self.record.request.query.clear();
         self.record.identity = None;
         self.record.exception = None;
         self.record.grant = None;
         self.record.elevation = None;
         self.record.connection.clear();
         self.record.policy = None;
+        self.caller = None;
+    }
+}
+
+/// A record that knows no more than what came.
+pub(super) fn begun(request: &Request, id: String, now: UnixTime, settings: &Settings) -> DecisionRecord {
+    DecisionRecord {
+        v: 1,
+        id,
+        time: now,
+        instance: settings.instance.clone(),
+        revision: settings.revision.clone(),
+        bundle: None,
+        decision: Verdict::Ask,
+        reason: None,
+        status: 0,
+        layer: Layer::Request,
+        detail: None,
+        would_refuse: None,
+        // As it came, should the target be refused; the path without the query.
+        request: RequestRecord {
+            id: request.headers().only("x-request-id").map(|id| String::from_utf8_lossy(id).into_owned()),
+            method: request.lossy(":method"),
+            scheme: request.lossy(":scheme"),
+            host: request.lossy(":authority"),
+            path: request.lossy(":path").split('?').next().unwrap_or_default().to_owned(),
+            path_and_query: None,
+            headers: Map::new(),
+            query: Map::new(),
+        },
+        connection: Map::new(),
+        identity: None,
+        exception: None,
+        grant: None,
+        elevation: None,
+        policy: None,
+        pdp: Vec::new(),
+        obligations: Map::new(),
+        shadow: Vec::new(),
+        duration_us: None,
     }
 }
 

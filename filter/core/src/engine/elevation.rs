@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use serde_json::Value;
 
 use super::case::{Case, Refused};
-use super::Engine;
+use super::layers::Layers;
 use crate::attributes::SOURCE_IP;
 use crate::elevations::{self, Call};
 use crate::grants::Granted;
@@ -13,7 +13,7 @@ use crate::reason::Reason;
 use crate::time::UnixTime;
 use crate::token::cache::Verified;
 
-impl Engine {
+impl Layers<'_> {
     /// Adds the caller's active elevation to the grant. A grant that requires none gets one, too, if
     /// there is one: its policy may want to know.
     pub(super) fn elevation(

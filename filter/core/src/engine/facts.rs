@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use super::case::{Case, Refused};
-use super::Engine;
+use super::layers::Layers;
 use crate::attributes;
 use crate::config::InputFormat;
 use crate::grants::Granted;
@@ -15,17 +15,18 @@ use crate::target::Target;
 use crate::time::UnixTime;
 use crate::token::cache::Verified;
 
-impl Engine {
-    /// What the policy gets to see: only what it reads, and the record holds the same.
+impl Layers<'_> {
+    /// What a rule set gets to see: only what it reads, and the record holds the same.
     pub(super) fn input(
         &self,
         case: &mut Case,
         caller: Option<&Verified>,
         granted: &Granted,
+        rule_set: usize,
         target: &Target,
         now: UnixTime,
     ) -> Result<PolicyValue, Refused> {
-        let Some(rules) = self.bundle.rule_sets.get(granted.grant.rule_set) else {
+        let Some(rules) = self.bundle.rule_sets.get(rule_set) else {
             return Err(Refused::new(Reason::PolicyError, "the grant has no rule set"));
         };
         let reads = rules.reads();

@@ -2,14 +2,14 @@
 
 use std::sync::Arc;
 
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use super::case::{Case, Cause, Refused};
 use super::Engine;
 use crate::decision::Decision;
 use crate::pdp::{self, Answer};
 use crate::reason::Layer;
-use crate::record::{DecisionRecord, ElevationRecord, RequestRecord, Verdict};
+use crate::record::{DecisionRecord, ShadowReads, Verdict};
 use crate::request::{Connection, Headers, Request, BREAK_GLASS_HEADER};
 use crate::step::{Pending, Step, StreamId};
 use crate::time::UnixTime;
@@ -25,14 +25,15 @@ impl Engine {
     pub fn replay(&mut self, record: &DecisionRecord) -> Decision {
         let now = record.time;
         self.latest = now;
-        let request = record.request.to_request(record.elevation.as_ref());
+        let request = to_request(record);
         let mut case =
             Case::new(request, record.id.clone(), now, &self.settings, Arc::clone(&self.attributes));
         case.replayed = Some(record.identity.as_ref().map(|identity| {
             let exception = record.exception.clone();
             Arc::new(Verified { exception, ..Verified::new((**identity).clone()) })
         }));
-        for (name, value) in &record.connection {
+        let shadows = record.shadow.iter().flat_map(|shadow| &shadow.read.connection);
+        for (name, value) in shadows.chain(&record.connection) {
             case.request.connection.restore(name, value);
         }
         if let (Some(reason), Verdict::Deny, Layer::Request | Layer::Credential | Layer::Service) =
@@ -71,43 +72,57 @@ impl Engine {
     }
 }
 
-impl RequestRecord {
-    /// A request with the recorded values and nothing else.
-    fn to_request(&self, elevation: Option<&ElevationRecord>) -> Request {
-        let mut path = self.path.clone();
-        let encode = |text: &str| text.bytes().map(|byte| format!("%{byte:02X}")).collect::<String>();
-        // What came tells more than the values that were read of it.
-        let query = self.query.iter().filter(|_| self.path_and_query.is_none());
-        if let Some(whole) = &self.path_and_query {
-            path.clone_from(whole);
-        }
-        for (name, values) in query {
-            for value in values.as_array().into_iter().flatten().filter_map(Value::as_str) {
-                path.push(if path.contains('?') { '&' } else { '?' });
-                path.push_str(&encode(name));
-                path.push('=');
-                path.push_str(&encode(value));
+/// A request with the recorded values and nothing else.
+fn to_request(record: &DecisionRecord) -> Request {
+    let DecisionRecord { request, elevation, shadow, .. } = record;
+    let (mut headers, mut query) = (request.headers.clone(), request.query.clone());
+    let mut path_and_query = request.path_and_query.clone();
+    for ShadowReads { path_and_query: whole, headers: read, query: values, .. } in
+        shadow.iter().map(|shadow| &shadow.read)
+    {
+        path_and_query = path_and_query.or_else(|| whole.clone());
+        let add = |into: &mut Map<String, Value>, from: &Map<String, Value>| {
+            for (name, values) in from {
+                into.entry(name).or_insert_with(|| values.clone());
             }
-        }
-        let mut pairs = vec![
-            (":method".to_owned(), self.method.clone().into_bytes()),
-            (":scheme".to_owned(), self.scheme.clone().into_bytes()),
-            (":authority".to_owned(), self.host.clone().into_bytes()),
-            (":path".to_owned(), path.into_bytes()),
-        ];
-        if let Some(id) = &self.id {
-            pairs.push(("x-request-id".to_owned(), id.clone().into_bytes()));
-        }
-        if let Some(reason) = elevation.and_then(|elevation| elevation.break_glass_reason.as_ref()) {
-            pairs.push((BREAK_GLASS_HEADER.to_owned(), reason.clone().into_bytes()));
-        }
-        for (name, values) in &self.headers {
-            for value in values.as_array().into_iter().flatten().filter_map(Value::as_str) {
-                if name != "x-request-id" || self.id.is_none() {
-                    pairs.push((name.clone(), value.as_bytes().to_vec()));
-                }
-            }
-        }
-        Request::new(StreamId(0), Headers::new(pairs), Connection::default())
+        };
+        add(&mut headers, read);
+        add(&mut query, values);
     }
+    let mut path = request.path.clone();
+    let encode = |text: &str| text.bytes().map(|byte| format!("%{byte:02X}")).collect::<String>();
+    // What came tells more than the values that were read of it.
+    if let Some(whole) = path_and_query {
+        path = whole;
+        query.clear();
+    }
+    for (name, values) in &query {
+        for value in values.as_array().into_iter().flatten().filter_map(Value::as_str) {
+            path.push(if path.contains('?') { '&' } else { '?' });
+            path.push_str(&encode(name));
+            path.push('=');
+            path.push_str(&encode(value));
+        }
+    }
+    let mut pairs = vec![
+        (":method".to_owned(), request.method.clone().into_bytes()),
+        (":scheme".to_owned(), request.scheme.clone().into_bytes()),
+        (":authority".to_owned(), request.host.clone().into_bytes()),
+        (":path".to_owned(), path.into_bytes()),
+    ];
+    if let Some(id) = &request.id {
+        pairs.push(("x-request-id".to_owned(), id.clone().into_bytes()));
+    }
+    if let Some(reason) = elevation.as_ref().and_then(|elevation| elevation.break_glass_reason.as_ref()) {
+        headers.remove(BREAK_GLASS_HEADER);
+        pairs.push((BREAK_GLASS_HEADER.to_owned(), reason.clone().into_bytes()));
+    }
+    for (name, values) in &headers {
+        for value in values.as_array().into_iter().flatten().filter_map(Value::as_str) {
+            if name != "x-request-id" || request.id.is_none() {
+                pairs.push((name.clone(), value.as_bytes().to_vec()));
+            }
+        }
+    }
+    Request::new(StreamId(0), Headers::new(pairs), Connection::default())
 }

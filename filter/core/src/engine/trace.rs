@@ -10,6 +10,8 @@ pub(super) struct Watched {
     pub(super) input: PolicyValue,
     /// No question was open, so `decision` was evaluated.
     pub(super) decided: bool,
+    /// Of a shadow.
+    pub(super) shadow: bool,
 }
 
 impl Engine {
@@ -19,13 +21,14 @@ impl Engine {
         self.watched.get_or_insert_default();
     }
 
-    /// What became of the rules in each evaluation since the last call, in order.
+    /// What became of the rules in each evaluation since the last call, in order. Those of a shadow
+    /// bundle are not among them.
     pub fn traces(&mut self) -> Vec<Trace> {
         let watched = self.watched.as_mut().map(std::mem::take).unwrap_or_default();
         let mut traces = Vec::with_capacity(watched.len());
-        for Watched { rule_set, input, decided } in watched {
+        for Watched { rule_set, input, decided, shadow } in watched {
             if let Some(rules) = self.bundle.rule_sets.get_mut(rule_set) {
-                traces.push(rules.trace(&input, decided));
+                traces.push(Trace { shadow, ..rules.trace(&input, decided) });
             }
         }
         traces

@@ -2,13 +2,14 @@
 
 use std::collections::{BTreeMap, VecDeque};
 use std::rc::Rc;
+use std::sync::Arc;
 
 use sha2::{Digest as _, Sha256};
 
 use super::questions::Pdps;
 use super::{Engine, IdSeed, Stats};
 use crate::attributes::Attribute;
-use crate::bundle::{BundleStats, Puller, Slice, World, DROP_SLICE};
+use crate::bundle::{Bundle, BundleStats, Puller, Slice, World, DROP_SLICE};
 use crate::config::Limits;
 use crate::hex;
 use crate::keyring::{Event, KeyStats, Keyring};
@@ -35,17 +36,19 @@ impl Engine {
     ) -> Self {
         let shared: Rc<dyn SharedData> = shared.into();
         let bundle = std::mem::take(&mut settings.bundle);
+        let shadow = settings.shadow.take();
         let Limits { tokens_cached, tokens_cached_bytes, .. } = settings.limits;
         let mut engine = Self {
             tokens: TokenCache::new(tokens_cached, tokens_cached_bytes),
             shared: Shared::new(Rc::clone(&shared), &settings.credential_digest),
             common: Shared::common(shared),
-            attributes: settings.attributes(&bundle).into(),
+            attributes: Arc::default(),
             puller: None,
             remains: Vec::new(),
             generation: 0,
             settings,
             bundle,
+            shadow,
             verifier,
             keyrings: BTreeMap::new(),
             fetching: true,
@@ -59,6 +62,7 @@ impl Engine {
             stats: Stats::default(),
             watched: None,
         };
+        engine.assign_attributes();
         engine.assign_keyrings();
         engine.pdps.reset(&engine.settings);
         engine.assign_puller();
@@ -87,11 +91,19 @@ impl Engine {
             .as_mut()
             .is_some_and(|puller| puller.configure(&settings, &self.shared, &self.bundle, &new));
         self.remains.push(if keeps { new } else { std::mem::replace(&mut self.bundle, new) });
-        self.attributes = settings.attributes(&self.bundle).into();
+        let shadow = std::mem::replace(&mut self.shadow, settings.shadow.take());
+        self.remains.extend(shadow.map(|shadow| shadow.bundle));
         self.settings = settings;
+        self.assign_attributes();
         self.assign_keyrings();
         self.pdps.reset(&self.settings);
         self.assign_puller();
+    }
+
+    fn assign_attributes(&mut self) {
+        let shadow = self.shadow.as_ref().map(|shadow| &shadow.bundle);
+        let bundles: Vec<&Bundle> = [&self.bundle].into_iter().chain(shadow).collect();
+        self.attributes = self.settings.attributes(&bundles).into();
     }
 
     fn assign_puller(&mut self) {
@@ -145,7 +157,9 @@ impl Engine {
     pub fn record(&mut self, record: DecisionRecord) {
         let wanted = match self.settings.log_records {
             LogRecords::All => true,
-            LogRecords::Refusals => record.decision != Verdict::Allow || record.would_refuse.is_some(),
+            LogRecords::Refusals => {
+                record.decision != Verdict::Allow || record.would_refuse.is_some() || record.has_dispute()
+            }
             LogRecords::Off => false,
         };
         if !wanted {
@@ -192,7 +206,7 @@ impl Engine {
         self.remains.extend(remains);
         if swapped {
             self.generation = self.generation.wrapping_add(1);
-            self.attributes = self.settings.attributes(&self.bundle).into();
+            self.assign_attributes();
         }
         effects
     }

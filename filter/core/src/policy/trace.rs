@@ -26,6 +26,8 @@ pub struct Trace {
     pub input: serde_json::Value,
     /// `decision` was evaluated; else only `ask`, because questions were open.
     pub decided: bool,
+    /// It is a shadow, which is not obeyed.
+    pub shadow: bool,
     /// Every body of every rule that `decision` or `ask` may use.
     pub rules: Vec<RuleTrace>,
 }
@@ -86,6 +88,7 @@ impl RuleSet {
             package: self.entry.package.clone(),
             input: serde_json::to_value(&input.0).unwrap_or_default(),
             decided,
+            shadow: false,
             rules: rules.unwrap_or_default(),
         }
     }

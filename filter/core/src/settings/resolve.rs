@@ -44,6 +44,7 @@ impl Resolver {
             mtls,
             api_keys,
             bundle,
+            shadow,
             pdps,
             networks,
             limits,
@@ -67,8 +68,12 @@ impl Resolver {
         let dpop = self.dpop(&dpop);
         let mtls = mtls.map(|mtls| self.mtls(mtls));
         let (bundle, bundle_source) =
-            self.bundle(bundle, api_keys.iter().map(|key| key.exception.as_str()), &limits);
+            self.bundle("bundle", bundle, api_keys.iter().map(|key| key.exception.as_str()), &limits);
         self.networks_named(&bundle, &networks);
+        let shadow = shadow.and_then(|shadow| self.shadow(shadow, &limits));
+        if let Some(shadow) = &shadow {
+            self.networks_named(&shadow.bundle, &networks);
+        }
         let api_keys = self.api_keys(api_keys);
         if mtls.is_none() {
             for (index, issuer) in issuers.iter().enumerate().filter(|(_, issuer)| issuer.peer_match) {
@@ -91,6 +96,7 @@ impl Resolver {
             api_keys,
             bundle,
             bundle_source,
+            shadow,
             pdps,
             networks,
             limits,

@@ -4,14 +4,15 @@ use super::Resolver;
 use crate::bundle::{Builder, Bundle, Origin};
 use crate::config::{self, InlineBundle, Limits, RemoteBundle};
 use crate::keys::{Algorithm, Jwks, KeyRules, KeySet, Usage};
-use crate::settings::{BundleSource, Network};
+use crate::settings::{BundleSource, Network, Shadow};
 use crate::signature::PureRust;
 
 impl Resolver {
-    /// The bundle that the configuration holds, and where others come from. `needed` are the
+    /// The bundle that the configuration holds at `place`, and where others come from. `needed` are the
     /// exceptions that API keys name.
     pub(super) fn bundle<'k>(
         &mut self,
+        place: &str,
         written: config::Bundle,
         needed: impl Iterator<Item = &'k str>,
         limits: &Limits,
@@ -19,27 +20,30 @@ impl Resolver {
         let config::Bundle { inline, signed, remote, keys, max_stale_s } = written;
         let is_signed = signed.is_some() || remote.is_some();
         if let (None, None, None) = (&inline, &signed, &remote) {
-            self.error("bundle", "expected `inline`, `signed` or `remote`");
+            self.error(place, "expected `inline`, `signed` or `remote`");
         }
         if inline.is_some() && signed.is_some() {
-            self.error("bundle", "`inline` and `signed` exclude each other");
+            self.error(place, "`inline` and `signed` exclude each other");
         }
         match max_stale_s {
             Some(max) if !(1..=31_536_000).contains(&max) => {
-                self.error("bundle.max_stale_s", format!("{max} is out of range; expected 1 to 31536000"));
+                self.error(
+                    format!("{place}.max_stale_s"),
+                    format!("{max} is out of range; expected 1 to 31536000"),
+                );
             }
             Some(_) if !is_signed => {
-                self.error("bundle.max_stale_s", "a bundle that is not signed has no age");
+                self.error(format!("{place}.max_stale_s"), "a bundle that is not signed has no age");
             }
             _ => {}
         }
-        let keys = self.signing_keys(keys, is_signed);
+        let keys = self.signing_keys(place, keys, is_signed);
         if let Some(remote) = &remote {
             self.remote_bundle(remote);
         }
         let bundle = match (inline, signed) {
-            (Some(inline), _) => self.inline_bundle(inline, limits),
-            (None, Some(text)) => self.signed_bundle(&text, &keys, limits),
+            (Some(inline), _) => self.inline_bundle(&format!("{place}.inline"), inline, limits),
+            (None, Some(text)) => self.signed_bundle(&format!("{place}.signed"), &text, &keys, limits),
             (None, None) => Bundle::default(),
         };
         // Of a bundle on a server it can't be known yet.
@@ -56,6 +60,30 @@ impl Resolver {
         (bundle, BundleSource { remote, keys, max_stale_s })
     }
 
+    /// The bundle that is not obeyed.
+    pub(super) fn shadow(&mut self, written: config::Bundle, limits: &Limits) -> Option<Shadow> {
+        const PLACE: &str = "shadow";
+        match &written {
+            config::Bundle { remote: Some(_), .. } => {
+                self.error(
+                    format!("{PLACE}.remote"),
+                    "a shadow bundle is not fetched; expected it in `inline` or `signed`",
+                );
+                return None;
+            }
+            config::Bundle { inline: None, signed: None, .. } => {
+                self.error(PLACE, "expected `inline` or `signed`");
+                return None;
+            }
+            _ => {}
+        }
+        let (bundle, source) = self.bundle(PLACE, written, std::iter::empty(), limits);
+        if !bundle.shadows.is_empty() {
+            self.error(PLACE, "rule sets of a shadow bundle have no shadows of their own");
+        }
+        Some(Shadow { bundle, max_stale_s: source.max_stale_s })
+    }
+
     /// Elevations name networks of this configuration. Of a bundle on a server it can't be known yet:
     /// there, a name that is not one holds nobody.
     pub(super) fn networks_named(&mut self, bundle: &Bundle, networks: &[Network]) {
@@ -66,9 +94,9 @@ impl Resolver {
         }
     }
 
-    fn inline_bundle(&mut self, inline: InlineBundle, limits: &Limits) -> Bundle {
+    fn inline_bundle(&mut self, place: &str, inline: InlineBundle, limits: &Limits) -> Bundle {
         let mut builder = Builder::new(limits);
-        for (at, item) in inline.items() {
+        for (at, item) in inline.items(place) {
             builder.add(&at, item);
         }
         let (bundle, errors) = builder.finish();
@@ -81,29 +109,32 @@ impl Resolver {
         }
     }
 
-    fn signed_bundle(&mut self, text: &str, keys: &KeySet, limits: &Limits) -> Bundle {
+    fn signed_bundle(&mut self, place: &str, text: &str, keys: &KeySet, limits: &Limits) -> Bundle {
         Bundle::from_signed(text.as_bytes(), keys, &PureRust, limits).unwrap_or_else(|error| {
             for error in error.errors() {
-                self.error("bundle.signed", format!("{}: {}", error.path, error.message));
+                self.error(place, format!("{}: {}", error.path, error.message));
             }
             Bundle::default()
         })
     }
 
-    fn signing_keys(&mut self, keys: Option<Jwks>, needed: bool) -> KeySet {
+    fn signing_keys(&mut self, place: &str, keys: Option<Jwks>, needed: bool) -> KeySet {
         let Some(set) = keys else {
             if needed {
-                self.error("bundle.keys", "missing; a signed bundle needs the keys of those who may sign");
+                self.error(
+                    format!("{place}.keys"),
+                    "missing; a signed bundle needs the keys of those who may sign",
+                );
             }
             return KeySet::default();
         };
         if !needed {
-            self.error("bundle.keys", "an `inline` bundle is not signed");
+            self.error(format!("{place}.keys"), "an `inline` bundle is not signed");
         }
         let rules = KeyRules { algorithms: &Algorithm::ALL, usage: Usage::Signature };
         KeySet::read(&set, &rules).unwrap_or_else(|errors| {
             for (member, message) in errors {
-                self.error(format!("bundle.keys.{member}"), message);
+                self.error(format!("{place}.keys.{member}"), message);
             }
             KeySet::default()
         })

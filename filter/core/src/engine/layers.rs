@@ -1,0 +1,53 @@
+//! The layers that look things up in a bundle: the one in force, or another whose opinion is asked.
+//!
+//! `grant` is here, the others in `elevation` and `facts`.
+
+use super::case::{Case, Refused};
+use crate::bundle::Bundle;
+use crate::grants::Granted;
+use crate::reason::Reason;
+use crate::settings::Settings;
+use crate::target::Target;
+use crate::time::UnixTime;
+use crate::token::cache::Verified;
+
+/// A bundle that decides, under the settings in force.
+pub(super) struct Layers<'a> {
+    pub(super) settings: &'a Settings,
+    pub(super) bundle: &'a Bundle,
+}
+
+impl Layers<'_> {
+    /// Is this caller entitled to this route? Routes that are open to everybody are open to
+    /// verified callers too.
+    pub(super) fn grant(
+        &self,
+        case: &mut Case,
+        caller: Option<&Verified>,
+        target: &Target,
+        now: UnixTime,
+    ) -> Result<Granted, Refused> {
+        let grants = &self.bundle.grants;
+        let identity = caller.map(|caller| &*caller.identity);
+        let granted = match grants.find(identity, target, now) {
+            Err(miss) if identity.is_some() => grants.find(None, target, now).map_err(|_| miss),
+            found => found,
+        };
+        match granted {
+            Ok(granted) => {
+                case.record.grant = Some(granted.to_record());
+                match granted.grant.missing_binding(identity) {
+                    None => Ok(granted),
+                    Some(binding) => Err(Refused::new(
+                        Reason::BindingRequired,
+                        format!("grant `{}` requires a token {}", granted.grant.id, binding.bound_to()),
+                    )),
+                }
+            }
+            // Two servers read it differently, and no grant says that this upstream is safe.
+            Err(_) if target.has_semicolon => Err(Refused::new(Reason::PathAmbiguous, "the path holds `;`")),
+            Err(miss) if identity.is_some() => Err(Refused::new(Reason::NotGranted, miss)),
+            Err(miss) => Err(Refused::new(Reason::CredentialMissing, miss)),
+        }
+    }
+}

@@ -1,0 +1,231 @@
+//! Second opinions: what a shadow would have decided. It runs when the decision stands, on a record
+//! of its own; nothing comes of it but its line in the record. Its time is added to the request's.
+
+use serde_json::{Map, Value};
+
+use super::case::{begun, Case, Refused};
+use super::layers::Layers;
+use super::trace::Watched;
+use super::{judge, with_answers, Engine, Progress};
+use crate::bundle::{Bundle, BundleHead, SHADOW_BUNDLE};
+use crate::grants::Granted;
+use crate::pdp::{Answer, Question};
+use crate::reason::{Layer, Reason};
+use crate::record::{BundleRecord, DecisionRecord, ShadowOutcome, ShadowReads, ShadowRecord, Verdict};
+use crate::request::BREAK_GLASS_HEADER;
+use crate::settings::{Settings, Shadow};
+use crate::target::Target;
+use crate::time::UnixTime;
+use crate::token::cache::Verified;
+
+/// What a shadow comes to.
+enum Opinion {
+    Allow,
+    /// It asks a question that was not asked: its id.
+    Asks(String),
+}
+
+/// What a shadow is asked about: never changed by it.
+struct Matter<'a> {
+    settings: &'a Settings,
+    caller: Option<&'a Verified>,
+    target: &'a Target,
+    now: UnixTime,
+}
+
+impl Engine {
+    /// Hears the shadows on a decision that stands, if it rests on what bundles say.
+    ///
+    /// INVARIANT: `progress` is only looked at, and of the case nothing is changed but `record.shadow`.
+    pub(super) fn hear_shadows(
+        &mut self,
+        case: &mut Case,
+        progress: &Result<Progress, Refused>,
+        now: UnixTime,
+    ) {
+        if self.shadow.is_none() && self.bundle.shadows.is_empty() {
+            return;
+        }
+        let allowed = match progress {
+            Ok(Progress::Allowed(..)) => true,
+            Err(refused) if is_judged(refused.reason) => false,
+            Ok(Progress::AwaitsKeys | Progress::Asks { .. }) | Err(_) => return,
+        };
+        let (Some(caller), Ok(target)) = (case.caller.clone(), Target::read(case.request.headers())) else {
+            return;
+        };
+        let Self { settings, bundle, shadow, watched, .. } = self;
+        let matter = Matter { settings, caller: caller.as_deref(), target: &target, now };
+        let blank = begun(&case.request, String::new(), case.record.time, settings);
+        let decided = std::mem::replace(&mut case.record, blank);
+        let mut heard = Vec::new();
+        case.note_target(&target);
+        if let Some((name, opinion)) = matter.by_rule_set(bundle, case, &decided, watched) {
+            heard.push(compare(&name, None, opinion, allowed, &case.record, &decided));
+        }
+        if let Some(Shadow { bundle, max_stale_s }) = shadow {
+            case.note_target(&target);
+            let head = bundle.head().map(BundleHead::to_record);
+            let serves = match case.replayed {
+                Some(_) => Ok(()),
+                None => bundle.serves_at(now, *max_stale_s),
+            };
+            let opinion = match serves {
+                Ok(()) => matter.by_bundle(bundle, case),
+                Err((reason, detail)) => Err(Refused::new(reason, detail)),
+            };
+            heard.push(compare(SHADOW_BUNDLE, head, opinion, allowed, &case.record, &decided));
+        }
+        case.caller = Some(caller);
+        case.record = DecisionRecord { shadow: heard, ..decided };
+    }
+}
+
+/// Whether such a refusal says what a bundle says, and not that somebody is not who they claim to
+/// be, or that nothing could be decided. Without a credential it is the grants that say so.
+fn is_judged(reason: Reason) -> bool {
+    match reason.layer() {
+        Layer::Service => false,
+        Layer::Credential => reason == Reason::CredentialMissing,
+        Layer::Request | Layer::Grant | Layer::Elevation | Layer::Policy | Layer::Pdp => true,
+    }
+}
+
+impl Matter<'_> {
+    /// The opinion of the shadow of the rule set that decided, in whose place it stands: nothing if
+    /// none decided, or it has no shadow.
+    fn by_rule_set(
+        &self,
+        bundle: &mut Bundle,
+        case: &mut Case,
+        decided: &DecisionRecord,
+        watched: &mut Option<Vec<Watched>>,
+    ) -> Option<(String, Result<Opinion, Refused>)> {
+        decided.policy.as_ref()?;
+        let granted = self.granted(bundle, case).ok()?;
+        // Another grant may be the one by now, after a wait.
+        if decided.grant.as_ref()?.id != *granted.grant.id {
+            return None;
+        }
+        let (name, rule_set) = bundle.shadows.get(&granted.grant.rule_set).cloned()?;
+        Some((name.to_string(), self.policy(bundle, case, &granted, rule_set, watched)))
+    }
+
+    /// The opinion of another bundle, in all its layers.
+    fn by_bundle(&self, bundle: &mut Bundle, case: &mut Case) -> Result<Opinion, Refused> {
+        let granted = self.granted(bundle, case)?;
+        self.policy(bundle, case, &granted, granted.grant.rule_set, &mut None)
+    }
+
+    fn granted(&self, bundle: &Bundle, case: &mut Case) -> Result<Granted, Refused> {
+        let layers = Layers { settings: self.settings, bundle };
+        let granted = layers.grant(case, self.caller, self.target, self.now)?;
+        layers.elevation(case, self.caller, granted, self.now)
+    }
+
+    fn policy(
+        &self,
+        bundle: &mut Bundle,
+        case: &mut Case,
+        granted: &Granted,
+        rule_set: usize,
+        watched: &mut Option<Vec<Watched>>,
+    ) -> Result<Opinion, Refused> {
+        let layers = Layers { settings: self.settings, bundle };
+        let input = layers.input(case, self.caller, granted, rule_set, self.target, self.now)?;
+        let Some(rules) = bundle.rule_sets.get_mut(rule_set) else {
+            return Err(Refused::new(Reason::PolicyError, "the grant has no rule set"));
+        };
+        // Its questions are not sent: what the decision asked word for word is answered as it was.
+        let rounds = self.settings.limits.pdp_rounds;
+        let mut known: Vec<(Question, Answer)> = Vec::new();
+        for _ in 0..=rounds {
+            let full = with_answers(&input, &known);
+            let mut open = rules.questions(&full)?;
+            open.retain(|question| known.iter().all(|(asked, _)| asked != question));
+            if let Some(watched) = watched {
+                let (input, decided) = (full.clone(), open.is_empty());
+                watched.push(Watched { rule_set, input, decided, shadow: true });
+            }
+            if open.is_empty() {
+                return judge(rules, &full, &known, &mut case.record).map(|_| Opinion::Allow);
+            }
+            for question in open {
+                match case.answered.iter().find(|(asked, _)| *asked == question) {
+                    Some(answer) => known.push(answer.clone()),
+                    None => return Ok(Opinion::Asks(question.id)),
+                }
+            }
+        }
+        Err(Refused::new(Reason::PolicyLimit, format!("more than {rounds} rounds of questions")))
+    }
+}
+
+/// What is written down of an opinion. `own` is what the shadow's layers wrote.
+fn compare(
+    name: &str,
+    bundle: Option<BundleRecord>,
+    opinion: Result<Opinion, Refused>,
+    allowed: bool,
+    own: &DecisionRecord,
+    decided: &DecisionRecord,
+) -> ShadowRecord {
+    let same = |it: bool| if it == allowed { ShadowOutcome::Same } else { ShadowOutcome::Differs };
+    let (decision, reason, outcome, detail) = match opinion {
+        Ok(Opinion::Allow) => (Verdict::Allow, Some(Reason::Allowed), same(true), None),
+        Ok(Opinion::Asks(id)) => {
+            let detail = format!("question `{id}` was not asked");
+            (Verdict::Ask, None, ShadowOutcome::Unknown, Some(detail))
+        }
+        Err(Refused { reason, detail, .. }) => {
+            let outcome = if is_failure(reason) { ShadowOutcome::Error } else { same(false) };
+            (Verdict::Deny, Some(reason), outcome, detail)
+        }
+    };
+    let rule = own.policy.as_ref().and_then(|policy| policy.rule.clone());
+    ShadowRecord {
+        name: name.to_owned(),
+        bundle,
+        outcome,
+        decision,
+        reason,
+        rule,
+        detail,
+        read: besides(own, decided),
+    }
+}
+
+/// Whether it could not decide, rather than decided to refuse.
+fn is_failure(reason: Reason) -> bool {
+    matches!(
+        reason,
+        Reason::PolicyError
+            | Reason::PolicyLimit
+            | Reason::PolicyResult
+            | Reason::ObligationInvalid
+            | Reason::NotReady
+            | Reason::BundleStale
+    )
+}
+
+/// What a shadow read that the decision did not: without it the two could not be decided again.
+fn besides(own: &DecisionRecord, decided: &DecisionRecord) -> ShadowReads {
+    let less = |own: &Map<String, Value>, known: &Map<String, Value>| {
+        own.iter()
+            .filter(|(name, _)| !known.contains_key(*name))
+            .map(|(name, value)| (name.clone(), value.clone()))
+            .collect::<Map<_, _>>()
+    };
+    let mut headers = less(&own.request.headers, &decided.request.headers);
+    let said = |record: &DecisionRecord| record.elevation.as_ref()?.break_glass_reason.clone();
+    if let (Some(reason), None) = (said(own), said(decided)) {
+        headers.insert(BREAK_GLASS_HEADER.to_owned(), Value::from(vec![reason]));
+    }
+    let whole = own.request.path_and_query.as_ref();
+    ShadowReads {
+        path_and_query: whole.filter(|_| decided.request.path_and_query.is_none()).cloned(),
+        headers,
+        query: less(&own.request.query, &decided.request.query),
+        connection: less(&own.connection, &decided.connection),
+    }
+}
