@@ -12,4 +12,5 @@ mod observe;
 mod pdp;
 mod policy;
 mod requests;
+mod shadow;
 mod world;
