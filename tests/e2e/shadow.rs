@@ -15,6 +15,7 @@ fn config() -> Value {
         json!({"id": "g", "owner": "o", "purpose": "p", "subject": "anonymous", "hosts": [HOST],
                "methods": ["GET"], "paths": paths, "policy": "old"})
     };
+    config["api_keys"] = json!([]);
     config["bundle"]["inline"] = json!({
         "policies": {
             "old.rego": "package everycall.old\ndecision := {\"allow\": true, \"reason\": \"old\"} if input.request.headers[\"x-old\"]",
