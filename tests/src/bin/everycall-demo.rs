@@ -11,10 +11,11 @@ use std::time::Duration;
 
 use anyhow::{bail, Context};
 
+use everycall::cases::redate::redate;
 use everycall::commands::render::{bootstrap, Bootstrap};
 use everycall::devserver;
 use everycall::mint::TestKey;
-use everycall_core::Algorithm;
+use everycall_core::{Algorithm, UnixTime};
 use everycall_tests::client::{self, RawRequest};
 use everycall_tests::envoy::{self, Envoy};
 use everycall_tests::server::{Answer, Server};
@@ -22,6 +23,8 @@ use serde_json::{json, Map, Value};
 
 const OFFICE: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 const ELSEWHERE: IpAddr = IpAddr::V4(Ipv4Addr::new(127, 0, 0, 9));
+/// When the elevations of the reference are active.
+const AS_OF: &str = "2026-11-22T09:00:00Z";
 const CHECKOUT: &str = "spiffe://shop.example/ns/checkout/sa/checkout";
 const AGENT: &str = "spiffe://shop.example/agent/support-bot";
 
@@ -51,6 +54,14 @@ struct World {
     envoy: Envoy,
 }
 
+fn now() -> anyhow::Result<i64> {
+    Ok(i64::try_from(std::time::UNIX_EPOCH.elapsed()?.as_secs())?)
+}
+
+fn parse_instant(text: &str) -> anyhow::Result<UnixTime> {
+    UnixTime::parse_rfc3339(text).with_context(|| format!("`{text}` is no instant"))
+}
+
 /// One request of the tour.
 struct Call {
     what: &'static str,
@@ -67,7 +78,8 @@ struct Call {
 impl World {
     fn start() -> anyhow::Result<Self> {
         eprintln!("starting the devserver (issuer and policy decision point), an upstream and Envoy");
-        let config = everycall_tests::cases::reference()?;
+        let mut config = everycall_tests::cases::reference()?;
+        redate(&mut config, parse_instant(AS_OF)?, UnixTime::from_secs(now()?));
         let devserver = start_devserver(config.clone())?;
         let upstream = Server::start(|request| {
             Answer::Http(200, format!("upstream: {} {}\n", request.method, request.path).into())
@@ -187,7 +199,7 @@ impl World {
         let (agent, other_task) = (agent("order:o-1001")?, agent("order:o-2002")?);
         let forged =
             |algorithm, header: Value, claims: Value, foreign| mint(algorithm, header, claims, foreign);
-        let now = i64::try_from(std::time::UNIX_EPOCH.elapsed()?.as_secs())?;
+        let now = now()?;
         let es256 = Algorithm::Es256;
         let read = |what, who, token: Option<String>, expected| Call {
             what,
@@ -199,6 +211,19 @@ impl World {
             headers: [("x-purpose", "show-order".to_owned())]
                 .into_iter()
                 .chain(token.map(|token| ("authorization", token)))
+                .collect(),
+            expected,
+        };
+        let drain = |what, token: &str, reason: Option<&str>, expected| Call {
+            what,
+            who: "user:bob, on call",
+            from: OFFICE,
+            method: "POST",
+            host: orders,
+            path: "/ops/drain",
+            headers: [("authorization", token.to_owned())]
+                .into_iter()
+                .chain(reason.map(|reason| ("x-everycall-break-glass", reason.to_owned())))
                 .collect(),
             expected,
         };
@@ -313,6 +338,13 @@ impl World {
                 &agent,
                 "/orders/o-1001/refund?amount=300",
                 deny("pdp_unavailable"),
+            ),
+            drain("take orders out of rotation", &human, None, deny("break_glass_reason")),
+            drain(
+                "the same, breaking the glass",
+                &human,
+                Some("charged twice: INC-4711"),
+                allow("break_glass_drain"),
             ),
             Call {
                 what: "health check",
