@@ -7,11 +7,11 @@ use std::rc::Rc;
 use everycall::mint::TestKey;
 use everycall_core::{
     Algorithm, Budget, Effect, Engine, Failure, FetchId, Headers, IdSeed, KeyState, LocalData, Pending,
-    PureRust, Reason, Reply, SharedData, Step, StreamId, Unavailable, UnixTime,
+    PureRust, Reason, Reply, SharedData, Step, StreamId, UnixTime,
 };
 use serde_json::{json, Value};
 
-use super::{later, reason, request, settings, NOW};
+use super::{later, reason, request, settings, Broken, NOW};
 
 const ISSUER: &str = "https://id.shop.example/workloads";
 
@@ -485,18 +485,6 @@ fn a_stream_that_leaves_is_not_woken_and_frees_its_place() {
     assert_eq!(workers.send(0, 3, &token, NOW), None);
     workers.tick(millis(100));
     assert_eq!(workers.decided, [(3, Reason::Allowed)]);
-}
-
-/// A host without shared data.
-struct Broken;
-
-impl SharedData for Broken {
-    fn get(&self, _: &str) -> Result<Option<(Vec<u8>, u32)>, Unavailable> {
-        Err(Unavailable)
-    }
-    fn put(&self, _: &str, _: &[u8], _: Option<u32>) -> Result<bool, Unavailable> {
-        Err(Unavailable)
-    }
 }
 
 #[test]

@@ -16,11 +16,24 @@ use std::collections::BTreeSet;
 use everycall::cases::{run_case, CaseFile};
 use everycall_core::{
     Budget, Call, Connection, Decision, Effect, Engine, Headers, IdSeed, Pending, Reason, Reply, Request,
-    Settings, Step, StreamId, UnixTime,
+    Settings, SharedData, Step, StreamId, Unavailable, UnixTime,
 };
 use serde_json::{json, Value};
 
 const NOW: UnixTime = UnixTime::from_secs(1_800_000_000);
+
+/// A host without shared data.
+struct Broken;
+
+impl SharedData for Broken {
+    fn get(&self, _: &str) -> Result<Option<(Vec<u8>, u32)>, Unavailable> {
+        Err(Unavailable)
+    }
+
+    fn put(&self, _: &str, _: &[u8], _: Option<u32>) -> Result<bool, Unavailable> {
+        Err(Unavailable)
+    }
+}
 
 fn later(secs: i64) -> UnixTime {
     UnixTime::from_secs(NOW.secs() + secs)

@@ -8,12 +8,12 @@ use everycall::bundle_file::{test_bundle_file, Issue};
 use everycall::mint::TestKey;
 use everycall_core::{
     Algorithm, Budget, BundleFault, BundleState, Effect, Engine, Failure, Headers, IdSeed, LocalData,
-    PureRust, Reason, Reply, SharedData, Unavailable, UnixTime,
+    PureRust, Reason, Reply, SharedData, UnixTime,
 };
 use serde_json::{json, Value};
 
 use super::bundle::{issue, key, parts, signed};
-use super::{asks, done, later, reason, request, settings, yes, NOW};
+use super::{asks, done, later, reason, request, settings, yes, Broken, NOW};
 
 /// Workers of one proxy, and the server.
 struct Workers<D = LocalData> {
@@ -364,19 +364,6 @@ fn what_another_worker_shared_is_verified() {
     workers.tick(later(3));
     assert_eq!(workers.decides(1, later(3)), (Reason::NotReady, 0));
     assert_eq!(workers.refused(1), BTreeMap::from([(BundleFault::Signature, 1)]), "once, not each second");
-}
-
-/// Shared data that always fails, and one that is slow in a race.
-struct Broken;
-
-impl SharedData for Broken {
-    fn get(&self, _: &str) -> Result<Option<(Vec<u8>, u32)>, Unavailable> {
-        Err(Unavailable)
-    }
-
-    fn put(&self, _: &str, _: &[u8], _: Option<u32>) -> Result<bool, Unavailable> {
-        Err(Unavailable)
-    }
 }
 
 #[test]

@@ -156,8 +156,8 @@ impl Engine {
         };
         self.note_answers(&mut case, open, replies);
         if generation != self.generation {
-            // INVARIANT: `granted` and `input` belong to settings or a bundle that are gone; nothing of them is
-            // used again. Answers stay for questions that are asked again word for word.
+            // INVARIANT: `granted` and `input` belong to settings or a bundle that are gone; nothing of
+            // them is used again. Answers stay for questions that are asked again word for word.
             if std::mem::replace(&mut case.redecided, true) {
                 let refused =
                     Refused::new(Reason::NotReady, "the configuration changed twice while it waited");
