@@ -233,7 +233,15 @@ fn a_decision_allows_by_a_boolean_and_looks_at_the_caller() {
         assert_eq!(found(&rule(value)).first().map(String::as_str), finds, "{value}");
     }
     assert_eq!(found("default decision := {\"allow\": true}\n"), ["default_allow:2"]);
-    assert!(found("default decision := {\"allow\": false}\n").is_empty());
+    for nothing in ["{\"allow\": false}", "{}", "false"] {
+        assert!(found(&format!("default decision := {nothing}\n")).is_empty(), "{nothing}");
+    }
+    // Not what decides.
+    assert!(found(&(decision("helper.allow") + "default helper := {\"allow\": true}\n")).is_empty());
+    let obliged = |name: &str| {
+        found(&rule(&format!("{{\"allow\": true, \"obligations\": {{\"{name}\": {{}}}}}}"))).is_empty()
+    };
+    assert!(obliged("request_headers") && obliged("response_headers") && !obliged("request_header"));
     let open = "package everycall\ndecision := {\"allow\": true} if input.request.method == \"GET\"\n";
     assert_eq!(found_in(&[("a.rego", open)]), ["allow_without_identity:2"]);
     assert!(lint(&document(&[("a.rego", open)], true), NOW).is_empty(), "a grant for everybody");
@@ -283,6 +291,7 @@ fn grants_can_match() {
         ),
         ("requires_binding", json!("certificate"), "grant_never_matches grants[0].requires_binding"),
         ("paths", json!(["/a;b"]), "grant_never_matches grants[0].paths[0]"),
+        ("paths", json!(["/a", "*"]), "grant_never_matches grants[0].paths[1]"),
         ("paths", json!(["/a/{x}/c", "/a/{y}/c"]), "shadowed_path grants[0].paths[1]"),
         ("paths", json!(["/a/{x...}", "/a/{y...}"]), "shadowed_path grants[0].paths[1]"),
         ("owner", json!(" TODO "), "missing_owner grants[0].owner"),
@@ -295,11 +304,61 @@ fn grants_can_match() {
         ("issuer", json!("https://id.example")),
         ("subject", json!("spiffe-not:shop")),
         ("requires_binding", json!("dpop")),
+        ("requires_binding", json!("any")),
+        ("valid_until", json!("2026-09-21T14:13:21Z")),
+        ("valid_from", json!("2126-01-01T00:00:00Z")),
+        ("owner", json!("todo-team@shop.example")),
+        ("owner", json!("x-ray team")),
         ("paths", json!(["/a/{x}", "/a/b", "/a/{x...}", "/a/{x}/"])),
         ("owner", json!("nobody-in-particular@shop.example")),
     ] {
         assert!(grant(name, value.clone()).is_empty(), "{name}: {value}");
     }
+    // What else there is makes it possible, or not.
+    for (name, value, grant, finds) in [
+        ("mtls", json!({"trust_domains": ["d"]}), json!({"requires_binding": "certificate"}), None),
+        (
+            "credentials",
+            json!([{"header": "x"}]),
+            json!({"requires_binding": "dpop"}),
+            Some("requires_binding"),
+        ),
+        (
+            "credentials",
+            json!([{"header": "x"}]),
+            json!({"requires_binding": "any"}),
+            Some("requires_binding"),
+        ),
+        (
+            "credentials",
+            json!([{"header": "x", "scheme": "dpop"}]),
+            json!({"requires_binding": "dpop"}),
+            None,
+        ),
+        ("api_keys", json!([{"subject": "s"}]), json!({"kinds": ["legacy"]}), None),
+        ("api_keys", json!([{"subject": "t"}]), json!({"kinds": ["legacy"]}), Some("subject")),
+        ("api_keys", json!([{"subject": "t"}]), json!({"kinds": ["legacy", "workload"]}), None),
+        ("api_keys", json!([{"subject": "t"}]), json!({"issuer": "api_keys"}), Some("kinds[0]")),
+        ("mtls", json!({"trust_domains": ["d"]}), json!({"issuer": "spiffe://d"}), Some("kinds[0]")),
+        ("mtls", json!({"trust_domains": ["d"], "kind": "workload"}), json!({"issuer": "spiffe://d"}), None),
+        ("mtls", json!({"trust_domains": ["d"], "kind": "agent"}), json!({"kinds": ["agent"]}), None),
+    ] {
+        let found = paths(&|document| {
+            document[name] = value.clone();
+            let members = document["bundle"]["inline"]["grants"][0].as_object_mut().unwrap();
+            members.extend(grant.as_object().unwrap().clone());
+        });
+        let finds: Vec<_> =
+            finds.map(|at| format!("grant_never_matches grants[0].{at}")).into_iter().collect();
+        assert_eq!(found, finds, "{name}: {value}: {grant}");
+    }
+    let star = |methods: Value| {
+        paths(&|document| {
+            document["bundle"]["inline"]["grants"][0]["paths"] = json!(["*"]);
+            document["bundle"]["inline"]["grants"][0]["methods"] = methods.clone();
+        })
+    };
+    assert!(star(json!(["GET", "OPTIONS"])).is_empty() && star(json!(["CONNECT"])).is_empty());
     let trusted = paths(&|document| {
         document["issuers"][0]["trust_domains"] = json!(["shop.example"]);
         document["bundle"]["inline"]["grants"][0]["subject"] = json!("spiffe://shop.example/a");
