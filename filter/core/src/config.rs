@@ -524,6 +524,11 @@ pub struct Delegation {
     pub actors: Option<Vec<String>>,
 }
 
+/// The highest `limits.elevation_hours`.
+pub const MAX_ELEVATION_HOURS: usize = 168;
+/// The highest `limits.break_glass_minutes`.
+pub const MAX_BREAK_GLASS_MINUTES: usize = 1_440;
+
 /// Bounds. Each default is stated here and nowhere else.
 #[derive(Debug, Clone, Deserialize, Serialize, PartialEq, Eq)]
 #[serde(deny_unknown_fields, default, expecting = "an object")]

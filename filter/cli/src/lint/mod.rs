@@ -2,6 +2,7 @@
 //! One file for each family. [`LINTS`] is the list; the README's table is compared with it.
 
 mod allows;
+mod elevations;
 mod grants;
 mod known;
 mod negation;
@@ -54,6 +55,10 @@ const CONSTANT_FALSE: Lint = Lint { code: "constant_false", level: Level::Warnin
 const GRANT_NEVER_MATCHES: Lint = Lint { code: "grant_never_matches", level: Level::Error };
 const GRANT_EXPIRED: Lint = Lint { code: "grant_expired", level: Level::Warning };
 const SHADOWED_PATH: Lint = Lint { code: "shadowed_path", level: Level::Warning };
+const ELEVATION_MISSING: Lint = Lint { code: "elevation_missing", level: Level::Warning };
+const ELEVATION_NEVER_SERVES: Lint = Lint { code: "elevation_never_serves", level: Level::Error };
+const ELEVATION_UNUSED: Lint = Lint { code: "elevation_unused", level: Level::Warning };
+const ELEVATION_WITHOUT_CEILING: Lint = Lint { code: "elevation_without_ceiling", level: Level::Warning };
 const MISSING_OWNER: Lint = Lint { code: "missing_owner", level: Level::Error };
 const BAD_ALLOW: Lint = Lint { code: "bad_allow_comment", level: Level::Error };
 
@@ -69,6 +74,10 @@ pub const LINTS: &[Lint] = &[
     GRANT_NEVER_MATCHES,
     GRANT_EXPIRED,
     SHADOWED_PATH,
+    ELEVATION_MISSING,
+    ELEVATION_NEVER_SERVES,
+    ELEVATION_UNUSED,
+    ELEVATION_WITHOUT_CEILING,
     MISSING_OWNER,
     BAD_ALLOW,
 ];
@@ -106,6 +115,7 @@ pub fn lint(document: &Value, now: UnixTime) -> Vec<Finding> {
     negation::lint(&program, &mut found);
     rules::lint(&program, &mut found);
     grants::lint(document, now, &mut found);
+    elevations::lint(&program, document, now, &mut found);
     allows::lint(&program, &mut found);
     found.sort();
     found.dedup();

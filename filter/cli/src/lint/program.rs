@@ -162,6 +162,12 @@ impl<'m> Program<'m> {
         found
     }
 
+    /// Whether any of these rules looks at a member of `input`.
+    pub(super) fn reads(&self, rules: &BTreeSet<String>, member: &str) -> bool {
+        let bodies = rules.iter().filter_map(|rule| self.rules.get(rule)).flatten();
+        bodies.into_iter().any(|(file, body)| read_member(&self.references(file, body), member))
+    }
+
     /// A rule and all that it depends on.
     pub(super) fn closure(&self, rule: &str) -> BTreeSet<String> {
         let mut seen = BTreeSet::new();
@@ -227,22 +233,34 @@ fn entries(document: &Value) -> Vec<Entry> {
         [Some(policy), shadow.map(Some)].into_iter().flatten().map(move |policy| (grant, policy))
     });
     for (grant, policy) in policies {
-        let options = options(policy.as_ref());
-        let opa = options.filter(|options| text(options, "input_format").as_deref() == Some("opa-envoy"));
-        let (package, rule) = match opa {
-            Some(options) => {
-                let entry = text(options, "entrypoint").unwrap_or_else(|| "envoy.authz.allow".to_owned());
-                entry.rsplit_once('.').map(|(a, b)| (a.to_owned(), b.to_owned())).unwrap_or_default()
-            }
-            None => {
-                let package = policy.map_or("everycall".to_owned(), |name| format!("everycall.{name}"));
-                (package, "decision".to_owned())
-            }
-        };
-        let key = (package.clone(), rule.clone());
-        let entry =
-            entries.entry(key).or_insert(Entry { package, rule, anonymous: false, ours: opa.is_none() });
+        let entry = entry(document, policy.as_deref());
+        let key = (entry.package.clone(), entry.rule.clone());
+        let entry = entries.entry(key).or_insert(entry);
         entry.anonymous |= text(grant, "subject").as_deref() == Some("anonymous");
     }
     entries.into_values().collect()
+}
+
+/// Where the rule set is that grants call this.
+pub(super) fn entry(document: &Value, policy: Option<&str>) -> Entry {
+    let text = |value: &Value, name: &str| value.get(name).and_then(Value::as_str).map(str::to_owned);
+    let options = document.pointer("/bundle/inline/rule_sets").and_then(|all| all.get(policy?));
+    let opa = options.filter(|options| text(options, "input_format").as_deref() == Some("opa-envoy"));
+    let (package, rule) = match opa {
+        Some(options) => {
+            let entry = text(options, "entrypoint").unwrap_or_else(|| "envoy.authz.allow".to_owned());
+            entry.rsplit_once('.').map(|(a, b)| (a.to_owned(), b.to_owned())).unwrap_or_default()
+        }
+        None => {
+            let package = policy.map_or("everycall".to_owned(), |name| format!("everycall.{name}"));
+            (package, "decision".to_owned())
+        }
+    };
+    Entry { package, rule, anonymous: false, ours: opa.is_none() }
+}
+
+/// `input` as a whole counts.
+pub(super) fn read_member(targets: &[Target], member: &str) -> bool {
+    let is_member = |names: &[String]| names.first().is_none_or(|first| first == member);
+    targets.iter().any(|target| matches!(target, Target::Input(path) if is_member(&path.names)))
 }

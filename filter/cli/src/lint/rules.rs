@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use everycall_core::OBLIGATIONS;
 use regorus::unstable::{BoolOp, Expr, Literal, RuleHead};
 
-use super::program::{Program, Target};
+use super::program::{read_member, Program, Target};
 use super::{
     note, Finding, ALLOW_NOT_BOOLEAN, ALLOW_WITHOUT_IDENTITY, CONSTANT_FALSE, DEFAULT_ALLOW,
     UNKNOWN_OBLIGATION, UNREACHABLE_RULE,
@@ -189,21 +189,10 @@ fn reads_identity(program: &Program<'_>, rule: &str, file: &RegoFile, body: &Bod
         _ => None,
     });
     let all: BTreeSet<String> = rules.flat_map(|rule| program.closure(rule)).collect();
-    let reads = |targets: &[Target], member: &str| {
-        targets.iter().any(|target| matches!(target, Target::Input(path) if is_member(&path.names, member)))
-    };
-    let any = |rules: &BTreeSet<String>, member| {
-        let bodies = rules.iter().filter_map(|rule| program.rules.get(rule)).flatten();
-        bodies.into_iter().any(|(file, body)| reads(&program.references(file, body), member))
-    };
-    if reads(&targets, "identity") || any(&all, "identity") {
+    if read_member(&targets, "identity") || program.reads(&all, "identity") {
         return true;
     }
     let ask = rule.strip_suffix("decision").map(|package| program.closure(&format!("{package}ask")));
-    (reads(&targets, "pdp") || any(&all, "pdp")) && ask.is_some_and(|asks| any(&asks, "identity"))
-}
-
-/// `input` as a whole counts.
-fn is_member(names: &[String], member: &str) -> bool {
-    names.first().is_none_or(|first| first == member)
+    (read_member(&targets, "pdp") || program.reads(&all, "pdp"))
+        && ask.is_some_and(|asks| program.reads(&asks, "identity"))
 }

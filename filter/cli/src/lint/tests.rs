@@ -4,6 +4,8 @@ use serde_json::{json, Value};
 
 use super::*;
 
+mod elevations;
+
 const NOW: UnixTime = UnixTime::from_secs(1_790_000_000);
 
 fn document(modules: &[(&str, &str)], anonymous: bool) -> Value {

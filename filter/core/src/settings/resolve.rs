@@ -165,8 +165,8 @@ impl Resolver {
             ("tokens_cached_bytes", *tokens_cached_bytes, 0..=1_073_741_824),
             ("token_bytes", *token_bytes, 256..=65_536),
             ("exception_days", *exception_days, 1..=3_650),
-            ("elevation_hours", *elevation_hours, 1..=168),
-            ("break_glass_minutes", *break_glass_minutes, 1..=1_440),
+            ("elevation_hours", *elevation_hours, 1..=config::MAX_ELEVATION_HOURS),
+            ("break_glass_minutes", *break_glass_minutes, 1..=config::MAX_BREAK_GLASS_MINUTES),
         ] {
             if !range.contains(&value) {
                 let (low, high) = (range.start(), range.end());
