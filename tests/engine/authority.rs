@@ -3,7 +3,7 @@
 use super::*;
 
 /// The grants of `/ask` and `/open` require an elevation of `s`, and there is one for 100 seconds.
-fn elevated() -> Value {
+pub fn elevated() -> Value {
     let mut config = configuration();
     let bundle = &mut config["bundle"]["inline"];
     for at in [0, 2] {

@@ -85,6 +85,40 @@ fn a_signed_bundle_decides_and_the_record_names_it() {
 }
 
 #[test]
+fn elevations_of_a_signed_bundle_count() {
+    let parts = super::authority::elevated()["bundle"]["inline"].clone();
+    let file = |parts: &Value| test_bundle_file(parts, &issue(5), &key()).unwrap();
+    let mut engine = engine(&configuration(&file(&parts)));
+    let record = done(engine.check(request(1, "/open", &token(60)), NOW)).record;
+    assert_eq!(record.elevation.unwrap().id, "e");
+    assert_eq!(reason(engine.check(request(2, "/open", &token(600)), later(100))), Reason::ElevationInactive);
+    // More of them than one slice looks at.
+    let mut many = parts.clone();
+    let first = many["elevations"][0].clone();
+    let numbered = |n: usize| {
+        let mut one = first.clone();
+        one["id"] = json!(format!("e{n}"));
+        one
+    };
+    many["elevations"] = (0..1_500).map(numbered).collect();
+    for n in 0..1_500 {
+        let mut grant = many["grants"][2].clone();
+        grant["id"] = json!(format!("g{n}"));
+        grant["paths"] = json!([format!("/g/{n}")]);
+        many["grants"].as_array_mut().unwrap().push(grant);
+        many["elevations"][n]["grants"] = json!([format!("g{n}")]);
+    }
+    assert!(read(&file(&many)).is_ok());
+    for (at, wrong) in [(0, json!(["nowhere"])), (1_499, json!(["g1", "g"]))] {
+        let mut parts = many.clone();
+        parts["elevations"][at]["grants"] = wrong;
+        let error = read(&file(&parts)).unwrap_err();
+        assert_eq!(error.fault(), BundleFault::Invalid);
+        assert!(error.to_string().contains("there is no grant `"), "{error}");
+    }
+}
+
+#[test]
 fn the_same_parts_give_the_same_file() {
     assert_eq!(signed(5), signed(5));
     assert_ne!(signed(5), signed(6));

@@ -112,6 +112,15 @@ fn a_bad_bundle_is_not_written() {
 }
 
 #[test]
+fn the_reference_bundle_can_be_signed() {
+    let (files, _) = world();
+    let directory = concat!(env!("CARGO_MANIFEST_DIR"), "/../../policies");
+    let built = build(&files, directory, &[]);
+    assert_eq!(built.code, 0, "{}", built.err);
+    assert_eq!(built.json()[0]["parts"]["elevation"], 2);
+}
+
+#[test]
 fn verify_says_what_is_wrong() {
     let (files, directory) = world();
     assert_eq!(build(&files, &directory, &["--expires-in", "60s"]).code, 0);

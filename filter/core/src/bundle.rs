@@ -230,9 +230,22 @@ impl Builder {
         self.resolve_grant(at, grant, rule_set.unwrap_or(usize::MAX));
     }
 
-    /// Drops some of what was needed to build only; whether there is more.
+    /// Does some of what is left once all parts have come, and drops what was needed for it; whether there
+    /// is more.
     pub(crate) fn tidy(&mut self, many: usize) -> bool {
-        (0..many).all(|_| self.grant_ids.pop_first().is_some() || self.texts.pop_first().is_some())
+        self.grants_named(many)
+            || (0..many).all(|_| self.grant_ids.pop_first().is_some() || self.texts.pop_first().is_some())
+    }
+
+    /// Looks for some of the grants that elevations name; whether there are more.
+    fn grants_named(&mut self, many: usize) -> bool {
+        for _ in 0..many {
+            let Some((grant, at)) = self.elevated_grants.pop_first() else { return false };
+            if !self.grant_ids.contains(grant.as_str()) {
+                self.error(at, format!("there is no grant `{grant}`"));
+            }
+        }
+        true
     }
 
     /// The bundle, and everything that is wrong with it.
@@ -243,11 +256,7 @@ impl Builder {
                 self.error(at, format!("no grant names the rule set `{name}` as its `policy`"));
             }
         }
-        for (grant, at) in std::mem::take(&mut self.elevated_grants) {
-            if !self.grant_ids.contains(grant.as_str()) {
-                self.error(at, format!("there is no grant `{grant}`"));
-            }
-        }
+        self.grants_named(usize::MAX);
         let Self { errors, grants, exceptions, elevations, networks, rule_sets, shadows, .. } = self;
         let origin = Origin::Inline;
         (Bundle { origin, grants, exceptions, elevations, networks, rule_sets, shadows }, errors)
