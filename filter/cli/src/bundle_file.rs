@@ -1,6 +1,6 @@
 //! Bundle files: the parts of a bundle as lines, below a head that somebody signs.
 
-use everycall_core::{bundle_claims, bundle_content, Algorithm, UnixTime, BUNDLE_TYPE};
+use everycall_core::{bundle_claims, bundle_content, json as strict, Algorithm, UnixTime, BUNDLE_TYPE};
 use serde_json::{json, Map, Value};
 
 use crate::mint::{compact, signing_input, MintError, TestKey};
@@ -46,6 +46,49 @@ pub fn bundle_file(
     file.push(b'\n');
     file.extend(content);
     Ok(file)
+}
+
+/// The parts of a bundle file, as members of `bundle.inline`: what [`bundle_file`] was made of. To be
+/// looked at; that somebody signed it is not.
+///
+/// # Errors
+/// A line that is no part of a bundle.
+pub fn bundle_parts(file: &[u8]) -> Result<Map<String, Value>, String> {
+    let mut parts = Map::new();
+    parts.insert("grants".to_owned(), json!([]));
+    let lines = file.split(|byte| *byte == b'\n').enumerate().skip(1).filter(|(_, line)| !line.is_empty());
+    for (index, line) in lines {
+        let number = index.saturating_add(1);
+        let line = strict::parse_object(line).map_err(|error| format!("line {number}: {error}"))?;
+        let Some((kind, part)) = line.into_iter().next() else { continue };
+        let text = |name: &str| part.get(name).and_then(Value::as_str).unwrap_or_default().to_owned();
+        let named =
+            |name: &str, member: &str| json!({text(name): part.get(member).cloned().unwrap_or_default()});
+        let (name, part) = match kind.as_str() {
+            "policy" => ("policies", named("file", "text")),
+            "rule_set" => ("rule_sets", named("name", "options")),
+            "data" => ("data", part),
+            "exception" => ("exceptions", json!([part])),
+            "elevation" => ("elevations", json!([part])),
+            "grant" => ("grants", json!([part])),
+            other => return Err(format!("line {number}: `{other}` is not a part of a bundle")),
+        };
+        merge(parts.entry(name).or_insert(Value::Null), part);
+    }
+    Ok(parts)
+}
+
+/// Adds a piece to what came before it.
+fn merge(known: &mut Value, piece: Value) {
+    match (known, piece) {
+        (Value::Array(known), Value::Array(more)) => known.extend(more),
+        (Value::Object(known), Value::Object(more)) => {
+            for (name, value) in more {
+                merge(known.entry(name).or_insert(Value::Null), value);
+            }
+        }
+        (known, piece) => *known = piece,
+    }
 }
 
 /// As [`bundle_file`], signed with a test key. TEST ONLY.

@@ -3,12 +3,13 @@
 use std::io::Write;
 use std::path::PathBuf;
 
-use everycall_core::{Bundle, UnixTime};
+use everycall_core::{Bundle, BundleError, UnixTime};
 use serde_json::{json, Value};
 
+use super::stand_in::{Opened, StandInArg};
 use super::{exceptions, explain, Configuration, Invalid, Outcome};
 use crate::clock;
-use crate::lint::{lint, Level};
+use crate::lint::{lint, Finding, Level};
 
 /// Exceptions that end within so many days are warned of.
 const SOON_DAYS: i64 = 7;
@@ -18,34 +19,39 @@ const SOON_DAYS: i64 = 7;
 #[command(after_help = "Example:\n  everycall check policies/everycall.yaml\n\n\
     Each error is one line on the standard error, `path: message`. Exit code 1 if there is any.\n\
     What the filter would take and an author should look at is told as well, as an error or a warning;\n\
-    `# everycall:allow CODE reason` in the line above says that it is meant.")]
+    `# everycall:allow CODE reason` in the line above says that it is meant.\n\n\
+    With a bundle on a server (`bundle.remote`):\n  \
+    everycall check c.yaml --bundle shop.bundle")]
 pub(super) struct Args {
     /// The configuration: YAML or JSON; `-` is JSON on the standard input
     config: PathBuf,
+    #[command(flatten)]
+    bundle: StandInArg,
     /// Print the result as one JSON object on the standard output
     #[arg(long)]
     json: bool,
 }
 
 pub(super) fn run(args: &Args, out: &mut dyn Write) -> anyhow::Result<Outcome> {
-    let configuration = Configuration::read(&args.config).and_then(|configuration| {
-        configuration.settings.check_at(clock::now()).map_err(super::invalid)?;
-        Ok(configuration)
-    });
-    let configuration = match configuration {
+    let now = clock::now();
+    let configuration = match read(args, now) {
         Ok(configuration) => configuration,
-        Err(invalid) if args.json && !invalid.unreadable => {
-            super::write_line(out, &errors(&invalid))?;
-            return Ok(Outcome::Bad);
-        }
-        Err(invalid) => return Err(invalid.into()),
+        Err(error) => match error.downcast_ref::<Invalid>() {
+            Some(invalid) if args.json && !invalid.unreadable => {
+                super::write_line(out, &errors(invalid))?;
+                return Ok(Outcome::Bad);
+            }
+            _ => return Err(error),
+        },
     };
     configuration.warn_of_test_keys();
-    warn_of_exceptions(&configuration, clock::now());
-    warn_of_observe(&configuration, clock::now());
-    let findings = lint(&configuration.document, clock::now());
+    configuration.warn_of_unread();
+    warn_of_bundle(&configuration, now);
+    warn_of_exceptions(&configuration, now);
+    warn_of_observe(&configuration, now);
+    let findings = findings(&configuration, now)?;
     let ok = findings.iter().all(|finding| finding.level != Level::Error);
-    let facts = facts(&configuration);
+    let facts = facts(&configuration)?;
     if args.json {
         let first = [("ok", json!(ok)), ("lints", json!(findings))].into_iter();
         let result: Value = first.chain(facts).map(|(name, value)| (name.to_owned(), value)).collect();
@@ -59,6 +65,42 @@ pub(super) fn run(args: &Args, out: &mut dyn Write) -> anyhow::Result<Outcome> {
         }
     }
     Ok(Outcome::from_good(ok))
+}
+
+fn read(args: &Args, now: UnixTime) -> anyhow::Result<Configuration> {
+    let configuration = Configuration::read(&args.config)?;
+    configuration.settings.check_at(now).map_err(super::invalid)?;
+    args.bundle.apply(configuration, Some(now))
+}
+
+/// What is odd in the bundle and in its shadow, by where they really are.
+fn findings(configuration: &Configuration, now: UnixTime) -> anyhow::Result<Vec<Finding>> {
+    let in_place = |opened: &Opened<'_>| {
+        let placed = |mut finding: Finding| {
+            if let Some(rest) = finding.place.strip_prefix("bundle.inline") {
+                finding.place = format!("{}{rest}", opened.place);
+            } else if opened.place.starts_with("shadow") && !finding.place.starts_with("limits.") {
+                finding.place = format!("shadow: {}", finding.place);
+            }
+            finding
+        };
+        lint(&opened.document, now).into_iter().map(placed).collect::<Vec<_>>()
+    };
+    let mut found = in_place(&configuration.opened()?);
+    found.extend(configuration.opened_shadow()?.iter().flat_map(in_place));
+    found.sort();
+    found.dedup();
+    Ok(found)
+}
+
+/// A bundle that does not serve is as good as none.
+fn warn_of_bundle(configuration: &Configuration, now: UnixTime) {
+    if let Some(error) =
+        configuration.settings.judge_bundle(now).err().iter().flat_map(BundleError::errors).next()
+    {
+        let message = explain::visible(&error.message);
+        eprintln!("WARNING: `bundle.signed`: {message}: every request is refused");
+    }
 }
 
 /// A credential that stops working surprises nobody who reads this.
@@ -91,20 +133,22 @@ fn errors(invalid: &Invalid) -> Value {
 }
 
 /// What a reader wants to see first.
-fn facts(configuration: &Configuration) -> [(&'static str, Value); 6] {
-    let Configuration { document, settings } = configuration;
+fn facts(configuration: &Configuration) -> anyhow::Result<[(&'static str, Value); 7]> {
+    let Configuration { settings, .. } = configuration;
+    let Opened { document, .. } = configuration.opened()?;
     let issuers = document.get("issuers").and_then(Value::as_array).into_iter().flatten();
     let grants = document.pointer("/bundle/inline/grants").and_then(Value::as_array);
     let bundles: Vec<&Bundle> = [settings.bundle()].into_iter().chain(settings.shadow()).collect();
     let attributes = settings.attributes(&bundles).into_iter().map(|attribute| json!(attribute.name));
-    [
+    Ok([
         ("instance", json!(settings.instance())),
         ("revision", json!(settings.revision())),
         ("issuers", issuers.filter_map(|issuer| issuer.get("issuer").cloned()).collect()),
         ("grants", json!(grants.map_or(0, Vec::len))),
         ("rule_sets", settings.bundle().rule_sets().iter().map(|rules| json!(rules.package())).collect()),
         ("attributes", attributes.collect()),
-    ]
+        ("unread", json!(configuration.unread())),
+    ])
 }
 
 fn plain(value: &Value) -> String {

@@ -7,7 +7,8 @@ use everycall_core::{DecisionRecord, Engine, IdSeed, Settings, Step, StreamId, U
 
 use super::pdp::{Answers, Pdp};
 use super::remote_keys::RemoteKeysArg;
-use super::{explain, replay, request, settings, ConfigArg, Configuration, Outcome};
+use super::stand_in::StandInArg;
+use super::{explain, replay, request, ConfigArg, Configuration, Outcome};
 use crate::clock;
 use crate::wire::WireRequest;
 
@@ -18,12 +19,16 @@ use crate::wire::WireRequest;
     | everycall decide --config policies/everycall.yaml --explain\n\n\
     A request has `method`, `host`, `path`, `headers` as [[name, value], ...] and may have `scheme`,\n\
     `source_ip`, `peer_id` and `at`. `path` and header values are text or {\"b64\": \"...\"}.\n\
-    Exit code 1 if a line was malformed; the others are decided all the same.")]
+    Exit code 1 if a line was malformed; the others are decided all the same.\n\n\
+    With a bundle on a server (`bundle.remote`):\n  \
+    everycall decide --config c.yaml --bundle shop.bundle --requests requests.jsonl")]
 pub(super) struct Args {
     #[command(flatten)]
     config: ConfigArg,
     #[command(flatten)]
     keys: RemoteKeysArg,
+    #[command(flatten)]
+    bundle: StandInArg,
     /// Requests, one JSON object a line; `-` is the standard input
     #[arg(long, value_name = "FILE", default_value = "-")]
     requests: PathBuf,
@@ -44,7 +49,14 @@ pub(super) struct Args {
 
 pub(super) fn run(args: &Args, out: &mut dyn Write) -> anyhow::Result<Outcome> {
     let file = args.record.as_ref().unwrap_or(&args.requests);
-    let mut decider = Decider::new(args.keys.apply(args.config.read_beside(file)?)?, args.at);
+    let configuration = args.keys.apply(args.config.read_beside(file)?)?;
+    let at = args.at.map(UnixTime::from_secs);
+    // A record may be of a time when a bundle served that does not any more.
+    let now = args.record.is_none().then(|| at.unwrap_or_else(clock::now));
+    let configuration = args.bundle.apply(configuration, now)?;
+    configuration.needs_bundle()?;
+    configuration.warn_of_unread();
+    let mut decider = Decider::new(configuration, at)?;
     let answers = args.pdp.as_ref().map(Answers::new).transpose()?;
     let mut good = true;
     for (index, line) in super::lines(file)?.enumerate() {
@@ -81,7 +93,7 @@ fn one(decider: &mut Decider, line: &[u8], answers: Option<&Answers>, human: boo
 
 /// An engine for requests in any order of time.
 pub(super) struct Decider {
-    document: serde_json::Value,
+    configuration: Configuration,
     engine: Engine,
     at: Option<UnixTime>,
     seed: Vec<u8>,
@@ -90,37 +102,35 @@ pub(super) struct Decider {
 }
 
 impl Decider {
-    fn new(configuration: Configuration, at: Option<i64>) -> Self {
-        let Configuration { document, settings } = configuration;
-        let at = at.map(UnixTime::from_secs);
+    fn new(configuration: Configuration, at: Option<UnixTime>) -> Result<Self, super::Invalid> {
         // With a fixed time the ids are fixed too: the same input gives the same output.
         let seed = at.map_or_else(
             || format!("{} {}", clock::now().micros(), std::process::id()),
             |at| at.micros().to_string(),
         );
         let seed = seed.into_bytes();
-        let engine = new_engine(settings, &seed, 0);
-        Self { document, engine, at, seed, latest: UnixTime::default(), streams: 0 }
+        let engine = new_engine(configuration.again()?, &seed, 0);
+        Ok(Self { configuration, engine, at, seed, latest: UnixTime::default(), streams: 0 })
     }
 
     /// An engine's time does not run backwards; a file's may. A fresh engine has no past.
     pub(super) fn engine_at(&mut self, now: UnixTime) -> Result<&mut Engine, super::Invalid> {
         self.streams = self.streams.wrapping_add(1);
         if now < self.latest {
-            self.engine = new_engine(settings(&self.document)?, &self.seed, self.streams);
+            self.engine = new_engine(self.configuration.again()?, &self.seed, self.streams);
         }
         self.latest = now;
         Ok(&mut self.engine)
     }
 
     /// The decision for people.
-    pub(super) fn explain(&self, record: &DecisionRecord) -> Result<String, super::Invalid> {
+    pub(super) fn explain(&self, record: &DecisionRecord) -> anyhow::Result<String> {
         let traces = match record.policy {
             // An engine of its own: explaining sets the clock.
-            Some(_) => new_engine(settings(&self.document)?, &self.seed, u64::MAX).explain(record),
+            Some(_) => new_engine(self.configuration.again()?, &self.seed, u64::MAX).explain(record),
             None => Vec::new(),
         };
-        Ok(explain::text(record, &traces, &explain::Policies::of(&self.document)))
+        Ok(explain::text(record, &traces, &explain::Policies::of(&self.configuration.opened()?.document)))
     }
 
     pub(super) fn decide(

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use everycall_core::{Exception, Settings, UnixTime};
 use serde_json::{json, Value};
 
+use super::stand_in::StandInArg;
 use super::{explain, Configuration, Outcome};
 use crate::clock;
 
@@ -19,6 +20,8 @@ const HEAD: [&str; 6] = ["id", "valid until", "days left", "owner", "API keys", 
 pub(super) struct Args {
     /// The configuration: YAML or JSON; `-` is JSON on the standard input
     config: PathBuf,
+    #[command(flatten)]
+    bundle: StandInArg,
     /// Judge at this time, in seconds since 1970
     #[arg(long, value_name = "UNIX", allow_negative_numbers = true)]
     at: Option<i64>,
@@ -28,17 +31,20 @@ pub(super) struct Args {
 }
 
 pub(super) fn run(args: &Args, out: &mut dyn Write) -> anyhow::Result<Outcome> {
-    let settings = Configuration::read(&args.config)?.settings;
     let now = args.at.map_or_else(clock::now, UnixTime::from_secs);
+    let configuration = args.bundle.apply(Configuration::read(&args.config)?, Some(now))?;
+    configuration.needs_bundle()?;
+    configuration.warn_of_unread();
+    let settings = &configuration.settings;
     let exceptions = settings.bundle().exceptions();
     if args.json {
         let list: Vec<Value> =
-            exceptions.iter().map(|exception| document(&settings, exception, now)).collect();
+            exceptions.iter().map(|exception| document(settings, exception, now)).collect();
         super::write_line(out, &json!({"exceptions": list}))?;
     } else if exceptions.is_empty() {
         writeln!(out, "no exceptions")?;
     } else {
-        let rows = exceptions.iter().map(|exception| row(&settings, exception, now));
+        let rows = exceptions.iter().map(|exception| row(settings, exception, now));
         super::table(out, &std::iter::once(HEAD.map(str::to_owned)).chain(rows).collect::<Vec<_>>())?;
     }
     Ok(Outcome::from_good(!exceptions.iter().any(|exception| is_over(exception, now))))

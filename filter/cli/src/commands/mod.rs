@@ -17,6 +17,7 @@ mod remote_keys;
 pub mod render;
 mod replay;
 mod request;
+mod stand_in;
 mod test;
 mod token;
 
@@ -147,6 +148,8 @@ struct Configuration {
     /// Self-contained, as the filter takes it.
     document: Value,
     settings: Settings,
+    /// The bundle file that was taken in the place of what a server would send.
+    taken: Option<Vec<u8>>,
 }
 
 /// Everything that is wrong with a configuration: JSON path and message.
@@ -181,7 +184,7 @@ impl Configuration {
             unreadable: error.is_unreadable(),
         })?;
         let settings = settings(&document)?;
-        Ok(Self { document, settings })
+        Ok(Self { document, settings, taken: None })
     }
 
     /// The test keys that it trusts: JSON path and key id.

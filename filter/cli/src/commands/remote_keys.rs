@@ -44,12 +44,12 @@ impl RemoteKeysArg {
         if self.keys.is_empty() {
             return Ok(configuration);
         }
-        let mut document = configuration.document;
+        let Configuration { mut document, taken, .. } = configuration;
         for stored in &self.keys {
             stored.put_into(&mut document)?;
         }
         let settings = settings(&document)?;
-        Ok(Configuration { document, settings })
+        Ok(Configuration { document, settings, taken })
     }
 }
 

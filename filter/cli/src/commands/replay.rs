@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use everycall_core::{DecisionRecord, Reason, ShadowOutcome};
+use everycall_core::{BundleRecord, DecisionRecord, Reason, ShadowOutcome};
 
 use super::decide::Decider;
 use super::{explain, request};
@@ -15,7 +15,9 @@ pub(super) fn run(decider: &mut Decider, line: &[u8], human: bool) -> Result<Str
     let invalid = |error: super::Invalid| error.to_string();
     let record = decider.engine_at(recorded.time).map_err(invalid)?.replay(&recorded).record;
     match human {
-        true => Ok(decider.explain(&record).map_err(invalid)? + &compare(&recorded, &record)),
+        true => {
+            Ok(decider.explain(&record).map_err(|error| error.to_string())? + &compare(&recorded, &record))
+        }
         false => serde_json::to_string(&record).map_err(|error| error.to_string()),
     }
 }
@@ -39,6 +41,11 @@ fn compare(recorded: &DecisionRecord, record: &DecisionRecord) -> String {
     }
     if recorded.revision != record.revision {
         let _ = write!(text, "\n  recorded    under another configuration: revision {}", recorded.revision);
+    }
+    if recorded.bundle != record.bundle {
+        let name = |bundle: &BundleRecord| format!("`{}`, sequence {}", bundle.revision, bundle.sequence);
+        let bundle = recorded.bundle.as_ref().map_or("one that is not signed".to_owned(), name);
+        let _ = write!(text, "\n  recorded    under another bundle: {bundle}");
     }
     text
 }

@@ -8,6 +8,7 @@
 
 mod floor;
 mod relay;
+mod stand_in;
 
 use std::collections::BTreeMap;
 

@@ -18,20 +18,8 @@ impl Floor {
         current: Option<&BundleHead>,
         shared: &Shared,
     ) -> Result<(), BundleError> {
-        let older = |message: String| Err(BundleError::new(BundleFault::Older, "", message));
         let current = current.map(|head| (head.sequence, head.digest));
-        for (sequence, digest) in [self.0, read(shared), current].into_iter().flatten() {
-            let BundleHead { revision, sequence: offered, .. } = head;
-            if *offered < sequence {
-                return older(format!("`{revision}` has the sequence {offered}; {sequence} was in force"));
-            }
-            if *offered == sequence && head.digest != digest {
-                return older(format!(
-                    "`{revision}` has the sequence {offered} of another that was in force"
-                ));
-            }
-        }
-        Ok(())
+        not_older(head, [self.0, read(shared), current].into_iter().flatten())
     }
 
     /// Remembers it.
@@ -55,6 +43,24 @@ impl Floor {
             }
         }
     }
+}
+
+/// Whether this may be in force after those of these sequences and digests.
+pub(super) fn not_older(
+    head: &BundleHead,
+    known: impl IntoIterator<Item = (u64, [u8; 32])>,
+) -> Result<(), BundleError> {
+    let BundleHead { revision, sequence: offered, .. } = head;
+    let older = |message: String| Err(BundleError::new(BundleFault::Older, "", message));
+    for (sequence, digest) in known {
+        if *offered < sequence {
+            return older(format!("`{revision}` has the sequence {offered}; {sequence} was in force"));
+        }
+        if *offered == sequence && head.digest != digest {
+            return older(format!("`{revision}` has the sequence {offered} of another that was in force"));
+        }
+    }
+    Ok(())
 }
 
 fn read(shared: &Shared) -> Option<(u64, [u8; 32])> {
