@@ -15,6 +15,7 @@ use std::{env, fs};
 use anyhow::{bail, Context};
 use check::{Deviation, Report, Results};
 use everycall_tests::envoy::root;
+use everycall_tests::json_schema;
 use serde_json::json;
 use suite::Vectors;
 

@@ -7,7 +7,7 @@ use everycall_tests::envoy::root;
 use serde_json::{json, Value};
 
 use crate::rendered::{render, ISTIO};
-use crate::schema::violations;
+use crate::structural::violations;
 
 /// What a WasmPlugin must have at least: the members that we set, of the definition of Istio 1.30.
 fn own() -> Value {

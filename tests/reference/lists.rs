@@ -94,7 +94,7 @@ fn metrics_are_those_of_the_filter() {
 }
 
 /// A record with everything that a record can hold.
-fn full() -> DecisionRecord {
+pub fn full() -> DecisionRecord {
     let text = || Some("x".to_owned());
     let identity = Identity {
         kind: Kind::Agent,

@@ -4,10 +4,12 @@
 mod compose;
 mod configuration;
 mod contract;
+mod features;
 mod identity;
 mod istio;
 mod lints;
 mod lists;
 mod readme;
 mod rendered;
-mod schema;
+mod schemas;
+mod structural;

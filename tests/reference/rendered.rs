@@ -8,7 +8,7 @@ use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 
 use crate::readme::{file, section};
-use crate::schema::is_sha256;
+use crate::structural::is_sha256;
 
 /// Where `make wasm` puts the module.
 const MODULE: &str = "target/everycall.wasm";

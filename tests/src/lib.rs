@@ -6,4 +6,5 @@ pub mod client;
 pub mod envoy;
 pub mod fault;
 pub mod grpc;
+pub mod json_schema;
 pub mod server;

@@ -19,6 +19,9 @@ impl fmt::Debug for Bytes {
     }
 }
 
+#[cfg(feature = "cli")]
+crate::cases::schema_of!(Bytes, "text, or bytes that no JSON text can hold", String, Base64);
+
 impl<'de> Deserialize<'de> for Bytes {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         deserializer.deserialize_any(TextOrBase64)
@@ -26,6 +29,19 @@ impl<'de> Deserialize<'de> for Bytes {
 }
 
 struct TextOrBase64;
+
+/// With padding.
+#[cfg(feature = "cli")]
+pub(crate) const BASE64: &str = "^([A-Za-z0-9+/]{4})*([A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?$";
+
+#[derive(Deserialize)]
+#[cfg_attr(feature = "cli", derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields)]
+struct Base64 {
+    /// Base64 of the bytes.
+    #[cfg_attr(feature = "cli", schemars(regex(pattern = BASE64)))]
+    b64: String,
+}
 
 impl<'de> Visitor<'de> for TextOrBase64 {
     type Value = Bytes;
@@ -39,11 +55,6 @@ impl<'de> Visitor<'de> for TextOrBase64 {
     }
 
     fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Bytes, A::Error> {
-        #[derive(Deserialize)]
-        #[serde(deny_unknown_fields)]
-        struct Base64 {
-            b64: String,
-        }
         let Base64 { b64 } = Base64::deserialize(MapAccessDeserializer::new(map))?;
         from_base64(&b64).map(Bytes)
     }

@@ -5,6 +5,7 @@
 //! configuration's file: `bundle: {directory: DIR}`, `bundle: {file: FILE}` (and the same of `shadow`) and `keys: {file: JWKS}`.
 
 mod directory;
+mod references;
 mod yaml;
 
 use std::fmt;
@@ -13,6 +14,8 @@ use std::path::{Path, PathBuf};
 
 use everycall_core::json;
 use serde_json::{json, Map, Value};
+
+pub(crate) use references::with_references;
 
 /// A configuration, or a file that it refers to, can't be read.
 #[derive(Debug, Clone, PartialEq, Eq)]

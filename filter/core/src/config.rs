@@ -5,6 +5,7 @@
 
 mod parse;
 mod pdp;
+pub mod ranges;
 
 use std::collections::BTreeMap;
 
@@ -13,23 +14,30 @@ use serde_json::{Map, Value};
 
 use crate::identity::Kind;
 use crate::keys::{Algorithm, Jwks};
+#[cfg(feature = "schema")]
+use crate::schema::{patterns, relations};
 use crate::settings::LogRecords;
 pub(crate) use parse::parse;
 pub use pdp::{Breaker, Pdp, PdpProtocol};
 
 /// The whole document.
 #[derive(Debug, Clone, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields, expecting = "an object")]
 pub struct Config {
     /// The version of this format: 1.
+    #[cfg_attr(feature = "schema", schemars(extend("const" = crate::settings::VERSION)))]
     pub version: u32,
     /// Names the engine. Configurations with one name share caches and streams in a worker, so two
     /// listeners with different configurations must not share one.
+    #[cfg_attr(feature = "schema", schemars(regex(pattern = patterns::LABEL)))]
     pub instance: String,
     /// Who may issue credentials.
+    #[cfg_attr(feature = "schema", schemars(length(min = 1)))]
     pub issuers: Vec<Issuer>,
     /// Where credentials are looked for.
     #[serde(default = "default_credentials")]
+    #[cfg_attr(feature = "schema", schemars(length(min = 1)))]
     pub credentials: Vec<Credential>,
     /// How proofs of possession are checked.
     #[serde(default)]
@@ -44,12 +52,14 @@ pub struct Config {
     pub bundle: Bundle,
     /// A second bundle, which decides too and is not obeyed. Not on a server.
     #[serde(default)]
+    #[cfg_attr(feature = "schema", schemars(transform = relations::not_remote))]
     pub shadow: Option<Bundle>,
     /// Policy decision points by name; a question that names none goes to `default`.
     #[serde(default)]
     pub pdps: BTreeMap<String, Pdp>,
     /// CIDR sets by name: those that hold the source address stand in `input.connection.networks`.
     #[serde(default)]
+    #[cfg_attr(feature = "schema", schemars(transform = relations::networks))]
     pub networks: BTreeMap<String, Vec<String>>,
     /// Bounds on what one decision, and all of them together, may take.
     #[serde(default)]
@@ -64,20 +74,26 @@ pub struct Config {
 
 /// One issuer of tokens.
 #[derive(Debug, Clone, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields, expecting = "an object")]
+#[cfg_attr(feature = "schema", schemars(transform = relations::issuer))]
 pub struct Issuer {
     /// Equal to the tokens' `iss`, byte for byte. For the profile `spiffe`: `spiffe://` and the
     /// trust domain, which chooses the tokens by their `sub`.
+    #[cfg_attr(feature = "schema", schemars(length(min = 1)))]
     pub issuer: String,
     /// A preset for the kind of tokens that this issuer makes; the keys below change it.
     #[serde(default)]
     pub profile: Option<Profile>,
     /// One of them must be in the tokens' `aud`, byte for byte.
+    #[cfg_attr(feature = "schema", schemars(length(min = 1), inner(length(min = 1))))]
     pub audiences: Vec<String>,
     /// What its keys may be used for.
+    #[cfg_attr(feature = "schema", schemars(length(min = 1)))]
     pub algorithms: Vec<Algorithm>,
     /// The longest `exp - iat` in seconds; a profile has its own.
     #[serde(default)]
+    #[cfg_attr(feature = "schema", schemars(range(min = ranges::MAX_LIFETIME_S.0, max = ranges::MAX_LIFETIME_S.1)))]
     pub max_lifetime_s: Option<i64>,
     /// Its keys.
     pub keys: Keys,
@@ -91,21 +107,26 @@ pub struct Issuer {
     pub actor_kind: Option<Kind>,
     /// The caller's id from the claims, such as `{sub}` or `ci:{repository}`.
     #[serde(default)]
+    #[cfg_attr(feature = "schema", schemars(regex(pattern = patterns::ID)))]
     pub id: Option<String>,
     /// The claim that names the task; a profile may have one.
     #[serde(default)]
+    #[cfg_attr(feature = "schema", schemars(length(min = 1)))]
     pub task_claim: Option<String>,
     /// Accepted `typ` values without `application/`; an empty text admits tokens without `typ`.
     #[serde(default)]
+    #[cfg_attr(feature = "schema", schemars(length(min = 1)))]
     pub types: Option<Vec<String>>,
     /// Claims that must be there, besides the profile's.
     #[serde(default)]
     pub required_claims: Vec<String>,
     /// SPIFFE trust domains that ids of this issuer may belong to.
     #[serde(default)]
+    #[cfg_attr(feature = "schema", schemars(inner(regex(pattern = patterns::TRUST_DOMAIN))))]
     pub trust_domains: Vec<String>,
     /// How far, in seconds, the issuer's clock may run ahead of ours: for `iat` and `nbf` only.
     #[serde(default)]
+    #[cfg_attr(feature = "schema", schemars(range(min = ranges::LEEWAY_S.0, max = ranges::LEEWAY_S.1)))]
     pub leeway_s: i64,
     /// The proof of possession without which its tokens are refused.
     #[serde(default)]
@@ -117,6 +138,7 @@ pub struct Issuer {
 
 /// Presets for issuers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub enum Profile {
     /// JWT-SVIDs of one trust domain.
     #[serde(rename = "spiffe")]
@@ -140,6 +162,7 @@ pub enum Profile {
 
 /// A claim that tells the sort of caller.
 #[derive(Debug, Clone, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields, expecting = "an object")]
 pub struct KindRule {
     /// The claim: its name, or a JSON Pointer (RFC 6901).
@@ -152,6 +175,7 @@ pub struct KindRule {
 
 /// Proofs of possession that an issuer can insist on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum RequiredBinding {
     /// DPoP (RFC 9449).
@@ -175,7 +199,9 @@ impl RequiredBinding {
 
 /// Where an issuer's keys come from: exactly one of the two.
 #[derive(Debug, Clone, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields, expecting = "an object")]
+#[cfg_attr(feature = "schema", schemars(transform = relations::keys))]
 pub struct Keys {
     /// A JWK set.
     #[serde(default)]
@@ -187,56 +213,73 @@ pub struct Keys {
 
 /// A server of key sets, behind a cluster of the proxy.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields, expecting = "an object")]
+#[cfg_attr(feature = "schema", schemars(transform = relations::remote_keys))]
 pub struct RemoteKeys {
     /// The Envoy cluster that leads to it.
+    #[cfg_attr(feature = "schema", schemars(length(min = 1)))]
     pub cluster: String,
     /// The `:authority` of the calls.
+    #[cfg_attr(feature = "schema", schemars(regex(pattern = patterns::HOST)))]
     pub host: String,
     /// The path of the key set; absent with `discovery`.
     #[serde(default)]
+    #[cfg_attr(feature = "schema", schemars(regex(pattern = patterns::PATH)))]
     pub path: Option<String>,
     /// Find the path by OpenID Connect Discovery below the issuer's own path.
     #[serde(default)]
     pub discovery: bool,
     /// How long an answer may take.
     #[serde(default = "default_keys_timeout")]
+    #[cfg_attr(feature = "schema", schemars(range(min = ranges::TIMEOUT_MS.0, max = ranges::TIMEOUT_MS.1)))]
     pub timeout_ms: u32,
     /// How often the set is fetched, unless the server's `max-age` is shorter.
     #[serde(default = "default_refresh")]
+    #[cfg_attr(feature = "schema", schemars(range(min = ranges::REFRESH_S.0, max = ranges::REFRESH_S.1)))]
     pub refresh_s: i64,
     /// The least time between two fetches over all workers, also for unknown keys and failures.
     #[serde(default = "default_interval")]
+    #[cfg_attr(feature = "schema", schemars(range(min = ranges::KEYS_INTERVAL_S.0, max = ranges::KEYS_INTERVAL_S.1)))]
     pub interval_s: i64,
     /// How old keys may be and still serve while the server is down.
     #[serde(default = "default_max_stale")]
+    #[cfg_attr(feature = "schema", schemars(range(min = ranges::KEYS_MAX_STALE_S.0, max = ranges::KEYS_MAX_STALE_S.1)))]
     pub max_stale_s: i64,
     /// How long a request waits for keys.
     #[serde(default = "default_keys_wait")]
+    #[cfg_attr(feature = "schema", schemars(range(min = ranges::KEYS_WAIT_MS.0, max = ranges::KEYS_WAIT_MS.1)))]
     pub wait_ms: u32,
     /// Requests per worker that wait for keys of this issuer.
     #[serde(default = "default_max_waiting")]
+    #[cfg_attr(feature = "schema", schemars(range(min = ranges::MAX_WAITING.0, max = ranges::MAX_WAITING.1)))]
     pub max_waiting: usize,
 }
 
 /// One place where a credential may stand.
 #[derive(Debug, Clone, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema, Serialize))]
 #[serde(deny_unknown_fields, expecting = "an object")]
 pub struct Credential {
     /// Header name.
+    #[cfg_attr(feature = "schema", schemars(regex(pattern = patterns::CREDENTIAL_HEADER)))]
     pub header: String,
     /// The scheme before the token, such as `Bearer`; empty if the token stands alone.
     #[serde(default)]
+    #[cfg_attr(feature = "schema", schemars(regex(pattern = patterns::SCHEME)))]
     pub scheme: String,
 }
 
 /// Proofs of possession by DPoP (RFC 9449).
 #[derive(Debug, Clone, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields, default, expecting = "an object")]
 pub struct Dpop {
     /// How old a proof may be.
+    #[cfg_attr(feature = "schema", schemars(range(min = ranges::PROOF_AGE_S.0, max = ranges::PROOF_AGE_S.1)))]
     pub max_age_s: i64,
     /// How far the clients' clocks may run ahead of ours.
+    #[cfg_attr(feature = "schema", schemars(range(min = ranges::LEEWAY_S.0, max = ranges::LEEWAY_S.1)))]
     pub leeway_s: i64,
     /// The scheme that clients call, if it is not that of the connection to this proxy.
     pub scheme: Option<Scheme>,
@@ -250,6 +293,7 @@ impl Default for Dpop {
 
 /// URL schemes that a request can come by.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Scheme {
     /// Plain text.
@@ -260,9 +304,11 @@ pub enum Scheme {
 
 /// What client certificates are good for. The listener must require and verify them.
 #[derive(Debug, Clone, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields, expecting = "an object")]
 pub struct Mtls {
     /// Trust domains that a peer's SPIFFE ID may belong to.
+    #[cfg_attr(feature = "schema", schemars(inner(regex(pattern = patterns::TRUST_DOMAIN))))]
     pub trust_domains: Vec<String>,
     /// Present: a peer without a credential in a header is a caller of this kind.
     #[serde(default)]
@@ -274,9 +320,11 @@ pub struct Mtls {
 
 /// Trusted hops in front of this proxy.
 #[derive(Debug, Clone, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields, expecting = "an object")]
 pub struct Forwarded {
     /// Their SPIFFE IDs, exactly.
+    #[cfg_attr(feature = "schema", schemars(length(min = 1), inner(regex(pattern = patterns::WORKLOAD))))]
     pub hops: Vec<String>,
     /// This proxy's connection manager adds an element for its own peer (`APPEND_FORWARD`).
     pub appends: bool,
@@ -284,15 +332,20 @@ pub struct Forwarded {
 
 /// A static key of a caller that can do no better yet.
 #[derive(Clone, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields, expecting = "an object")]
 pub struct ApiKey {
     /// The part of the key that finds this record.
+    #[cfg_attr(feature = "schema", schemars(regex(pattern = patterns::API_KEY_ID)))]
     pub id: String,
     /// The caller's id, for grants.
+    #[cfg_attr(feature = "schema", schemars(regex(pattern = patterns::NOT_BLANK)))]
     pub subject: String,
     /// Base64url, at least 16 bytes.
+    #[cfg_attr(feature = "schema", schemars(regex(pattern = patterns::SALT)))]
     pub salt: String,
     /// Base64url of SHA-256 over salt and secret.
+    #[cfg_attr(feature = "schema", schemars(regex(pattern = patterns::HASH)))]
     pub hash: String,
     /// The id of the exception that allows it.
     pub exception: String,
@@ -308,7 +361,9 @@ impl std::fmt::Debug for ApiKey {
 /// Where policies and authority records come from: one of `inline` and `signed`, a server, or both;
 /// then what is in this document serves until the server has answered.
 #[derive(Debug, Clone, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields, expecting = "an object")]
+#[cfg_attr(feature = "schema", schemars(transform = relations::bundle))]
 pub struct Bundle {
     /// In this document.
     #[serde(default)]
@@ -324,32 +379,41 @@ pub struct Bundle {
     pub keys: Option<Jwks>,
     /// How old a signed bundle may be, counted from its `iat`; absent: until its `exp`.
     #[serde(default)]
+    #[cfg_attr(feature = "schema", schemars(range(min = ranges::BUNDLE_MAX_STALE_S.0, max = ranges::BUNDLE_MAX_STALE_S.1)))]
     pub max_stale_s: Option<i64>,
 }
 
 /// A server of bundle files, behind a cluster of the proxy.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields, expecting = "an object")]
 pub struct RemoteBundle {
     /// The Envoy cluster that leads to it.
+    #[cfg_attr(feature = "schema", schemars(length(min = 1)))]
     pub cluster: String,
     /// The `:authority` of the calls.
+    #[cfg_attr(feature = "schema", schemars(regex(pattern = patterns::HOST)))]
     pub host: String,
     /// The path of the file.
+    #[cfg_attr(feature = "schema", schemars(regex(pattern = patterns::PATH)))]
     pub path: String,
     /// How long an answer may take.
     #[serde(default = "default_bundle_timeout")]
+    #[cfg_attr(feature = "schema", schemars(range(min = ranges::TIMEOUT_MS.0, max = ranges::TIMEOUT_MS.1)))]
     pub timeout_ms: u32,
     /// How often it is asked, over all workers.
     #[serde(default = "default_interval")]
+    #[cfg_attr(feature = "schema", schemars(range(min = ranges::BUNDLE_INTERVAL_S.0, max = ranges::BUNDLE_INTERVAL_S.1)))]
     pub interval_s: i64,
     /// The largest file.
     #[serde(default = "default_bundle_bytes")]
+    #[cfg_attr(feature = "schema", schemars(range(min = ranges::BUNDLE_BYTES.0, max = ranges::BUNDLE_BYTES.1)))]
     pub max_bytes: usize,
 }
 
 /// A bundle that is a part of the configuration.
 #[derive(Debug, Clone, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields, expecting = "an object")]
 pub struct InlineBundle {
     /// File name to Rego text.
@@ -373,7 +437,9 @@ pub struct InlineBundle {
 
 /// Options of one rule set.
 #[derive(Debug, Clone, Default, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields, default, expecting = "an object")]
+#[cfg_attr(feature = "schema", schemars(transform = relations::rule_set))]
 pub struct RuleSet {
     /// The form of its input and result.
     pub input_format: InputFormat,
@@ -385,6 +451,7 @@ pub struct RuleSet {
 
 /// Forms of what a rule set is given and answers.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema, Serialize))]
 pub enum InputFormat {
     /// Our own.
     #[default]
@@ -397,30 +464,41 @@ pub enum InputFormat {
 
 /// One elevation: for a while, what a grant gives only then.
 #[derive(Debug, Clone, Default, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields, expecting = "an object")]
 pub struct Elevation {
     /// Unique name.
+    #[cfg_attr(feature = "schema", schemars(regex(pattern = patterns::LABEL)))]
     pub id: String,
     /// Who answers for it.
     #[serde(default)]
+    #[cfg_attr(feature = "schema", schemars(regex(pattern = patterns::NOT_BLANK)))]
     pub owner: Option<String>,
     /// The caller's id, exactly.
+    #[cfg_attr(feature = "schema", schemars(regex(pattern = patterns::NOT_BLANK)))]
     pub subject: String,
     /// The ids of the grants that it is for.
+    #[cfg_attr(feature = "schema", schemars(length(min = 1), extend("uniqueItems" = true)))]
     pub grants: Vec<String>,
     /// Who approved it: not the subject, unless it breaks the glass.
+    #[cfg_attr(feature = "schema", schemars(regex(pattern = patterns::NOT_BLANK)))]
     pub approver: String,
     /// Its number in the system that it comes from.
+    #[cfg_attr(feature = "schema", schemars(regex(pattern = patterns::NOT_BLANK)))]
     pub ticket: String,
     /// Why it is needed.
+    #[cfg_attr(feature = "schema", schemars(regex(pattern = patterns::NOT_BLANK)))]
     pub reason: String,
     /// RFC 3339; not active before.
+    #[cfg_attr(feature = "schema", schemars(regex(pattern = patterns::INSTANT)))]
     pub valid_from: String,
     /// RFC 3339; not active from then on. At most `limits.elevation_hours` later, or
     /// `limits.break_glass_minutes`.
+    #[cfg_attr(feature = "schema", schemars(regex(pattern = patterns::INSTANT)))]
     pub valid_until: String,
     /// Names of networks, one of which must hold the source address; absent: from anywhere.
     #[serde(default)]
+    #[cfg_attr(feature = "schema", schemars(length(min = 1)))]
     pub networks: Option<Vec<String>>,
     /// For emergencies: may be approved by the subject, and each request has to give a reason.
     #[serde(default)]
@@ -429,41 +507,56 @@ pub struct Elevation {
 
 /// One documented exception.
 #[derive(Debug, Clone, Default, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields, expecting = "an object")]
 pub struct Exception {
     /// Unique name.
+    #[cfg_attr(feature = "schema", schemars(regex(pattern = patterns::LABEL)))]
     pub id: String,
     /// Who answers for it.
+    #[cfg_attr(feature = "schema", schemars(regex(pattern = patterns::NOT_BLANK)))]
     pub owner: String,
     /// Why it is needed.
+    #[cfg_attr(feature = "schema", schemars(regex(pattern = patterns::NOT_BLANK)))]
     pub reason: String,
     /// What makes up for it.
+    #[cfg_attr(feature = "schema", schemars(regex(pattern = patterns::NOT_BLANK)))]
     pub compensating_control: String,
     /// RFC 3339; not valid before.
+    #[cfg_attr(feature = "schema", schemars(regex(pattern = patterns::INSTANT)))]
     pub valid_from: String,
     /// RFC 3339; not valid from then on. At most `limits.exception_days` later.
+    #[cfg_attr(feature = "schema", schemars(regex(pattern = patterns::INSTANT)))]
     pub valid_until: String,
 }
 
 /// One entitlement.
 #[derive(Debug, Clone, Default, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields, expecting = "an object")]
+#[cfg_attr(feature = "schema", schemars(transform = relations::grant))]
 pub struct Grant {
     /// Unique name.
+    #[cfg_attr(feature = "schema", schemars(regex(pattern = patterns::LABEL)))]
     pub id: String,
     /// Who answers for it.
+    #[cfg_attr(feature = "schema", schemars(regex(pattern = patterns::NOT_BLANK)))]
     pub owner: String,
     /// Why it exists.
+    #[cfg_attr(feature = "schema", schemars(regex(pattern = patterns::NOT_BLANK)))]
     pub purpose: String,
     /// The caller's id, exactly, or `anonymous` for a route that needs no credential. One of this,
     /// `subject_prefix` and `claims`.
     #[serde(default)]
+    #[cfg_attr(feature = "schema", schemars(regex(pattern = patterns::NOT_BLANK)))]
     pub subject: Option<String>,
     /// Callers below this SPIFFE ID: a text such as `spiffe://shop.example/ns/ci/`.
     #[serde(default)]
+    #[cfg_attr(feature = "schema", schemars(regex(pattern = patterns::BELOW)))]
     pub subject_prefix: Option<String>,
     /// Callers whose token claims all of this: claim, by name or JSON Pointer (RFC 6901), to text.
     #[serde(default)]
+    #[cfg_attr(feature = "schema", schemars(transform = relations::claims))]
     pub claims: Option<BTreeMap<String, String>>,
     /// The sorts of callers that it is for; absent for `anonymous`.
     #[serde(default)]
@@ -472,28 +565,36 @@ pub struct Grant {
     #[serde(default)]
     pub issuer: Option<String>,
     /// Hosts, exactly, lower case.
+    #[cfg_attr(feature = "schema", schemars(length(min = 1), extend("uniqueItems" = true), inner(regex(pattern = patterns::PLAIN_HOST))))]
     pub hosts: Vec<String>,
     /// Methods, exactly.
+    #[cfg_attr(feature = "schema", schemars(length(min = 1), inner(regex(pattern = patterns::METHOD))))]
     pub methods: Vec<String>,
     /// Path templates: `/orders/{order}/items`, `/files/{rest...}`.
+    #[cfg_attr(feature = "schema", schemars(length(min = 1), inner(regex(pattern = patterns::TEMPLATE))))]
     pub paths: Vec<String>,
     /// The rule set: `refunds` means package `everycall.refunds`. Absent: package `everycall`.
     #[serde(default)]
     pub policy: Option<String>,
     /// How sensitive what lies behind it is; for policies.
     #[serde(default)]
+    #[cfg_attr(feature = "schema", schemars(regex(pattern = patterns::NOT_BLANK)))]
     pub sensitivity: Option<String>,
     /// Which system it comes from; recorded.
     #[serde(default)]
+    #[cfg_attr(feature = "schema", schemars(regex(pattern = patterns::NOT_BLANK)))]
     pub source: Option<String>,
     /// Its number there; recorded.
     #[serde(default)]
+    #[cfg_attr(feature = "schema", schemars(regex(pattern = patterns::NOT_BLANK)))]
     pub ticket: Option<String>,
     /// RFC 3339; not admitted before.
     #[serde(default)]
+    #[cfg_attr(feature = "schema", schemars(regex(pattern = patterns::INSTANT)))]
     pub valid_from: Option<String>,
     /// RFC 3339; not admitted from then on.
     #[serde(default)]
+    #[cfg_attr(feature = "schema", schemars(regex(pattern = patterns::INSTANT)))]
     pub valid_until: Option<String>,
     /// Present: calls on behalf of a principal are admitted too.
     #[serde(default)]
@@ -514,48 +615,58 @@ pub struct Grant {
 
 /// On whose behalf a grant's subject may call.
 #[derive(Debug, Clone, Default, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields, expecting = "an object")]
 pub struct Delegation {
     /// Exactly these; absent: any principal.
     #[serde(default)]
+    #[cfg_attr(feature = "schema", schemars(length(min = 1)))]
     pub principals: Option<Vec<String>>,
     /// The prior actors that may stand in the chain; an empty list: none. Absent: any.
     #[serde(default)]
     pub actors: Option<Vec<String>>,
 }
 
-/// The highest `limits.elevation_hours`.
-pub const MAX_ELEVATION_HOURS: usize = 168;
-/// The highest `limits.break_glass_minutes`.
-pub const MAX_BREAK_GLASS_MINUTES: usize = 1_440;
-
 /// Bounds. Each default is stated here and nowhere else.
 #[derive(Debug, Clone, Deserialize, Serialize, PartialEq, Eq)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields, default, expecting = "an object")]
 pub struct Limits {
     /// VM instructions of one evaluation.
+    #[cfg_attr(feature = "schema", schemars(range(min = ranges::INSTRUCTIONS.0, max = ranges::INSTRUCTIONS.1)))]
     pub instructions: usize,
     /// Work of builtins and large comparisons in one evaluation: about the bytes that they read and write.
+    #[cfg_attr(feature = "schema", schemars(range(min = ranges::BUILTIN_WORK.0, max = ranges::BUILTIN_WORK.1)))]
     pub builtin_work: usize,
     /// Bytes of claims, headers, path and query that a policy input may be built from.
+    #[cfg_attr(feature = "schema", schemars(range(min = ranges::INPUT_BYTES.0, max = ranges::INPUT_BYTES.1)))]
     pub input_bytes: usize,
     /// Questions of one decision.
+    #[cfg_attr(feature = "schema", schemars(range(min = ranges::PDP_QUESTIONS.0, max = ranges::PDP_QUESTIONS.1)))]
     pub pdp_questions: usize,
     /// Rounds of questions of one decision.
+    #[cfg_attr(feature = "schema", schemars(range(min = ranges::PDP_ROUNDS.0, max = ranges::PDP_ROUNDS.1)))]
     pub pdp_rounds: usize,
     /// Requests per worker that wait for an answer.
+    #[cfg_attr(feature = "schema", schemars(range(min = ranges::MAX_PENDING.0, max = ranges::MAX_PENDING.1)))]
     pub max_pending: usize,
     /// Verified tokens that are remembered per worker.
+    #[cfg_attr(feature = "schema", schemars(range(min = ranges::TOKENS_CACHED.0, max = ranges::TOKENS_CACHED.1)))]
     pub tokens_cached: usize,
     /// Bytes that they may take, roughly.
+    #[cfg_attr(feature = "schema", schemars(range(min = ranges::TOKENS_CACHED_BYTES.0, max = ranges::TOKENS_CACHED_BYTES.1)))]
     pub tokens_cached_bytes: usize,
     /// Length of a token.
+    #[cfg_attr(feature = "schema", schemars(range(min = ranges::TOKEN_BYTES.0, max = ranges::TOKEN_BYTES.1)))]
     pub token_bytes: usize,
     /// Days that an exception may last.
+    #[cfg_attr(feature = "schema", schemars(range(min = ranges::EXCEPTION_DAYS.0, max = ranges::EXCEPTION_DAYS.1)))]
     pub exception_days: usize,
     /// Hours that an elevation may last.
+    #[cfg_attr(feature = "schema", schemars(range(min = ranges::ELEVATION_HOURS.0, max = ranges::ELEVATION_HOURS.1)))]
     pub elevation_hours: usize,
     /// Minutes that one may last that breaks the glass.
+    #[cfg_attr(feature = "schema", schemars(range(min = ranges::BREAK_GLASS_MINUTES.0, max = ranges::BREAK_GLASS_MINUTES.1)))]
     pub break_glass_minutes: usize,
 }
 
@@ -580,6 +691,7 @@ impl Default for Limits {
 
 /// What is written down.
 #[derive(Debug, Clone, Default, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields, default, expecting = "an object")]
 pub struct Log {
     /// Which decisions go to the proxy's log, one JSON line each.
@@ -588,13 +700,17 @@ pub struct Log {
 
 /// Where refusals of grants and policies are passed on and written down, until a day comes.
 #[derive(Debug, Clone, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields, expecting = "an object")]
 pub struct Observe {
     /// Hosts, exactly, lower case.
+    #[cfg_attr(feature = "schema", schemars(length(min = 1), inner(regex(pattern = patterns::PLAIN_HOST))))]
     pub hosts: Vec<String>,
     /// Path templates, as in grants.
+    #[cfg_attr(feature = "schema", schemars(length(min = 1), inner(regex(pattern = patterns::TEMPLATE))))]
     pub paths: Vec<String>,
     /// RFC 3339; from then on refusals are refusals. At most 30 days ahead.
+    #[cfg_attr(feature = "schema", schemars(regex(pattern = patterns::INSTANT)))]
     pub until: String,
 }
 

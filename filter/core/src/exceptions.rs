@@ -18,6 +18,7 @@ pub(crate) const MIN_SALT: usize = 16;
 
 /// One documented exception, resolved.
 #[derive(Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Exception {
     /// Unique name.

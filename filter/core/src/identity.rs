@@ -8,6 +8,7 @@ use crate::time::UnixTime;
 /// What sort of caller an identity is. It follows from the issuer's configuration, never from the
 /// caller's word.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Kind {
     /// A service or job.
@@ -64,6 +65,7 @@ impl FromIterator<Kind> for Kinds {
 
 /// What a token is bound to, and was proven to be with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Binding {
     /// A key of the client (RFC 9449).
@@ -88,6 +90,7 @@ impl Binding {
 /// A caller whose credential was verified. Only the credential layer and the replay of a record
 /// make one.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Identity {
     /// From the issuer's configuration.

@@ -19,6 +19,8 @@ use sha2::{Digest as _, Sha256};
 
 pub use algorithm::Algorithm;
 pub use jwk::Jwks;
+#[cfg(feature = "schema")]
+pub(crate) use set::MAX_KEYS;
 pub use set::{Fetched, KeyError, KeyRules, KeySet, Usage};
 
 /// The `kid` of every published test key starts like this.

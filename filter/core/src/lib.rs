@@ -32,6 +32,8 @@ mod reason;
 mod record;
 mod replay;
 mod request;
+#[cfg(feature = "schema")]
+pub mod schema;
 mod settings;
 mod shared;
 mod signature;

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 /// The part of a decision that came to the outcome, in the order in which they run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Layer {
     /// Is this filter able to decide at all?
@@ -31,6 +32,7 @@ macro_rules! reasons {
     ($($(#[doc = $doc:literal])+ $variant:ident = $code:literal, $status:literal, $layer:ident $(, $observable:ident)?;)+) => {
         /// Why a decision came out as it did.
         #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+        #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
         pub enum Reason {
             $($(#[doc = $doc])+ #[serde(rename = $code)] $variant,)+
         }

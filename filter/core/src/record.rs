@@ -15,9 +15,11 @@ use crate::time::UnixTime;
 
 /// One decision. The schema's version is `v`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct DecisionRecord {
     /// The schema's version: 1.
+    #[cfg_attr(feature = "schema", schemars(extend("const" = 1)))]
     pub v: u32,
     /// The decision id; unique over workers and restarts.
     pub id: String,
@@ -101,6 +103,7 @@ impl DecisionRecord {
 
 /// A signed bundle.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct BundleRecord {
     /// Its author's name for it.
@@ -111,6 +114,7 @@ pub struct BundleRecord {
 
 /// What a shadow says of a request.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct ShadowRecord {
     /// The rule set's name; `bundle` for the shadow bundle.
@@ -135,6 +139,7 @@ pub struct ShadowRecord {
 
 /// What only a shadow read.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct ShadowReads {
     /// The path with the query as it came, if a policy in the form of OPA-Envoy read it.
@@ -153,6 +158,7 @@ pub struct ShadowReads {
 
 /// How what a shadow says compares with the decision: allow or deny, whatever the reason.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum ShadowOutcome {
     /// It says the same.
@@ -179,6 +185,7 @@ impl ShadowOutcome {
 
 /// A refusal that was passed on because the route is observed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct WouldRefuse {
     /// From the fixed list.
@@ -194,6 +201,7 @@ pub struct WouldRefuse {
 
 /// The outcome in data.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Verdict {
     /// The request is passed on.
@@ -206,6 +214,7 @@ pub enum Verdict {
 
 /// The request as far as it matters.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct RequestRecord {
     /// The client's `x-request-id`.
@@ -229,6 +238,7 @@ pub struct RequestRecord {
 
 /// The grant that admits a call.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct GrantRecord {
     /// Its name.
@@ -251,6 +261,7 @@ pub struct GrantRecord {
 
 /// The elevation that is active for a call.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct ElevationRecord {
     /// Its name.
@@ -275,6 +286,7 @@ pub struct ElevationRecord {
 
 /// What the policy did.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct PolicyRecord {
     /// The package.
@@ -287,6 +299,7 @@ pub struct PolicyRecord {
 
 /// One question to a policy decision point, and what came back.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct PdpExchange {
     /// The question's id.

@@ -28,6 +28,8 @@ use crate::reads::Reads;
 use crate::time::UnixTime;
 use crate::token::{Preset, Template};
 use resolve::Resolver;
+#[cfg(feature = "schema")]
+pub(crate) use resolve::VERSION;
 pub(crate) use resolve::{instant, is_label, is_plain_host};
 
 /// Headers that are secret besides those that credentials are looked for in.
@@ -79,6 +81,7 @@ impl std::error::Error for ConfigErrors {}
 
 /// Which decisions are written to the proxy's log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema, serde::Serialize))]
 #[serde(rename_all = "snake_case")]
 pub enum LogRecords {
     /// All.

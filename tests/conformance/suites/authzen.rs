@@ -4,7 +4,6 @@
 mod coaz;
 mod interop;
 mod messages;
-mod schema;
 
 use everycall::WireRequest;
 use everycall_core::{Decision, PdpProtocol, Reply, Step, UnixTime};

@@ -1,6 +1,9 @@
 //! The conformance suites on the module's target. `tests/conformance/run.sh` reads the line it prints.
 #![cfg(target_arch = "wasm32")]
 
+#[path = "../../src/json_schema.rs"]
+#[allow(dead_code)] // the suites use a part of it
+mod json_schema;
 #[path = "../../conformance/results.rs"]
 mod results;
 #[path = "../../conformance/suite.rs"]

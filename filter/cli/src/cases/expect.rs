@@ -8,10 +8,12 @@ use serde_json::{Map, Value};
 
 /// The expected outcome. Only what is written is compared; an allow has the reason `allowed`.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[cfg_attr(feature = "cli", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Expect {
     /// `allow` or `deny`.
     pub decision: Verdict,
+    /// From the fixed list; absent on an allow: `allowed`, on a denial: any.
     reason: Option<Reason>,
     /// The policy's own code for the rule that decided.
     pub rule: Option<String>,

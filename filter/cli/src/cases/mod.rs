@@ -7,6 +7,8 @@ mod pdp;
 mod proof;
 pub mod redate;
 mod request;
+#[cfg(feature = "cli")]
+mod schema;
 mod token;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -22,6 +24,8 @@ pub use token::TokenSpec;
 use crate::mint::MintError;
 use crate::wire::WireRequest;
 use request::RequestSpec;
+#[cfg(feature = "cli")]
+pub(crate) use schema::schema_of;
 
 /// What is wrong with a case file, or with one of its cases.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -40,6 +44,7 @@ impl CaseError {
 
 /// A case file.
 #[derive(Debug, Clone, Deserialize)]
+#[cfg_attr(feature = "cli", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct CaseFile {
     /// What the cases are about, in a line.
@@ -48,19 +53,23 @@ pub struct CaseFile {
     /// validity moves along with it to now. Absent: they stand as they are.
     #[serde(default)]
     as_of: Option<redate::Instant>,
-    /// A merge patch over the base configuration.
+    /// A merge patch (RFC 7396) over the base configuration; `{"$instant": 60}` in it is an instant so many
+    /// seconds from now, `{"$now": 60}` the same as a number, `{"$null": 0}` a null that stays.
     #[serde(default)]
     config: Map<String, Value>,
     /// The cases.
+    #[cfg_attr(feature = "cli", schemars(length(min = 1)))]
     pub cases: Vec<Case>,
 }
 
 /// One request and what is to come of it.
 #[derive(Debug, Clone, Deserialize)]
+#[cfg_attr(feature = "cli", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Case {
     /// Unique in its file.
     pub name: String,
+    /// As on the wire.
     request: RequestSpec,
     /// Goes into the header `authorization`, behind its scheme.
     token: Option<TokenSpec>,
@@ -77,6 +86,7 @@ pub struct Case {
 
 /// Envoy answers by itself, before the filter.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[cfg_attr(feature = "cli", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct EnvoyAnswer {
     /// The status of its answer.

@@ -63,6 +63,9 @@ pub fn asks(exchange: &PdpExchange, body: &[u8]) -> bool {
     }
 }
 
+#[cfg(feature = "cli")]
+super::schema_of!(PdpAnswer, "what the decision point does about a question", Name, Response);
+
 impl<'de> Deserialize<'de> for PdpAnswer {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         deserializer.deserialize_any(NameOrResponse)
@@ -70,6 +73,35 @@ impl<'de> Deserialize<'de> for PdpAnswer {
 }
 
 struct NameOrResponse;
+
+#[derive(Deserialize)]
+#[cfg_attr(feature = "cli", derive(schemars::JsonSchema))]
+#[serde(rename_all = "snake_case")]
+enum Name {
+    /// Yes.
+    Allow,
+    /// No.
+    Deny,
+    /// It can't be reached.
+    Down,
+    /// It takes too long.
+    Timeout,
+}
+
+/// A response, whatever it means.
+#[derive(Deserialize)]
+#[cfg_attr(feature = "cli", derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields)]
+struct Response {
+    /// The status.
+    status: u16,
+    /// The body.
+    body: String,
+    /// Blanks after the body, for one that is too large to write down.
+    #[cfg_attr(feature = "cli", schemars(range(max = u32::MAX)))]
+    #[serde(default)]
+    blanks: u32,
+}
 
 impl<'de> Visitor<'de> for NameOrResponse {
     type Value = PdpAnswer;
@@ -79,14 +111,6 @@ impl<'de> Visitor<'de> for NameOrResponse {
     }
 
     fn visit_str<E: Error>(self, name: &str) -> Result<PdpAnswer, E> {
-        #[derive(Deserialize)]
-        #[serde(rename_all = "snake_case")]
-        enum Name {
-            Allow,
-            Deny,
-            Down,
-            Timeout,
-        }
         Ok(match Name::deserialize(StrDeserializer::new(name))? {
             Name::Allow => PdpAnswer::Allow,
             Name::Deny => PdpAnswer::Deny,
@@ -96,15 +120,6 @@ impl<'de> Visitor<'de> for NameOrResponse {
     }
 
     fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<PdpAnswer, A::Error> {
-        #[derive(Deserialize)]
-        #[serde(deny_unknown_fields)]
-        struct Response {
-            status: u16,
-            body: String,
-            /// Blanks after the body, for one that is too large to write down.
-            #[serde(default)]
-            blanks: u32,
-        }
         let Response { status, body, blanks } = Response::deserialize(MapAccessDeserializer::new(map))?;
         Ok(PdpAnswer::Http { status, body: body + &" ".repeat(usize::try_from(blanks).unwrap_or_default()) })
     }

@@ -12,12 +12,16 @@ use crate::mint::{self, MintError, TestKey};
 
 /// A proof as a case writes it.
 #[derive(Debug, Clone, Default, PartialEq, Deserialize)]
+#[cfg_attr(feature = "cli", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub(super) struct ProofSpec {
+    /// Claims in the place of the honest ones; null leaves one out.
     #[serde(default)]
     claims: Map<String, Value>,
+    /// Header parameters, likewise.
     #[serde(default)]
     header: Map<String, Value>,
+    /// What signs it; absent: `es256`.
     key: Option<KeyName>,
     #[serde(default)]
     sign: Sign,

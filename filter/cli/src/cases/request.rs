@@ -16,18 +16,27 @@ use crate::mint::MintError;
 use crate::wire::{default_scheme, default_source_ip, WireRequest};
 
 #[derive(Debug, Clone, Deserialize)]
+#[cfg_attr(feature = "cli", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub(super) struct RequestSpec {
+    /// The method.
     method: String,
+    /// The `:authority`.
     host: String,
+    /// Path and query.
     path: Bytes,
+    /// `http` or `https`.
     #[serde(default = "default_scheme")]
     scheme: String,
+    /// Names and values in order.
     #[serde(default)]
     headers: Vec<(String, HeaderValue)>,
+    /// The client's address.
     #[serde(default = "default_source_ip")]
     source_ip: String,
+    /// The URI SAN of the client's certificate.
     peer_id: Option<String>,
+    /// The client's certificate in PEM.
     peer_certificate: Option<String>,
 }
 
@@ -94,6 +103,9 @@ impl RequestSpec {
     }
 }
 
+#[cfg(feature = "cli")]
+super::schema_of!(HeaderValue, "text, or what is made of it when the case runs", String, Made);
+
 impl<'de> Deserialize<'de> for HeaderValue {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         deserializer.deserialize_any(TextOrMade)
@@ -101,6 +113,26 @@ impl<'de> Deserialize<'de> for HeaderValue {
 }
 
 struct TextOrMade;
+
+#[derive(Deserialize)]
+#[cfg_attr(feature = "cli", derive(schemars::JsonSchema))]
+#[serde(rename_all = "snake_case")]
+enum Made {
+    /// Bytes in base64.
+    B64(#[cfg_attr(feature = "cli", schemars(regex(pattern = crate::bytes::BASE64)))] String),
+    /// A token behind `Bearer`.
+    Bearer(TokenSpec),
+    /// A token alone.
+    Token(TokenSpec),
+    /// A proof of possession for this request.
+    Dpop(ProofSpec),
+    /// So many seconds from now, as a number.
+    #[serde(rename = "$now")]
+    Now(i64),
+    /// So many seconds from now, in RFC 3339.
+    #[serde(rename = "$instant")]
+    Instant(i64),
+}
 
 impl<'de> Visitor<'de> for TextOrMade {
     type Value = HeaderValue;
@@ -114,18 +146,6 @@ impl<'de> Visitor<'de> for TextOrMade {
     }
 
     fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<HeaderValue, A::Error> {
-        #[derive(Deserialize)]
-        #[serde(rename_all = "snake_case")]
-        enum Made {
-            B64(String),
-            Bearer(TokenSpec),
-            Token(TokenSpec),
-            Dpop(ProofSpec),
-            #[serde(rename = "$now")]
-            Now(i64),
-            #[serde(rename = "$instant")]
-            Instant(i64),
-        }
         Ok(match Made::deserialize(MapAccessDeserializer::new(map))? {
             Made::B64(text) => HeaderValue::Bytes(from_base64(&text)?),
             Made::Bearer(spec) => HeaderValue::Bearer(spec),

@@ -9,6 +9,8 @@ use crate::mint::{self, MintError, TestKey};
 
 /// A token as a case writes it.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
+#[cfg_attr(feature = "cli", derive(schemars::JsonSchema))]
+#[cfg_attr(feature = "cli", schemars(with = "Written"))]
 #[serde(try_from = "Written")]
 pub struct TokenSpec {
     form: Form,
@@ -31,25 +33,37 @@ enum Form {
     },
 }
 
+/// A token as a case writes it: an honest one of its issuer but for what is said here.
 #[derive(Deserialize)]
+#[cfg_attr(feature = "cli", derive(schemars::JsonSchema))]
+#[cfg_attr(feature = "cli", schemars(rename = "Token", transform = super::schema::token))]
 #[serde(deny_unknown_fields)]
 struct Written {
+    /// An issuer of the configuration.
     issuer: Option<String>,
+    /// Claims in the place of the honest ones; null leaves one out.
     #[serde(default)]
     claims: Map<String, Value>,
+    /// Header parameters, likewise.
     #[serde(default)]
     header: Map<String, Value>,
+    /// What signs it; absent: the issuer's first key.
     key: Option<KeyName>,
     sign: Option<Sign>,
+    /// The test key whose thumbprint stands in `cnf`.
     bind: Option<KeyName>,
+    /// This text instead of a token.
     raw: Option<String>,
+    /// What stands before it in the header `authorization`; absent: `Bearer`.
     scheme: Option<String>,
 }
 
 /// What is done about the signature.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[cfg_attr(feature = "cli", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub(super) enum Sign {
+    /// As it has to be.
     #[default]
     Honest,
     /// It is empty.

@@ -17,6 +17,7 @@ mod remote_keys;
 pub mod render;
 mod replay;
 mod request;
+mod schema;
 mod stand_in;
 mod test;
 mod token;
@@ -53,6 +54,7 @@ enum Command {
     Key(key::Args),
     Exceptions(exceptions::Args),
     Render(render::Args),
+    Schema(schema::Args),
     #[cfg(feature = "server")]
     Devserver(devserver::Args),
 }
@@ -100,6 +102,7 @@ pub fn run(arguments: impl IntoIterator<Item = impl Into<OsString> + Clone>, out
         Command::Key(args) => key::run(&args, out),
         Command::Exceptions(args) => exceptions::run(&args, out),
         Command::Render(args) => render::run(&args, out),
+        Command::Schema(args) => schema::run(&args, out),
         #[cfg(feature = "server")]
         Command::Devserver(args) => devserver::run(args, out),
     };

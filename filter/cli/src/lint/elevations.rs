@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use everycall_core::config::{Limits, MAX_BREAK_GLASS_MINUTES, MAX_ELEVATION_HOURS};
+use everycall_core::config::{ranges, Limits};
 use everycall_core::UnixTime;
 use serde_json::Value;
 
@@ -141,11 +141,11 @@ fn missing(records: &Records<'_>, document: &Value, found: &mut Vec<Finding>) {
 /// Ceilings that are as wide as they can be written.
 fn ceilings(document: &Value, found: &mut Vec<Finding>) {
     for (limit, unit, most) in [
-        ("elevation_hours", "hours", MAX_ELEVATION_HOURS),
-        ("break_glass_minutes", "minutes", MAX_BREAK_GLASS_MINUTES),
+        ("elevation_hours", "hours", ranges::ELEVATION_HOURS.1),
+        ("break_glass_minutes", "minutes", ranges::BREAK_GLASS_MINUTES.1),
     ] {
-        let written = document.pointer(&format!("/limits/{limit}")).and_then(Value::as_u64);
-        if written.is_some_and(|written| usize::try_from(written) == Ok(most)) {
+        let written = document.pointer(&format!("/limits/{limit}")).and_then(Value::as_i64);
+        if written == Some(most) {
             found.push(Finding::new(
                 &ELEVATION_WITHOUT_CEILING,
                 format!("limits.{limit}"),

@@ -8,6 +8,7 @@ use super::PublicKey;
 /// goes by the name `EdDSA` alone; its other name, `Ed25519` (RFC 9864), is refused in keys and
 /// tokens like any unknown one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub enum Algorithm {
     /// RSASSA-PKCS1-v1_5 with SHA-256.
     #[serde(rename = "RS256")]

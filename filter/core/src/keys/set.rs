@@ -8,7 +8,7 @@ use super::{Algorithm, Key};
 use crate::json;
 
 /// The most keys of one set, usable or not.
-const MAX_KEYS: usize = 100;
+pub(crate) const MAX_KEYS: usize = 100;
 
 /// A member of a key set that can't be used: its path below the set, and why.
 pub type KeyError = (String, String);

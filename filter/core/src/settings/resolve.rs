@@ -9,13 +9,14 @@ use std::collections::BTreeMap;
 use ipnet::IpNet;
 
 use super::{ConfigError, Network, Settings};
+use crate::config::ranges::{self, Range};
 use crate::config::{self, Config, Limits};
 use crate::grants::Template;
 use crate::observe::Observe;
 use crate::time::UnixTime;
 
 /// The one version of the configuration format.
-const VERSION: u32 = 1;
+pub(crate) const VERSION: u32 = 1;
 
 #[derive(Default)]
 pub(super) struct Resolver {
@@ -155,26 +156,26 @@ impl Resolver {
             break_glass_minutes,
         } = limits;
         for (name, value, range) in [
-            ("instructions", *instructions, 100..=10_000_000),
-            ("builtin_work", *builtin_work, 10_000..=1_000_000_000),
-            ("input_bytes", *input_bytes, 1_024..=1_048_576),
-            ("pdp_questions", *pdp_questions, 0..=64),
-            ("pdp_rounds", *pdp_rounds, 0..=16),
-            ("max_pending", *max_pending, 0..=100_000),
-            ("tokens_cached", *tokens_cached, 0..=1_000_000),
-            ("tokens_cached_bytes", *tokens_cached_bytes, 0..=1_073_741_824),
-            ("token_bytes", *token_bytes, 256..=65_536),
-            ("exception_days", *exception_days, 1..=3_650),
-            ("elevation_hours", *elevation_hours, 1..=config::MAX_ELEVATION_HOURS),
-            ("break_glass_minutes", *break_glass_minutes, 1..=config::MAX_BREAK_GLASS_MINUTES),
+            ("instructions", *instructions, ranges::INSTRUCTIONS),
+            ("builtin_work", *builtin_work, ranges::BUILTIN_WORK),
+            ("input_bytes", *input_bytes, ranges::INPUT_BYTES),
+            ("pdp_questions", *pdp_questions, ranges::PDP_QUESTIONS),
+            ("pdp_rounds", *pdp_rounds, ranges::PDP_ROUNDS),
+            ("max_pending", *max_pending, ranges::MAX_PENDING),
+            ("tokens_cached", *tokens_cached, ranges::TOKENS_CACHED),
+            ("tokens_cached_bytes", *tokens_cached_bytes, ranges::TOKENS_CACHED_BYTES),
+            ("token_bytes", *token_bytes, ranges::TOKEN_BYTES),
+            ("exception_days", *exception_days, ranges::EXCEPTION_DAYS),
+            ("elevation_hours", *elevation_hours, ranges::ELEVATION_HOURS),
+            ("break_glass_minutes", *break_glass_minutes, ranges::BREAK_GLASS_MINUTES),
         ] {
-            if !range.contains(&value) {
-                let (low, high) = (range.start(), range.end());
-                self.error(
-                    format!("limits.{name}"),
-                    format!("{value} is out of range; expected {low} to {high}"),
-                );
-            }
+            self.range(format!("limits.{name}"), i64::try_from(value).unwrap_or(i64::MAX), range);
+        }
+    }
+
+    fn range(&mut self, at: impl AsRef<str>, value: i64, (low, high): Range) {
+        if !(low..=high).contains(&value) {
+            self.error(at, format!("{value} is out of range; expected {low} to {high}"));
         }
     }
 

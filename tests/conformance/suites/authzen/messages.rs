@@ -5,7 +5,8 @@ use everycall::cases::CaseFile;
 use everycall_core::Reply;
 use serde_json::{json, Value};
 
-use super::{decide, scenario, schema};
+use super::{decide, scenario};
+use crate::json_schema;
 use crate::suite::{CaseResult, Vectors, REFERENCE};
 use crate::suites::attacks::world::{add_grant, anonymous, config, with, World, NOW};
 
@@ -79,7 +80,7 @@ pub fn refused(vectors: &Vectors) -> Vec<CaseResult> {
     let request = published(vectors, "evaluation-request");
     let mut world = echo();
     let mut outcome = |(id, question): (String, Value)| {
-        let refused = schema::check(&request, &question);
+        let refused = json_schema::check(&request, &question);
         let text = question.to_string();
         let (asked, decision) = decide(&mut world, &with(&[("x-question", &text)]), NOW, |_, _| {
             Reply::http(200, r#"{"decision":true}"#)
@@ -96,7 +97,7 @@ pub fn sent(vectors: &Vectors) -> Vec<CaseResult> {
     let mut results = Vec::new();
     let mut add = |id: String, asked: Vec<Value>| {
         if let Some(first) = asked.first() {
-            let wrong = asked.iter().find_map(|question| schema::check(&request, question).err());
+            let wrong = asked.iter().find_map(|question| json_schema::check(&request, question).err());
             results.push(CaseResult {
                 id,
                 agrees: wrong.is_none(),
@@ -170,7 +171,7 @@ pub fn answers(vectors: &Vectors) -> Vec<CaseResult> {
         json!(null),
     ];
     let mut outcome = |body: &Value| {
-        let expected = match (schema::check(&response, body), &body["decision"]) {
+        let expected = match (json_schema::check(&response, body), &body["decision"]) {
             (Ok(()), Value::Bool(true)) => 200,
             (Ok(()), _) => 403,
             (Err(_), _) => 503,

@@ -2,7 +2,7 @@
 
 use super::Resolver;
 use crate::bundle::{Builder, Bundle, Origin};
-use crate::config::{self, InlineBundle, Limits, RemoteBundle};
+use crate::config::{self, ranges, InlineBundle, Limits, RemoteBundle};
 use crate::keys::{Algorithm, Jwks, KeyRules, KeySet, Usage};
 use crate::settings::{BundleSource, Network, Shadow};
 use crate::signature::PureRust;
@@ -25,17 +25,11 @@ impl Resolver {
         if inline.is_some() && signed.is_some() {
             self.error(place, "`inline` and `signed` exclude each other");
         }
-        match max_stale_s {
-            Some(max) if !(1..=31_536_000).contains(&max) => {
-                self.error(
-                    format!("{place}.max_stale_s"),
-                    format!("{max} is out of range; expected 1 to 31536000"),
-                );
-            }
-            Some(_) if !is_signed => {
+        if let Some(max) = max_stale_s {
+            self.range(format!("{place}.max_stale_s"), max, ranges::BUNDLE_MAX_STALE_S);
+            if !is_signed {
                 self.error(format!("{place}.max_stale_s"), "a bundle that is not signed has no age");
             }
-            _ => {}
         }
         let keys = self.signing_keys(place, keys, is_signed);
         if let Some(remote) = &remote {
@@ -151,21 +145,9 @@ impl Resolver {
         if !super::is_path(path) {
             self.error("bundle.remote.path", format!("`{path}` is not a path"));
         }
-        let numbers = [
-            // A host reads 0 as "wait for ever".
-            ("timeout_ms", i64::from(*timeout_ms), 1..=60_000),
-            ("interval_s", *interval_s, 1..=86_400),
-            // Envoy takes no more than 32 MiB.
-            ("max_bytes", i64::try_from(*max_bytes).unwrap_or(i64::MAX), 1_024..=33_554_432),
-        ];
-        for (name, value, range) in numbers {
-            if !range.contains(&value) {
-                let (low, high) = (range.start(), range.end());
-                self.error(
-                    format!("bundle.remote.{name}"),
-                    format!("{value} is out of range; expected {low} to {high}"),
-                );
-            }
-        }
+        self.range("bundle.remote.timeout_ms", i64::from(*timeout_ms), ranges::TIMEOUT_MS);
+        self.range("bundle.remote.interval_s", *interval_s, ranges::BUNDLE_INTERVAL_S);
+        let bytes = i64::try_from(*max_bytes).unwrap_or(i64::MAX);
+        self.range("bundle.remote.max_bytes", bytes, ranges::BUNDLE_BYTES);
     }
 }

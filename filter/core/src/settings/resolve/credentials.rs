@@ -6,15 +6,12 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use base64::Engine as _;
 
 use super::{is_host, is_path, Resolver};
-use crate::config::{self, Profile, RemoteKeys, Scheme};
+use crate::config::{self, ranges, Profile, RemoteKeys, Scheme};
 use crate::exceptions::{is_api_key_id, ApiKey, API_KEY_ISSUER, MIN_SALT};
 use crate::keys::{Algorithm, KeyRules, KeySet};
 use crate::settings::{CredentialSource, Dpop, Issuer, KeySource, Mtls};
 use crate::spiffe::{is_trust_domain, SpiffeId};
 use crate::token::{Preset, Template};
-
-/// Leeway that may be configured, in seconds.
-const MAX_LEEWAY_S: i64 = 60;
 
 impl Resolver {
     pub(super) fn issuers(&mut self, issuers: Vec<config::Issuer>) -> Vec<Issuer> {
@@ -66,13 +63,9 @@ impl Resolver {
         }
         self.algorithms(at, &algorithms, preset);
         let max_lifetime_s = match max_lifetime_s.or(preset.max_lifetime_s) {
-            Some(secs) if (1..=86_400).contains(&secs) => secs,
             Some(secs) => {
-                self.error(
-                    format!("{at}.max_lifetime_s"),
-                    format!("{secs} is out of range; expected 1 to 86400"),
-                );
-                1
+                self.range(format!("{at}.max_lifetime_s"), secs, ranges::MAX_LIFETIME_S);
+                secs
             }
             None => {
                 self.error(
@@ -82,7 +75,7 @@ impl Resolver {
                 1
             }
         };
-        self.range(&format!("{at}.leeway_s"), leeway_s, 0, MAX_LEEWAY_S);
+        self.range(format!("{at}.leeway_s"), leeway_s, ranges::LEEWAY_S);
         for (name, value) in [("task_claim", task_claim.as_deref()), ("id", id.as_deref())] {
             if value == Some("") {
                 self.error(format!("{at}.{name}"), "must not be empty");
@@ -228,12 +221,16 @@ impl Resolver {
             (None, true) => self.error(format!("{at}.discovery"), "the issuer is not a URL to discover at"),
             _ => self.error(format!("{at}.path"), "expected either `path` or `discovery: true`"),
         }
-        self.range(&format!("{at}.timeout_ms"), i64::from(*timeout_ms), 1, 60_000);
-        self.range(&format!("{at}.interval_s"), *interval_s, 1, 3_600);
-        self.range(&format!("{at}.refresh_s"), *refresh_s, *interval_s, 86_400);
-        self.range(&format!("{at}.max_stale_s"), *max_stale_s, *refresh_s, 604_800);
-        self.range(&format!("{at}.wait_ms"), i64::from(*wait_ms), 0, 60_000);
-        self.range(&format!("{at}.max_waiting"), i64::try_from(*max_waiting).unwrap_or(i64::MAX), 0, 10_000);
+        for (name, value, range) in [
+            ("timeout_ms", i64::from(*timeout_ms), ranges::TIMEOUT_MS),
+            ("interval_s", *interval_s, ranges::KEYS_INTERVAL_S),
+            ("refresh_s", *refresh_s, (*interval_s, ranges::REFRESH_S.1)),
+            ("max_stale_s", *max_stale_s, (*refresh_s, ranges::KEYS_MAX_STALE_S.1)),
+            ("wait_ms", i64::from(*wait_ms), ranges::KEYS_WAIT_MS),
+            ("max_waiting", i64::try_from(*max_waiting).unwrap_or(i64::MAX), ranges::MAX_WAITING),
+        ] {
+            self.range(format!("{at}.{name}"), value, range);
+        }
     }
 
     pub(super) fn credentials(&mut self, credentials: Vec<config::Credential>) -> Vec<CredentialSource> {
@@ -267,8 +264,8 @@ impl Resolver {
 
     pub(super) fn dpop(&mut self, dpop: &config::Dpop) -> Dpop {
         let config::Dpop { max_age_s, leeway_s, scheme } = dpop;
-        self.range("dpop.max_age_s", *max_age_s, 1, 300);
-        self.range("dpop.leeway_s", *leeway_s, 0, MAX_LEEWAY_S);
+        self.range("dpop.max_age_s", *max_age_s, ranges::PROOF_AGE_S);
+        self.range("dpop.leeway_s", *leeway_s, ranges::LEEWAY_S);
         let scheme = scheme.map(|scheme| match scheme {
             Scheme::Http => "http",
             Scheme::Https => "https",
@@ -334,12 +331,6 @@ impl Resolver {
     fn trust_domain(&mut self, at: &str, domain: &str) {
         if !is_trust_domain(domain) {
             self.error(at, format!("`{domain}` is not a trust domain such as `shop.example`"));
-        }
-    }
-
-    fn range(&mut self, at: &str, value: i64, low: i64, high: i64) {
-        if !(low..=high).contains(&value) {
-            self.error(at, format!("{value} is out of range; expected {low} to {high}"));
         }
     }
 }

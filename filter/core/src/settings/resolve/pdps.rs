@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::{is_host, is_path, Resolver};
-use crate::config::{self, PdpProtocol};
+use crate::config::{self, ranges, PdpProtocol};
 use crate::pdp::{AUTHZEN_PATH, EXT_AUTHZ_PATH};
 use crate::settings::Pdp;
 
@@ -36,19 +36,15 @@ impl Resolver {
             self.error(format!("{at}.host"), format!("`{host}` is not a host"));
         }
         let in_flight = u32::try_from(max_in_flight).unwrap_or(u32::MAX);
-        for (key, value, low, high) in [
-            // A host reads 0 as "wait for ever".
-            ("timeout_ms", Some(timeout_ms), 1, 60_000),
-            ("max_in_flight", Some(in_flight), 1, 100_000),
-            ("connect_retries", Some(connect_retries), 0, 3),
-            ("breaker.failures", breaker.map(|breaker| breaker.failures), 1, 1_000),
-            ("breaker.open_ms", breaker.map(|breaker| breaker.open_ms), 10, 600_000),
+        for (key, value, range) in [
+            ("timeout_ms", Some(timeout_ms), ranges::TIMEOUT_MS),
+            ("max_in_flight", Some(in_flight), ranges::MAX_IN_FLIGHT),
+            ("connect_retries", Some(connect_retries), ranges::CONNECT_RETRIES),
+            ("breaker.failures", breaker.map(|breaker| breaker.failures), ranges::BREAKER_FAILURES),
+            ("breaker.open_ms", breaker.map(|breaker| breaker.open_ms), ranges::BREAKER_OPEN_MS),
         ] {
-            if let Some(value) = value.filter(|value| !(low..=high).contains(value)) {
-                self.error(
-                    format!("{at}.{key}"),
-                    format!("{value} is out of range; expected {low} to {high}"),
-                );
+            if let Some(value) = value {
+                self.range(format!("{at}.{key}"), i64::from(value), range);
             }
         }
         let path = self.pdp_path(&format!("{at}.path"), protocol, path);
