@@ -2,7 +2,7 @@
 
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use base64::Engine as _;
-use everycall_core::{api_key_hash, Engine, Reason};
+use everycall_core::{api_key_hash, Engine, Reason, Settings};
 use serde_json::{json, Value};
 
 use super::{configuration, done, engine, later, reason, request, NOW};
@@ -75,6 +75,20 @@ fn api_key_without_a_valid_exception() {
     ] {
         assert_eq!(reason(engine.check(request(1, "/open", &key), later(at))), expected, "{at}");
     }
+}
+
+/// That a bundle on a server lacks it shows when it is asked for: its key is as good as none then.
+#[test]
+fn an_api_key_whose_exception_the_bundle_lacks_is_refused() {
+    let mut config = config();
+    config["bundle"]["inline"]["exceptions"] = json!([]);
+    assert!(Settings::from_value(config.clone()).is_err());
+    config["bundle"]["remote"] = json!({"cluster": "b", "host": "b.example", "path": "/b"});
+    config["bundle"]["keys"] = everycall::mint::TestKey::es256().unwrap().public_jwks();
+    let record =
+        done(engine(&config).check(request(1, "/open", &format!("Bearer ek_billing_{SECRET}")), NOW)).record;
+    assert_eq!((record.reason, record.exception), (Some(Reason::ExceptionExpired), None));
+    assert!(record.detail.unwrap().starts_with("the bundle has no exception `"), "it is named");
 }
 
 #[test]

@@ -53,6 +53,14 @@ fn a_printed_key_opens_what_its_printed_record_stands_for() {
     let record = decide(key);
     assert_eq!((&record["decision"], &record["identity"]["id"]), (&json!("allow"), &json!("legacy:reports")));
     assert_eq!(record["exception"]["id"], "until-june");
+    let line = request("GET", json!([["x-purpose", "fulfilment"]]), Some(key));
+    let explained =
+        everycall(&["decide", "--config", &config, "--at", &NOW.to_string(), "--explain"], &line).out;
+    assert!(explained.contains("by an API key, key `reports`"), "{explained}");
+    assert!(
+        explained.contains("\n  exception   `until-june`: ") && explained.contains("made up for by: "),
+        "{explained}"
+    );
     let changed = if secret.starts_with('A') { "B" } else { "A" };
     for other in [
         format!("ek_reports_{changed}{}", &secret[1..]),

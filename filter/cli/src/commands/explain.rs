@@ -31,7 +31,7 @@ pub(super) fn text(record: &DecisionRecord, traces: &[Trace], policies: &Policie
     lines.add("request", format!("{} {}://{}{}", request.method, request.scheme, request.host, request.path));
     match &record.identity {
         Some(identity) => {
-            let proof = proof(identity, record.exception.as_deref());
+            let proof = proof(identity);
             let mut text = format!("{} `{}`, by {proof}", identity.kind.as_str(), identity.id);
             for (name, value) in
                 [("for", &identity.principal), ("task", &identity.task), ("key", &identity.key_id)]
@@ -44,6 +44,10 @@ pub(super) fn text(record: &DecisionRecord, traces: &[Trace], policies: &Policie
             lines.add("credential", format!("{text}, expires in {left} s"));
         }
         None => lines.add("credential", "no verified caller".to_owned()),
+    }
+    if let Some(exception) = record.exception.as_deref() {
+        lines.add("exception", exempt(exception));
+        lines.add("", format!("made up for by: {}", exception.compensating_control));
     }
     if let Some(grant) = &record.grant {
         lines.add("grant", format!("`{}`: {} (owner: {})", grant.id, grant.purpose, grant.owner));
@@ -172,21 +176,24 @@ fn short(text: &str) -> String {
 }
 
 /// How the caller proved itself.
-fn proof(identity: &Identity, exception: Option<&Exception>) -> String {
+fn proof(identity: &Identity) -> String {
     let issuer = &identity.issuer;
-    let mut text = match (identity.credential.as_str(), exception) {
-        ("jwt_svid", _) => format!("a JWT-SVID of `{issuer}`"),
-        ("mtls", _) => format!("a client certificate of `{issuer}`"),
-        ("api_key", Some(Exception { id, owner, valid_until, .. })) => {
-            format!("an API key by exception `{id}` (owner: {owner}) until {valid_until}")
-        }
-        ("api_key", None) => "an API key".to_owned(),
+    let mut text = match identity.credential.as_str() {
+        "jwt_svid" => format!("a JWT-SVID of `{issuer}`"),
+        "mtls" => format!("a client certificate of `{issuer}`"),
+        "api_key" => "an API key".to_owned(),
         _ => format!("a token of `{issuer}`"),
     };
     if let Some(bound) = identity.bound {
         text.push_str(&format!(", bound by {}", bound.as_str()));
     }
     text
+}
+
+/// By which exception the credential exists, and who answers for that.
+fn exempt(exception: &Exception) -> String {
+    let Exception { id, owner, reason, valid_until, .. } = exception;
+    format!("`{id}`: {reason} (owner: {owner}), until {valid_until}")
 }
 
 /// `allow`, `deny` or `ask`.
@@ -247,9 +254,10 @@ mod tests {
             ("jwt", Some(Binding::Both), "a token of `spiffe://a`, bound by both"),
             ("jwt_svid", Some(Binding::Certificate), "a JWT-SVID of `spiffe://a`, bound by certificate"),
             ("mtls", None, "a client certificate of `spiffe://a`"),
-            ("api_key", None, "an API key by exception `e` (owner: o) until 1970-01-01T00:01:00Z"),
+            ("api_key", None, "an API key"),
         ] {
-            assert_eq!(proof(&identity(credential, bound), Some(&exception)), text);
+            assert_eq!(proof(&identity(credential, bound)), text);
         }
+        assert_eq!(exempt(&exception), "`e`: r (owner: o), until 1970-01-01T00:01:00Z");
     }
 }

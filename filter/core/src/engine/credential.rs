@@ -121,7 +121,10 @@ impl Engine {
         let key = exceptions::find(presented.text, &self.settings.api_keys)?;
         let Some(exception) = self.bundle.exceptions.iter().find(|exception| exception.id == key.exception)
         else {
-            return Err(Refused::new(Reason::ExceptionExpired, "the API key has no exception"));
+            // Of a bundle that was fetched nobody could know before.
+            let detail =
+                format!("the bundle has no exception `{}`, by which this API key exists", key.exception);
+            return Err(Refused::new(Reason::ExceptionExpired, detail));
         };
         exception.valid_at(now)?;
         let identity = Identity {
