@@ -237,6 +237,19 @@ impl World {
             headers: vec![("authorization", token.clone()), ("x-purpose", "refund-complaint".into())],
             expected,
         };
+        let correction = |what, who, sub: &str, expected| -> anyhow::Result<Call> {
+            let token = self.token("humans", json!({"sub": sub, "claims": {"team": "warehouse"}}))?;
+            Ok(Call {
+                what,
+                who,
+                from: OFFICE,
+                method: "PUT",
+                host: "inventory.shop.example",
+                path: "/items/sku-42/count",
+                headers: vec![("authorization", token), ("x-ticket", "PAM-1187".into())],
+                expected,
+            })
+        };
         let report = |what, from, expected| Call {
             what,
             who: "user:bob, on call",
@@ -339,6 +352,18 @@ impl World {
                 "/orders/o-1001/refund?amount=300",
                 deny("pdp_unavailable"),
             ),
+            correction(
+                "correct stock, approved by dora",
+                "user:carol",
+                "user:carol",
+                allow("approved_correction"),
+            )?,
+            correction(
+                "the same, and nobody approved it",
+                "user:erin, same team",
+                "user:erin",
+                deny("elevation_required"),
+            )?,
             drain("take orders out of rotation", &human, None, deny("break_glass_reason")),
             drain(
                 "the same, breaking the glass",
