@@ -1,7 +1,7 @@
 # What users, developers and CI run. The work is in scripts, one subject each; what they install goes below .tools/.
 SHELL := bash
 .NOTPARALLEL:
-.PHONY: help wasm envoy node-tools demo run render test test-native test-wasm conformance lint bench fmt clean
+.PHONY: help wasm envoy node-tools demo run render test test-native test-wasm conformance lint bench holds fmt clean
 
 export EVERYCALL_WASM := $(CURDIR)/target/everycall.wasm
 export EVERYCALL_ENVOY := $(CURDIR)/.tools/envoy
@@ -45,6 +45,9 @@ lint: ## format, clippy, licences, advisories
 
 bench: ## micro benchmarks
 	cargo bench --package everycall-bench
+
+holds: wasm envoy ## how long the worst policies hold a worker of Envoy
+	@cargo run --quiet --package everycall-tests --bin everycall-holds
 
 fmt: ## format the sources
 	cargo fmt --all

@@ -6,6 +6,7 @@ mod bundles;
 mod cases;
 mod configuration;
 mod keys;
+mod limits;
 mod mtls;
 mod obligations;
 mod observe;

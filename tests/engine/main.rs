@@ -4,6 +4,7 @@ mod api_keys;
 mod authority;
 mod bundle;
 mod keys;
+mod limits;
 mod mutation;
 mod obligations;
 mod observe;

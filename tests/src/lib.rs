@@ -6,5 +6,6 @@ pub mod client;
 pub mod envoy;
 pub mod fault;
 pub mod grpc;
+pub mod hostile;
 pub mod json_schema;
 pub mod server;

@@ -9,8 +9,11 @@ mod advice;
 mod bounds;
 mod charges;
 mod library;
+mod mended;
 mod opa;
+mod text;
 mod trace;
+mod work;
 
 use std::fmt;
 use std::sync::Arc;

@@ -13,7 +13,8 @@ use regorus::rvm::program::{BuiltinInfo, Program};
 use regorus::rvm::Instruction;
 use regorus::{LimitError, Value};
 
-use super::bounds::{calculation, elements, left, size, take};
+use super::bounds::{called, left, take};
+use super::work::{calculation, elements, is_flat, size};
 
 /// What a call in front of an instruction counts.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -24,19 +25,27 @@ enum Charge {
     Compare,
     /// The second is looked for in the first.
     Search,
-    /// All of them are put into a value, or are keys.
+    /// All of them are put into a value.
     Hold,
+    /// They are looked for in an object or a set, or put there.
+    Key,
+    /// As many rules are gone through as the number says.
+    Rules,
 }
 
-const CHARGES: [(Charge, &str); 4] = [
+const CHARGES: [(Charge, &str); 6] = [
     (Charge::Arithmetic, "__charge.arithmetic"),
     (Charge::Compare, "__charge.compare"),
     (Charge::Search, "__charge.search"),
     (Charge::Hold, "__charge.hold"),
+    (Charge::Key, "__charge.key"),
+    (Charge::Rules, "__charge.rules"),
 ];
 
 /// Registers of one call.
 const ARGUMENTS: usize = 8;
+/// Going through a rule that a lookup below `data` comes upon, and copying to where its value goes.
+const RULE: u64 = 200;
 
 /// Where a rule's instructions start, and the rule.
 type Owners = std::collections::BTreeMap<usize, usize>;
@@ -58,6 +67,19 @@ pub(super) fn insert(program: &mut Program, owners: &Owners) -> Result<(), Strin
         // What stands before all rules calls them, and no more.
         if let Some((_, rule)) = owners.range(..=place).next_back() {
             let literal = before.filter(|_| !targets.contains(&place));
+            let rules = called(program, &instruction).len();
+            if matches!(instruction, Instruction::VirtualDataDocumentLookup { .. }) && rules > 0 {
+                let info = program.rule_infos.get(*rule);
+                // The register of the calls that count.
+                let dest = info.map_or(u8::MAX, |info| info.num_registers);
+                let number = u16::try_from(program.add_literal(Value::from(rules)));
+                let literal_idx = number.map_err(|_| "the rules are too long")?;
+                instructions.push(Instruction::Load { dest, literal_idx });
+                spans.push(span.clone());
+                instructions.push(call(program, *rule, Charge::Rules, &[dest])?);
+                spans.push(span.clone());
+                scratch.insert(*rule);
+            }
             for (charge, registers) in charges(program, *rule, &instruction, literal) {
                 for registers in registers.chunks(ARGUMENTS) {
                     scratch.insert(*rule);
@@ -135,21 +157,23 @@ fn charges(
         },
         Contains { collection, value, .. } => (Charge::Search, vec![*collection, *value]),
         Index { key, .. } if literal == Some(*key) => return Vec::new(),
-        Index { key, .. } => (Charge::Hold, vec![*key]),
+        Index { key, .. } => (Charge::Key, vec![*key]),
         ChainedIndex { params_index } => {
             let params = data.get_chained_index_params(*params_index);
-            (Charge::Hold, params.map_or_else(Vec::new, |params| registers(&params.path_components)))
+            (Charge::Key, params.map_or_else(Vec::new, |params| registers(&params.path_components)))
         }
         VirtualDataDocumentLookup { params_index } => {
             let params = data.get_virtual_data_document_lookup_params(*params_index);
-            (Charge::Hold, params.map_or_else(Vec::new, |params| registers(&params.path_components)))
+            (Charge::Key, params.map_or_else(Vec::new, |params| registers(&params.path_components)))
         }
-        ArrayPush { value, .. } | ArrayPushDefined { value, .. } | SetAdd { value, .. } => {
-            (Charge::Hold, vec![*value])
+        ArrayPush { value, .. } | ArrayPushDefined { value, .. } => (Charge::Hold, vec![*value]),
+        SetAdd { value, .. } => (Charge::Key, vec![*value]),
+        ObjectSet { key, value, .. } => {
+            return vec![(Charge::Key, vec![*key]), (Charge::Hold, vec![*value])];
         }
-        ObjectSet { key, value, .. } => (Charge::Hold, vec![*key, *value]),
+        // Of a list, a set or an object: the comprehension says which, and that is elsewhere.
         ComprehensionYield { value_reg, key_reg } => {
-            (Charge::Hold, key_reg.iter().chain([value_reg]).copied().collect())
+            (Charge::Key, key_reg.iter().chain([value_reg]).copied().collect())
         }
         ArrayCreate { params_index } => {
             let params = data.get_array_create_params(*params_index);
@@ -157,7 +181,7 @@ fn charges(
         }
         SetCreate { params_index } => {
             let params = data.get_set_create_params(*params_index);
-            (Charge::Hold, params.map_or_else(Vec::new, |params| params.elements.clone()))
+            (Charge::Key, params.map_or_else(Vec::new, |params| params.elements.clone()))
         }
         ObjectCreate { params_index } => {
             let params = data.get_object_create_params(*params_index);
@@ -201,6 +225,8 @@ fn call(program: &mut Program, rule: usize, charge: Charge, registers: &[u8]) ->
                 Charge::Compare => charge_compare,
                 Charge::Search => charge_search,
                 Charge::Hold => charge_hold,
+                Charge::Key => charge_key,
+                Charge::Rules => charge_rules,
             };
             program.resolved_builtins.push((function, u8::try_from(num_args).unwrap_or(u8::MAX)));
             program.builtin_info_table.len().saturating_sub(1)
@@ -245,14 +271,18 @@ counted!(charge_search, |values: &[Value]| match values {
     _ => u64::MAX,
 });
 counted!(charge_hold, hold);
+// It is compared with as many as the logarithm of what is there.
+counted!(charge_key, |values: &[Value]| values.iter().fold(0_u64, |sum, value| {
+    let weight = if is_flat(value) { 1 } else { 8 };
+    sum.saturating_add(size(value, left()).saturating_mul(weight))
+}));
+counted!(charge_rules, |values: &[Value]| match values {
+    [Value::Number(rules)] => rules.as_u64().unwrap_or(u64::MAX).saturating_mul(RULE),
+    _ => u64::MAX,
+});
 
 fn hold(values: &[Value]) -> u64 {
     values.iter().fold(0, |sum, value| sum.saturating_add(size(value, left())))
-}
-
-/// Nothing else is inside of it.
-const fn is_flat(value: &Value) -> bool {
-    !matches!(value, Value::Array(_) | Value::Set(_) | Value::Object(_))
 }
 
 /// Steps of comparing a value that is flat; a list that is compared with it is not looked into.

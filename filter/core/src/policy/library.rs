@@ -8,7 +8,7 @@ use regorus::rvm::program::Program;
 use regorus::rvm::vm::RegoVM;
 use regorus::Value;
 
-use super::{advice, bounds, charges, opa, Entry, RuleSet};
+use super::{advice, bounds, charges, opa, text, Entry, RuleSet};
 use crate::config::{InputFormat, Limits};
 use crate::reads::{self, Reads};
 
@@ -52,7 +52,7 @@ impl Library {
     /// # Errors
     /// `file:line:column: message`.
     pub(crate) fn add(&mut self, file: &str, source: &str) -> Result<(), String> {
-        bounds::check_text(file, source)?;
+        text::check_text(file, source)?;
         let package = self
             .engine
             .add_policy(file.to_owned(), source.to_owned())

@@ -1,0 +1,112 @@
+//! The limits of one evaluation, natively: the policies of `everycall_tests::hostile` end at them, and
+//! what would end the module is refused with the configuration. In Envoy: `tests/e2e/limits.rs`.
+
+use everycall_core::{Connection, Engine, Headers, IdSeed, Reason, Request, Settings, StreamId};
+use everycall_tests::hostile::{self, chain};
+
+use crate::{done, NOW};
+
+fn engine(bodies: &[String]) -> Engine {
+    let settings =
+        Settings::from_value(hostile::config(bodies)).unwrap_or_else(|errors| panic!("{errors:.2000}"));
+    Engine::standalone(settings, IdSeed::derive(&[]))
+}
+
+/// What comes of a request to this path, with what hurts most in a header.
+fn decided(engine: &mut Engine, path: &str) -> Reason {
+    let text = "x".repeat(30_000);
+    let pairs = [
+        (":method", "GET"),
+        (":scheme", "http"),
+        (":authority", "h"),
+        (":path", path),
+        (hostile::HEADER, &text),
+    ];
+    let pairs = pairs.map(|(name, value)| (name.to_owned(), value.as_bytes().to_vec())).to_vec();
+    let request = Request::new(StreamId(1), Headers::new(pairs), Connection::default());
+    done(engine.check(request, NOW)).record.reason.unwrap()
+}
+
+/// What comes of a request to this policy.
+fn decided_by(body: &str) -> Reason {
+    decided(&mut engine(&[body.to_owned()]), "/0")
+}
+
+#[test]
+fn every_one_of_the_worst_ends_at_a_limit() {
+    let all = hostile::worst();
+    for form in 0..4 {
+        let bodies: Vec<String> = all.iter().map(|hostile| hostile.decisions()[form].clone()).collect();
+        let mut engine = engine(&bodies);
+        for (at, hostile) in all.iter().enumerate() {
+            let reason = decided(&mut engine, &format!("/{at}"));
+            assert_eq!(reason, Reason::PolicyLimit, "{}: {:.500}", hostile.name, bodies[at]);
+            assert_eq!(decided(&mut engine, "/ordinary"), Reason::Allowed, "after {}", hostile.name);
+        }
+    }
+}
+
+#[test]
+fn a_worker_goes_on_after_a_limit() {
+    let text = format!(
+        "{}\ndecision := {{\"allow\": true}} if {{ input.request.path == \"/0\"; contains(v9, \"x\") }}",
+        chain("\"x\"", 9, |v| format!("concat(\"\", [{v}, {v}])"))
+    );
+    let mut engine = engine(&[text]);
+    // What one evaluation takes is not missing in the next.
+    for _ in 0..50 {
+        assert_eq!(decided(&mut engine, "/0"), Reason::Allowed);
+    }
+}
+
+#[test]
+fn rules_that_call_themselves_do_not_compile() {
+    let deep = |n: usize| {
+        format!("{}decision := {{\"allow\": true}} if v{n} == [1]", chain("[1]", n, str::to_owned))
+    };
+    assert_eq!(decided_by(&deep(20)), Reason::Allowed);
+    for (text, part) in [
+        ("f(x) := f([x])\ndecision := {\"allow\": true} if f(1)".to_owned(), "call themselves"),
+        ("f(x) := g([x])\ng(x) := f(x)\ndecision := {\"allow\": true} if f(1)".to_owned(), "call themselves"),
+        ("decision := q\nq := decision".to_owned(), "call themselves"),
+        ("decision := {\"allow\": true} if data.everycall[input.request.method]".to_owned(), "recursion"),
+        ("x := 1e309\ndecision := {\"allow\": true} if x > 1".to_owned(), "digits"),
+        ("x := 1e2000000000\ndecision := {\"allow\": true} if x > 1".to_owned(), "digits"),
+        ("x := 1.5E+2000000000\ndecision := {\"allow\": true} if x > 1".to_owned(), "digits"),
+        (format!("x := {}\ndecision := {{\"allow\": true}} if x > 1", "9".repeat(40)), "digits"),
+        (deep(30), "in a chain"),
+        (deep(900), "in a chain"),
+        (format!("decision := {}{}", "[".repeat(2_000), "]".repeat(2_000)), "brackets inside each other"),
+        (
+            format!("decision := {}1{}", "{\"a\":".repeat(2_000), "}".repeat(2_000)),
+            "brackets inside each other",
+        ),
+        (
+            format!("decision := {}1{}", "count(".repeat(2_000), ")".repeat(2_000)),
+            "brackets inside each other",
+        ),
+    ] {
+        let errors =
+            Settings::from_value(hostile::config(std::slice::from_ref(&text))).unwrap_err().to_string();
+        assert!(errors.contains(part), "{text:.100}: {errors:.300}");
+    }
+}
+
+/// What regorus answers with a panic, which would end the module.
+#[test]
+fn no_builtin_panics() {
+    for condition in [
+        r#"strings.count("aa", "") == 3"#,
+        "object.subset([1, 2], [])",
+        r#"object.subset({"a": [1]}, {"a": []})"#,
+        r#"split("", "") == []"#,
+        r#"replace("", "", "a") == "a""#,
+        r#"regex.split("", "a") == ["", "a", ""]"#,
+        r#"concat("", []) == """#,
+        "object.union_n([]) == {}",
+        "not array.slice([1], -1, -2) == [1]",
+    ] {
+        let body = format!("decision := {{\"allow\": true}} if {condition}");
+        assert_eq!(decided_by(&body), Reason::Allowed, "{condition}");
+    }
+}

@@ -1,0 +1,141 @@
+//! How long the worst policies hold a worker of Envoy, in the release module: the worker's processor
+//! time from one request to the next, so that what else the machine does counts little. A table; with
+//! `--json` a row a line. Both stand in `target/holds.json` as well.
+
+use std::fs;
+use std::net::Ipv4Addr;
+use std::path::Path;
+use std::time::Duration;
+
+use anyhow::{bail, ensure, Context};
+use everycall_tests::client::{self, RawRequest};
+use everycall_tests::envoy::{self, Envoy};
+use everycall_tests::hostile;
+use everycall_tests::server::{Answer, Server};
+use serde_json::json;
+
+/// The first is the slowest: V8 compiles what is hot while it runs.
+const TIMES: usize = 5;
+
+const HELP: &str = "Measures how long the worst policies hold a worker of Envoy.\n\n\
+    usage: everycall-holds [--json]\n\n\
+    example: make holds";
+
+fn main() -> anyhow::Result<()> {
+    let json = match std::env::args().skip(1).collect::<Vec<_>>().as_slice() {
+        [] => false,
+        [one] if one == "--json" => true,
+        [one] if one == "--help" => {
+            println!("{HELP}");
+            return Ok(());
+        }
+        other => bail!("unknown arguments `{}`; expected `--json`", other.join(" ")),
+    };
+    let worst = hostile::worst();
+    // Unknown or not, it would be allowed: the limit itself has to refuse.
+    let bodies: Vec<String> = worst.iter().map(|hostile| hostile.decisions()[1].clone()).collect();
+    eprintln!("starting Envoy with {} policies", bodies.len());
+    let upstream = Server::start(|_| Answer::Http(200, b"upstream\n".to_vec()))?;
+    let module = envoy::module()?.display().to_string();
+    let document =
+        envoy::rendered(&module, &hostile::config(&bodies), upstream.address(), upstream.address())?;
+    let envoy = Envoy::start(&document.to_string(), 1)?;
+    let worker = Worker::of(&envoy)?;
+    // What is measured is not the first request that this worker sees.
+    for _ in 0..200 {
+        worker.hold("/ordinary")?;
+    }
+    let mut rows = Vec::new();
+    let mut wrong = Vec::new();
+    for (at, hostile) in worst.iter().enumerate() {
+        let mut held = Vec::new();
+        for _ in 0..TIMES {
+            let (time, status) = worker.hold(&format!("/{at}"))?;
+            held.push(time);
+            if status != 403 {
+                wrong.push(format!("`{}` came to {status}", hostile.name));
+                break;
+            }
+        }
+        if !worker.serves()? {
+            wrong.push(format!("the next request was not served after `{}`", hostile.name));
+        }
+        let ms = |time: Option<&Duration>| time.map_or(0.0, |time| (time.as_secs_f64() * 1e4).round() / 10.0);
+        let row = json!({"policy": hostile.name, "first_ms": ms(held.first()), "least_ms": ms(held.iter().min()),
+                         "most_ms": ms(held.iter().max())});
+        if json {
+            println!("{row}");
+        } else {
+            eprint!("\r{}/{} ", at + 1, worst.len());
+        }
+        rows.push(row);
+    }
+    let mut ordinary = Duration::ZERO;
+    for _ in 0..200 {
+        ordinary += worker.hold("/ordinary")?.0 / 200;
+    }
+    rows.sort_by(|a, b| {
+        b["most_ms"].as_f64().unwrap_or(0.0).total_cmp(&a["most_ms"].as_f64().unwrap_or(0.0))
+    });
+    if !json {
+        println!("\r{:>9} {:>9} {:>9}  policy", "first ms", "least ms", "most ms");
+        for row in &rows {
+            let ms = |name: &str| row[name].as_f64().unwrap_or(0.0);
+            let policy = row["policy"].as_str().unwrap_or_default();
+            println!("{:>9.1} {:>9.1} {:>9.1}  {policy}", ms("first_ms"), ms("least_ms"), ms("most_ms"));
+        }
+        println!("an ordinary request: {:.2} ms, with all that Envoy does", ordinary.as_secs_f64() * 1e3);
+    }
+    let result = json!({"policies": rows, "ordinary_ms": ordinary.as_secs_f64() * 1e3});
+    fs::write(envoy::root().join("target/holds.json"), format!("{result:#}\n"))?;
+    ensure!(wrong.is_empty(), "{}", wrong.join("\n"));
+    Ok(())
+}
+
+/// Envoy's only worker.
+struct Worker {
+    listener: std::net::SocketAddr,
+    times: std::path::PathBuf,
+}
+
+impl Worker {
+    fn of(envoy: &Envoy) -> anyhow::Result<Self> {
+        let tasks = Path::new("/proc").join(envoy.id().to_string()).join("task");
+        for task in fs::read_dir(&tasks)? {
+            let task = task?.path();
+            if fs::read_to_string(task.join("comm"))?.starts_with("wrk:") {
+                return Ok(Self { listener: envoy.listener("inbound")?, times: task.join("schedstat") });
+            }
+        }
+        bail!("Envoy has no worker in `{}`", tasks.display())
+    }
+
+    /// The processor time that it took so far.
+    fn time(&self) -> anyhow::Result<Duration> {
+        let text = fs::read_to_string(&self.times)?;
+        let ns = text.split(' ').next().and_then(|ns| ns.parse().ok()).context("no time in schedstat")?;
+        Ok(Duration::from_nanos(ns))
+    }
+
+    /// What it takes for one request, and the response's status.
+    fn hold(&self, path: &str) -> anyhow::Result<(Duration, u16)> {
+        let headers =
+            vec![("host".to_owned(), b"h".to_vec()), (hostile::HEADER.to_owned(), vec![b'x'; 30_000])];
+        let request = RawRequest { method: "GET".into(), path: path.into(), headers, body: Vec::new() };
+        let before = self.time()?;
+        let response =
+            client::send(self.listener, Ipv4Addr::LOCALHOST.into(), &request, Duration::from_secs(120))?;
+        Ok((self.time()?.saturating_sub(before), response.status))
+    }
+
+    /// Whether the next request is served. If not, waits until one is.
+    fn serves(&self) -> anyhow::Result<bool> {
+        for times in 0..50 {
+            if self.hold("/ordinary")?.1 == 200 {
+                return Ok(times == 0);
+            }
+            std::thread::sleep(Duration::from_millis(200));
+        }
+        bail!("Envoy does not recover")
+    }
+}
