@@ -19,6 +19,8 @@ mod replay;
 mod request;
 mod schema;
 mod stand_in;
+#[cfg(feature = "server")]
+mod task;
 mod test;
 mod token;
 
@@ -55,6 +57,8 @@ enum Command {
     Exceptions(exceptions::Args),
     Render(render::Args),
     Schema(schema::Args),
+    #[cfg(feature = "server")]
+    Task(task::Args),
     #[cfg(feature = "server")]
     Devserver(devserver::Args),
 }
@@ -103,6 +107,8 @@ pub fn run(arguments: impl IntoIterator<Item = impl Into<OsString> + Clone>, out
         Command::Exceptions(args) => exceptions::run(&args, out),
         Command::Render(args) => render::run(&args, out),
         Command::Schema(args) => schema::run(&args, out),
+        #[cfg(feature = "server")]
+        Command::Task(args) => task::run(&args, out),
         #[cfg(feature = "server")]
         Command::Devserver(args) => devserver::run(args, out),
     };

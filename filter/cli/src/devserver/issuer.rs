@@ -15,7 +15,7 @@ use everycall_core::{Algorithm, UnixTime};
 use serde::Deserialize;
 use serde_json::{json, Map, Value};
 
-use super::reply::{base_url, Refused, Strict};
+use super::reply::{base_url, object, Raw, Refused};
 use super::{lock, Shared, Signer};
 use crate::clock;
 
@@ -193,9 +193,10 @@ pub(super) fn routes() -> Router<Shared> {
         .route("/issuers/{name}/.well-known/openid-configuration", get(metadata))
 }
 
-#[derive(Deserialize)]
+/// What a token is asked for with.
+#[derive(Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct TokenRequest {
+pub(super) struct TokenRequest {
     sub: String,
     task: Option<String>,
     act: Option<Map<String, Value>>,
@@ -205,20 +206,74 @@ struct TokenRequest {
     claims: Map<String, Value>,
 }
 
+/// RFC 6749 section 6.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RefreshRequest {
+    grant_type: String,
+    refresh_token: String,
+}
+
+/// The body of a request for a token.
+enum Asked {
+    New(TokenRequest),
+    Refresh(RefreshRequest),
+}
+
+impl Asked {
+    /// JSON; to refresh, also a form, as clients of OAuth send it.
+    fn read(body: &[u8]) -> Result<Self, Refused> {
+        let bad = |error: serde_json::Error| Refused::bad_request(error.to_string());
+        let is_form = !body.starts_with(b"{") && body.starts_with(b"grant_type=");
+        let members = match is_form {
+            true => {
+                let form = serde_urlencoded::from_bytes::<Vec<(String, String)>>(body);
+                let form = form.map_err(|error| Refused::bad_request(format!("not a form: {error}")))?;
+                // Others a server has to ignore (RFC 6749 section 3.2).
+                let known = form.into_iter().filter(|(name, _)| REFRESH_MEMBERS.contains(&name.as_str()));
+                known.map(|(name, value)| (name, value.into())).collect()
+            }
+            false => object(body)?,
+        };
+        match members.contains_key("grant_type") {
+            true => serde_json::from_value(Value::Object(members)).map(Self::Refresh).map_err(bad),
+            false => serde_json::from_value(Value::Object(members)).map(Self::New).map_err(bad),
+        }
+    }
+}
+
+const REFRESH_MEMBERS: [&str; 2] = ["grant_type", "refresh_token"];
+
 async fn token(
     State(server): State<Shared>,
     Path(name): Path<String>,
-    request: Result<Strict<TokenRequest>, Refused>,
+    body: Result<Raw, Refused>,
 ) -> Result<Response, Refused> {
     server.issuers.find(&name)?;
-    let Strict(request) = request?;
-    if let Some(task) = request.task.as_deref().filter(|task| !lock(&server.tasks).is_open(task)) {
-        let message = format!("the task `{task}` is not open; `POST /tasks` opens one");
-        return Err(Refused::new(StatusCode::BAD_REQUEST, "invalid_grant", message));
+    let Raw(body) = body?;
+    let mut tasks = lock(&server.tasks);
+    let (request, refreshed) = match Asked::read(&body)? {
+        Asked::New(request) => (request, None),
+        Asked::Refresh(RefreshRequest { grant_type, refresh_token }) if grant_type == "refresh_token" => {
+            (tasks.refresh(&name, &refresh_token)?, Some(refresh_token))
+        }
+        Asked::Refresh(RefreshRequest { grant_type, .. }) => {
+            let message = format!("`grant_type` is `{grant_type}`; expected `refresh_token`");
+            return Err(Refused::new(StatusCode::BAD_REQUEST, "unsupported_grant_type", message));
+        }
+    };
+    // The lock is held until the token is the task's: it does not end in between.
+    let (token, lifetime) = server.issuers.issue(&name, request.clone())?;
+    let mut answer = json!({"access_token": token, "token_type": "Bearer", "expires_in": lifetime});
+    if let Some(task) = request.task.clone() {
+        let again = refreshed.is_none().then_some((name.as_str(), request));
+        let refresh_token = tasks.bind(&task, again)?.or(refreshed);
+        if let (Some(token), Some(members)) = (refresh_token, answer.as_object_mut()) {
+            members.insert("refresh_token".into(), token.into());
+        }
     }
-    let (token, lifetime) = server.issuers.issue(&name, request)?;
-    let body = json!({"access_token": token, "token_type": "Bearer", "expires_in": lifetime});
-    Ok(([(header::CACHE_CONTROL, "no-store")], Json(body)).into_response())
+    drop(tasks);
+    Ok(([(header::CACHE_CONTROL, "no-store")], Json(answer)).into_response())
 }
 
 async fn jwks(State(server): State<Shared>, Path(name): Path<String>) -> Result<Json<Value>, Refused> {

@@ -222,6 +222,15 @@ fn common(app: Router) -> Router {
     ))
 }
 
+/// A text that nobody guesses.
+fn secret() -> Result<String, reply::Refused> {
+    let mut bytes = [0; 16];
+    match getrandom::getrandom(&mut bytes) {
+        Ok(()) => Ok(everycall_core::hex::encode(&bytes)),
+        Err(error) => Err(reply::Refused::server_error(format!("the system gives no random bytes: {error}"))),
+    }
+}
+
 /// A lock that a panic of another request does not take away.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)

@@ -1,5 +1,5 @@
 //! A small configuration, tokens for it, and the binary with its output.
-#![allow(dead_code, clippy::unwrap_used)] // each test file uses a part of it; a test may panic
+#![allow(dead_code, clippy::unwrap_used, clippy::indexing_slicing)] // each test file uses a part of it; a test may panic
 
 use std::io::Write as _;
 use std::path::PathBuf;
@@ -148,5 +148,41 @@ pub fn everycall(args: &[&str], input: &str) -> Output {
         code: output.status.code().unwrap(),
         out: String::from_utf8(output.stdout).unwrap(),
         err: String::from_utf8(output.stderr).unwrap(),
+    }
+}
+
+/// The devserver of the binary, until it is dropped.
+pub struct Devserver {
+    child: std::process::Child,
+    address: String,
+}
+
+impl Devserver {
+    /// Starts it with `config.json` of these files.
+    pub fn start(files: &Files, args: &[&str]) -> Self {
+        let mut child = Command::new(env!("CARGO_BIN_EXE_everycall"))
+            .args(["devserver", "--config", &files.name("config.json")])
+            .args(args)
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        let mut line = String::new();
+        let mut out = std::io::BufReader::new(child.stdout.take().unwrap());
+        std::io::BufRead::read_line(&mut out, &mut line).unwrap();
+        let ready: Value = serde_json::from_str(&line).unwrap();
+        Self { child, address: ready["address"].as_str().unwrap().to_owned() }
+    }
+
+    /// Where it is.
+    pub fn url(&self) -> String {
+        format!("http://{}", self.address)
+    }
+}
+
+impl Drop for Devserver {
+    fn drop(&mut self) {
+        self.child.kill().ok();
+        self.child.wait().ok();
     }
 }

@@ -60,6 +60,69 @@ async fn an_ended_task_gets_no_more_tokens() {
 }
 
 #[tokio::test]
+async fn a_token_of_a_task_is_refreshed_while_the_task_lives() {
+    let server = Running::start(options()).await;
+    server.post("/tasks", json!({"id": "t-1", "owner": "alice"})).await;
+    let (_, unbound) = server.post(TOKEN, json!({"sub": "checkout"})).await;
+    assert_eq!(unbound.get("refresh_token"), None, "nothing would ever end it");
+    let request = json!({"sub": "alice", "act": {"sub": "spiffe://shop.example/agent"}, "task": "t-1",
+        "lifetime_s": 60, "claims": {"purpose": "refund"}});
+    let (_, first) = server.post(TOKEN, request).await;
+    let secret = first["refresh_token"].as_str().unwrap();
+    let refresh = json!({"grant_type": "refresh_token", "refresh_token": secret});
+    let form = format!("grant_type=refresh_token&refresh_token={}&client_id=x", secret.replace(':', "%3A"));
+    for body in [refresh.to_string(), form.clone()] {
+        let (status, next) = server.call(Method::POST, TOKEN, body).await;
+        assert_eq!((status, &next["expires_in"]), (StatusCode::OK, &json!(60)), "{next}");
+        assert_eq!(next["refresh_token"], secret);
+        let (old, new) = (verified(&first), verified(&next));
+        assert_eq!((new.id, new.principal, new.task), (old.id, old.principal, old.task));
+        assert_eq!(new.claims["purpose"], "refund");
+        assert_ne!(new.token_id, old.token_id);
+    }
+    let (_, task) = server.get("/tasks/t-1").await;
+    assert_eq!(task["tokens"], 3);
+
+    for (path, body, error) in [
+        ("people", refresh.clone(), "invalid_grant"),
+        ("agents", json!({"grant_type": "refresh_token", "refresh_token": "t-1~0"}), "invalid_grant"),
+        ("agents", json!({"grant_type": "refresh_token", "refresh_token": "t-1"}), "invalid_grant"),
+        ("agents", json!({"grant_type": "password", "refresh_token": secret}), "unsupported_grant_type"),
+        ("agents", json!({"grant_type": "refresh_token"}), "invalid_request"),
+        (
+            "agents",
+            json!({"grant_type": "refresh_token", "refresh_token": secret, "sub": "bob"}),
+            "invalid_request",
+        ),
+    ] {
+        let (status, answer) = server.post(&format!("/issuers/{path}/token"), body).await;
+        assert_eq!((status, &answer["error"]), (StatusCode::BAD_REQUEST, &json!(error)), "{answer}");
+    }
+
+    server.post("/tasks/t-1/end", json!({})).await;
+    for body in [refresh.to_string(), form] {
+        server.refused(Method::POST, TOKEN, body, 400, "`t-1` is not open").await;
+    }
+}
+
+#[tokio::test]
+async fn of_many_refresh_tokens_the_newest_work() {
+    let server = Running::start(options()).await;
+    server.post("/tasks", json!({"id": "t-1", "owner": "alice"})).await;
+    let mut secrets = Vec::new();
+    for _ in 0..=100 {
+        let (_, answer) = server.post(TOKEN, json!({"sub": "a", "task": "t-1"})).await;
+        secrets.push(answer["refresh_token"].clone());
+    }
+    let status = async |secret: &Value| {
+        server.post(TOKEN, json!({"grant_type": "refresh_token", "refresh_token": secret})).await.0
+    };
+    assert_eq!(status(&secrets[0]).await, StatusCode::BAD_REQUEST);
+    assert_eq!(status(&secrets[1]).await, StatusCode::OK);
+    assert_eq!(status(&secrets[100]).await, StatusCode::OK);
+}
+
+#[tokio::test]
 async fn bad_requests_get_no_token() {
     let server = Running::start(options()).await;
     server.post("/tasks", json!({"id": "t-1", "owner": "alice"})).await;
