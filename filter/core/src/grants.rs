@@ -5,15 +5,15 @@
 //! of those the one that was written first. What it then requires (an elevation, a binding) is
 //! required: a grant that is less specific does not make up for it.
 //!
-//! A call costs a few look-ups per path segment, however many grants there are. Everything is in
-//! flat maps, which grow entry by entry: a grant takes about five allocations, and no step of
-//! building or dropping touches more than one grant.
+//! A call costs a few look-ups per path segment, and a look-up costs the same however many grants
+//! there are. A grant takes about five allocations, and no step of building or dropping touches more
+//! than one in 256 of them.
 
+mod flat;
 mod selectors;
 mod template;
 mod tree;
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::config::RequiredBinding;
@@ -21,6 +21,7 @@ use crate::elevations::Elevated;
 use crate::identity::{Binding, Identity, Kinds};
 use crate::target::Target;
 use crate::time::UnixTime;
+use flat::FlatMap;
 use selectors::{Fit, SelectorId, Selectors};
 pub(crate) use selectors::{Selector, ANONYMOUS};
 pub(crate) use template::Template;
@@ -87,12 +88,12 @@ impl Granted {
 pub(crate) struct Grants {
     tree: Tree,
     selectors: Selectors,
-    entries: BTreeMap<EntryKey, Entry>,
+    entries: FlatMap<EntryKey, Entry>,
     /// How many were inserted.
     count: u32,
 }
 
-/// Where a template ends, whom it is for, and which grant it is in the order of writing.
+/// Where a template ends, whom it is for, and how many are alike and were written before it.
 type EntryKey = (NodeId, SelectorId, u32);
 
 #[derive(Debug)]
@@ -100,6 +101,8 @@ struct Entry {
     grant: Arc<Grant>,
     /// Names of the template's parameters, in order, with `,` between them.
     names: Arc<str>,
+    /// Which grant it is in the order of writing.
+    order: u32,
 }
 
 /// Two grants that can't both stand.
@@ -114,9 +117,7 @@ pub(crate) struct Clash {
 impl Grants {
     /// Drops some of them; whether there are more. All at once takes long.
     pub(crate) fn take_apart(&mut self, many: usize) -> bool {
-        (0..many).all(|_| self.entries.pop_first().is_some())
-            || self.tree.take_apart(many)
-            || self.selectors.take_apart(many)
+        self.entries.take_apart(many) || self.tree.take_apart(many) || self.selectors.take_apart(many)
     }
 
     /// Adds a grant with its templates and the names of their parameters. What it can't stand beside
@@ -138,10 +139,10 @@ impl Grants {
         for (_, host) in once {
             for (path, (template, names)) in paths.iter().enumerate() {
                 let node = self.tree.insert(host, template);
-                let entry = Entry { grant: Arc::clone(&grant), names: Arc::clone(names) };
-                let alike = self.entries.range((node, selector, 0)..=(node, selector, u32::MAX));
-                let clash = alike.clone().find_map(|(_, other)| clash(other, &entry));
-                let many = (alike.count() >= MAX_ALIKE)
+                let entry = Entry { grant: Arc::clone(&grant), names: Arc::clone(names), order };
+                let clash = alike(&self.entries, node, selector).find_map(|other| clash(other, &entry));
+                let before = alike(&self.entries, node, selector).count();
+                let many = (before >= MAX_ALIKE)
                     .then(|| format!("more than {MAX_ALIKE} grants are for this caller, host and path"));
                 if let Some(message) = clash.or(many) {
                     // Once, not for each host.
@@ -149,7 +150,9 @@ impl Grants {
                         clashes.push(Clash { path, message });
                     }
                 }
-                self.entries.insert((node, selector, order), entry);
+                if before < MAX_ALIKE {
+                    self.entries.add((node, selector, tree::number(before)), entry);
+                }
             }
         }
         clashes
@@ -185,8 +188,17 @@ impl Grants {
     }
 }
 
+/// The entries for one caller that end in one place, in the order of writing.
+fn alike(
+    entries: &FlatMap<EntryKey, Entry>,
+    node: NodeId,
+    selector: SelectorId,
+) -> impl Iterator<Item = &Entry> {
+    (0..).map_while(move |before| entries.get(&(node, selector, before)))
+}
+
 struct Search<'a> {
-    entries: &'a BTreeMap<EntryKey, Entry>,
+    entries: &'a FlatMap<EntryKey, Entry>,
     fits: Vec<Fit>,
     caller: Option<&'a Identity>,
     target: &'a Target,
@@ -198,13 +210,12 @@ struct Search<'a> {
 impl<'p> Visit<'p> for Search<'_> {
     fn visit(&mut self, node: NodeId, values: &[&'p str], rest: &'p [String]) -> bool {
         let entries = self.entries;
-        let mut here: Vec<(u32, u32, &Entry)> = Vec::new();
+        let mut here: Vec<(u32, &Entry)> = Vec::new();
         for Fit { rank, selector } in &self.fits {
-            let of = entries.range((node, *selector, 0)..=(node, *selector, u32::MAX));
-            here.extend(of.map(|((_, _, order), entry)| (*rank, *order, entry)));
+            here.extend(alike(entries, node, *selector).map(|entry| (*rank, entry)));
         }
-        here.sort_by_key(|(rank, order, _)| (*rank, *order));
-        for (_, _, Entry { grant, names }) in here {
+        here.sort_by_key(|(rank, entry)| (*rank, entry.order));
+        for (_, Entry { grant, names, .. }) in here {
             match grant.admits(self.caller, self.target, self.now) {
                 Ok(()) => {
                     let rest = (!rest.is_empty()).then(|| rest.join("/"));

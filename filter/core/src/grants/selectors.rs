@@ -4,8 +4,10 @@
 //! grants, only with the segments of the caller's id and the sets of claims that grants ask for.
 
 use std::collections::BTreeMap;
+use std::hash::Hash;
 use std::sync::Arc;
 
+use super::flat::FlatMap;
 use crate::identity::Identity;
 use crate::spiffe::SpiffeId;
 use crate::token::lookup;
@@ -35,19 +37,22 @@ pub(super) type SelectorId = u32;
 /// All selectors.
 #[derive(Debug, Default)]
 pub(super) struct Selectors {
-    subjects: BTreeMap<Arc<str>, SelectorId>,
-    prefixes: BTreeMap<Arc<str>, SelectorId>,
+    subjects: FlatMap<Arc<str>, SelectorId>,
+    prefixes: FlatMap<Arc<str>, SelectorId>,
     /// By issuer: each set of claims that some grant asks for.
-    claims: BTreeMap<Arc<str>, Vec<ClaimSet>>,
+    claim_sets: BTreeMap<Arc<str>, Vec<ClaimSet>>,
+    /// By the number of a set: the claims' texts, in the order of the set's names.
+    claims: FlatMap<(u32, Vec<String>), SelectorId>,
+    /// How many sets of claims there are.
+    sets: u32,
     count: SelectorId,
 }
 
-/// Selectors that ask for the same claims.
+/// Names of claims, and their number.
 #[derive(Debug)]
 struct ClaimSet {
     names: Box<[String]>,
-    /// By the claims' texts, in the order of the names.
-    selectors: BTreeMap<Vec<String>, SelectorId>,
+    number: u32,
 }
 
 /// A selector that the caller fits, and how precisely: smaller ranks come first.
@@ -65,44 +70,39 @@ const CLAIMS: u32 = 2 << 16;
 impl Selectors {
     /// Drops some of them; whether there are more.
     pub(super) fn take_apart(&mut self, many: usize) -> bool {
-        (0..many).all(|_| {
-            self.subjects.pop_first().is_some() || self.prefixes.pop_first().is_some() || self.pop_claims()
-        })
-    }
-
-    fn pop_claims(&mut self) -> bool {
-        let Some(mut issuer) = self.claims.last_entry() else { return false };
-        let sets = issuer.get_mut();
-        let popped = sets.last_mut().is_some_and(|set| set.selectors.pop_first().is_some());
-        if !popped && sets.pop().is_none() {
-            issuer.remove();
-        }
-        true
+        self.subjects.take_apart(many)
+            || self.prefixes.take_apart(many)
+            || self.claims.take_apart(many)
+            || (0..many).all(|_| self.claim_sets.pop_first().is_some())
     }
 
     /// The selector's number; a new one if it is new.
     pub(super) fn insert(&mut self, selector: Selector) -> SelectorId {
         let new = self.count;
         let found = match selector {
-            Selector::Subject(subject) => entry(&mut self.subjects, subject, new),
-            Selector::Prefix(prefix) => entry(&mut self.prefixes, prefix, new),
+            Selector::Subject(subject) => known_or(&mut self.subjects, subject.into(), new),
+            Selector::Prefix(prefix) => known_or(&mut self.prefixes, prefix.into(), new),
             Selector::Claims { issuer, claims } => {
                 let (names, texts): (Vec<String>, Vec<String>) = claims.into_iter().unzip();
-                let sets = self.claims.entry(issuer.into()).or_default();
-                let at = sets.iter().position(|set| *set.names == *names).unwrap_or_else(|| {
-                    sets.push(ClaimSet { names: names.into(), selectors: BTreeMap::new() });
-                    sets.len().saturating_sub(1)
-                });
-                match sets.get_mut(at) {
-                    Some(set) => *set.selectors.entry(texts).or_insert(new),
-                    None => new,
-                }
+                let set = self.claim_set(issuer, names);
+                known_or(&mut self.claims, (set, texts), new)
             }
         };
         if found == new {
             self.count = new.saturating_add(1);
         }
         found
+    }
+
+    fn claim_set(&mut self, issuer: String, names: Vec<String>) -> u32 {
+        let sets = self.claim_sets.entry(issuer.into()).or_default();
+        if let Some(known) = sets.iter().find(|set| *set.names == *names) {
+            return known.number;
+        }
+        let number = self.sets;
+        self.sets = number.saturating_add(1);
+        sets.push(ClaimSet { names: names.into(), number });
+        number
     }
 
     /// The selectors that this caller fits, the most precise first; `None`: one without a credential.
@@ -149,11 +149,11 @@ impl Selectors {
         if caller.principal.is_some() {
             return;
         }
-        for set in self.claims.get(caller.issuer.as_str()).into_iter().flatten() {
+        for set in self.claim_sets.get(caller.issuer.as_str()).into_iter().flatten() {
             let texts =
                 set.names.iter().map(|name| lookup(&caller.claims, name)?.as_str().map(str::to_owned));
             let Some(texts) = texts.collect::<Option<Vec<String>>>() else { continue };
-            let Some(selector) = set.selectors.get(&texts) else { continue };
+            let Some(selector) = self.claims.get(&(set.number, texts)) else { continue };
             let count = u32::try_from(set.names.len()).unwrap_or(u32::MAX);
             fits.push(Fit {
                 rank: CLAIMS.saturating_add(0xffff_u32.saturating_sub(count)),
@@ -163,9 +163,10 @@ impl Selectors {
     }
 }
 
-fn entry(map: &mut BTreeMap<Arc<str>, SelectorId>, text: String, new: SelectorId) -> SelectorId {
-    match map.get(text.as_str()) {
-        Some(known) => *known,
-        None => *map.entry(text.into()).or_insert(new),
+fn known_or<K: Hash + Eq>(map: &mut FlatMap<K, SelectorId>, key: K, new: SelectorId) -> SelectorId {
+    if let Some(known) = map.get(&key) {
+        return *known;
     }
+    map.add(key, new);
+    new
 }

@@ -2,11 +2,11 @@
 //! size follows from the number of routes, not from the number of callers.
 //!
 //! Nodes are numbers and edges are one flat map: nothing is allocated for a node, so that a large
-//! tree is built and dropped entry by entry.
+//! tree is built and dropped in small parts.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use super::flat::FlatMap;
 use super::template::{Part, Template};
 
 /// A place in the tree where templates end.
@@ -23,8 +23,8 @@ const WORDS: Word = 3;
 
 #[derive(Debug, Default)]
 pub(super) struct Tree {
-    words: BTreeMap<Arc<str>, Word>,
-    edges: BTreeMap<(NodeId, Word), NodeId>,
+    words: FlatMap<Arc<str>, Word>,
+    edges: FlatMap<(NodeId, Word), NodeId>,
 }
 
 /// What a path is walked with: where the walk may end.
@@ -52,7 +52,7 @@ impl Tree {
 
     /// Drops some of it; whether there is more.
     pub(super) fn take_apart(&mut self, many: usize) -> bool {
-        (0..many).all(|_| self.words.pop_first().is_some() || self.edges.pop_first().is_some())
+        self.words.take_apart(many) || self.edges.take_apart(many)
     }
 
     fn word(&mut self, text: &str) -> Word {
@@ -60,14 +60,18 @@ impl Tree {
             return *known;
         }
         let new = number(self.words.len()).saturating_add(WORDS);
-        self.words.insert(text.into(), new);
+        self.words.add(text.into(), new);
         new
     }
 
     /// Each node but the root is the end of one edge: their count is the next number.
     fn next(&mut self, node: NodeId, word: Word) -> NodeId {
+        if let Some(known) = self.edge(node, word) {
+            return known;
+        }
         let new = number(self.edges.len()).saturating_add(1);
-        *self.edges.entry((node, word)).or_insert(new)
+        self.edges.add((node, word), new);
+        new
     }
 
     fn literal(&self, node: NodeId, text: &str) -> Option<NodeId> {
@@ -131,6 +135,6 @@ impl Tree {
     }
 }
 
-fn number(count: usize) -> u32 {
+pub(super) fn number(count: usize) -> u32 {
     u32::try_from(count).unwrap_or(u32::MAX)
 }
