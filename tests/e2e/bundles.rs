@@ -123,13 +123,13 @@ fn served(file: Vec<u8>) -> Answer {
 }
 
 /// A client that keeps its connection.
-struct Connection {
+pub struct Connection {
     stream: TcpStream,
     buffer: Vec<u8>,
 }
 
 impl Connection {
-    fn new(to: SocketAddr) -> Self {
+    pub fn new(to: SocketAddr) -> Self {
         let stream = TcpStream::connect(to).unwrap();
         stream.set_nodelay(true).unwrap();
         stream.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
@@ -138,7 +138,13 @@ impl Connection {
 
     /// Status, and the reason of a refusal.
     fn get(&mut self, path: &str) -> Option<(u16, String)> {
-        self.stream.write_all(format!("GET {path} HTTP/1.1\r\nhost: h\r\n\r\n").as_bytes()).ok()?;
+        self.get_with(path, "")
+    }
+
+    /// With more header lines.
+    pub fn get_with(&mut self, path: &str, headers: &str) -> Option<(u16, String)> {
+        let head = format!("GET {path} HTTP/1.1\r\nhost: h\r\n{headers}\r\n");
+        self.stream.write_all(head.as_bytes()).ok()?;
         let mut chunk = [0; 4096];
         loop {
             if let Some((answer, length)) = whole(&self.buffer) {

@@ -13,5 +13,6 @@ mod observe;
 mod pdp;
 mod policy;
 mod requests;
+mod revocations;
 mod shadow;
 mod world;

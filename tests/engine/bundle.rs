@@ -4,8 +4,7 @@ use everycall::bundle_file::{test_bundle_file, Issue};
 use everycall::mint::{compact, signing_input, TestKey};
 use everycall_core::config::Limits;
 use everycall_core::{
-    Algorithm, Bundle, BundleError, BundleFault, KeyRules, KeySet, PureRust, Reason, Settings, UnixTime,
-    Usage,
+    Algorithm, Bundle, FileError, FileFault, KeyRules, KeySet, PureRust, Reason, Settings, UnixTime, Usage,
 };
 use serde_json::{json, Map, Value};
 
@@ -42,7 +41,7 @@ fn keys() -> KeySet {
     KeySet::read(&set, &KeyRules { algorithms: &Algorithm::ALL, usage: Usage::Signature }).unwrap()
 }
 
-fn read(file: &[u8]) -> Result<Bundle, BundleError> {
+fn read(file: &[u8]) -> Result<Bundle, FileError> {
     Bundle::from_signed(file, &keys(), &PureRust, &Limits::default())
 }
 
@@ -113,7 +112,7 @@ fn elevations_of_a_signed_bundle_count() {
         let mut parts = many.clone();
         parts["elevations"][at]["grants"] = wrong;
         let error = read(&file(&parts)).unwrap_err();
-        assert_eq!(error.fault(), BundleFault::Invalid);
+        assert_eq!(error.fault(), FileFault::Invalid);
         assert!(error.to_string().contains("there is no grant `"), "{error}");
     }
 }
@@ -132,65 +131,63 @@ fn each_byte_of_a_signed_bundle_counts() {
         let mut forged = file.clone();
         forged[at] ^= 1;
         let error = read(&forged).unwrap_err();
-        assert_ne!(error.fault(), BundleFault::Invalid, "{at}: {error}");
+        assert_ne!(error.fault(), FileFault::Invalid, "{at}: {error}");
     }
     for end in 0..file.len() {
         let error = read(&file[..end]).unwrap_err();
-        assert!([BundleFault::Malformed, BundleFault::Digest].contains(&error.fault()), "{end}: {error}");
+        assert!([FileFault::Malformed, FileFault::Digest].contains(&error.fault()), "{end}: {error}");
     }
     for more in ["\n", "x", POLICY] {
-        assert_eq!(read(&[&file, more.as_bytes()].concat()).unwrap_err().fault(), BundleFault::Digest);
+        assert_eq!(read(&[&file, more.as_bytes()].concat()).unwrap_err().fault(), FileFault::Digest);
     }
 }
 
 #[test]
 fn heads_are_read_strictly() {
     type Change = fn(&mut Map<String, Value>, &mut Map<String, Value>);
-    let changes: [(BundleFault, &str, Change); 18] = [
-        (BundleFault::Malformed, "typ", |header, _| drop(header.insert("typ".into(), json!("JWT")))),
-        (BundleFault::Malformed, "typ", |header, _| drop(header.remove("typ"))),
-        (BundleFault::Malformed, "crit", |header, _| drop(header.insert("crit".into(), json!(["x"])))),
-        (BundleFault::Signature, "alg", |header, _| drop(header.insert("alg".into(), json!("none")))),
-        (BundleFault::Signature, "alg", |header, _| drop(header.insert("alg".into(), json!("HS256")))),
-        (BundleFault::Signature, "no key `other`", |header, _| {
+    let changes: [(FileFault, &str, Change); 18] = [
+        (FileFault::Malformed, "typ", |header, _| drop(header.insert("typ".into(), json!("JWT")))),
+        (FileFault::Malformed, "typ", |header, _| drop(header.remove("typ"))),
+        (FileFault::Malformed, "crit", |header, _| drop(header.insert("crit".into(), json!(["x"])))),
+        (FileFault::Signature, "alg", |header, _| drop(header.insert("alg".into(), json!("none")))),
+        (FileFault::Signature, "alg", |header, _| drop(header.insert("alg".into(), json!("HS256")))),
+        (FileFault::Signature, "no key `other`", |header, _| {
             drop(header.insert("kid".into(), json!("other")))
         }),
-        (BundleFault::Malformed, "v", |_, claims| drop(claims.insert("v".into(), json!(2)))),
-        (BundleFault::Malformed, "unknown field", |_, claims| drop(claims.insert("x".into(), json!(2)))),
-        (BundleFault::Malformed, "missing", |_, claims| drop(claims.remove("exp"))),
-        (BundleFault::Malformed, "missing", |_, claims| drop(claims.remove("sequence"))),
-        (BundleFault::Malformed, "sequence", |_, claims| drop(claims.insert("sequence".into(), json!(-1)))),
-        (BundleFault::Malformed, "sequence", |_, claims| drop(claims.insert("sequence".into(), json!("7")))),
-        (BundleFault::Malformed, "exp", |_, claims| drop(claims.insert("exp".into(), claims["iat"].clone()))),
-        (BundleFault::Malformed, "revision", |_, claims| drop(claims.insert("revision".into(), json!("")))),
-        (BundleFault::Malformed, "revision", |_, claims| {
-            drop(claims.insert("revision".into(), json!("a\nb")))
-        }),
-        (BundleFault::Malformed, "digest", |_, claims| drop(claims.insert("digest".into(), json!("AAAA")))),
-        (BundleFault::Digest, "digest", |_, claims| {
+        (FileFault::Malformed, "v", |_, claims| drop(claims.insert("v".into(), json!(2)))),
+        (FileFault::Malformed, "unknown field", |_, claims| drop(claims.insert("x".into(), json!(2)))),
+        (FileFault::Malformed, "missing", |_, claims| drop(claims.remove("exp"))),
+        (FileFault::Malformed, "missing", |_, claims| drop(claims.remove("sequence"))),
+        (FileFault::Malformed, "sequence", |_, claims| drop(claims.insert("sequence".into(), json!(-1)))),
+        (FileFault::Malformed, "sequence", |_, claims| drop(claims.insert("sequence".into(), json!("7")))),
+        (FileFault::Malformed, "exp", |_, claims| drop(claims.insert("exp".into(), claims["iat"].clone()))),
+        (FileFault::Malformed, "revision", |_, claims| drop(claims.insert("revision".into(), json!("")))),
+        (FileFault::Malformed, "revision", |_, claims| drop(claims.insert("revision".into(), json!("a\nb")))),
+        (FileFault::Malformed, "digest", |_, claims| drop(claims.insert("digest".into(), json!("AAAA")))),
+        (FileFault::Digest, "digest", |_, claims| {
             drop(claims.insert("digest".into(), json!("A".repeat(43))))
         }),
-        (BundleFault::Digest, "bytes", |_, claims| drop(claims.insert("bytes".into(), json!(1)))),
+        (FileFault::Digest, "bytes", |_, claims| drop(claims.insert("bytes".into(), json!(1)))),
     ];
     for (fault, expected, change) in changes {
         let error = read(&with_content(format!("{POLICY}\n{GRANT}\n").as_bytes(), change)).unwrap_err();
         assert!(error.fault() == fault && error.to_string().contains(expected), "{expected}: {error}");
     }
     for text in ["", "\n", "<html>\n<body>Maintenance</body></html>\n", "a.b.c\n", "{}\n"] {
-        assert_eq!(read(text.as_bytes()).unwrap_err().fault(), BundleFault::Malformed, "{text}");
+        assert_eq!(read(text.as_bytes()).unwrap_err().fault(), FileFault::Malformed, "{text}");
     }
-    assert_eq!(read(&[b'x'; 20_000]).unwrap_err().fault(), BundleFault::Malformed);
+    assert_eq!(read(&[b'x'; 20_000]).unwrap_err().fault(), FileFault::Malformed);
     // A token that this key signed for something else.
     let claims = json!({"iss": "i", "aud": "a", "sub": "s"});
     let token = key().sign(&key().header(), claims.as_object().unwrap()).unwrap();
-    assert_eq!(read(format!("{token}\n").as_bytes()).unwrap_err().fault(), BundleFault::Malformed);
+    assert_eq!(read(format!("{token}\n").as_bytes()).unwrap_err().fault(), FileFault::Malformed);
 }
 
 #[test]
 fn another_key_is_no_key() {
     let foreign = TestKey::foreign(Algorithm::Es256).unwrap();
     let file = test_bundle_file(&parts(), &issue(1), &foreign).unwrap();
-    assert_eq!(read(&file).unwrap_err().fault(), BundleFault::Signature);
+    assert_eq!(read(&file).unwrap_err().fault(), FileFault::Signature);
     // Under the id of the one that may.
     let text = String::from_utf8(file).unwrap();
     let (head, content) = text.split_once('\n').unwrap();
@@ -200,7 +197,7 @@ fn another_key_is_no_key() {
     let part = signing_input(&header, &Map::new());
     let message = format!("{}.{claims}", part.split('.').next().unwrap());
     let forged = compact(&message, &foreign.signature(message.as_bytes()).unwrap());
-    assert_eq!(read(format!("{forged}\n{content}").as_bytes()).unwrap_err().fault(), BundleFault::Signature);
+    assert_eq!(read(format!("{forged}\n{content}").as_bytes()).unwrap_err().fault(), FileFault::Signature);
 }
 
 #[test]
@@ -231,7 +228,7 @@ fn lines_are_read_strictly() {
         (vec![&POLICY.replace(":=", ":=:=")], "line 2: a.rego:2"),
     ] {
         let error = read(&lines(&content)).unwrap_err();
-        assert!(error.fault() == BundleFault::Invalid, "{error}");
+        assert!(error.fault() == FileFault::Invalid, "{error}");
         assert!(error.to_string().starts_with(&format!("invalid: {expected}")), "{expected}: {error}");
     }
     let cut = with_content(format!("{POLICY}\n{GRANT}").as_bytes(), |_, _| {});
@@ -312,7 +309,7 @@ fn bundles_of_a_configuration_are_refused_with_their_path() {
     refused(&|bundle| drop(bundle.as_object_mut().unwrap().remove("keys")), "bundle.keys", "missing");
     refused(&|bundle| bundle["keys"] = json!({"keys": []}), "bundle.keys.keys", "no key");
     refused(&|bundle| bundle["keys"] = foreign.public_jwks(), "bundle.signed", "line 1");
-    refused(&|bundle| bundle["signed"] = json!("x"), "bundle.signed", "not a bundle");
+    refused(&|bundle| bundle["signed"] = json!("x"), "bundle.signed", "not a signed file");
     refused(&|bundle| bundle["max_stale_s"] = json!(0), "bundle.max_stale_s", "out of range");
     refused(
         &|bundle| *bundle = json!({"inline": parts(), "keys": key().public_jwks()}),

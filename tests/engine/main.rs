@@ -10,6 +10,7 @@ mod obligations;
 mod observe;
 mod pdp;
 mod pull;
+mod revocations;
 mod shadow;
 
 use std::collections::BTreeSet;

@@ -7,8 +7,8 @@ use std::rc::Rc;
 use everycall::bundle_file::{test_bundle_file, Issue};
 use everycall::mint::TestKey;
 use everycall_core::{
-    Algorithm, Budget, BundleFault, BundleState, Effect, Engine, Failure, Headers, IdSeed, LocalData,
-    PureRust, Reason, Reply, SharedData, UnixTime,
+    Algorithm, Budget, BundleState, Effect, Engine, Failure, FileFault, Headers, IdSeed, LocalData, PureRust,
+    Reason, Reply, SharedData, UnixTime,
 };
 use serde_json::{json, Value};
 
@@ -114,7 +114,7 @@ impl<D: SharedData + 'static> Workers<D> {
         (record.reason.unwrap(), record.bundle.map_or(0, |bundle| bundle.sequence))
     }
 
-    fn refused(&self, worker: usize) -> BTreeMap<BundleFault, u64> {
+    fn refused(&self, worker: usize) -> BTreeMap<FileFault, u64> {
         self.engines[worker].bundle_stats().unwrap().refused
     }
 }
@@ -174,25 +174,25 @@ fn bundle_refused_and_the_one_before_stays() {
     let mut doubled = parts();
     doubled["grants"] = json!(grants);
     for (reply, fault) in [
-        (with(&|_| {}, &foreign), BundleFault::Signature),
-        (file(tampered), BundleFault::Digest),
-        (file(cut), BundleFault::Digest),
-        (file(closed(4)), BundleFault::Older),
-        (file(closed(5)), BundleFault::Older),
-        (with(&|issue| issue.issued_at = later(-90_000), &key()), BundleFault::Expired),
-        (with(&|issue| issue.issued_at = later(900), &key()), BundleFault::NotYetValid),
+        (with(&|_| {}, &foreign), FileFault::Signature),
+        (file(tampered), FileFault::Digest),
+        (file(cut), FileFault::Digest),
+        (file(closed(4)), FileFault::Older),
+        (file(closed(5)), FileFault::Older),
+        (with(&|issue| issue.issued_at = later(-90_000), &key()), FileFault::Expired),
+        (with(&|issue| issue.issued_at = later(900), &key()), FileFault::NotYetValid),
         (
             with(&|issue| (issue.issued_at, issue.expires_at) = (later(-9), later(5)), &key()),
-            BundleFault::Expired,
+            FileFault::Expired,
         ),
-        (bad("input.pdp.q.decision", "input.pdp.q.decision :="), BundleFault::Invalid),
-        (bad("everycall.open", "everycall.opened"), BundleFault::Invalid),
-        (bad("\"owner\":\"o\"", "\"owner\":\"\""), BundleFault::Invalid),
-        (bad("\"owner\":\"o\"", "\"owner\":\"o\",\"ownr\":\"o\""), BundleFault::Invalid),
-        (file(test_bundle_file(&doubled, &issue(6), &key()).unwrap()), BundleFault::Invalid),
-        (file(b"<html><body>Maintenance</body></html>\n".to_vec()), BundleFault::Malformed),
-        (file(Vec::new()), BundleFault::Malformed),
-        (Reply::Failed(Failure::TooLarge), BundleFault::TooLarge),
+        (bad("input.pdp.q.decision", "input.pdp.q.decision :="), FileFault::Invalid),
+        (bad("everycall.open", "everycall.opened"), FileFault::Invalid),
+        (bad("\"owner\":\"o\"", "\"owner\":\"\""), FileFault::Invalid),
+        (bad("\"owner\":\"o\"", "\"owner\":\"o\",\"ownr\":\"o\""), FileFault::Invalid),
+        (file(test_bundle_file(&doubled, &issue(6), &key()).unwrap()), FileFault::Invalid),
+        (file(b"<html><body>Maintenance</body></html>\n".to_vec()), FileFault::Malformed),
+        (file(Vec::new()), FileFault::Malformed),
+        (Reply::Failed(Failure::TooLarge), FileFault::TooLarge),
     ] {
         let mut config = configuration();
         config["bundle"]["max_stale_s"] = json!(3_000);
@@ -316,7 +316,7 @@ fn a_worker_that_starts_anew_takes_no_older_one() {
     workers.reply = file(signed(7));
     workers.tick(later(10));
     assert_eq!(workers.decides(0, later(10)), (Reason::NotReady, 0));
-    assert_eq!(workers.refused(0)[&BundleFault::Older], 1);
+    assert_eq!(workers.refused(0)[&FileFault::Older], 1);
     workers.reply = file(signed(8));
     workers.tick(later(20));
     assert_eq!(workers.decides(0, later(20)), (ALLOWED, 8));
@@ -363,7 +363,7 @@ fn what_another_worker_shared_is_verified() {
     workers.tick(later(1));
     workers.tick(later(3));
     assert_eq!(workers.decides(1, later(3)), (Reason::NotReady, 0));
-    assert_eq!(workers.refused(1), BTreeMap::from([(BundleFault::Signature, 1)]), "once, not each second");
+    assert_eq!(workers.refused(1), BTreeMap::from([(FileFault::Signature, 1)]), "once, not each second");
 }
 
 #[test]

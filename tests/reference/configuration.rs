@@ -31,6 +31,9 @@ const OBJECTS: &[&str] = &[
     "bundle.inline.grants[].delegation",
     "bundle.inline.elevations[]",
     "bundle.inline.exceptions[]",
+    "revocations",
+    "revocations.inline[]",
+    FEED,
     "pdps.*",
     "pdps.*.breaker",
     "limits",
@@ -44,6 +47,9 @@ const REMOTE: &str = "issuers[].keys.remote";
 /// The one that needs another beside it: `bundle.keys`.
 const BUNDLE: &str = "bundle.remote";
 
+/// The other one that excludes what is inline.
+const FEED: &str = "revocations.remote";
+
 /// A valid configuration with at least one of each object, and this one.
 fn valid_with(object: &str) -> Value {
     let mut config = valid();
@@ -54,10 +60,14 @@ fn valid_with(object: &str) -> Value {
         config["bundle"]["remote"] = json!({"cluster": "c", "host": "h", "path": "/p"});
         config["bundle"]["keys"] = everycall::mint::TestKey::es256().unwrap().public_jwks();
     }
+    if object == FEED {
+        config["revocations"] = json!({"remote": {"cluster": "c", "host": "h", "path": "/p"},
+            "keys": everycall::mint::TestKey::es256().unwrap().public_jwks()});
+    }
     config
 }
 
-/// A valid configuration with at least one of each object but those two.
+/// A valid configuration with at least one of each object but those three.
 fn valid() -> Value {
     let mut config = everycall_tests::cases::reference().unwrap();
     config["limits"] = json!({});
@@ -68,6 +78,8 @@ fn valid() -> Value {
     config["mtls"] =
         json!({"trust_domains": ["shop.example"], "forwarded": {"hops": [hop], "appends": true}});
     config["issuers"][0]["kinds"] = json!([{"claim": "c", "value": "v", "kind": "agent"}]);
+    config["revocations"] =
+        json!({"inline": [{"revoke": "task", "id": "t", "expires_at": "2026-12-01T00:00:00Z"}]});
     let zeros = "A".repeat(43);
     config["api_keys"] =
         json!([{"id": "a", "subject": "legacy:a", "salt": zeros, "hash": zeros, "exception": "e"}]);
@@ -261,6 +273,19 @@ fn defaults_are_what_is_taken() {
     ] {
         defaults.insert(format!("{BUNDLE}.{name}"), value);
     }
+    let feed = config.revocations.as_ref().unwrap();
+    assert_eq!(feed.when_stale, everycall_core::config::WhenStale::Refuse);
+    defaults.insert("revocations.when_stale".into(), json!("refuse"));
+    defaults.insert("revocations.max_age_s".into(), json!(feed.max_age_s));
+    let remote = valid_with(FEED)["revocations"]["remote"].clone();
+    let remote: everycall_core::config::RemoteFeed = serde_json::from_value(remote).unwrap();
+    for (name, value) in [
+        ("interval_ms", json!(remote.interval_ms)),
+        ("timeout_ms", json!(remote.timeout_ms)),
+        ("max_entries", json!(remote.max_entries)),
+    ] {
+        defaults.insert(format!("{FEED}.{name}"), value);
+    }
     let records = match config.log.records {
         everycall_core::LogRecords::All => "all",
         everycall_core::LogRecords::Refusals => "refusals",
@@ -292,7 +317,14 @@ fn what_only_the_command_line_resolves_is_named() {
     same(
         "keys of the command line",
         rows.keys(),
-        ["bundle.directory", "bundle.file", "bundle.keys.file", "issuers[].keys.file"].map(str::to_owned),
+        [
+            "bundle.directory",
+            "bundle.file",
+            "bundle.keys.file",
+            "revocations.keys.file",
+            "issuers[].keys.file",
+        ]
+        .map(str::to_owned),
     );
     // These two are in use, and both are gone from what the filter gets.
     let written: Value = serde_yaml_ng::from_str(&crate::readme::file("policies/everycall.yaml")).unwrap();

@@ -4,9 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use everycall_core::{
-    Binding, BundleRecord, DecisionRecord, ElevationRecord, Exception, GrantRecord, Identity, Kind, Layer,
-    PdpExchange, PolicyRecord, Reason, RequestRecord, ShadowOutcome, ShadowReads, ShadowRecord, UnixTime,
-    Verdict, WouldRefuse,
+    Binding, BundleRecord, DecisionRecord, ElevationRecord, Exception, FeedRecord, GrantRecord, Identity,
+    Kind, Layer, PdpExchange, PolicyRecord, Reason, RequestRecord, ShadowOutcome, ShadowReads, ShadowRecord,
+    UnixTime, Verdict, WouldRefuse,
 };
 use serde_json::{json, Map};
 
@@ -71,6 +71,9 @@ fn metrics() -> BTreeMap<String, (&'static str, BTreeSet<String>)> {
         if name.starts_with("everycall.key") {
             all.insert("issuer".into());
         }
+        if name.starts_with("everycall.feed") {
+            all.insert("feed".into());
+        }
         if name.starts_with("everycall.pdp") {
             all.insert("pdp".into());
         }
@@ -134,6 +137,7 @@ pub fn full() -> DecisionRecord {
             valid_from: UnixTime::default(),
             valid_until: UnixTime::default(),
         })),
+        revocations: Some(FeedRecord { sequence: 1, issued_at: UnixTime::default(), stale: true }),
         grant: Some(GrantRecord {
             id: "x".into(),
             purpose: "x".into(),

@@ -225,6 +225,11 @@ fn references_stand_in_the_place_of_what_they_name() {
         ("/bundle", json!({"directory": 1}), false),
         ("/bundle", json!({"folder": "."}), false),
         ("/shadow", json!({"directory": "."}), true),
+        (
+            "/revocations",
+            json!({"keys": {"file": "k"}, "remote": {"cluster": "c", "host": "h", "path": "/p"}}),
+            true,
+        ),
         ("/issuers/0/keys", json!({"file": "k"}), true),
         ("/issuers/0/keys", json!({"file": "k", "inline": set}), false),
         (

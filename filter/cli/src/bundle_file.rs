@@ -40,8 +40,19 @@ pub fn bundle_file(
             claims(&digest.chars().take(16).collect::<String>())?
         }
     };
-    let header = json!({"alg": algorithm.as_str(), "kid": key_id, "typ": BUNDLE_TYPE});
-    let message = signing_input(&header.as_object().cloned().unwrap_or_default(), &claims);
+    signed_file(BUNDLE_TYPE, &claims, &content, (key_id, algorithm), sign)
+}
+
+/// A file with these claims in its head, which somebody signs.
+pub(crate) fn signed_file(
+    typ: &str,
+    claims: &Map<String, Value>,
+    content: &[u8],
+    (key_id, algorithm): (&str, Algorithm),
+    sign: impl FnOnce(&[u8]) -> Result<Vec<u8>, String>,
+) -> Result<Vec<u8>, String> {
+    let header = json!({"alg": algorithm.as_str(), "kid": key_id, "typ": typ});
+    let message = signing_input(&header.as_object().cloned().unwrap_or_default(), claims);
     let mut file = compact(&message, &sign(message.as_bytes())?).into_bytes();
     file.push(b'\n');
     file.extend(content);

@@ -13,11 +13,13 @@ pub mod clock;
 pub mod commands;
 #[cfg(feature = "server")]
 pub mod devserver;
+pub mod feed_file;
 #[cfg(feature = "cli")]
 pub mod lint;
 #[cfg(feature = "cli")]
 pub mod load;
 pub mod mint;
+pub mod publisher;
 #[cfg(feature = "cli")]
 mod rego;
 #[cfg(feature = "cli")]

@@ -78,6 +78,9 @@ pub fn load(path: &Path) -> Result<Value, LoadError> {
     for place in ["bundle", "shadow"] {
         resolve_bundle(&mut document, place, base)?;
     }
+    if let Some(revocations) = document.get_mut("revocations").and_then(Value::as_object_mut) {
+        resolve_signers(revocations, "revocations", base)?;
+    }
     resolve_keys(&mut document, base)?;
     Ok(document)
 }
@@ -139,11 +142,16 @@ fn resolve_bundle(document: &mut Value, place: &str, base: &Path) -> Result<(), 
             .map_err(|cause| LoadError::new(&file, &key, format!("cannot be read: {cause}")))?;
         bundle.insert("signed".to_owned(), Value::from(text));
     }
+    resolve_signers(bundle, place, base)
+}
+
+/// The keys of those who may sign what stands at `place`.
+fn resolve_signers(signed: &mut Map<String, Value>, place: &str, base: &Path) -> Result<(), LoadError> {
     let key = format!("{place}.keys.file");
-    let keys = bundle.get_mut("keys").and_then(Value::as_object_mut);
+    let keys = signed.get_mut("keys").and_then(Value::as_object_mut);
     if let Some(keys) = keys.filter(|keys| !keys.contains_key("keys")) {
         if let Some(file) = take_text(keys, "file", &key, base)? {
-            bundle.insert("keys".to_owned(), read_referred(&file, &key)?);
+            signed.insert("keys".to_owned(), read_referred(&file, &key)?);
         }
     }
     Ok(())

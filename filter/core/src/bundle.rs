@@ -5,7 +5,6 @@
 //! a signed file: its first line is in `head`, the others in `content`, and `prepare` reads it.
 
 mod content;
-mod error;
 mod head;
 mod item;
 mod prepare;
@@ -28,10 +27,10 @@ use crate::reads::Reads;
 use crate::reason::Reason;
 use crate::settings::ConfigError;
 use crate::signature::SignatureVerifier;
+use crate::signed::{FileError, FileFault};
 use crate::time::UnixTime;
 
 pub use content::bundle_content;
-pub use error::{BundleError, BundleFault};
 pub use head::{bundle_claims, BundleHead, BUNDLE_TYPE};
 pub use prepare::MAX_BUNDLE_LINE;
 pub(crate) use prepare::{Preparation, Progress, DROP_SLICE};
@@ -77,7 +76,7 @@ impl Bundle {
         keys: &KeySet,
         verifier: &dyn SignatureVerifier,
         limits: &Limits,
-    ) -> Result<Self, BundleError> {
+    ) -> Result<Self, FileError> {
         let mut preparation = Preparation::begin(text.to_vec(), keys, verifier, limits)?;
         loop {
             if let Progress::Built(bundle) = preparation.step(None)? {
@@ -101,7 +100,7 @@ impl Bundle {
             Origin::Absent => Err((Reason::NotReady, "there is no bundle yet".into())),
             Origin::Signed(head) => head.judge_times(now, max_stale_s).map_err(|error| {
                 let reason = match error.fault() {
-                    BundleFault::NotYetValid => Reason::NotReady,
+                    FileFault::NotYetValid => Reason::NotReady,
                     _ => Reason::BundleStale,
                 };
                 (reason, error.errors().first().map(|error| error.message.clone()).unwrap_or_default())

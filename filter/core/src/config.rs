@@ -14,6 +14,7 @@ use serde_json::{Map, Value};
 
 use crate::identity::Kind;
 use crate::keys::{Algorithm, Jwks};
+use crate::revocations::Revocation;
 #[cfg(feature = "schema")]
 use crate::schema::{patterns, relations};
 use crate::settings::LogRecords;
@@ -54,6 +55,9 @@ pub struct Config {
     #[serde(default)]
     #[cfg_attr(feature = "schema", schemars(transform = relations::not_remote))]
     pub shadow: Option<Bundle>,
+    /// What was revoked; absent: nothing is.
+    #[serde(default)]
+    pub revocations: Option<Revocations>,
     /// Policy decision points by name; a question that names none goes to `default`.
     #[serde(default)]
     pub pdps: BTreeMap<String, Pdp>,
@@ -411,6 +415,71 @@ pub struct RemoteBundle {
     pub max_bytes: usize,
 }
 
+/// Facts that end tokens, callers, tasks and keys before their time: exactly one of `inline` and
+/// `remote`.
+#[derive(Debug, Clone, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields, expecting = "an object")]
+#[cfg_attr(feature = "schema", schemars(transform = relations::revocations))]
+pub struct Revocations {
+    /// In this document.
+    #[serde(default)]
+    pub inline: Option<Vec<Revocation>>,
+    /// A server of signed lists.
+    #[serde(default)]
+    pub remote: Option<RemoteFeed>,
+    /// The JWK set of those who may sign.
+    #[serde(default)]
+    pub keys: Option<Jwks>,
+    /// How old the list may be, counted from when it was signed.
+    #[serde(default = "default_feed_age")]
+    #[cfg_attr(feature = "schema", schemars(range(min = ranges::FEED_MAX_AGE_S.0, max = ranges::FEED_MAX_AGE_S.1)))]
+    pub max_age_s: i64,
+    /// What becomes of calls with a credential when it is older.
+    #[serde(default)]
+    pub when_stale: WhenStale,
+}
+
+/// What becomes of calls when a feed is older than it may be.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(rename_all = "snake_case")]
+pub enum WhenStale {
+    /// They are refused.
+    #[default]
+    Refuse,
+    /// They are judged by the last list; without any they are refused.
+    LastKnown,
+}
+
+/// A server of a feed, behind a cluster of the proxy.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields, expecting = "an object")]
+pub struct RemoteFeed {
+    /// The Envoy cluster that leads to it.
+    #[cfg_attr(feature = "schema", schemars(length(min = 1)))]
+    pub cluster: String,
+    /// The `:authority` of the calls.
+    #[cfg_attr(feature = "schema", schemars(regex(pattern = patterns::HOST)))]
+    pub host: String,
+    /// The path of the list.
+    #[cfg_attr(feature = "schema", schemars(regex(pattern = patterns::PATH)))]
+    pub path: String,
+    /// How often it is asked, over all workers; a tenth more or less.
+    #[serde(default = "default_feed_interval")]
+    #[cfg_attr(feature = "schema", schemars(range(min = ranges::FEED_INTERVAL_MS.0, max = ranges::FEED_INTERVAL_MS.1)))]
+    pub interval_ms: u32,
+    /// How long an answer may take.
+    #[serde(default = "default_feed_timeout")]
+    #[cfg_attr(feature = "schema", schemars(range(min = ranges::TIMEOUT_MS.0, max = ranges::TIMEOUT_MS.1)))]
+    pub timeout_ms: u32,
+    /// The longest list.
+    #[serde(default = "default_feed_entries")]
+    #[cfg_attr(feature = "schema", schemars(range(min = ranges::FEED_ENTRIES.0, max = ranges::FEED_ENTRIES.1)))]
+    pub max_entries: usize,
+}
+
 /// A bundle that is a part of the configuration.
 #[derive(Debug, Clone, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
@@ -718,6 +787,22 @@ fn default_credentials() -> Vec<Credential> {
     ["Bearer", "DPoP"]
         .map(|scheme| Credential { header: "authorization".into(), scheme: scheme.into() })
         .to_vec()
+}
+
+fn default_feed_interval() -> u32 {
+    500
+}
+
+fn default_feed_timeout() -> u32 {
+    2_000
+}
+
+fn default_feed_entries() -> usize {
+    1_000_000
+}
+
+fn default_feed_age() -> i64 {
+    60
 }
 
 fn default_bundle_timeout() -> u32 {

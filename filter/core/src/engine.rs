@@ -7,6 +7,7 @@ mod case;
 mod credential;
 mod elevation;
 mod facts;
+mod feeds;
 mod layers;
 mod questions;
 mod replay;
@@ -23,6 +24,7 @@ use sha2::{Digest as _, Sha256};
 use crate::attributes::Attribute;
 use crate::bundle::{Bundle, BundleHead, Puller};
 use crate::decision::{Decision, Denial, Permit};
+use crate::feed::Feed;
 use crate::grants::Granted;
 use crate::input;
 use crate::keyring::Keyring;
@@ -32,6 +34,7 @@ use crate::policy::{Outcome, PolicyValue, RuleSet};
 use crate::reason::{Layer, Reason};
 use crate::record::{DecisionRecord, Verdict, WouldRefuse};
 use crate::request::Request;
+use crate::revocations::Revocations;
 use crate::settings::{Settings, Shadow};
 use crate::shared::Shared;
 use crate::signature::SignatureVerifier;
@@ -113,6 +116,11 @@ pub struct Engine {
     counter: u64,
     latest: UnixTime,
     tokens: TokenCache,
+    revocations: Revocations,
+    /// Where revocations come from, if it is a server.
+    revocation_feed: Option<Feed>,
+    /// Revocations of an earlier configuration are to go.
+    sweeping: bool,
     pdps: Pdps,
     records: VecDeque<DecisionRecord>,
     stats: Stats,
@@ -167,7 +175,8 @@ impl Engine {
             return self.run(case, now);
         }
         let progress = self.in_force(&mut case, now);
-        let progress = progress.and_then(|()| self.still_valid(caller.as_deref(), &granted, now));
+        let progress =
+            progress.and_then(|()| self.still_valid(&mut case.record, caller.as_deref(), &granted, now));
         let progress = progress.and_then(|()| self.policy(&mut case, caller, granted, input));
         self.finish(case, progress, now)
     }
@@ -268,12 +277,14 @@ impl Engine {
     /// What may have ended while a request waited.
     fn still_valid(
         &self,
+        record: &mut DecisionRecord,
         caller: Option<&Verified>,
         granted: &Granted,
         now: UnixTime,
     ) -> Result<(), Refused> {
         if let Some(caller) = caller {
             token::valid_at(caller.identity.not_before, caller.identity.expires_at, now)?;
+            self.not_revoked(record, caller, now)?;
         }
         let grant = &granted.grant;
         grant

@@ -232,10 +232,10 @@ impl Keyring {
         if self.flight.as_ref().is_some_and(|flight| now.millis_since(flight.asked_at) > lost) {
             self.flight = None;
         }
-        let interval_s = self.source.remote.interval_s;
+        let interval_ms = self.source.remote.interval_s.saturating_mul(1_000);
         let may_fetch = self.flight.is_none()
             && self.wants(now)
-            && self.lease.take(shared, &self.entry("lease"), interval_s, now);
+            && self.lease.take(shared, &self.entry("lease"), interval_ms, now);
         if may_fetch {
             let stage = if self.source.remote.discovery { Stage::Discovery } else { Stage::Keys };
             let path = match stage {

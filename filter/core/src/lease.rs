@@ -17,11 +17,11 @@ pub(crate) struct Lease {
 impl Lease {
     /// Whether this worker may fetch now: nobody has within the interval. Where shared data does
     /// not work, each worker keeps the interval for itself.
-    pub(crate) fn take(&mut self, shared: &Shared, name: &str, interval_s: i64, now: UnixTime) -> bool {
+    pub(crate) fn take(&mut self, shared: &Shared, name: &str, interval_ms: i64, now: UnixTime) -> bool {
         if now < self.until {
             return false;
         }
-        let until = now.plus_secs(interval_s);
+        let until = now.plus_millis(interval_ms);
         let leased = shared.read(name).and_then(|read| {
             let free_at = match &read {
                 Entry::Ours { payload, .. } => read_time(payload).map(|(time, _)| time).unwrap_or_default(),

@@ -14,6 +14,8 @@ mod decision;
 mod elevations;
 mod engine;
 mod exceptions;
+mod feed;
+mod floor;
 mod grants;
 pub mod hex;
 mod identity;
@@ -32,11 +34,13 @@ mod reason;
 mod record;
 mod replay;
 mod request;
+mod revocations;
 #[cfg(feature = "schema")]
 pub mod schema;
 mod settings;
 mod shared;
 mod signature;
+mod signed;
 mod spiffe;
 mod step;
 mod target;
@@ -46,13 +50,16 @@ mod xfcc;
 
 pub use attributes::{Attribute, Encoding, ATTRIBUTES, PROOF_ATTRIBUTES};
 pub use bundle::{
-    bundle_claims, bundle_content, Bundle, BundleError, BundleFault, BundleHead, BundleState, BundleStats,
-    BUNDLE_TYPE, MAX_BUNDLE_LINE,
+    bundle_claims, bundle_content, Bundle, BundleHead, BundleState, BundleStats, BUNDLE_TYPE, MAX_BUNDLE_LINE,
 };
 pub use config::PdpProtocol;
 pub use decision::{Challenge, Decision, Denial, Permit, Refusal};
 pub use engine::{Engine, IdSeed, PdpStats, Stats};
 pub use exceptions::{api_key_hash, is_api_key_id, Exception, API_KEY_PREFIX};
+pub use feed::{
+    feed_claims, feed_content, read_feed, FeedHead, FeedIssue, FeedKind, FeedState, FeedStats, FEED_TYPE,
+    MAX_FEED_LINE, MAX_FEED_PAGE,
+};
 pub use identity::{Binding, Identity, Kind};
 pub use keyring::{KeyState, KeyStats};
 pub use keys::{Algorithm, Fetched, Jwks, Key, KeyError, KeyRules, KeySet, Usage, TEST_KEY_PREFIX};
@@ -62,13 +69,15 @@ pub use pdp::MAX_ANSWER;
 pub use policy::{offered_builtins, RuleSet, RuleTrace, Trace};
 pub use reason::{Layer, Reason};
 pub use record::{
-    BundleRecord, DecisionRecord, ElevationRecord, GrantRecord, PdpExchange, PolicyRecord, RequestRecord,
-    ShadowOutcome, ShadowReads, ShadowRecord, Verdict, WouldRefuse,
+    BundleRecord, DecisionRecord, ElevationRecord, FeedRecord, GrantRecord, PdpExchange, PolicyRecord,
+    RequestRecord, ShadowOutcome, ShadowReads, ShadowRecord, Verdict, WouldRefuse,
 };
 pub use request::{Connection, Headers, Request, BREAK_GLASS_HEADER, OWN_HEADER_PREFIX, REMOVED_HEADERS};
+pub use revocations::{Revocation, RevocationKind};
 pub use settings::{ConfigError, ConfigErrors, LogRecords, Settings};
 pub use shared::{LocalData, SharedData};
 pub use signature::{ecdsa_der, PureRust, SignatureVerifier, Unavailable};
+pub use signed::{FileError, FileFault};
 pub use step::{Budget, Call, Effect, Failure, FetchId, Pending, Reply, Step, StreamId};
 pub use target::Target;
 pub use time::UnixTime;

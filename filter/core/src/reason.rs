@@ -140,6 +140,10 @@ reasons! {
     ApiKeyInvalid = "api_key_invalid", 401, Credential;
     /// The exception that allows the credential is not valid now.
     ExceptionExpired = "exception_expired", 401, Credential;
+    /// The token, its caller, task, key or issuer was revoked.
+    Revoked = "revoked", 401, Credential;
+    /// There is no list of revocations yet, or it is older than `revocations.max_age_s`.
+    RevocationsStale = "revocations_stale", 503, Credential;
     /// The signature could not be checked.
     VerifierUnavailable = "verifier_unavailable", 503, Credential;
     /// No grant admits this identity to this route now.

@@ -55,6 +55,9 @@ pub struct DecisionRecord {
     /// The exception by which the caller's credential exists; null without one.
     #[serde(default)]
     pub exception: Option<Arc<Exception>>,
+    /// The list of revocations that the caller was looked for in; null if it has no server.
+    #[serde(default)]
+    pub revocations: Option<FeedRecord>,
     /// The grant that admits the call; null without one.
     pub grant: Option<GrantRecord>,
     /// The elevation that is active for the call; null without one.
@@ -110,6 +113,19 @@ pub struct BundleRecord {
     pub revision: String,
     /// Its number.
     pub sequence: u64,
+}
+
+/// The state of a feed.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields)]
+pub struct FeedRecord {
+    /// Its number.
+    pub sequence: u64,
+    /// When it was signed.
+    pub issued_at: UnixTime,
+    /// It was older than it may be.
+    pub stale: bool,
 }
 
 /// What a shadow says of a request.

@@ -25,6 +25,8 @@ pub const REMOVED_HEADERS: &[&str] = &[
 
 /// How much of a target a record holds before the target is known to be good, in bytes.
 const MAX_LOSSY: usize = 4 * 1024;
+/// The longest entity tag that is sent back.
+const MAX_ETAG: usize = 256;
 
 /// Request headers in order of arrival, pseudo-headers included, repeated ones kept apart.
 #[derive(Clone, Default, PartialEq, Eq)]
@@ -56,6 +58,14 @@ impl Headers {
     /// Name and value pairs, in order of arrival.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &[u8])> {
         self.0.iter().map(|(name, value)| (name.as_str(), value.as_slice()))
+    }
+
+    /// The one entity tag of an answer (RFC 9110 section 8.8.3), if it is well-formed.
+    pub(crate) fn etag(&self) -> Option<String> {
+        let etag = std::str::from_utf8(self.only("etag")?).ok()?;
+        let opaque = etag.strip_prefix("W/").unwrap_or(etag).strip_prefix('"')?.strip_suffix('"')?;
+        let plain = opaque.bytes().all(|b| b.is_ascii_graphic() && b != b'"');
+        (etag.len() <= MAX_ETAG && plain).then(|| etag.to_owned())
     }
 
     /// Takes out the headers that a client must not set; answers their names as they were spelled.

@@ -13,8 +13,8 @@ use sha2::{Digest as _, Sha256};
 use crate::attributes::{self, Attribute, ATTRIBUTES, PROOF_ATTRIBUTES};
 use crate::bundle::Bundle;
 use crate::config::{
-    self, Breaker, Forwarded, KindRule, Limits, PdpProtocol, Profile, RemoteBundle, RemoteKeys,
-    RequiredBinding,
+    self, Breaker, Forwarded, KindRule, Limits, PdpProtocol, Profile, RemoteBundle, RemoteFeed, RemoteKeys,
+    RequiredBinding, WhenStale,
 };
 use crate::exceptions::{ApiKey, API_KEY_ISSUER};
 use crate::hex;
@@ -191,6 +191,19 @@ pub(crate) struct BundleSource {
     pub(crate) max_stale_s: Option<i64>,
 }
 
+/// Where a feed comes from, and how old it may be.
+#[derive(Debug)]
+pub(crate) struct FeedSource {
+    /// What the configuration holds.
+    pub(crate) inline: Vec<Value>,
+    /// `None`: there is no more than that.
+    pub(crate) remote: Option<RemoteFeed>,
+    /// Of those who may sign.
+    pub(crate) keys: KeySet,
+    pub(crate) max_age_s: i64,
+    pub(crate) when_stale: WhenStale,
+}
+
 /// A bundle that decides too and is not obeyed.
 #[derive(Debug)]
 pub(crate) struct Shadow {
@@ -248,6 +261,7 @@ pub struct Settings {
     pub(crate) bundle_source: BundleSource,
     /// An engine takes it out, too.
     pub(crate) shadow: Option<Shadow>,
+    pub(crate) revocations: Option<FeedSource>,
     pub(crate) pdps: BTreeMap<String, Pdp>,
     pub(crate) networks: Vec<Network>,
     pub(crate) limits: Limits,

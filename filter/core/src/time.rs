@@ -36,6 +36,11 @@ impl UnixTime {
         Self(self.0.saturating_add(secs.saturating_mul(1_000_000)))
     }
 
+    /// So many milliseconds later.
+    pub(crate) const fn plus_millis(self, millis: i64) -> Self {
+        Self(self.0.saturating_add(millis.saturating_mul(1_000)))
+    }
+
     /// Whole milliseconds since then.
     pub(crate) const fn millis_since(self, earlier: Self) -> i64 {
         self.0.saturating_sub(earlier.0) / 1000

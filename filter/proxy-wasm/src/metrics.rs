@@ -4,8 +4,8 @@ use std::cell::RefCell;
 use std::collections::BTreeMap;
 
 use everycall_core::{
-    BundleFault, BundleState, BundleStats, KeyState, KeyStats, PdpStats, Reason, ShadowOutcome, Stats,
-    UnixTime,
+    BundleState, BundleStats, FeedKind, FeedState, FeedStats, FileFault, KeyState, KeyStats, PdpStats,
+    Reason, ShadowOutcome, Stats, UnixTime,
 };
 
 use crate::host::{self, MetricKind};
@@ -52,6 +52,22 @@ const BUNDLE_SEQUENCE: (MetricKind, &str) = (MetricKind::Gauge, "everycall.bundl
 const BUNDLE_ISSUED_AT: (MetricKind, &str) = (MetricKind::Gauge, "everycall.bundle_issued_at");
 const BUNDLE_SLICE: (MetricKind, &str) = (MetricKind::Histogram, "everycall.bundle_slice_us");
 
+/// Metrics of one feed: workers by the state of theirs, and fetches.
+const FEED_FIGURES: [(MetricKind, &str); 6] = [
+    (MetricKind::Gauge, "everycall.feed;state=missing"),
+    (MetricKind::Gauge, "everycall.feed;state=fresh"),
+    (MetricKind::Gauge, "everycall.feed;state=stale"),
+    (MetricKind::Counter, "everycall.feed_fetches;outcome=ok"),
+    (MetricKind::Counter, "everycall.feed_fetches;outcome=unchanged"),
+    (MetricKind::Counter, "everycall.feed_fetches;outcome=failed"),
+];
+/// Of the list that was put in force last, in whichever worker.
+const FEED_LIST: [(MetricKind, &str); 3] = [
+    (MetricKind::Gauge, "everycall.feed_sequence"),
+    (MetricKind::Gauge, "everycall.feed_issued_at"),
+    (MetricKind::Gauge, "everycall.feed_entries"),
+];
+
 /// A metric of the host, and what was published of it.
 #[derive(Debug)]
 struct Figure {
@@ -86,13 +102,23 @@ pub(crate) struct Metrics {
     keys: RefCell<BTreeMap<String, Vec<Figure>>>,
     pdps: RefCell<BTreeMap<String, Vec<Figure>>>,
     bundle: RefCell<Option<BundleFigures>>,
+    feeds: RefCell<BTreeMap<FeedKind, FeedFigures>>,
+}
+
+/// What is published of one feed.
+#[derive(Debug)]
+struct FeedFigures {
+    figures: Vec<Figure>,
+    refused: BTreeMap<FileFault, Figure>,
+    list: Vec<Option<u32>>,
+    published: Option<[u64; 3]>,
 }
 
 /// What is published of bundles.
 #[derive(Debug)]
 struct BundleFigures {
     figures: Vec<Figure>,
-    refused: BTreeMap<BundleFault, Figure>,
+    refused: BTreeMap<FileFault, Figure>,
     sequence: Option<u32>,
     issued_at: Option<u32>,
     slice: Option<u32>,
@@ -112,6 +138,7 @@ impl Metrics {
             keys: RefCell::default(),
             pdps: RefCell::default(),
             bundle: RefCell::default(),
+            feeds: RefCell::default(),
         }
     }
 
@@ -263,6 +290,53 @@ impl Metrics {
             set(bundle.sequence, sequence);
             set(bundle.issued_at, u64::try_from(issued_at.secs()).unwrap_or_default());
             bundle.signed = stats.signed;
+        }
+    }
+
+    /// Publishes the figures of feeds. One that is not configured any more is in no state.
+    pub(crate) fn publish_feeds(&self, feeds: &[FeedStats]) {
+        let mut published = self.feeds.borrow_mut();
+        for (_, gone) in published.iter_mut().filter(|(feed, _)| feeds.iter().all(|now| now.feed != **feed)) {
+            gone.figures.iter_mut().take(3).for_each(|figure| figure.publish(0));
+        }
+        for stats in feeds {
+            let name = |name: &str| labelled(&format!("{name};feed={}", stats.feed), &self.instance);
+            let feed = published.entry(stats.feed).or_insert_with(|| FeedFigures {
+                figures: FEED_FIGURES.iter().map(|(kind, text)| Figure::define(*kind, &name(text))).collect(),
+                refused: BTreeMap::new(),
+                list: FEED_LIST
+                    .iter()
+                    .map(|(kind, text)| host::define_metric(*kind, &name(text)).ok())
+                    .collect(),
+                published: None,
+            });
+            let state = |state| i64::from(stats.state == state);
+            let values = [
+                state(FeedState::Missing),
+                state(FeedState::Fresh),
+                state(FeedState::Stale),
+                total(stats.fetched),
+                total(stats.unchanged),
+                total(stats.failed),
+            ];
+            for (figure, value) in feed.figures.iter_mut().zip(values) {
+                figure.publish(value);
+            }
+            for (fault, times) in &stats.refused {
+                let figure = feed.refused.entry(*fault).or_insert_with(|| {
+                    let text = format!("everycall.feed_refused;reason={}", fault.code());
+                    Figure::define(MetricKind::Counter, &name(&text))
+                });
+                figure.publish(total(*times));
+            }
+            let Some((sequence, issued_at)) = stats.signed else { continue };
+            let entries = u64::try_from(stats.entries).unwrap_or_default();
+            let list = [sequence, u64::try_from(issued_at.secs()).unwrap_or_default(), entries];
+            if feed.published.replace(list) != Some(list) {
+                for (id, value) in feed.list.iter().zip(list) {
+                    id.iter().for_each(|id| host::record_metric(*id, value));
+                }
+            }
         }
     }
 

@@ -16,9 +16,9 @@ use crate::stream::Stream;
 
 /// How long a record may wait before it is written.
 const TICK: Duration = Duration::from_millis(100);
-/// The same while a bundle is prepared: with [`PREPARING`] that leaves requests more than half.
+/// The same while a bundle or a feed is read: with [`PREPARING`] that leaves requests more than half.
 const BUSY_TICK: Duration = Duration::from_millis(10);
-/// How long one tick may work on a bundle, in microseconds: slices are begun until then.
+/// How long one tick may work on them, in microseconds: slices are begun until then.
 const PREPARING: i64 = 4_000;
 /// What one tick may do, so that no request on the worker waits for it for long.
 const BUDGET: Budget = Budget { records: 1_000 };
@@ -31,7 +31,7 @@ pub(crate) struct Root {
     fetches: BTreeMap<u32, (FetchId, usize)>,
     /// Callouts of requests that went on after this context woke them: their replies come here.
     woken: BTreeMap<u32, (StreamId, Weak<RefCell<Check>>)>,
-    /// A bundle is being prepared, and ticks come often.
+    /// A bundle or a feed is being read, and ticks come often.
     busy: bool,
 }
 
@@ -69,7 +69,7 @@ impl Root {
         effects
     }
 
-    /// Works on a bundle for a while, if there is one to be prepared.
+    /// Works for a while on a bundle or a feed, if there is one to be read.
     fn prepare(&mut self) {
         let Some(instance) = self.instance.clone() else { return };
         let mut effects = Vec::new();
@@ -196,6 +196,7 @@ impl RootContext for Root {
             let engine = instance.engine.borrow();
             instance.metrics.publish(engine.stats(), &engine.key_stats(), &instance.signatures);
             instance.metrics.publish_pdps(&engine.pdp_stats());
+            instance.metrics.publish_feeds(&engine.feed_stats());
             if let Some(stats) = engine.bundle_stats() {
                 instance.metrics.publish_bundle(&stats);
             }

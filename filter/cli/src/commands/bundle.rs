@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{anyhow, Context as _};
 use everycall_core::config::Limits;
 use everycall_core::{
-    json, Algorithm, Bundle, BundleError, BundleHead, Jwks, KeyRules, KeySet, PureRust, UnixTime, Usage,
+    json, Algorithm, Bundle, BundleHead, FileError, Jwks, KeyRules, KeySet, PureRust, UnixTime, Usage,
 };
 use serde::Deserialize as _;
 use serde_json::{json, Value};
@@ -204,7 +204,7 @@ fn keygen(args: &KeygenArgs, out: &mut dyn Write) -> anyhow::Result<Outcome> {
     Ok(Outcome::Good)
 }
 
-fn take(file: &[u8], keys: &KeySet) -> Result<Bundle, BundleError> {
+fn take(file: &[u8], keys: &KeySet) -> Result<Bundle, FileError> {
     Bundle::from_signed(file, keys, &PureRust, &Limits::default())
 }
 
@@ -216,7 +216,7 @@ fn key_set(set: &Value) -> Result<KeySet, String> {
     })
 }
 
-fn invalid(error: &BundleError) -> Invalid {
+fn invalid(error: &FileError) -> Invalid {
     let problem = |error: &everycall_core::ConfigError| (error.path.clone(), error.message.clone());
     Invalid { problems: error.errors().iter().map(problem).collect(), unreadable: false }
 }

@@ -3,7 +3,7 @@
 use std::io::Write;
 use std::path::PathBuf;
 
-use everycall_core::{Bundle, BundleError, UnixTime};
+use everycall_core::{Bundle, FileError, UnixTime};
 use serde_json::{json, Value};
 
 use super::stand_in::{Opened, StandInArg};
@@ -96,7 +96,7 @@ fn findings(configuration: &Configuration, now: UnixTime) -> anyhow::Result<Vec<
 /// A bundle that does not serve is as good as none.
 fn warn_of_bundle(configuration: &Configuration, now: UnixTime) {
     if let Some(error) =
-        configuration.settings.judge_bundle(now).err().iter().flat_map(BundleError::errors).next()
+        configuration.settings.judge_bundle(now).err().iter().flat_map(FileError::errors).next()
     {
         let message = explain::visible(&error.message);
         eprintln!("WARNING: `bundle.signed`: {message}: every request is refused");

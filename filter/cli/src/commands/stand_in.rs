@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use std::path::PathBuf;
 
 use anyhow::Context as _;
-use everycall_core::{BundleError, Settings, UnixTime};
+use everycall_core::{FileError, Settings, UnixTime};
 use serde_json::{json, Value};
 
 use super::{settings, Configuration, Invalid};
@@ -45,7 +45,7 @@ impl StandInArg {
 }
 
 /// Each mistake with the line that it is in.
-fn not_taken(place: &str, why: &str, error: &BundleError) -> Invalid {
+fn not_taken(place: &str, why: &str, error: &FileError) -> Invalid {
     let problem = |error: &everycall_core::ConfigError| {
         let text = match error.path.as_str() {
             "" => format!("{why}: {}", error.message),

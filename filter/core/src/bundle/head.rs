@@ -1,5 +1,4 @@
-//! The first line of a bundle file: a compact JWS (RFC 7515), the only signed thing in it. It names
-//! the digest of everything below, so a signature covers the whole.
+//! What the first line of a bundle file says.
 
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use base64::Engine as _;
@@ -7,21 +6,16 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use sha2::{Digest as _, Sha256};
 
-use super::{BundleError, BundleFault};
+use crate::floor::Offer;
 use crate::keys::KeySet;
-use crate::reason::Reason;
 use crate::signature::SignatureVerifier;
+use crate::signed::{self, FileError, FileFault};
 use crate::time::UnixTime;
-use crate::token::{Rejection, Unverified};
 
 /// The `typ` of a head, so that no other token of the same key is one.
 pub const BUNDLE_TYPE: &str = "everycall-bundle+jwt";
 /// The one version of the format.
 const VERSION: u32 = 1;
-/// How far, in seconds, the clock of who signs may run ahead of ours.
-const LEEWAY_S: i64 = 60;
-/// The longest head.
-pub(super) const MAX_HEAD: usize = 8 * 1024;
 
 /// What is signed, as it is written.
 #[derive(Serialize, Deserialize)]
@@ -87,25 +81,17 @@ impl BundleHead {
     /// Whether its bundle may decide now; `max_stale_s` is a bound on its age.
     ///
     /// # Errors
-    /// [`BundleFault::Expired`] or [`BundleFault::NotYetValid`].
-    pub fn judge_times(&self, now: UnixTime, max_stale_s: Option<i64>) -> Result<(), BundleError> {
-        let error = |fault, message| Err(BundleError::new(fault, "", message));
+    /// [`FileFault::Expired`](crate::FileFault::Expired) or
+    /// [`FileFault::NotYetValid`](crate::FileFault::NotYetValid).
+    pub fn judge_times(&self, now: UnixTime, max_stale_s: Option<i64>) -> Result<(), FileError> {
         let Self { revision, issued_at, expires_at, .. } = self;
-        if now >= *expires_at {
-            return error(BundleFault::Expired, format!("the bundle `{revision}` expired at {expires_at}"));
-        }
-        let age = now.secs().saturating_sub(issued_at.secs());
-        if age < -LEEWAY_S {
-            let message = format!("the bundle `{revision}` is not valid before {issued_at}");
-            return error(BundleFault::NotYetValid, message);
-        }
-        match max_stale_s {
-            Some(max) if age > max => error(
-                BundleFault::Expired,
-                format!("the bundle `{revision}` is {age} s old; at most {max} are allowed"),
-            ),
-            _ => Ok(()),
-        }
+        signed::judge_times(
+            &format_args!("the bundle `{revision}`"),
+            *issued_at,
+            *expires_at,
+            max_stale_s,
+            now,
+        )
     }
 
     /// The header and the claims of a file's first line, whoever signed them: to look at, not to
@@ -114,13 +100,13 @@ impl BundleHead {
     /// # Errors
     /// It is not a head.
     pub fn unverified(file: &[u8]) -> Result<(Map<String, Value>, Self), String> {
-        let line = file.split(|byte| *byte == b'\n').next().unwrap_or_default();
-        let text = std::str::from_utf8(line).map_err(|_| "not a bundle file".to_owned())?;
-        let jws =
-            Unverified::parse(text, MAX_HEAD).map_err(|rejection| format!("line 1: {}", rejection.detail))?;
-        let claims = serde_path_to_error::deserialize(Value::Object(jws.claims))
-            .map_err(|error| format!("line 1: {error}"))?;
-        Ok((jws.header, Self::of(&claims, [0; 32])?))
+        let (header, claims) = signed::unverified_head(file)?;
+        Ok((header, Self::of(&claims, [0; 32])?))
+    }
+
+    /// To be compared with what was in force.
+    pub(super) fn offer(&self) -> Offer<'_> {
+        Offer { name: &self.revision, sequence: self.sequence, digest: Some(self.digest) }
     }
 
     /// Reads and verifies the first line. Of times it says nothing.
@@ -128,32 +114,9 @@ impl BundleHead {
         line: &[u8],
         keys: &KeySet,
         verifier: &dyn SignatureVerifier,
-    ) -> Result<Self, BundleError> {
-        let malformed = |message: String| BundleError::new(BundleFault::Malformed, "line 1", message);
-        let text = std::str::from_utf8(line).map_err(|_| malformed("not text".into()))?;
-        let rejected = |rejection: Rejection| {
-            let fault = match rejection.reason {
-                Reason::TokenMalformed | Reason::TokenCritical | Reason::TokenType => BundleFault::Malformed,
-                Reason::VerifierUnavailable => BundleFault::Unverifiable,
-                _ => BundleFault::Signature,
-            };
-            BundleError::new(fault, "line 1", rejection.detail)
-        };
-        let jws = Unverified::parse(text, MAX_HEAD).map_err(rejected)?;
-        jws.header_rules().map_err(rejected)?;
-        jws.type_rule(&[BUNDLE_TYPE]).map_err(rejected)?;
-        let key_id = jws.key_id().map_err(rejected)?;
-        let key = keys.find(key_id).ok_or_else(|| {
-            let message = match key_id {
-                Some(id) => format!("no key `{id}` may sign bundles"),
-                None => "no `kid`, and there is more than one key".to_owned(),
-            };
-            BundleError::new(BundleFault::Signature, "line 1", message)
-        })?;
-        jws.signed_by(key, verifier).map_err(rejected)?;
-        let claims = serde_path_to_error::deserialize(Value::Object(jws.claims))
-            .map_err(|error| malformed(error.to_string()))?;
-        Self::of(&claims, *key.fingerprint()).map_err(malformed)
+    ) -> Result<Self, FileError> {
+        let (claims, key) = signed::read_head(line, BUNDLE_TYPE, "bundles", keys, verifier)?;
+        Self::of(&claims, key).map_err(|message| FileError::new(FileFault::Malformed, "line 1", message))
     }
 
     fn of(claims: &Claims, key: [u8; 32]) -> Result<Self, String> {

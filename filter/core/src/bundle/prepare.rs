@@ -4,14 +4,14 @@
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 
-use super::head::MAX_HEAD;
 use super::item::Item;
-use super::{Builder, Bundle, BundleError, BundleFault, BundleHead, Origin};
+use super::{Builder, Bundle, BundleHead, Origin};
 use crate::config::Limits;
 use crate::json;
 use crate::keys::KeySet;
 use crate::settings::ConfigError;
 use crate::signature::SignatureVerifier;
+use crate::signed::{self, FileError, FileFault};
 
 /// The longest line: it is parsed at once.
 pub const MAX_BUNDLE_LINE: usize = 128 * 1024;
@@ -70,21 +70,14 @@ impl Preparation {
         keys: &KeySet,
         verifier: &dyn SignatureVerifier,
         limits: &Limits,
-    ) -> Result<Self, BundleError> {
-        let first = text.iter().take(MAX_HEAD.saturating_add(1)).position(|byte| *byte == b'\n');
-        let line = first.and_then(|end| text.get(..end)).ok_or_else(|| {
-            BundleError::new(
-                BundleFault::Malformed,
-                "line 1",
-                format!("no line end in {MAX_HEAD} bytes: not a bundle"),
-            )
-        })?;
+    ) -> Result<Self, FileError> {
+        let (line, _) = signed::split(&text)?;
         let head = BundleHead::read(line, keys, verifier)?;
         let at = line.len().saturating_add(1);
         let bytes = u64::try_from(text.len().saturating_sub(at)).unwrap_or(u64::MAX);
         if bytes != head.bytes {
             let message = format!("{bytes} bytes follow; {} were signed", head.bytes);
-            return Err(BundleError::new(BundleFault::Digest, "line 1", message));
+            return Err(FileError::new(FileFault::Digest, "line 1", message));
         }
         Ok(Self {
             text,
@@ -108,7 +101,7 @@ impl Preparation {
     ///
     /// # Errors
     /// It is not what was signed, or not a valid bundle.
-    pub(crate) fn step(&mut self, known: Option<[u8; 32]>) -> Result<Progress, BundleError> {
+    pub(crate) fn step(&mut self, known: Option<[u8; 32]>) -> Result<Progress, FileError> {
         let rest = self.text.get(self.at..).unwrap_or_default();
         match std::mem::replace(&mut self.stage, Stage::Over) {
             Stage::Hash { mut hash, limits } => {
@@ -120,8 +113,8 @@ impl Preparation {
                     return Ok(Progress::More);
                 }
                 if hash.finalize()[..] != self.head.digest {
-                    return Err(BundleError::new(
-                        BundleFault::Digest,
+                    return Err(FileError::new(
+                        FileFault::Digest,
                         "line 1",
                         "`digest` is not that of what follows",
                     ));
@@ -168,9 +161,9 @@ impl Preparation {
                     return Ok(Progress::Built(bundle));
                 }
                 self.remains = Some(bundle);
-                Err(BundleError::invalid(errors))
+                Err(FileError::invalid(errors))
             }
-            Stage::Over => Err(BundleError::new(BundleFault::Invalid, "", "it was refused before")),
+            Stage::Over => Err(FileError::new(FileFault::Invalid, "", "it was refused before")),
         }
     }
 }

@@ -6,28 +6,25 @@
 //! that is older than one that was in force: the floor is shared, too, so that a VM that starts anew
 //! knows it.
 
-mod floor;
 mod relay;
 mod stand_in;
 
 use std::collections::BTreeMap;
 
-use super::{Bundle, BundleError, BundleFault, BundleHead, Origin, Preparation, Progress};
+use super::{Bundle, BundleHead, Origin, Preparation, Progress};
 use crate::config::{Limits, RemoteBundle};
+use crate::floor::Floor;
 use crate::lease::Lease;
-use crate::request::Headers;
 use crate::settings::{BundleSource, Settings};
 use crate::shared::Shared;
 use crate::signature::SignatureVerifier;
+use crate::signed::{FileError, FileFault};
 use crate::step::{Call, Effect, Failure, FetchId, Reply};
 use crate::time::UnixTime;
-use floor::Floor;
 use relay::{Gathering, Notice, Sharing};
 
 /// How often a worker looks at what another may have fetched, in seconds.
 const LOOK_S: i64 = 1;
-/// The longest entity tag that is sent back.
-const MAX_ETAG: usize = 256;
 
 /// How good the bundle of a worker is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -54,7 +51,7 @@ pub struct BundleStats {
     /// Fetches that failed.
     pub failed: u64,
     /// Files that were not taken, and why.
-    pub refused: BTreeMap<BundleFault, u64>,
+    pub refused: BTreeMap<FileFault, u64>,
 }
 
 /// Everything about bundles from one server, in one worker.
@@ -76,7 +73,7 @@ pub(crate) struct Puller {
     fetched: u64,
     unchanged: u64,
     failed: u64,
-    refused: BTreeMap<BundleFault, u64>,
+    refused: BTreeMap<FileFault, u64>,
 }
 
 struct Flight {
@@ -226,7 +223,7 @@ impl Puller {
                 return Vec::new();
             }
         }
-        if !self.lease.take(&self.shared, "lease", remote.interval_s, now) {
+        if !self.lease.take(&self.shared, "lease", remote.interval_s.saturating_mul(1_000), now) {
             return Vec::new();
         }
         let id = next_id();
@@ -241,7 +238,7 @@ impl Puller {
         let failed = match reply {
             Reply::Http { status: 200, headers, body, .. } => {
                 count(&mut self.fetched);
-                self.work = Some(Work::Begin(body, From::Server { etag: etag(&headers) }));
+                self.work = Some(Work::Begin(body, From::Server { etag: headers.etag() }));
                 return Vec::new();
             }
             Reply::Http { status: 304, .. } if flight.conditional => {
@@ -251,7 +248,7 @@ impl Puller {
             Reply::Http { status, .. } => format!("the answer has status {status}"),
             Reply::Failed(failure) => {
                 if failure == Failure::TooLarge {
-                    count(self.refused.entry(BundleFault::TooLarge).or_default());
+                    count(self.refused.entry(FileFault::TooLarge).or_default());
                 }
                 failure.to_string()
             }
@@ -314,15 +311,16 @@ impl Puller {
     }
 
     /// The rules on a head whose signature is good.
-    fn admit(&self, head: &BundleHead, world: &World<'_>, now: UnixTime) -> Result<(), BundleError> {
+    fn admit(&self, head: &BundleHead, world: &World<'_>, now: UnixTime) -> Result<(), FileError> {
         head.judge_times(now, world.source.max_stale_s)?;
-        self.floor.admit(head, world.bundle.head(), &self.shared)
+        let current = world.bundle.head().map(|head| (head.sequence, Some(head.digest)));
+        self.floor.admit(head.offer(), current, &self.shared)
     }
 
     fn adopted(&mut self, preparation: Preparation, from: From, limits: &Limits, slice: &mut Slice) {
         let head = preparation.head().clone();
         self.in_force = Some(limits.clone());
-        self.floor.raise(&head, &self.shared);
+        self.floor.raise(head.sequence, Some(head.digest), &self.shared);
         let message = format!("the bundle `{}` (sequence {}) is in force", head.revision, head.sequence);
         slice.effects.push(Effect::Warn { message });
         if let From::Server { etag } = &from {
@@ -339,12 +337,12 @@ impl Puller {
         };
     }
 
-    fn refuse(&mut self, error: &BundleError, from: From, slice: &mut Slice) {
+    fn refuse(&mut self, error: &FileError, from: From, slice: &mut Slice) {
         count(self.refused.entry(error.fault()).or_default());
         let message = format!("a bundle is refused, what was in force stays: {error}");
         slice.effects.push(Effect::Warn { message });
         // What is wrong with these may be right later.
-        let passes = matches!(error.fault(), BundleFault::NotYetValid | BundleFault::Unverifiable);
+        let passes = matches!(error.fault(), FileFault::NotYetValid | FileFault::Unverifiable);
         match from {
             From::Server { .. } if passes => self.etag = None,
             From::Worker(_) if passes => {}
@@ -381,14 +379,6 @@ fn call(remote: &RemoteBundle, etag: Option<String>) -> Call {
         connect_retries: 1,
         pdp: None,
     }
-}
-
-/// The one entity tag of an answer (RFC 9110 section 8.8.3), if it is well-formed.
-fn etag(headers: &Headers) -> Option<String> {
-    let etag = std::str::from_utf8(headers.only("etag")?).ok()?;
-    let opaque = etag.strip_prefix("W/").unwrap_or(etag).strip_prefix('"')?.strip_suffix('"')?;
-    let plain = opaque.bytes().all(|b| b.is_ascii_graphic() && b != b'"');
-    (etag.len() <= MAX_ETAG && plain).then(|| etag.to_owned())
 }
 
 fn count(counter: &mut u64) {

@@ -23,6 +23,10 @@ pub(crate) const BUNDLE_INTERVAL_S: Range = (1, 86_400);
 pub(crate) const BUNDLE_BYTES: Range = (1_024, 33_554_432);
 pub(crate) const BUNDLE_MAX_STALE_S: Range = (1, 31_536_000);
 
+pub(crate) const FEED_INTERVAL_MS: Range = (100, 60_000);
+pub(crate) const FEED_ENTRIES: Range = (1, 10_000_000);
+pub(crate) const FEED_MAX_AGE_S: Range = (1, 86_400);
+
 pub(crate) const MAX_IN_FLIGHT: Range = (1, 100_000);
 pub(crate) const CONNECT_RETRIES: Range = (0, 3);
 pub(crate) const BREAKER_FAILURES: Range = (1, 1_000);

@@ -16,6 +16,7 @@ use crate::policy::{PolicyFailure, PolicyValue};
 use crate::reason::{Layer, Reason};
 use crate::record::{BundleRecord, DecisionRecord, ElevationRecord, GrantRecord, RequestRecord, Verdict};
 use crate::request::Request;
+use crate::revocations::Revocable;
 use crate::settings::Settings;
 use crate::step::{Pending, StreamId};
 use crate::target::Target;
@@ -186,6 +187,7 @@ pub(super) fn begun(request: &Request, id: String, now: UnixTime, settings: &Set
         connection: Map::new(),
         identity: None,
         exception: None,
+        revocations: None,
         grant: None,
         elevation: None,
         policy: None,
@@ -240,6 +242,7 @@ impl Verified {
         let bytes = Value::Object(identity.claims.clone()).to_string().len();
         Self {
             input: input::identity_once(&identity),
+            revocable: Revocable::of(&identity),
             identity: Arc::new(identity),
             issuer: None,
             key: [0; 32],

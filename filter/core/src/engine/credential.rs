@@ -64,6 +64,9 @@ impl Engine {
             None => self.peer_caller(&case.request, now)?,
         };
         known(&mut case.record, caller.as_ref(), now)?;
+        if let Some(caller) = &caller {
+            self.not_revoked(&mut case.record, caller, now)?;
+        }
         if let (Some(caller), Some(presented)) = (&caller, &presented) {
             let proof = self.proof(&case.request, caller, presented, target, now)?;
             // Once for each request, also if it is decided again.

@@ -33,6 +33,7 @@ impl Engine {
             Arc::new(Verified { exception, ..Verified::new((**identity).clone()) })
         }));
         let shadows = record.shadow.iter().flat_map(|shadow| &shadow.read.connection);
+        case.record.revocations = record.revocations;
         for (name, value) in shadows.chain(&record.connection) {
             case.request.connection.restore(name, value);
         }

@@ -14,6 +14,7 @@ use crate::config::Limits;
 use crate::hex;
 use crate::keyring::{Event, KeyStats, Keyring};
 use crate::record::{DecisionRecord, Verdict};
+use crate::revocations::Revocations;
 use crate::settings::{LogRecords, Settings};
 use crate::shared::{LocalData, Shared, SharedData};
 use crate::signature::{PureRust, SignatureVerifier};
@@ -57,6 +58,9 @@ impl Engine {
             seed,
             counter: 0,
             latest: UnixTime::default(),
+            revocations: Revocations::default(),
+            revocation_feed: None,
+            sweeping: false,
             pdps: Pdps::default(),
             records: VecDeque::new(),
             stats: Stats::default(),
@@ -66,6 +70,7 @@ impl Engine {
         engine.assign_keyrings();
         engine.pdps.reset(&engine.settings);
         engine.assign_puller();
+        engine.assign_feeds();
         engine
     }
 
@@ -98,6 +103,7 @@ impl Engine {
         self.assign_keyrings();
         self.pdps.reset(&self.settings);
         self.assign_puller();
+        self.assign_feeds();
     }
 
     fn assign_attributes(&mut self) {
@@ -182,6 +188,7 @@ impl Engine {
             effects
                 .extend(keyring.tick(shared, &mut || next_fetch(fetches), now).into_iter().map(Effect::from));
         }
+        effects.extend(self.follow_feeds(now));
         effects.extend(self.pull(|puller, world, next_id| puller.tick(&world, next_id, now)));
         let due = budget.records.min(self.records.len());
         effects.extend(self.records.drain(..due).map(|record| Effect::Emit { record: Box::new(record) }));
@@ -190,12 +197,16 @@ impl Engine {
 
     /// Whether there is work for [`Self::prepare`].
     pub fn is_preparing(&self) -> bool {
-        !self.remains.is_empty() || self.puller.as_ref().is_some_and(Puller::is_busy)
+        self.feeds_are_busy() || !self.remains.is_empty() || self.puller.as_ref().is_some_and(Puller::is_busy)
     }
 
-    /// One slice of work on a bundle, of a few milliseconds at most: requests are decided in between.
+    /// One slice of work on a feed or a bundle, of a few milliseconds at most: requests are decided in between.
     pub fn prepare(&mut self, now: UnixTime) -> Vec<Effect> {
         let now = self.clock(now);
+        // What is revoked does not wait for a bundle.
+        if self.feeds_are_busy() {
+            return self.feed_slice(now);
+        }
         if let Some(bundle) = self.remains.last_mut() {
             if !bundle.take_apart(DROP_SLICE) {
                 self.remains.pop();
@@ -242,7 +253,12 @@ impl Engine {
     /// The answer to an `Effect::Fetch`.
     pub fn fetched(&mut self, id: FetchId, reply: Reply, now: UnixTime) -> Vec<Effect> {
         let now = self.clock(now);
-        let Self { keyrings, shared, fetches, .. } = self;
+        let Self { keyrings, shared, fetches, revocation_feed, settings, .. } = self;
+        let remote = settings.revocations.as_ref().and_then(|source| source.remote.as_ref());
+        if let (Some(feed), Some(remote)) = (revocation_feed.as_mut().filter(|feed| feed.awaits(id)), remote)
+        {
+            return feed.fetched(id, reply, remote, now);
+        }
         let mut next_id = || next_fetch(fetches);
         let events =
             keyrings.values_mut().find_map(|ring| ring.fetched(id, &reply, shared, &mut next_id, now));
@@ -276,6 +292,9 @@ impl Engine {
             if let Some(puller) = &mut self.puller {
                 puller.clock_stepped(now);
             }
+            if let Some(feed) = &mut self.revocation_feed {
+                feed.clock_stepped(now);
+            }
             self.stats.clock_stepped = self.stats.clock_stepped.saturating_add(1);
             self.latest = now;
         } else {
@@ -292,7 +311,7 @@ impl Engine {
     }
 }
 
-fn next_fetch(fetches: &mut u64) -> FetchId {
+pub(super) fn next_fetch(fetches: &mut u64) -> FetchId {
     *fetches = fetches.wrapping_add(1);
     FetchId(*fetches)
 }

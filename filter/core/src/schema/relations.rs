@@ -66,6 +66,23 @@ pub(crate) fn bundle(schema: &mut Schema) {
     all(schema, rules);
 }
 
+pub(crate) fn revocations(schema: &mut Schema) {
+    let rules = vec![
+        exactly_one(&["inline", "remote"]),
+        json!({"if": given("remote"), "then": given("keys"), "else": absent("keys")}),
+    ];
+    all(schema, rules);
+}
+
+pub(crate) fn revocation(schema: &mut Schema) {
+    let issuer = json!({"allOf": [given("issuer"), given("issued_before"), absent("id")]});
+    let rules = vec![
+        json!({"if": is("revoke", &["issuer"]), "then": issuer, "else": given("id")}),
+        json!({"if": is("revoke", &["token", "key"]), "then": given("issuer")}),
+    ];
+    all(schema, rules);
+}
+
 /// A shadow bundle is not fetched.
 pub(crate) fn not_remote(schema: &mut Schema) {
     all(schema, vec![absent("remote")]);

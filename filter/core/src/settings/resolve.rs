@@ -2,6 +2,7 @@
 
 mod bundle;
 mod credentials;
+mod feeds;
 mod pdps;
 
 use std::collections::BTreeMap;
@@ -46,6 +47,7 @@ impl Resolver {
             api_keys,
             bundle,
             shadow,
+            revocations,
             pdps,
             networks,
             limits,
@@ -64,6 +66,7 @@ impl Resolver {
         self.limits(&limits);
         let issuers = self.issuers(issuers);
         let credentials = self.credentials(credentials);
+        let revocations = revocations.map(|written| self.revocations(written));
         let pdps = self.pdps(pdps);
         let networks = self.networks(networks);
         let dpop = self.dpop(&dpop);
@@ -98,6 +101,7 @@ impl Resolver {
             bundle,
             bundle_source,
             shadow,
+            revocations,
             pdps,
             networks,
             limits,

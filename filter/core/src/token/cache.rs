@@ -8,6 +8,7 @@ use crate::bounded::BoundedMap;
 use crate::exceptions::Exception;
 use crate::identity::Identity;
 use crate::policy::PolicyValue;
+use crate::revocations::Revocable;
 
 /// The end of a token's text: the end of its signature, so nearly unique among verified tokens.
 type Tail = [u8; 16];
@@ -24,6 +25,8 @@ pub(crate) struct Verified {
     pub(crate) confirmation: Confirmation,
     /// For a credential that exists by exception.
     pub(crate) exception: Option<Arc<Exception>>,
+    /// By what it can be revoked.
+    pub(crate) revocable: Revocable,
     /// `input.identity` but for `expires_in`.
     pub(crate) input: PolicyValue,
     /// Length of the claims as text, for the input's size limit.

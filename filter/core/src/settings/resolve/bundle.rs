@@ -112,12 +112,13 @@ impl Resolver {
         })
     }
 
-    fn signing_keys(&mut self, place: &str, keys: Option<Jwks>, needed: bool) -> KeySet {
+    /// Of those who may sign what is below `place`.
+    pub(super) fn signing_keys(&mut self, place: &str, keys: Option<Jwks>, needed: bool) -> KeySet {
         let Some(set) = keys else {
             if needed {
                 self.error(
                     format!("{place}.keys"),
-                    "missing; a signed bundle needs the keys of those who may sign",
+                    "missing; what is signed needs the keys of those who may sign",
                 );
             }
             return KeySet::default();
