@@ -25,6 +25,8 @@ pub struct Callout {
 /// An answer that the adapter sent.
 #[derive(Debug, Clone)]
 pub struct LocalResponse {
+    /// The context in which it was sent.
+    pub context: u32,
     pub status: u32,
     pub details: String,
     pub headers: Pairs,
@@ -64,6 +66,8 @@ pub struct Host {
     pub callouts: Vec<Callout>,
     pub responses: Vec<LocalResponse>,
     pub resumed: u32,
+    /// Contexts whose streams were closed without a word.
+    pub closed: Vec<u32>,
     /// The context in which calls are made, where it was changed, and that of the last resume.
     pub effective: u32,
     pub resumed_in: u32,
@@ -377,6 +381,15 @@ extern "C" fn proxy_continue_stream(_stream: u32) -> u32 {
 }
 
 #[no_mangle]
+extern "C" fn proxy_close_stream(_stream: u32) -> u32 {
+    if let Some(status) = fault("close") {
+        return status;
+    }
+    host(|host| host.closed.push(host.effective));
+    OK
+}
+
+#[no_mangle]
 unsafe extern "C" fn proxy_send_local_response(
     status: u32,
     details: *const u8,
@@ -391,6 +404,7 @@ unsafe extern "C" fn proxy_send_local_response(
         return status;
     }
     let response = LocalResponse {
+        context: host(|host| host.effective),
         status,
         details: text(details, details_size),
         headers: decode(bytes(headers, headers_size)),
@@ -497,7 +511,7 @@ macro_rules! unused {
 unused! {
     proxy_get_log_level proxy_set_buffer_bytes proxy_set_header_map_pairs proxy_get_header_map_value
     proxy_add_header_map_value proxy_register_shared_queue proxy_resolve_shared_queue
-    proxy_dequeue_shared_queue proxy_enqueue_shared_queue proxy_close_stream proxy_grpc_call
+    proxy_dequeue_shared_queue proxy_enqueue_shared_queue proxy_grpc_call
     proxy_grpc_stream proxy_grpc_send proxy_grpc_cancel proxy_grpc_close proxy_get_status proxy_done
     proxy_get_metric
 }

@@ -11,4 +11,5 @@ mod faults;
 mod keys;
 mod obligations;
 mod observe;
+mod streams;
 mod vm;

@@ -1,14 +1,13 @@
 //! Bad configurations: a static Envoy does not start, and one that gets its filter's configuration
 //! while it runs keeps the old one.
 
-use std::fs;
 use std::time::{Duration, Instant};
 
 use everycall_tests::envoy::Envoy;
 use everycall_tests::server::{Answer, Server};
 use serde_json::{json, Value};
 
-use crate::world::{connection_manager, now, plugin, rendered, start_envoy, World};
+use crate::world::{connection_manager, now, plugin, rendered, start_envoy, Discovery, World};
 
 fn reference() -> Value {
     everycall_tests::cases::reference().unwrap()
@@ -122,25 +121,9 @@ fn grants_in_conflict() {
 fn config_update_broken() {
     let upstream = Server::start(|_| Answer::Http(200, Vec::new())).unwrap();
     let config = reference();
-    let directory = tempfile::tempdir().unwrap();
-    let file = directory.path().join("filter.json");
     let mut document = rendered(&config, upstream.address(), upstream.address());
-    let listener = &mut document["static_resources"]["listeners"][0];
-    let manager = connection_manager(listener);
-    let filter = manager["http_filters"][0]["typed_config"].clone();
-    manager["http_filters"][0] = json!({"name": "everycall", "config_discovery": {
-        "config_source": {"resource_api_version": "V3", "path_config_source": {"path": file, "watched_directory": {"path": directory.path()}}},
-        "type_urls": ["type.googleapis.com/envoy.extensions.filters.http.wasm.v3.Wasm"]}});
-    let put = |config: &str| {
-        let mut filter = filter.clone();
-        filter["config"]["configuration"]["value"] = json!(config);
-        let resource = json!({"resources": [{"@type": "type.googleapis.com/envoy.config.core.v3.TypedExtensionConfig",
-            "name": "everycall", "typed_config": filter}]});
-        // Whole or not at all.
-        fs::write(directory.path().join("new"), resource.to_string()).unwrap();
-        fs::rename(directory.path().join("new"), &file).unwrap();
-    };
-    put(&config.to_string());
+    let discovery = Discovery::of(&mut document);
+    discovery.put(&config);
     let envoy = start_envoy(document.to_string(), 1).unwrap();
     let address = envoy.listener("inbound").unwrap();
     let status = |path: &str| {
@@ -171,7 +154,7 @@ fn config_update_broken() {
     let before = rejected();
     let mut broken = config.clone();
     broken["bundle"]["inline"]["grants"][0].as_object_mut().unwrap().remove("owner");
-    put(&broken.to_string());
+    discovery.put(&broken);
     eventually("the broken configuration is refused", &|| rejected() > before);
     assert!(envoy.log().contains("bundle.inline.grants[0].owner"), "{}", envoy.log());
     assert_eq!((status("/healthz"), status("/orders")), (200, 401), "the old configuration goes on deciding");
@@ -180,7 +163,7 @@ fn config_update_broken() {
         .as_array_mut()
         .unwrap()
         .retain(|grant| grant["id"] != "public-health");
-    put(&closed.to_string());
+    discovery.put(&closed);
     eventually("a good configuration is taken after a bad one", &|| status("/healthz") == 401);
 }
 

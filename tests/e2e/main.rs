@@ -15,4 +15,5 @@ mod policy;
 mod requests;
 mod revocations;
 mod shadow;
+mod streams;
 mod world;

@@ -131,7 +131,7 @@ impl Proxy {
 }
 
 /// The protocol over HTTP, as far as the filter speaks it.
-fn answer(publisher: &mut Publisher, request: &Received) -> Answer {
+pub fn answer(publisher: &mut Publisher, request: &Received) -> Answer {
     let header =
         |name: &str| request.all(name).first().map(|value| String::from_utf8_lossy(value).into_owned());
     let asked = Asked {

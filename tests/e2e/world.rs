@@ -103,9 +103,11 @@ impl World {
     /// Starts a world after this change of the bootstrap.
     pub fn start_with(listeners: &[Listener], change: impl FnOnce(&mut Value)) -> Arc<Self> {
         let answers: Answers = Arc::default();
-        let upstream = Server::start(|request| match request.path.ends_with("/slow") {
-            true => Answer::Silence(Duration::from_secs(5)),
-            false => Answer::Http(200, b"upstream\n".to_vec()),
+        let upstream = Server::start(|request| match request.path.rsplit('/').next() {
+            Some("slow") => Answer::Silence(Duration::from_secs(5)),
+            Some("events") => Answer::Events,
+            Some("socket") => Answer::Echo,
+            _ => Answer::Http(200, b"upstream\n".to_vec()),
         })
         .unwrap();
         let for_pdp = Arc::clone(&answers);
@@ -204,6 +206,11 @@ impl World {
         Seen { response, line, decision, upstream: self.upstream.take() }
     }
 
+    /// Sends a request whatever the access log says of it.
+    pub fn send_raw_unlogged(&self, raw: &RawRequest) -> Response {
+        client::send(self.address("only"), [127, 0, 0, 1].into(), raw, Duration::from_secs(20)).unwrap()
+    }
+
     /// The records in Envoy's log, once there are at least `count`.
     pub fn records(&self, count: usize) -> Vec<Value> {
         let deadline = Instant::now() + Duration::from_secs(10);
@@ -245,6 +252,40 @@ impl World {
         }
         let log = self.envoy.log();
         assert!(!log.contains("Uncaught RuntimeError") && !log.contains("panicked"), "{log}");
+    }
+}
+
+/// The filter's configuration in a file that can be replaced while Envoy runs (ECDS).
+pub struct Discovery {
+    directory: tempfile::TempDir,
+    filter: Value,
+}
+
+impl Discovery {
+    /// Puts it in the place of the filter of the first listener. Nothing is there to be found yet.
+    pub fn of(document: &mut Value) -> Self {
+        let manager = connection_manager(&mut document["static_resources"]["listeners"][0]);
+        let directory = tempfile::tempdir().unwrap();
+        let path = json!({"path": directory.path().join("filter.json"), "watched_directory": {"path": directory.path()}});
+        let filter = std::mem::replace(
+            &mut manager["http_filters"][0],
+            json!({"name": "everycall", "config_discovery": {
+                "config_source": {"resource_api_version": "V3", "path_config_source": path},
+                "type_urls": ["type.googleapis.com/envoy.extensions.filters.http.wasm.v3.Wasm"]}}),
+        );
+        Self { directory, filter: filter["typed_config"].clone() }
+    }
+
+    /// This is the configuration from now on.
+    pub fn put(&self, config: &Value) {
+        let mut filter = self.filter.clone();
+        filter["config"]["configuration"]["value"] = json!(config.to_string());
+        let resource = json!({"resources": [{"@type": "type.googleapis.com/envoy.config.core.v3.TypedExtensionConfig",
+            "name": "everycall", "typed_config": filter}]});
+        // Whole or not at all.
+        std::fs::write(self.directory.path().join("new"), resource.to_string()).unwrap();
+        std::fs::rename(self.directory.path().join("new"), self.directory.path().join("filter.json"))
+            .unwrap();
     }
 }
 

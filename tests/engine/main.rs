@@ -12,13 +12,14 @@ mod pdp;
 mod pull;
 mod revocations;
 mod shadow;
+mod streams;
 
 use std::collections::BTreeSet;
 
 use everycall::cases::{run_case, CaseFile};
 use everycall_core::{
-    Budget, Call, Connection, Decision, Effect, Engine, Headers, IdSeed, Pending, Reason, Reply, Request,
-    Settings, SharedData, Step, StreamId, Unavailable, UnixTime,
+    Budget, Call, Connection, Decision, Effect, Engine, Farewell, Headers, IdSeed, Pending, Reason, Reply,
+    Request, Settings, SharedData, Step, StreamId, Unavailable, UnixTime,
 };
 use serde_json::{json, Value};
 
@@ -216,7 +217,7 @@ fn waiting_is_bounded_and_ends_with_the_stream() {
         Reason::Overloaded,
         "two requests wait"
     );
-    engine.ended(StreamId(1), NOW);
+    engine.ended(StreamId(1), Farewell::default(), NOW);
     drop(first);
     let third = asks(engine.check(request(5, "/two", &token(60)), NOW));
     assert_eq!(reason(engine.resume(second.1, yes(), NOW)), Reason::Allowed);

@@ -60,7 +60,7 @@ fn the_shorter_limit_of_a_stream_counts() {
     assert_eq!(duration(&mut allow(json!({"max_stream_s": 500})), Some(&minute)), Some(60_000));
     assert_eq!(duration(&mut allow(json!({})), Some(&minute)), Some(60_000));
     assert_eq!(duration(&mut allow(json!({"max_stream_s": 5})), None), Some(5_000));
-    assert_eq!(duration(&mut allow(json!({})), None), None);
+    assert_eq!(duration(&mut allow(json!({})), None), Some(3_600_000));
 }
 
 #[test]

@@ -37,6 +37,7 @@ const OBJECTS: &[&str] = &[
     "pdps.*",
     "pdps.*.breaker",
     "limits",
+    "streams",
     "log",
     "observe",
 ];
@@ -71,6 +72,7 @@ fn valid_with(object: &str) -> Value {
 fn valid() -> Value {
     let mut config = everycall_tests::cases::reference().unwrap();
     config["limits"] = json!({});
+    config["streams"] = json!({});
     config["dpop"] = json!({});
     config["pdps"]["default"]["breaker"] = json!({"failures": 5, "open_ms": 1000});
     config["observe"] = json!({"hosts": ["h"], "paths": ["/"], "until": "2026-12-01T00:00:00Z"});
@@ -292,6 +294,13 @@ fn defaults_are_what_is_taken() {
         everycall_core::LogRecords::Off => "off",
     };
     defaults.insert("log.records".into(), json!(records));
+    defaults.insert("log.streams_after_s".into(), json!(config.log.streams_after_s));
+    let streams = config.streams;
+    for (name, value) in
+        [("sweep_ms", streams.sweep_ms), ("redecide_s", streams.redecide_s), ("max_s", streams.max_s)]
+    {
+        defaults.insert(format!("streams.{name}"), json!(value));
+    }
     let limits = serde_json::to_value(Limits::default()).unwrap();
     defaults.extend(
         limits.as_object().unwrap().iter().map(|(name, value)| (format!("limits.{name}"), value.clone())),

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use everycall_core::{
     Binding, BundleRecord, DecisionRecord, ElevationRecord, Exception, FeedRecord, GrantRecord, Identity,
     Kind, Layer, PdpExchange, PolicyRecord, Reason, RequestRecord, ShadowOutcome, ShadowReads, ShadowRecord,
-    UnixTime, Verdict, WouldRefuse,
+    StreamEnd, StreamIdentity, StreamRecord, UnixTime, Verdict, WouldRefuse,
 };
 use serde_json::{json, Map};
 
@@ -212,4 +212,34 @@ fn record_fields_are_those_of_the_record() {
         };
         assert_eq!(row[1].split(',').next(), Some(kind), "{name}");
     }
+}
+
+#[test]
+fn fields_of_the_end_of_a_stream_are_those_of_the_record() {
+    let rows = section("#### The end of a stream").by_name(&["field", "type", "meaning"]);
+    let text = || Some("x".to_owned());
+    let record = StreamRecord {
+        v: 1,
+        event: "stream_ended",
+        id: "x".into(),
+        time: UnixTime::default(),
+        instance: "x".into(),
+        reason: StreamEnd::Over(Reason::Revoked),
+        detail: text(),
+        cut: true,
+        open_s: 1.0,
+        bytes_received: Some(1),
+        bytes_sent: Some(1),
+        identity: Some(StreamIdentity {
+            id: "x".into(),
+            issuer: "x".into(),
+            principal: text(),
+            task: text(),
+            token_id: text(),
+            key_id: text(),
+        }),
+        grant: text(),
+        elevation: text(),
+    };
+    same("record", rows.keys(), leaves(&serde_json::to_value(record).unwrap(), &[]));
 }

@@ -3,7 +3,8 @@
 
 use std::io::{Read, Write};
 use std::net::{IpAddr, SocketAddr, TcpStream};
-use std::time::Duration;
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
 
 use anyhow::{bail, Context};
 
@@ -124,4 +125,96 @@ fn unchunk(mut rest: &[u8]) -> Vec<u8> {
         rest = rest.get(start + size + 2..).unwrap_or_default();
     }
     body
+}
+
+/// A response that goes on, read on a thread of its own.
+pub struct OpenStream {
+    /// The status.
+    pub status: u16,
+    stream: TcpStream,
+    seen: Arc<Mutex<Seen>>,
+}
+
+#[derive(Default)]
+struct Seen {
+    bytes: usize,
+    last: Option<Instant>,
+    ended: Option<Instant>,
+}
+
+impl OpenStream {
+    /// Sends a request with exactly these headers and reads the head of its response.
+    ///
+    /// # Errors
+    /// No head came within ten seconds.
+    pub fn open(to: SocketAddr, request: &RawRequest) -> anyhow::Result<Self> {
+        let mut stream = TcpStream::connect(to)?;
+        stream.set_read_timeout(Some(Duration::from_secs(10)))?;
+        let mut head = format!("{} ", request.method).into_bytes();
+        head.extend(&request.path);
+        head.extend(b" HTTP/1.1\r\n");
+        for (name, value) in &request.headers {
+            head.extend([name.as_bytes(), b": ", value, b"\r\n"].concat());
+        }
+        stream.write_all(&[&*head, b"\r\n"].concat())?;
+        let mut bytes = Vec::new();
+        let mut buffer = [0; 4096];
+        let response = loop {
+            let size = stream.read(&mut buffer).context("no response")?;
+            bytes.extend(&buffer[..size]);
+            match parse(&bytes) {
+                Err(_) if size > 0 => {}
+                parsed => break parsed?,
+            }
+        };
+        stream.set_read_timeout(None)?;
+        let seen: Arc<Mutex<Seen>> = Arc::default();
+        let (mut reader, for_reader) = (stream.try_clone()?, Arc::clone(&seen));
+        std::thread::spawn(move || {
+            while let Ok(size @ 1..) = reader.read(&mut buffer) {
+                let mut seen = for_reader.lock().unwrap();
+                (seen.bytes, seen.last) = (seen.bytes + size, Some(Instant::now()));
+            }
+            for_reader.lock().unwrap().ended = Some(Instant::now());
+        });
+        Ok(Self { status: response.status, stream, seen })
+    }
+
+    /// Bytes of the response so far, without its head.
+    pub fn bytes(&self) -> usize {
+        self.seen.lock().unwrap().bytes
+    }
+
+    /// When the last of them came.
+    pub fn last(&self) -> Option<Instant> {
+        self.seen.lock().unwrap().last
+    }
+
+    /// When the server ended the connection, if it did.
+    pub fn ended(&self) -> Option<Instant> {
+        self.seen.lock().unwrap().ended
+    }
+
+    /// Waits for the end; `None` if there was none in this time.
+    pub fn wait(&self, time: Duration) -> Option<Instant> {
+        let deadline = Instant::now() + time;
+        while self.ended().is_none() && Instant::now() < deadline {
+            std::thread::sleep(Duration::from_millis(2));
+        }
+        self.ended()
+    }
+
+    /// Sends more.
+    ///
+    /// # Errors
+    /// The connection has ended.
+    pub fn send(&mut self, bytes: &[u8]) -> std::io::Result<()> {
+        self.stream.write_all(bytes)
+    }
+
+    /// Ends the connection.
+    pub fn close(self) {
+        // Gone already is as good.
+        let _ = self.stream.shutdown(std::net::Shutdown::Both);
+    }
 }

@@ -150,8 +150,20 @@ impl Envoy {
     /// # Errors
     /// It does not answer.
     pub fn admin(&self, path: &str) -> anyhow::Result<String> {
+        self.ask_admin("GET", path)
+    }
+
+    /// Makes the admin interface do something.
+    ///
+    /// # Errors
+    /// It does not answer.
+    pub fn tell_admin(&self, path: &str) -> anyhow::Result<String> {
+        self.ask_admin("POST", path)
+    }
+
+    fn ask_admin(&self, method: &str, path: &str) -> anyhow::Result<String> {
         let request = crate::client::RawRequest {
-            method: "GET".into(),
+            method: method.into(),
             path: path.into(),
             headers: vec![("host".into(), b"admin".to_vec())],
             body: Vec::new(),

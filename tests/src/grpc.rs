@@ -2,12 +2,20 @@
 //! types of envoy-types: made by others, so that it tells whether what we speak is the protocol.
 
 use std::net::{SocketAddr, TcpListener};
+use std::pin::Pin;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use envoy_types::ext_authz::v3::pb::{Authorization, AuthorizationServer};
 pub use envoy_types::ext_authz::v3::pb::{CheckRequest, CheckResponse};
 pub use envoy_types::ext_authz::v3::{CheckRequestExt, CheckResponseExt};
+use envoy_types::pb::envoy::service::load_stats::v3::load_reporting_service_server::{
+    LoadReportingService, LoadReportingServiceServer,
+};
+pub use envoy_types::pb::envoy::service::load_stats::v3::{
+    load_reporting_service_client::LoadReportingServiceClient, LoadStatsRequest, LoadStatsResponse,
+};
+use futures_util::stream::{self, Stream};
 pub use tonic::{Code, Status};
 
 /// What to do with a request.
@@ -72,6 +80,29 @@ impl Authorization for Service {
     }
 }
 
+/// A service whose answer goes on.
+struct Events;
+
+/// The method of [`Events`].
+pub const EVENTS: &str = "/envoy.service.load_stats.v3.LoadReportingService/StreamLoadStats";
+
+#[tonic::async_trait]
+impl LoadReportingService for Events {
+    type StreamLoadStatsStream = Pin<Box<dyn Stream<Item = Result<LoadStatsResponse, Status>> + Send>>;
+
+    /// A message every 50 ms, until the caller is gone.
+    async fn stream_load_stats(
+        &self,
+        _: tonic::Request<tonic::Streaming<LoadStatsRequest>>,
+    ) -> Result<tonic::Response<Self::StreamLoadStatsStream>, Status> {
+        let messages = stream::unfold((), async |()| {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+            Some((Ok(LoadStatsResponse::default()), ()))
+        });
+        Ok(tonic::Response::new(Box::pin(messages)))
+    }
+}
+
 impl GrpcServer {
     /// Starts a server that answers what `handler` says.
     ///
@@ -88,6 +119,7 @@ impl GrpcServer {
                 let listener = tokio::net::TcpListener::from_std(listener).unwrap();
                 tonic::transport::Server::builder()
                     .add_service(AuthorizationServer::new(service))
+                    .add_service(LoadReportingServiceServer::new(Events))
                     .serve_with_incoming(tonic::transport::server::TcpIncoming::from(listener))
                     .await
                     .unwrap();

@@ -33,6 +33,10 @@ pub enum Answer {
     Http(u16, Vec<u8>),
     /// Answer with this status, headers and body.
     Full(u16, Vec<(String, String)>, Vec<u8>),
+    /// Answer with an event every 50 ms until the client is gone.
+    Events,
+    /// Switch to another protocol: send back what comes.
+    Echo,
     /// Close the connection without an answer.
     Close,
     /// Answer nothing for so long, then close.
@@ -98,6 +102,23 @@ fn serve(stream: TcpStream, received: &Mutex<Vec<Received>>, handler: &Handler) 
                 if writer.write_all(&[head.as_bytes(), &body].concat()).is_err() {
                     return;
                 }
+            }
+            Answer::Events => {
+                const HEAD: &[u8] =
+                    b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n";
+                let mut next = writer.write_all(HEAD);
+                while next.is_ok() {
+                    next = writer.write_all(b"9\r\ndata: a\n\n\r\n");
+                    std::thread::sleep(Duration::from_millis(50));
+                }
+                return;
+            }
+            Answer::Echo => {
+                const HEAD: &[u8] =
+                    b"HTTP/1.1 101 Switching Protocols\r\nconnection: upgrade\r\nupgrade: websocket\r\n\r\n";
+                // However it ends, it is over.
+                let _ = writer.write_all(HEAD).and_then(|()| std::io::copy(&mut reader, &mut writer));
+                return;
             }
             Answer::Close => return,
             Answer::Silence(time) => {

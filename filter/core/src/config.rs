@@ -68,6 +68,9 @@ pub struct Config {
     /// Bounds on what one decision, and all of them together, may take.
     #[serde(default)]
     pub limits: Limits,
+    /// How long streams stay open, and when they are looked at again.
+    #[serde(default)]
+    pub streams: Streams,
     /// What is written down.
     #[serde(default)]
     pub log: Log,
@@ -758,13 +761,44 @@ impl Default for Limits {
     }
 }
 
+/// Admitted requests that stay open.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields, default, expecting = "an object")]
+pub struct Streams {
+    /// How often it is looked whether one of them is over.
+    #[cfg_attr(feature = "schema", schemars(range(min = ranges::SWEEP_MS.0, max = ranges::SWEEP_MS.1)))]
+    pub sweep_ms: u32,
+    /// How often one is decided again whose policy reads the time.
+    #[cfg_attr(feature = "schema", schemars(range(min = ranges::REDECIDE_S.0, max = ranges::REDECIDE_S.1)))]
+    pub redecide_s: u32,
+    /// How long one may stay open at most, whatever it rests on.
+    #[cfg_attr(feature = "schema", schemars(range(min = ranges::STREAM_MAX_S.0, max = ranges::STREAM_MAX_S.1)))]
+    pub max_s: u32,
+}
+
+impl Default for Streams {
+    fn default() -> Self {
+        Self { sweep_ms: 250, redecide_s: 10, max_s: 3_600 }
+    }
+}
+
 /// What is written down.
-#[derive(Debug, Clone, Default, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields, default, expecting = "an object")]
 pub struct Log {
     /// Which decisions go to the proxy's log, one JSON line each.
     pub records: LogRecords,
+    /// The end of an admitted request is recorded, too, if it was open for so long, or was cut.
+    #[cfg_attr(feature = "schema", schemars(range(min = ranges::STREAMS_AFTER_S.0, max = ranges::STREAMS_AFTER_S.1)))]
+    pub streams_after_s: u32,
+}
+
+impl Default for Log {
+    fn default() -> Self {
+        Self { records: LogRecords::default(), streams_after_s: 5 }
+    }
 }
 
 /// Where refusals of grants and policies are passed on and written down, until a day comes.

@@ -5,13 +5,13 @@ use std::borrow::Cow;
 
 use serde_json::json;
 
-use crate::grants::Granted;
 use crate::identity::{Binding, Identity};
 use crate::keys::Algorithm;
 use crate::obligations::{HeaderChanges, Obligations, Response, StepUp};
 use crate::reason::{Layer, Reason};
 use crate::record::DecisionRecord;
 use crate::request::Request;
+use crate::streams::{Admission, Remembered};
 use crate::time::UnixTime;
 
 /// The outcome, and what it rests on.
@@ -24,11 +24,12 @@ pub struct Decision {
 }
 
 /// The proof that a request may pass. Only the engine makes one; `admit` cannot be called without.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug)]
 pub struct Permit {
     remove: Vec<String>,
     set: Vec<(Cow<'static, str>, String)>,
     response: HeaderChanges,
+    admission: Box<Admission>,
 }
 
 impl Permit {
@@ -42,31 +43,30 @@ impl Permit {
         self.set.iter().map(|(name, value)| (&**name, value.as_str()))
     }
 
-    /// What is to be done to the response's headers when they come.
-    pub fn into_response_headers(self) -> HeaderChanges {
-        self.response
+    /// What is to be done to the response's headers when they come, and what the engine wants to
+    /// know of when the request goes on.
+    pub fn into_parts(self) -> (HeaderChanges, Box<Admission>) {
+        (self.response, self.admission)
     }
 
     pub(crate) fn new(
-        decision_id: &str,
-        request: &Request,
-        caller: Option<&Identity>,
-        granted: &Granted,
+        request: Request,
         obligations: Obligations,
+        admission: Box<Admission>,
         now: UnixTime,
     ) -> Self {
-        let Obligations { request_headers, response_headers, max_stream_s, .. } = obligations;
+        let Obligations { request_headers, response_headers, .. } = obligations;
         let mut remove = Vec::new();
         for name in request_headers.names() {
             // An upstream that takes `_` for `-` must not see the client's value beside the policy's.
             remove.extend(request.spellings(name).map(str::to_owned));
         }
         remove.extend(request_headers.remove);
-        let limit = max_stream_s.map(|seconds| now.plus_secs(seconds.into()));
-        let ends = granted.valid_until().into_iter().chain(limit).min();
-        let mut permit = Self::bare(decision_id, request, caller, ends, now);
+        let mut permit = Self::bare(request, admission, now);
         permit.remove.extend(remove);
-        permit.set.push(("x-everycall-grant".into(), visible_ascii(&granted.grant.id)));
+        if let Some(grant) = &permit.admission.grant {
+            permit.set.push(("x-everycall-grant".into(), visible_ascii(&grant.id)));
+        }
         permit.set.extend(request_headers.set.into_iter().map(|(name, value)| (name.into(), value)));
         permit.response = response_headers;
         permit
@@ -74,27 +74,20 @@ impl Permit {
 
     /// For a request that is passed on though it would be refused.
     pub(crate) fn observed(
-        decision_id: &str,
-        request: &Request,
-        caller: Option<&Identity>,
+        request: Request,
+        admission: Box<Admission>,
         reason: Reason,
         now: UnixTime,
     ) -> Self {
-        let mut permit = Self::bare(decision_id, request, caller, None, now);
+        let mut permit = Self::bare(request, admission, now);
         permit.set.push(("x-everycall-observed".into(), reason.code().to_owned()));
         permit
     }
 
     /// What every permit has: the client's own claims are gone, and what was verified is there.
-    fn bare(
-        decision_id: &str,
-        request: &Request,
-        caller: Option<&Identity>,
-        ends: Option<UnixTime>,
-        now: UnixTime,
-    ) -> Self {
-        let mut set = vec![("x-everycall-decision-id".into(), decision_id.to_owned())];
-        if let Some(caller) = caller {
+    fn bare(request: Request, mut admission: Box<Admission>, now: UnixTime) -> Self {
+        let mut set = vec![("x-everycall-decision-id".into(), admission.decision_id.clone())];
+        if let Some(caller) = admission.caller.as_ref().map(|caller| &caller.identity) {
             set.push(("x-everycall-identity".into(), visible_ascii(&caller.id)));
             set.push(("x-everycall-kind".into(), caller.kind.as_str().to_owned()));
             for (name, value) in
@@ -105,12 +98,12 @@ impl Permit {
                 }
             }
         }
-        if let Some(end) = caller.map(|caller| caller.expires_at).into_iter().chain(ends).min() {
-            // Envoy ends the stream by itself then, also when this module is gone.
-            let left = end.millis_since(now).max(1);
-            set.push(("x-envoy-upstream-stream-duration-ms".into(), left.to_string()));
-        }
-        Self { remove: request.removed().to_vec(), set, response: HeaderChanges::default() }
+        // Envoy ends the stream by itself then, also when this module is gone.
+        let left = admission.end.at.millis_since(now).max(1);
+        set.push(("x-envoy-upstream-stream-duration-ms".into(), left.to_string()));
+        let remove = request.removed().to_vec();
+        admission.request = Remembered::Whole(request);
+        Self { remove, set, response: HeaderChanges::default(), admission }
     }
 }
 
@@ -234,6 +227,12 @@ impl Denial {
         let chosen = self.obligations.iter().flat_map(|all| &all.response_headers.set);
         headers.extend(chosen.map(|(name, value)| (name.clone().into(), value.clone())));
         Refusal { status, headers, body, details: format!("everycall_denied{{reason={}}}", reason.code()) }
+    }
+
+    /// The answer by which a stream is cut that was admitted: the same, but for what the access log
+    /// says. Only a client that has seen nothing of its response yet sees more than the end of it.
+    pub fn cut(&self) -> Refusal {
+        Refusal { details: format!("everycall_cut{{reason={}}}", self.reason), ..self.refusal() }
     }
 
     /// The layer that refused.

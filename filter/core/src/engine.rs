@@ -12,6 +12,7 @@ mod layers;
 mod questions;
 mod replay;
 mod shadow;
+mod streams;
 mod trace;
 mod upkeep;
 
@@ -32,13 +33,14 @@ use crate::obligations::Obligations;
 use crate::pdp::{Answer, Question};
 use crate::policy::{Outcome, PolicyValue, RuleSet};
 use crate::reason::{Layer, Reason};
-use crate::record::{DecisionRecord, Verdict, WouldRefuse};
+use crate::record::{DecisionRecord, Record, Verdict, WouldRefuse};
 use crate::request::Request;
 use crate::revocations::Revocations;
 use crate::settings::{Settings, Shadow};
 use crate::shared::Shared;
 use crate::signature::SignatureVerifier;
 use crate::step::{Pending, Reply, Step, StreamId};
+use crate::streams::Streams;
 use crate::target::Target;
 use crate::time::UnixTime;
 use crate::token;
@@ -122,7 +124,9 @@ pub struct Engine {
     /// Revocations of an earlier configuration are to go.
     sweeping: bool,
     pdps: Pdps,
-    records: VecDeque<DecisionRecord>,
+    records: VecDeque<Record>,
+    /// Admitted requests that are open.
+    streams: Streams,
     stats: Stats,
     /// What policies were evaluated with, while somebody wants to know.
     watched: Option<Vec<Watched>>,
@@ -209,7 +213,7 @@ impl Engine {
     /// force then.
     fn in_force(&self, case: &mut Case, now: UnixTime) -> Result<(), Refused> {
         case.record.bundle = self.bundle.head().map(BundleHead::to_record);
-        if case.replayed.is_some() {
+        if case.replays {
             return Ok(());
         }
         let served = self.bundle.serves_at(now, self.settings.bundle_source.max_stale_s);
@@ -306,10 +310,9 @@ impl Engine {
                 Step::Wait { pending: Pending(Box::new(Waiting { case, cause: Cause::Keys })) }
             }
             Ok(Progress::Allowed(caller, granted, mut obligations)) => {
-                let identity = caller.as_ref().map(|caller| &*caller.identity);
                 case.record.obligations = std::mem::take(&mut obligations.written);
-                let permit =
-                    Permit::new(&case.record.id, &case.request, identity, &granted, obligations, now);
+                let admission = self.admission(&case, caller, &granted, obligations.max_stream_s, now);
+                let permit = Permit::new(case.request, obligations, admission, now);
                 case.record.decision = Verdict::Allow;
                 case.record.reason = Some(Reason::Allowed);
                 case.record.status = Reason::Allowed.status();
@@ -356,14 +359,14 @@ impl Engine {
         detail: Option<String>,
     ) -> Decision {
         let layer = reason.layer();
+        let admission = self.observed_admission(&case, reason);
         let status = obligations.and_then(Obligations::status).unwrap_or(reason.status());
         case.record.would_refuse = Some(WouldRefuse { reason, status, layer, detail });
         case.record.decision = Verdict::Allow;
         case.record.reason = Some(Reason::Observed);
         case.record.status = Reason::Observed.status();
         case.record.layer = layer;
-        let identity = case.record.identity.as_deref();
-        let permit = Permit::observed(&case.record.id, &case.request, identity, reason, self.latest);
+        let permit = Permit::observed(case.request, admission, reason, self.latest);
         Decision { verdict: Ok(permit), record: case.record }
     }
 }

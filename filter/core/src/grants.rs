@@ -75,14 +75,6 @@ pub(crate) struct Granted {
     pub(crate) elevated: Option<Elevated>,
 }
 
-impl Granted {
-    /// From when on something of it does not hold any more.
-    pub(crate) fn valid_until(&self) -> Option<UnixTime> {
-        let elevation = self.elevated.as_ref().map(|elevated| elevated.elevation.valid_until);
-        self.grant.valid_until.into_iter().chain(elevation).min()
-    }
-}
-
 /// All grants, by route and subject.
 #[derive(Debug, Default)]
 pub(crate) struct Grants {

@@ -43,6 +43,7 @@ mod signature;
 mod signed;
 mod spiffe;
 mod step;
+mod streams;
 mod target;
 mod time;
 pub mod token;
@@ -70,7 +71,8 @@ pub use policy::{offered_builtins, RuleSet, RuleTrace, Trace};
 pub use reason::{Layer, Reason};
 pub use record::{
     BundleRecord, DecisionRecord, ElevationRecord, FeedRecord, GrantRecord, PdpExchange, PolicyRecord,
-    RequestRecord, ShadowOutcome, ShadowReads, ShadowRecord, Verdict, WouldRefuse,
+    Record, RequestRecord, ShadowOutcome, ShadowReads, ShadowRecord, StreamIdentity, StreamRecord, Verdict,
+    WouldRefuse,
 };
 pub use request::{Connection, Headers, Request, BREAK_GLASS_HEADER, OWN_HEADER_PREFIX, REMOVED_HEADERS};
 pub use revocations::{Revocation, RevocationKind};
@@ -79,5 +81,6 @@ pub use shared::{LocalData, SharedData};
 pub use signature::{ecdsa_der, PureRust, SignatureVerifier, Unavailable};
 pub use signed::{FileError, FileFault};
 pub use step::{Budget, Call, Effect, Failure, FetchId, Pending, Reply, Step, StreamId};
+pub use streams::{Admission, Farewell, StreamEnd, StreamStats};
 pub use target::Target;
 pub use time::UnixTime;

@@ -223,6 +223,12 @@ impl RuleSet {
         &self.reads
     }
 
+    /// Whether time alone can change what it says.
+    pub(crate) fn reads_time(&self) -> bool {
+        let times: [&[&str]; 3] = [&["time"], &["clock"], &["identity", "expires_in"]];
+        times.iter().any(|time| self.reads.any(time))
+    }
+
     /// The questions that `ask` holds for this input; none if the rule is absent or empty.
     pub(crate) fn questions(&mut self, input: &PolicyValue) -> Result<Vec<Question>, PolicyFailure> {
         if !self.asks {

@@ -80,6 +80,10 @@ reasons! {
     BundleStale = "bundle_stale", 503, Service;
     /// Too many requests wait for an answer already (`limits.max_pending`, `pdps.*.max_in_flight`).
     Overloaded = "overloaded", 503, Service;
+    /// What decides has changed, and too little of an open stream's request was kept to decide it again.
+    StreamNotKept = "stream_not_kept", 503, Service;
+    /// The stream was open for as long as the policy's `max_stream_s`, or `streams.max_s`, lets it.
+    DurationCap = "duration_cap", 503, Service;
     /// The path is missing, malformed or can be read in two ways.
     PathAmbiguous = "path_ambiguous", 400, Request;
     /// The host is missing or is not a plain host name with an optional port.

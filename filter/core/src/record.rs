@@ -11,7 +11,83 @@ use serde_json::{Map, Value};
 use crate::exceptions::Exception;
 use crate::identity::Identity;
 use crate::reason::{Layer, Reason};
+use crate::streams::StreamEnd;
 use crate::time::UnixTime;
+
+/// What is written down: one line each.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(untagged)]
+pub enum Record {
+    /// A decision.
+    Decision(Box<DecisionRecord>),
+    /// The end of a stream.
+    Stream(Box<StreamRecord>),
+}
+
+/// The end of an admitted request. The schema's version is `v`.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct StreamRecord {
+    /// The schema's version: 1.
+    pub v: u32,
+    /// `stream_ended`. A decision's record has none.
+    pub event: &'static str,
+    /// The decision id: that of the request's record.
+    pub id: String,
+    /// When it ended.
+    pub time: UnixTime,
+    /// Which engine decided.
+    pub instance: String,
+    /// Why it ended.
+    pub reason: StreamEnd,
+    /// The fact behind it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub detail: Option<String>,
+    /// It did not end by itself.
+    pub cut: bool,
+    /// Seconds from its admission to its end.
+    pub open_s: f64,
+    /// Bytes from the client, headers included; null if the host does not tell.
+    pub bytes_received: Option<u64>,
+    /// Bytes to the client, headers included; null if the host does not tell.
+    pub bytes_sent: Option<u64>,
+    /// The verified caller; null without one.
+    pub identity: Option<StreamIdentity>,
+    /// The id of the grant; null without one.
+    pub grant: Option<String>,
+    /// The id of the elevation; null without one.
+    pub elevation: Option<String>,
+}
+
+/// The caller of a stream that ended: by what revocations name it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct StreamIdentity {
+    /// The caller.
+    pub id: String,
+    /// Who vouches for it.
+    pub issuer: String,
+    /// On whose behalf.
+    pub principal: Option<String>,
+    /// The task.
+    pub task: Option<String>,
+    /// `jti`.
+    pub token_id: Option<String>,
+    /// `kid`, or the id of an API key.
+    pub key_id: Option<String>,
+}
+
+impl From<&Identity> for StreamIdentity {
+    fn from(identity: &Identity) -> Self {
+        let Identity { id, issuer, principal, task, token_id, key_id, .. } = identity;
+        Self {
+            id: id.clone(),
+            issuer: issuer.clone(),
+            principal: principal.clone(),
+            task: task.clone(),
+            token_id: token_id.clone(),
+            key_id: key_id.clone(),
+        }
+    }
+}
 
 /// One decision. The schema's version is `v`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

@@ -246,7 +246,6 @@ impl Revocable {
     }
 
     /// What revocations find it by.
-    #[allow(dead_code)] // nobody looks for open streams yet
     pub(crate) fn handles(&self) -> impl Iterator<Item = Handle> + '_ {
         self.handles.iter().map(|(_, handle)| *handle)
     }

@@ -265,7 +265,8 @@ pub struct Settings {
     pub(crate) pdps: BTreeMap<String, Pdp>,
     pub(crate) networks: Vec<Network>,
     pub(crate) limits: Limits,
-    pub(crate) log_records: LogRecords,
+    pub(crate) streams: config::Streams,
+    pub(crate) log: config::Log,
     pub(crate) observe: Option<Observe>,
 }
 
@@ -341,7 +342,7 @@ impl Settings {
 
     /// Which decisions are written to the proxy's log.
     pub const fn log_records(&self) -> LogRecords {
-        self.log_records
+        self.log.records
     }
 
     /// The issuers of tokens.

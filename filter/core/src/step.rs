@@ -3,10 +3,9 @@
 use std::fmt;
 
 use crate::config::PdpProtocol;
-use crate::decision::Decision;
+use crate::decision::{Decision, Refusal};
 use crate::engine::Waiting;
-use crate::reason::Reason;
-use crate::record::DecisionRecord;
+use crate::record::Record;
 use crate::request::Headers;
 
 /// The caller's name for a stream.
@@ -122,19 +121,20 @@ pub enum Effect {
         /// The call.
         call: Call,
     },
-    /// End an admitted stream by a local reply, so that the access log says why.
+    /// End an admitted stream by a local reply, so that the access log says why. A stream that is
+    /// gone already is as good.
     Cut {
         /// The stream.
         stream: StreamId,
-        /// Why.
-        reason: Reason,
+        /// The reply.
+        refusal: Refusal,
     },
     /// What this waiting stream waited for is there: check it again.
     Wake {
         /// The stream.
         stream: StreamId,
     },
-    /// Decide an admitted stream again: make the calls and resume.
+    /// Decide an admitted stream again: make the calls, and answer through `Engine::answered`.
     Ask {
         /// The stream.
         stream: StreamId,
@@ -151,6 +151,6 @@ pub enum Effect {
     /// Write a record down.
     Emit {
         /// The record.
-        record: Box<DecisionRecord>,
+        record: Record,
     },
 }

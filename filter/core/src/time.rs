@@ -41,6 +41,11 @@ impl UnixTime {
         Self(self.0.saturating_add(millis.saturating_mul(1_000)))
     }
 
+    /// As much later as the one instant is after the other; earlier if it is before it.
+    pub(crate) const fn shifted(self, from: Self, to: Self) -> Self {
+        Self(self.0.saturating_add(to.0.saturating_sub(from.0)))
+    }
+
     /// Whole milliseconds since then.
     pub(crate) const fn millis_since(self, earlier: Self) -> i64 {
         self.0.saturating_sub(earlier.0) / 1000

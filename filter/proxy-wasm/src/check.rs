@@ -4,17 +4,20 @@
 use std::rc::Rc;
 
 use everycall_core::{
-    json, Connection, Decision, DecisionRecord, Denial, Failure, HeaderChanges, Headers, Pending, Permit,
-    Reason, Reply, Request, Step, StreamId, UnixTime,
+    json, Admission, Connection, Decision, DecisionRecord, Denial, Farewell, HeaderChanges, Headers, Pending,
+    Permit, Reason, Request, Step, StreamId, UnixTime,
 };
 use proxy_wasm::types::Action;
 use serde_json::{json, Value};
 
+use crate::calls::Calls;
 use crate::host::{self, Error, Message, ReplySize};
 use crate::registry::Instance;
 
 /// The filter state object that the access log shows.
 const FILTER_STATE: &str = "everycall.decision";
+/// Another: why an admitted request's stream was cut.
+const STREAM_STATE: &str = "everycall.cut";
 
 pub(crate) struct Check {
     id: StreamId,
@@ -28,20 +31,15 @@ enum State {
     /// Not decided. The request must not go on.
     Undecided,
     /// Waits for the replies to its calls.
-    Waiting { pending: Pending, replies: Vec<Awaited> },
+    Waiting(Calls),
     /// Waits to be woken by the root context.
     Parked(Pending),
     /// Passed on, with a permit that wants this done to the response.
     Admitted { id: String, response: HeaderChanges },
     /// Answered.
     Refused,
-}
-
-/// A reply, or the callout that will bring it.
-enum Awaited {
-    /// Its token, and the largest body that its reply may have.
-    Callout(u32, usize),
-    Reply(Reply),
+    /// It is over, and the engine knows.
+    Ended,
 }
 
 impl Check {
@@ -79,27 +77,35 @@ impl Check {
 
     /// Takes the reply to a callout; Continue: the request may pass.
     pub(crate) fn replied(&mut self, token: u32, size: ReplySize) -> Action {
-        let State::Waiting { replies, .. } = &mut self.state else { return Action::Pause };
-        for awaited in replies {
-            match *awaited {
-                Awaited::Callout(id, max_body) if id == token => {
-                    *awaited = Awaited::Reply(host::call_reply(size, max_body));
-                }
-                _ => {}
-            }
-        }
+        let State::Waiting(calls) = &mut self.state else { return Action::Pause };
+        calls.take_reply(token, size);
         match self.resume_if_complete() {
             Some(step) => self.act(step),
             None => Action::Pause,
         }
     }
 
+    /// The stream has ended, and the host can still tell of it.
+    pub(crate) fn log(&mut self) {
+        let (Some(instance), State::Admitted { .. }) = (self.instance.clone(), &self.state) else { return };
+        let now = host::now().unwrap_or(self.arrived);
+        // Host calls that most requests are spared.
+        let asks = instance.engine.borrow().asks_farewell(self.id, now);
+        let farewell = if asks { farewell() } else { Farewell::default() };
+        let reason = instance.engine.borrow_mut().ended(self.id, farewell, now);
+        if let Some(reason) = reason {
+            host::set_filter_state(STREAM_STATE, reason.code());
+        }
+        self.state = State::Ended;
+    }
+
     /// Forgets the request.
     pub(crate) fn end(&mut self) {
-        if let Some(instance) = &self.instance {
-            instance.engine.borrow_mut().ended(self.id, host::now().unwrap_or(self.arrived));
+        if let (Some(instance), false) = (&self.instance, matches!(self.state, State::Ended)) {
+            let now = host::now().unwrap_or(self.arrived);
+            instance.engine.borrow_mut().ended(self.id, Farewell::default(), now);
         }
-        self.state = State::Refused;
+        self.state = State::Ended;
     }
 
     /// Whether it waits to be woken.
@@ -109,12 +115,10 @@ impl Check {
 
     /// The callouts whose replies it waits for.
     pub(crate) fn callouts(&self) -> Vec<u32> {
-        let State::Waiting { replies, .. } = &self.state else { return Vec::new() };
-        let token = |awaited: &Awaited| match awaited {
-            Awaited::Callout(token, _) => Some(*token),
-            Awaited::Reply(_) => None,
-        };
-        replies.iter().filter_map(token).collect()
+        match &self.state {
+            State::Waiting(calls) => calls.callouts().collect(),
+            _ => Vec::new(),
+        }
     }
 
     /// Takes the request to its decision as far as it goes now. INVARIANT: answers Continue for an
@@ -125,7 +129,10 @@ impl Check {
                 Step::Done(Decision { verdict, record }) => {
                     let verdict = verdict.and_then(|permit| Self::admit(permit, &record));
                     return match verdict {
-                        Ok(response) => {
+                        Ok((response, admission)) => {
+                            if let Some(instance) = &self.instance {
+                                instance.engine.borrow_mut().admitted(admission);
+                            }
                             self.state = State::Admitted { id: record.id.clone(), response };
                             self.note(record, None);
                             Action::Continue
@@ -137,14 +144,7 @@ impl Check {
                     };
                 }
                 Step::Ask { calls, pending } => {
-                    let replies: Vec<Awaited> = calls
-                        .iter()
-                        .map(|call| match host::http_call(call) {
-                            Ok(callout) => Awaited::Callout(callout, call.max_body),
-                            Err(_) => Awaited::Reply(Reply::Failed(Failure::Unavailable)),
-                        })
-                        .collect();
-                    self.state = State::Waiting { pending, replies };
+                    self.state = State::Waiting(Calls::make(&calls, pending));
                     match self.resume_if_complete() {
                         Some(next) => step = next,
                         None => return Action::Pause,
@@ -160,20 +160,13 @@ impl Check {
 
     /// The next step, once every call is answered, failed or timed out.
     fn resume_if_complete(&mut self) -> Option<Step> {
-        let State::Waiting { replies, .. } = &self.state else { return None };
-        if replies.iter().any(|awaited| matches!(awaited, Awaited::Callout(..))) {
+        if !matches!(&self.state, State::Waiting(calls) if calls.is_complete()) {
             return None;
         }
-        let State::Waiting { pending, replies } = std::mem::replace(&mut self.state, State::Undecided) else {
+        let State::Waiting(calls) = std::mem::replace(&mut self.state, State::Undecided) else {
             return None;
         };
-        let replies = replies
-            .into_iter()
-            .map(|awaited| match awaited {
-                Awaited::Reply(reply) => reply,
-                Awaited::Callout(..) => Reply::Failed(Failure::Unavailable),
-            })
-            .collect();
+        let (pending, replies) = calls.into_parts();
         let instance = self.instance.as_ref()?;
         let now = host::now().unwrap_or(self.arrived);
         Some(instance.engine.borrow_mut().resume(pending, replies, now))
@@ -181,10 +174,10 @@ impl Check {
 
     /// Prepares the request for the upstream. If the host does not do what the permit says, the
     /// request must not go on: a client's own `x-everycall-…` would reach the upstream.
-    fn admit(permit: Permit, record: &DecisionRecord) -> Result<HeaderChanges, Denial> {
+    fn admit(permit: Permit, record: &DecisionRecord) -> Result<(HeaderChanges, Box<Admission>), Denial> {
         let remove = permit.headers_to_remove().iter().map(String::as_str);
         match host::change_headers(Message::Request, remove, permit.headers_to_set()) {
-            Ok(()) => Ok(permit.into_response_headers()),
+            Ok(()) => Ok(permit.into_parts()),
             Err(_) => {
                 log::error!("everycall: the host refused to change the request's headers");
                 Err(Denial::new(Reason::NotReady, &record.id))
@@ -196,7 +189,7 @@ impl Check {
     /// does not do what the permit says, the client must not get the response.
     pub(crate) fn respond(&mut self) -> Action {
         let State::Admitted { id, response } = &self.state else { return Action::Continue };
-        if response.is_empty() {
+        if response.is_empty() || self.is_cut() {
             return Action::Continue;
         }
         let remove = response.remove.iter().map(String::as_str);
@@ -208,6 +201,11 @@ impl Check {
         log::error!("everycall: {id}: the host refused to change the response's headers");
         self.overrule(&denial);
         self.refuse(&denial)
+    }
+
+    /// The stream is being cut: the response is ours.
+    fn is_cut(&self) -> bool {
+        self.instance.as_ref().is_some_and(|instance| instance.engine.borrow().is_cut(self.id))
     }
 
     /// Answers the request.
@@ -286,8 +284,21 @@ impl Check {
     pub(crate) fn gate(&self) -> Action {
         match self.state {
             State::Admitted { .. } => Action::Continue,
-            State::Undecided | State::Waiting { .. } | State::Parked(_) | State::Refused => Action::Pause,
+            State::Undecided | State::Waiting(_) | State::Parked(_) | State::Refused | State::Ended => {
+                Action::Pause
+            }
         }
+    }
+}
+
+/// What the host tells of the stream that is ending.
+fn farewell() -> Farewell {
+    let bytes = |path: &[&str]| Some(u64::from_le_bytes(host::property(path).ok()?.try_into().ok()?));
+    let details = host::property(&["response", "code_details"]).unwrap_or_default();
+    Farewell {
+        received: bytes(&["request", "total_size"]),
+        sent: bytes(&["response", "total_size"]),
+        timed_out: details == b"upstream_max_stream_duration_reached",
     }
 }
 

@@ -77,6 +77,7 @@ extern "C" {
     fn proxy_set_shared_data(key: *const u8, key_size: usize, data: *const u8, size: usize, cas: u32) -> u32;
     fn proxy_set_effective_context(context: u32) -> u32;
     fn proxy_continue_stream(stream: u32) -> u32;
+    fn proxy_close_stream(stream: u32) -> u32;
     fn proxy_send_local_response(
         status: u32,
         details: *const u8,
@@ -325,6 +326,11 @@ pub(crate) fn resume_request() {
         // It stays paused until the proxy's own timeout.
         log::error!("everycall: the host refused to let an admitted request go on");
     }
+}
+
+/// Ends the stream of this context without a word.
+pub(crate) fn close_stream() -> Result<(), Error> {
+    check(unsafe { proxy_close_stream(HTTP_REQUEST) })
 }
 
 /// Answers the request of this context, or cuts its stream if it was answered already. The SDK's

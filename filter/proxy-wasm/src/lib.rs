@@ -3,6 +3,7 @@
 //! `root` takes the configuration and runs what belongs to no request, `check` takes one request
 //! through, `host` is the only file that calls the host. Nothing is decided here.
 
+mod calls;
 mod check;
 mod host;
 mod metrics;

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use everycall_core::{
     BundleState, BundleStats, FeedKind, FeedState, FeedStats, FileFault, KeyState, KeyStats, PdpStats,
-    Reason, ShadowOutcome, Stats, UnixTime,
+    Reason, ShadowOutcome, Stats, StreamEnd, StreamStats, UnixTime,
 };
 
 use crate::host::{self, MetricKind};
@@ -68,6 +68,9 @@ const FEED_LIST: [(MetricKind, &str); 3] = [
     (MetricKind::Gauge, "everycall.feed_entries"),
 ];
 
+/// Admitted requests that are open.
+const STREAMS_OPEN: (MetricKind, &str) = (MetricKind::Gauge, "everycall.streams_open");
+
 /// A metric of the host, and what was published of it.
 #[derive(Debug)]
 struct Figure {
@@ -103,6 +106,7 @@ pub(crate) struct Metrics {
     pdps: RefCell<BTreeMap<String, Vec<Figure>>>,
     bundle: RefCell<Option<BundleFigures>>,
     feeds: RefCell<BTreeMap<FeedKind, FeedFigures>>,
+    streams: RefCell<StreamFigures>,
 }
 
 /// What is published of one feed.
@@ -112,6 +116,14 @@ struct FeedFigures {
     refused: BTreeMap<FileFault, Figure>,
     list: Vec<Option<u32>>,
     published: Option<[u64; 3]>,
+}
+
+/// What is published of open streams.
+#[derive(Debug)]
+struct StreamFigures {
+    open: Figure,
+    ended: BTreeMap<StreamEnd, Figure>,
+    cut: BTreeMap<Reason, Figure>,
 }
 
 /// What is published of bundles.
@@ -139,6 +151,11 @@ impl Metrics {
             pdps: RefCell::default(),
             bundle: RefCell::default(),
             feeds: RefCell::default(),
+            streams: RefCell::new(StreamFigures {
+                open: define(&STREAMS_OPEN),
+                ended: BTreeMap::new(),
+                cut: BTreeMap::new(),
+            }),
         }
     }
 
@@ -230,6 +247,26 @@ impl Metrics {
             for (figure, value) in published.get_mut(&now.issuer).into_iter().flatten().zip(values) {
                 figure.publish(value);
             }
+        }
+    }
+
+    /// Publishes the figures of open streams.
+    pub(crate) fn publish_streams(&self, stats: &StreamStats) {
+        let mut streams = self.streams.borrow_mut();
+        streams.open.publish(count(stats.open));
+        for (end, times) in &stats.ended {
+            let figure = streams.ended.entry(*end).or_insert_with(|| {
+                let name = format!("everycall.streams_ended;reason={end}");
+                Figure::define(MetricKind::Counter, &labelled(&name, &self.instance))
+            });
+            figure.publish(total(*times));
+        }
+        for (reason, times) in &stats.cut {
+            let figure = streams.cut.entry(*reason).or_insert_with(|| {
+                let name = format!("everycall.streams_cut;reason={reason}");
+                Figure::define(MetricKind::Counter, &labelled(&name, &self.instance))
+            });
+            figure.publish(total(*times));
         }
     }
 

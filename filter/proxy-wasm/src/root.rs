@@ -5,10 +5,11 @@ use std::collections::{BTreeMap, VecDeque};
 use std::rc::{Rc, Weak};
 use std::time::Duration;
 
-use everycall_core::{json, Budget, Effect, Failure, FetchId, Reply, Settings, StreamId};
+use everycall_core::{json, Budget, Effect, Failure, Farewell, FetchId, Refusal, Reply, Settings, StreamId};
 use proxy_wasm::traits::{Context, HttpContext, RootContext};
 use proxy_wasm::types::{Action, ContextType};
 
+use crate::calls::Calls;
 use crate::check::Check;
 use crate::host::{self, ReplySize};
 use crate::registry::{self, Instance};
@@ -20,6 +21,9 @@ const TICK: Duration = Duration::from_millis(100);
 const BUSY_TICK: Duration = Duration::from_millis(10);
 /// How long one tick may work on them, in microseconds: slices are begun until then.
 const PREPARING: i64 = 4_000;
+/// How long one tick may work on open streams, likewise. A slice with cuts is the last one: the host
+/// carries them out when the tick is over.
+const SWEEPING: i64 = 2_000;
 /// What one tick may do, so that no request on the worker waits for it for long.
 const BUDGET: Budget = Budget { records: 1_000 };
 
@@ -31,13 +35,25 @@ pub(crate) struct Root {
     fetches: BTreeMap<u32, (FetchId, usize)>,
     /// Callouts of requests that went on after this context woke them: their replies come here.
     woken: BTreeMap<u32, (StreamId, Weak<RefCell<Check>>)>,
-    /// A bundle or a feed is being read, and ticks come often.
+    /// Open streams that are decided again, and wait for replies.
+    asking: BTreeMap<StreamId, Calls>,
+    /// Their callouts.
+    asked: BTreeMap<u32, StreamId>,
+    /// There is work in slices, and ticks come often.
     busy: bool,
 }
 
 impl Root {
     pub(crate) fn new(id: u32) -> Self {
-        Self { id, instance: None, fetches: BTreeMap::new(), woken: BTreeMap::new(), busy: false }
+        Self {
+            id,
+            instance: None,
+            fetches: BTreeMap::new(),
+            woken: BTreeMap::new(),
+            asking: BTreeMap::new(),
+            asked: BTreeMap::new(),
+            busy: false,
+        }
     }
 
     fn run(&mut self, effects: Vec<Effect>) {
@@ -55,9 +71,12 @@ impl Root {
                     Err(_) => open.extend(self.fetched(id, Reply::Failed(Failure::Unavailable))),
                 },
                 Effect::Wake { stream } => self.wake(stream),
-                // The core names none of these yet; should it, that must not go unseen.
-                Effect::Cut { stream, .. } | Effect::Ask { stream, .. } => {
-                    log::error!("everycall: nothing is done about stream {}", stream.0);
+                Effect::Cut { stream, refusal } => self.cut(stream, &refusal),
+                Effect::Ask { stream, calls, pending } => {
+                    let calls = Calls::make(&calls, pending);
+                    self.asked.extend(calls.callouts().map(|token| (token, stream)));
+                    self.asking.insert(stream, calls);
+                    open.extend(self.go_on_asking(stream));
                 }
             }
         }
@@ -67,6 +86,58 @@ impl Root {
         let (Some(instance), Ok(now)) = (&self.instance, host::now()) else { return Vec::new() };
         let effects = instance.engine.borrow_mut().fetched(id, reply, now);
         effects
+    }
+
+    /// Ends a stream that was admitted, in whichever root context.
+    fn cut(&self, stream: StreamId, refusal: &Refusal) {
+        let Some(instance) = &self.instance else { return };
+        let context = u32::try_from(stream.0).unwrap_or_default();
+        if host::set_effective_context(context).is_err() {
+            // The client was faster, and the host did not say so.
+            let now = host::now().unwrap_or_default();
+            instance.engine.borrow_mut().ended(stream, Farewell::default(), now);
+            return;
+        }
+        let headers: Vec<(&str, &str)> =
+            refusal.headers.iter().map(|(name, value)| (&**name, value.as_str())).collect();
+        let Refusal { status, details, body, .. } = refusal;
+        // The host takes one local reply for a stream; at the second attempt it has had that.
+        if host::send_local_response(*status, details, &headers, body).is_err()
+            && host::close_stream().is_err()
+        {
+            log::error!("everycall: the host refused to end a stream: {details}");
+        }
+        self.take_effect_back();
+    }
+
+    /// Hands the replies on once all have come.
+    fn go_on_asking(&mut self, stream: StreamId) -> Vec<Effect> {
+        let Some(instance) = &self.instance else { return Vec::new() };
+        if !self.asking.get(&stream).is_some_and(Calls::is_complete) {
+            return Vec::new();
+        }
+        let (Some(calls), Ok(now)) = (self.asking.remove(&stream), host::now()) else { return Vec::new() };
+        let (pending, replies) = calls.into_parts();
+        let effects = instance.engine.borrow_mut().answered(pending, replies, now);
+        effects
+    }
+
+    /// Works on open streams for a while, if there is something to be done about them.
+    fn sweep(&mut self) {
+        let Some(instance) = self.instance.clone() else { return };
+        let begun = host::now().unwrap_or_default();
+        let mut now = begun;
+        while instance.engine.borrow().is_sweeping() && now.micros().saturating_sub(begun.micros()) < SWEEPING
+        {
+            let effects = instance.engine.borrow_mut().sweep(now);
+            let cuts = effects.iter().any(|effect| matches!(effect, Effect::Cut { .. }));
+            self.run(effects);
+            let Ok(after) = host::now() else { break };
+            now = after;
+            if cuts {
+                break;
+            }
+        }
     }
 
     /// Works for a while on a bundle or a feed, if there is one to be read.
@@ -84,11 +155,12 @@ impl Root {
             instance.metrics.slice_took(u64::try_from(took).unwrap_or_default());
             now = after;
         }
-        self.set_pace(instance.engine.borrow().is_preparing());
         self.run(effects);
     }
 
-    fn set_pace(&mut self, busy: bool) {
+    fn set_pace(&mut self) {
+        let Some(instance) = &self.instance else { return };
+        let busy = instance.engine.borrow().is_preparing() || instance.engine.borrow().is_sweeping();
         if std::mem::replace(&mut self.busy, busy) != busy {
             host::set_tick_period(if busy { BUSY_TICK } else { TICK });
         }
@@ -125,6 +197,11 @@ impl Root {
         if let Some(instance) = &self.instance {
             instance.park(stream, check);
         }
+        self.take_effect_back();
+    }
+
+    /// Calls of the host are this context's again.
+    fn take_effect_back(&self) {
         if host::set_effective_context(self.id).is_err() {
             log::error!("everycall: the host does not know the root context any more");
         }
@@ -137,7 +214,14 @@ impl Context for Root {
         if let Some((id, max_body)) = self.fetches.remove(&token) {
             let effects = self.fetched(id, host::call_reply(size, max_body));
             self.run(effects);
-            self.set_pace(self.instance.as_ref().is_some_and(|one| one.engine.borrow().is_preparing()));
+            self.set_pace();
+        } else if let Some(stream) = self.asked.remove(&token) {
+            if let Some(calls) = self.asking.get_mut(&stream) {
+                calls.take_reply(token, size);
+            }
+            let effects = self.go_on_asking(stream);
+            self.run(effects);
+            self.set_pace();
         } else if let Some((stream, check)) = self.woken.remove(&token) {
             if let Some(check) = check.upgrade() {
                 self.go_on(stream, &check, |check| check.replied(token, size));
@@ -148,6 +232,11 @@ impl Context for Root {
     fn on_done(&mut self) -> bool {
         // The last chance to write down what was decided.
         if let Some(instance) = self.instance.clone() {
+            // No reply will come here any more.
+            for stream in std::mem::take(&mut self.asking).into_keys() {
+                let now = host::now().unwrap_or_default();
+                instance.engine.borrow_mut().unanswered(stream, now);
+            }
             let effects = instance.engine.borrow_mut().flush();
             self.run(effects);
         }
@@ -197,6 +286,7 @@ impl RootContext for Root {
             instance.metrics.publish(engine.stats(), &engine.key_stats(), &instance.signatures);
             instance.metrics.publish_pdps(&engine.pdp_stats());
             instance.metrics.publish_feeds(&engine.feed_stats());
+            instance.metrics.publish_streams(&engine.stream_stats());
             if let Some(stats) = engine.bundle_stats() {
                 instance.metrics.publish_bundle(&stats);
             }
@@ -205,6 +295,8 @@ impl RootContext for Root {
         self.woken.retain(|_, (_, check)| check.strong_count() > 0);
         self.run(effects);
         self.prepare();
+        self.sweep();
+        self.set_pace();
     }
 
     fn create_http_context(&self, context_id: u32) -> Option<Box<dyn HttpContext>> {

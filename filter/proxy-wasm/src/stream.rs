@@ -52,6 +52,10 @@ impl HttpContext for Stream {
     fn on_http_response_headers(&mut self, _num_headers: usize, _end_of_stream: bool) -> Action {
         self.check.borrow_mut().respond()
     }
+
+    fn on_log(&mut self) {
+        self.check.borrow_mut().log();
+    }
 }
 
 impl Context for Stream {

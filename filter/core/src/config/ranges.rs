@@ -27,6 +27,11 @@ pub(crate) const FEED_INTERVAL_MS: Range = (100, 60_000);
 pub(crate) const FEED_ENTRIES: Range = (1, 10_000_000);
 pub(crate) const FEED_MAX_AGE_S: Range = (1, 86_400);
 
+pub(crate) const SWEEP_MS: Range = (100, 10_000);
+pub(crate) const REDECIDE_S: Range = (1, 3_600);
+pub(crate) const STREAM_MAX_S: Range = (1, 604_800);
+pub(crate) const STREAMS_AFTER_S: Range = (0, 86_400);
+
 pub(crate) const MAX_IN_FLIGHT: Range = (1, 100_000);
 pub(crate) const CONNECT_RETRIES: Range = (0, 3);
 pub(crate) const BREAKER_FAILURES: Range = (1, 1_000);

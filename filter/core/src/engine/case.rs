@@ -31,8 +31,13 @@ pub(super) struct Case {
     /// What was asked of the host about its connection.
     pub(super) attributes: Arc<[&'static Attribute]>,
     pub(super) record: DecisionRecord,
-    /// For the replay of a record, whose token is not known: the caller it names.
-    pub(super) replayed: Option<Option<Arc<Verified>>>,
+    /// The caller, where it need not be found: of a record that is replayed, of a stream that is
+    /// decided again. Their tokens are not known.
+    pub(super) known: Option<Option<Arc<Verified>>>,
+    /// It is the replay of a record, which was decided by what was in force then.
+    pub(super) replays: bool,
+    /// When its request was admitted, if this is about its stream.
+    pub(super) admitted_at: Option<UnixTime>,
     /// Who calls, once that is known: none without a credential.
     pub(super) caller: Option<Option<Arc<Verified>>>,
     /// Questions that were answered, with their answers.
@@ -129,7 +134,9 @@ impl Case {
             request,
             attributes,
             record,
-            replayed: None,
+            known: None,
+            replays: false,
+            admitted_at: None,
             caller: None,
             answered: Vec::new(),
             rounds: 0,

@@ -8,7 +8,7 @@ use serde_json::Map;
 use super::case::{Case, Refused};
 use super::Engine;
 use crate::config::RequiredBinding;
-use crate::exceptions::{self, API_KEY_ISSUER, API_KEY_PREFIX};
+use crate::exceptions::{self, ApiKey, API_KEY_ISSUER, API_KEY_PREFIX};
 use crate::identity::{Identity, Kind};
 use crate::keyring::{Answer, Keyring};
 use crate::keys::KeySet;
@@ -17,7 +17,7 @@ use crate::reason::Reason;
 use crate::record::DecisionRecord;
 use crate::replay;
 use crate::request::Request;
-use crate::settings::Issuer;
+use crate::settings::{Issuer, Mtls};
 use crate::spiffe::SpiffeId;
 use crate::step::StreamId;
 use crate::target::Target;
@@ -46,7 +46,7 @@ impl Engine {
         target: &Target,
         now: UnixTime,
     ) -> Result<Credential, Refused> {
-        if let Some(caller) = case.replayed.clone() {
+        if let Some(caller) = case.known.clone() {
             known(&mut case.record, caller.as_ref(), now)?;
             return Ok(Credential::Caller(caller));
         }
@@ -121,7 +121,11 @@ impl Engine {
         if presented.is_dpop {
             return Err(Refused::new(Reason::ApiKeyInvalid, "an API key has no proof of possession"));
         }
-        let key = exceptions::find(presented.text, &self.settings.api_keys)?;
+        self.api_key_caller(exceptions::find(presented.text, &self.settings.api_keys)?, now)
+    }
+
+    /// The caller that an API key stands for whose secret was shown.
+    fn api_key_caller(&self, key: &ApiKey, now: UnixTime) -> Result<Arc<Verified>, Refused> {
         let Some(exception) = self.bundle.exceptions.iter().find(|exception| exception.id == key.exception)
         else {
             // Of a bundle that was fetched nobody could know before.
@@ -146,14 +150,46 @@ impl Engine {
         };
         let Some(peer) = peer::find(request, mtls)? else { return Ok(None) };
         let id = peer.id.map_err(|why| Refused::new(Reason::PeerInvalid, why))?;
-        let domain = SpiffeId::parse(&id).map(|id| id.trust_domain().to_owned()).unwrap_or_default();
-        if !mtls.trust_domains.contains(&domain) {
-            let detail = format!("`{id}` is not of a trust domain in `mtls.trust_domains`");
-            return Err(Refused::new(Reason::PeerInvalid, detail));
+        certificate_caller(mtls, kind, id, now).map(Some)
+    }
+
+    /// The caller of a stream that was admitted, as it would be found now: is it still one that the
+    /// configuration knows? What its token says is not judged anew; the token is not known any more.
+    pub(super) fn caller_again(
+        &self,
+        caller: &Arc<Verified>,
+        now: UnixTime,
+    ) -> Result<Arc<Verified>, Refused> {
+        let identity = &caller.identity;
+        match identity.credential.as_str() {
+            "api_key" => {
+                let same =
+                    |key: &&ApiKey| Some(&key.id) == identity.key_id.as_ref() && key.subject == identity.id;
+                match self.settings.api_keys.iter().find(same) {
+                    Some(key) => self.api_key_caller(key, now),
+                    None => {
+                        Err(Refused::new(Reason::ApiKeyInvalid, "the API key is not configured any more"))
+                    }
+                }
+            }
+            "mtls" => match self.settings.mtls.as_ref().and_then(|mtls| Some((mtls, mtls.kind?))) {
+                Some((mtls, kind)) => certificate_caller(mtls, kind, identity.id.clone(), now),
+                None => Err(Refused::new(Reason::PeerInvalid, "certificates are no credentials any more")),
+            },
+            _ => {
+                let mut issuers = self.settings.issuers.iter().enumerate();
+                let Some((index, issuer)) = issuers.find(|(_, issuer)| issuer.issuer == identity.issuer)
+                else {
+                    return Err(Refused::new(Reason::TokenIssuer, "the issuer is not configured any more"));
+                };
+                match keys_of(&self.keyrings, index, issuer, now) {
+                    Some(keys) if !keys.holds(&caller.key) => {
+                        Err(Refused::new(Reason::TokenKeyUnknown, "the token's key was withdrawn"))
+                    }
+                    _ => Ok(Arc::clone(caller)),
+                }
+            }
         }
-        let issuer = format!("spiffe://{domain}");
-        let identity = Identity { expires_at: span(now), not_before: now, ..bare(kind, id, &issuer, "mtls") };
-        Ok(Some(Arc::new(Verified::new(identity))))
     }
 
     /// Is the token in the hands that it was given to? All that it is bound to is proven with each
@@ -215,6 +251,18 @@ impl Engine {
             }
         }
     }
+}
+
+/// The caller that a verified certificate stands for.
+fn certificate_caller(mtls: &Mtls, kind: Kind, id: String, now: UnixTime) -> Result<Arc<Verified>, Refused> {
+    let domain = SpiffeId::parse(&id).map(|id| id.trust_domain().to_owned()).unwrap_or_default();
+    if !mtls.trust_domains.contains(&domain) {
+        let detail = format!("`{id}` is not of a trust domain in `mtls.trust_domains`");
+        return Err(Refused::new(Reason::PeerInvalid, detail));
+    }
+    let issuer = format!("spiffe://{domain}");
+    let identity = Identity { expires_at: span(now), not_before: now, ..bare(kind, id, &issuer, "mtls") };
+    Ok(Arc::new(Verified::new(identity)))
 }
 
 /// The keys of an issuer that count now.

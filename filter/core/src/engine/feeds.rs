@@ -45,7 +45,7 @@ impl Engine {
 
     /// A configuration came: the list of the same server stays known, others go.
     pub(super) fn assign_feeds(&mut self) {
-        let Self { settings, revocations, revocation_feed, shared, seed, .. } = self;
+        let Self { settings, revocations, revocation_feed, shared, seed, streams, .. } = self;
         let digest = &settings.credential_digest;
         let source = settings.revocations.as_ref();
         if let Some((source, remote)) = source.and_then(|source| Some((source, source.remote.as_ref()?))) {
@@ -69,6 +69,7 @@ impl Engine {
         }
         let _ = revocations.commit(usize::MAX, UnixTime::default(), usize::MAX);
         revocations.begin_tidy();
+        streams.revoked(revocations.take_newly());
     }
 
     /// Lets the feeds ask for what is new.
@@ -88,8 +89,7 @@ impl Engine {
             return Vec::new();
         }
         let effects = self.follow(|feed, world| feed.slice(world, now));
-        // Nobody looks for what they end yet.
-        drop(self.revocations.take_newly());
+        self.streams.revoked(self.revocations.take_newly());
         effects
     }
 

@@ -28,7 +28,8 @@ impl Engine {
         let request = to_request(record);
         let mut case =
             Case::new(request, record.id.clone(), now, &self.settings, Arc::clone(&self.attributes));
-        case.replayed = Some(record.identity.as_ref().map(|identity| {
+        case.replays = true;
+        case.known = Some(record.identity.as_ref().map(|identity| {
             let exception = record.exception.clone();
             Arc::new(Verified { exception, ..Verified::new((**identity).clone()) })
         }));

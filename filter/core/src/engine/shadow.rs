@@ -43,7 +43,8 @@ impl Engine {
         progress: &Result<Progress, Refused>,
         now: UnixTime,
     ) {
-        if self.shadow.is_none() && self.bundle.shadows.is_empty() {
+        // A stream that is decided again was heard of when it was admitted.
+        if (self.shadow.is_none() && self.bundle.shadows.is_empty()) || case.admitted_at.is_some() {
             return;
         }
         let allowed = match progress {
@@ -66,9 +67,9 @@ impl Engine {
         if let Some(Shadow { bundle, max_stale_s }) = shadow {
             case.note_target(&target);
             let head = bundle.head().map(BundleHead::to_record);
-            let serves = match case.replayed {
-                Some(_) => Ok(()),
-                None => bundle.serves_at(now, *max_stale_s),
+            let serves = match case.replays {
+                true => Ok(()),
+                false => bundle.serves_at(now, *max_stale_s),
             };
             let opinion = match serves {
                 Ok(()) => matter.by_bundle(bundle, case),

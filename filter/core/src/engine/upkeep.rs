@@ -13,12 +13,13 @@ use crate::bundle::{Bundle, BundleStats, Puller, Slice, World, DROP_SLICE};
 use crate::config::Limits;
 use crate::hex;
 use crate::keyring::{Event, KeyStats, Keyring};
-use crate::record::{DecisionRecord, Verdict};
+use crate::record::{DecisionRecord, Record, Verdict};
 use crate::revocations::Revocations;
 use crate::settings::{LogRecords, Settings};
 use crate::shared::{LocalData, Shared, SharedData};
 use crate::signature::{PureRust, SignatureVerifier};
 use crate::step::{Budget, Effect, FetchId, Reply, StreamId};
+use crate::streams::Streams;
 use crate::time::UnixTime;
 use crate::token::cache::TokenCache;
 
@@ -63,6 +64,7 @@ impl Engine {
             sweeping: false,
             pdps: Pdps::default(),
             records: VecDeque::new(),
+            streams: Streams::default(),
             stats: Stats::default(),
             watched: None,
         };
@@ -86,7 +88,7 @@ impl Engine {
         self.tokens.set_bounds(settings.limits.tokens_cached, settings.limits.tokens_cached_bytes);
         self.shared = self.shared.of(&settings.credential_digest);
         if settings.revision != self.settings.revision {
-            self.generation = self.generation.wrapping_add(1);
+            self.new_generation();
         }
         let new = std::mem::take(&mut settings.bundle);
         let remote = settings.bundle_source.remote.as_ref();
@@ -161,7 +163,7 @@ impl Engine {
 
     /// Takes the record of a decision that was acted upon; a later tick hands it out.
     pub fn record(&mut self, record: DecisionRecord) {
-        let wanted = match self.settings.log_records {
+        let wanted = match self.settings.log.records {
             LogRecords::All => true,
             LogRecords::Refusals => {
                 record.decision != Verdict::Allow || record.would_refuse.is_some() || record.has_dispute()
@@ -171,6 +173,10 @@ impl Engine {
         if !wanted {
             return;
         }
+        self.write_down(Record::Decision(Box::new(record)));
+    }
+
+    pub(super) fn write_down(&mut self, record: Record) {
         if self.records.len() >= MAX_RECORDS {
             self.records.pop_front();
             self.stats.records_dropped = self.stats.records_dropped.saturating_add(1);
@@ -190,8 +196,9 @@ impl Engine {
         }
         effects.extend(self.follow_feeds(now));
         effects.extend(self.pull(|puller, world, next_id| puller.tick(&world, next_id, now)));
+        self.streams.begin_sweep(now, self.settings.streams.sweep_ms);
         let due = budget.records.min(self.records.len());
-        effects.extend(self.records.drain(..due).map(|record| Effect::Emit { record: Box::new(record) }));
+        effects.extend(self.records.drain(..due).map(|record| Effect::Emit { record }));
         effects
     }
 
@@ -216,7 +223,7 @@ impl Engine {
         let Slice { effects, swapped, remains } = self.pull(|puller, world, _| puller.slice(world, now));
         self.remains.extend(remains);
         if swapped {
-            self.generation = self.generation.wrapping_add(1);
+            self.new_generation();
             self.assign_attributes();
         }
         effects
@@ -247,7 +254,7 @@ impl Engine {
 
     /// All records that wait: for the end of an engine.
     pub fn flush(&mut self) -> Vec<Effect> {
-        self.records.drain(..).map(|record| Effect::Emit { record: Box::new(record) }).collect()
+        self.records.drain(..).map(|record| Effect::Emit { record }).collect()
     }
 
     /// The answer to an `Effect::Fetch`.
@@ -270,13 +277,6 @@ impl Engine {
         }
     }
 
-    /// A stream is gone. What it waited for is forgotten; the caller drops its `Pending`.
-    pub fn ended(&mut self, stream: StreamId, now: UnixTime) {
-        let now = self.clock(now);
-        self.pdps.forget(stream, now);
-        self.forget_waiting(stream);
-    }
-
     pub(super) fn forget_waiting(&mut self, stream: StreamId) {
         self.keyrings.values_mut().for_each(|keyring| keyring.forget(stream));
     }
@@ -295,6 +295,7 @@ impl Engine {
             if let Some(feed) = &mut self.revocation_feed {
                 feed.clock_stepped(now);
             }
+            self.streams.clock_stepped(self.latest, now);
             self.stats.clock_stepped = self.stats.clock_stepped.saturating_add(1);
             self.latest = now;
         } else {

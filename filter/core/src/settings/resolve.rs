@@ -51,6 +51,7 @@ impl Resolver {
             pdps,
             networks,
             limits,
+            streams,
             log,
             observe,
         } = config;
@@ -64,6 +65,7 @@ impl Resolver {
             );
         }
         self.limits(&limits);
+        self.streams(streams, log);
         let issuers = self.issuers(issuers);
         let credentials = self.credentials(credentials);
         let revocations = revocations.map(|written| self.revocations(written));
@@ -105,7 +107,8 @@ impl Resolver {
             pdps,
             networks,
             limits,
-            log_records: log.records,
+            streams,
+            log,
             observe: observe.and_then(|observe| self.observe(&observe)),
         }
     }
@@ -180,6 +183,18 @@ impl Resolver {
     fn range(&mut self, at: impl AsRef<str>, value: i64, (low, high): Range) {
         if !(low..=high).contains(&value) {
             self.error(at, format!("{value} is out of range; expected {low} to {high}"));
+        }
+    }
+
+    fn streams(&mut self, streams: config::Streams, log: config::Log) {
+        let config::Streams { sweep_ms, redecide_s, max_s } = streams;
+        for (path, value, range) in [
+            ("streams.sweep_ms", sweep_ms, ranges::SWEEP_MS),
+            ("streams.redecide_s", redecide_s, ranges::REDECIDE_S),
+            ("streams.max_s", max_s, ranges::STREAM_MAX_S),
+            ("log.streams_after_s", log.streams_after_s, ranges::STREAMS_AFTER_S),
+        ] {
+            self.range(path, i64::from(value), range);
         }
     }
 

@@ -1,0 +1,451 @@
+//! Streams that stay open in a real Envoy, and how they end.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use everycall::cases::CaseFile;
+use everycall::mint::TestKey;
+use everycall::publisher::Publisher;
+use everycall_core::{FeedKind, UnixTime};
+use everycall_tests::client::{OpenStream, RawRequest};
+use everycall_tests::grpc::{
+    Answer as GrpcAnswer, Code, GrpcServer, LoadReportingServiceClient, LoadStatsRequest, Status, EVENTS,
+};
+use everycall_tests::server::Server;
+use serde_json::{json, Value};
+use tonic::transport::Endpoint;
+
+use crate::revocations::answer;
+use crate::world::{connection_manager, now, Discovery, Listener, Paths, World};
+
+const CHECKOUT: &str = "spiffe://shop.example/ns/checkout/sa/checkout";
+/// Events come that often.
+const EVENT: Duration = Duration::from_millis(50);
+
+/// The reference configuration with a grant of everything below `/t/` for one workload.
+fn configuration() -> Value {
+    let mut config = everycall_tests::cases::reference().unwrap();
+    config["issuers"][0]["task_claim"] = json!("task");
+    let bundle = &mut config["bundle"]["inline"];
+    bundle["policies"]["t.rego"] = json!("package everycall.t\ndecision := {\"allow\": true}");
+    bundle["grants"].as_array_mut().unwrap().push(json!({
+        "id": "t", "owner": "o", "purpose": "p", "subject": CHECKOUT, "kinds": ["workload"], "hosts": ["t"],
+        "methods": ["GET", "POST"], "paths": ["/t/{rest...}", EVENTS], "policy": "t"}));
+    config
+}
+
+/// A token of that workload for a task.
+fn token(task: &str, lifetime: i64) -> String {
+    let file = json!({"about": "a", "cases": [{"name": "a", "expect": {"decision": "allow"},
+        "request": {"method": "GET", "host": "t", "path": "/"},
+        "token": {"issuer": "https://id.shop.example/workloads",
+                  "claims": {"sub": CHECKOUT, "task": task, "exp": {"$now": lifetime}}}}]});
+    let file = CaseFile::parse("inline", &file.to_string()).unwrap();
+    let wire = file.cases[0].request(&configuration(), now()).unwrap();
+    String::from_utf8(wire.headers.into_iter().find(|(name, _)| name == "authorization").unwrap().1).unwrap()
+}
+
+fn get(path: &str, token: &str, more: &[(&str, &str)]) -> RawRequest {
+    let headers = [("host", "t"), ("authorization", token)];
+    let headers =
+        headers.iter().chain(more).map(|(name, value)| ((*name).to_owned(), value.as_bytes().to_vec()));
+    RawRequest { method: "GET".into(), path: path.into(), headers: headers.collect(), body: Vec::new() }
+}
+
+/// Lets a listener take WebSockets.
+fn with_upgrades(document: &mut Value) {
+    for listener in document["static_resources"]["listeners"].as_array_mut().unwrap() {
+        connection_manager(listener)["upgrade_configs"] = json!([{"upgrade_type": "websocket"}]);
+    }
+}
+
+fn start(config: Value, change: impl FnOnce(&mut Value)) -> Arc<World> {
+    let listener = Listener { name: "only".into(), config, paths: Paths::Plain };
+    World::start_with(&[listener], |document| {
+        with_upgrades(document);
+        change(document);
+    })
+}
+
+/// A stream of each kind that HTTP/1.1 has.
+fn open(world: &World, token: &str) -> [OpenStream; 2] {
+    let address = world.address("only");
+    let events = OpenStream::open(address, &get("/t/events", token, &[])).unwrap();
+    assert_eq!(events.status, 200);
+    let upgrade = [
+        ("connection", "upgrade"),
+        ("upgrade", "websocket"),
+        ("sec-websocket-version", "13"),
+        ("sec-websocket-key", "dGhlIHNhbXBsZSBub25jZQ=="),
+    ];
+    let mut socket = OpenStream::open(address, &get("/t/socket", token, &upgrade)).unwrap();
+    assert_eq!(socket.status, 101);
+    socket.send(b"hello").unwrap();
+    [events, socket]
+}
+
+/// The records of streams that ended, by decision id.
+fn ended(world: &World, count: usize) -> BTreeMap<String, Value> {
+    let deadline = Instant::now() + Duration::from_secs(10);
+    loop {
+        let ended: BTreeMap<String, Value> = world
+            .records(1)
+            .into_iter()
+            .filter(|record| record["event"] == "stream_ended")
+            .map(|record| (record["id"].as_str().unwrap().to_owned(), record))
+            .collect();
+        if ended.len() >= count || Instant::now() > deadline {
+            return ended;
+        }
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
+/// The access log's lines with the decision's id.
+fn lines(world: &World, count: usize) -> Vec<(String, Value)> {
+    let lines = world.envoy.lines("only.log", count);
+    let id = |line: &Value| {
+        let decision: Value = serde_json::from_str(line["decision"].as_str().unwrap()).unwrap();
+        decision["id"].as_str().unwrap().to_owned()
+    };
+    lines
+        .iter()
+        .map(|line| serde_json::from_str::<Value>(line).unwrap())
+        .map(|line| (id(&line), line))
+        .collect()
+}
+
+fn still_runs(stream: &OpenStream, events: bool) {
+    assert!(stream.ended().is_none());
+    if events {
+        let before = stream.bytes();
+        std::thread::sleep(6 * EVENT);
+        assert!(stream.bytes() > before);
+    }
+}
+
+#[test]
+fn stream_of_an_expired_token() {
+    let world = start(configuration(), |_| {});
+    let lifetime = 3;
+    let (short, long) = (token("t-1", lifetime), token("t-2", 600));
+    let decoys = open(&world, &long);
+    let minted = now();
+    let begun = Instant::now();
+    let streams = open(&world, &short);
+    for stream in &streams {
+        let end = stream.wait(Duration::from_secs(6)).expect("it is cut");
+        // Tokens tell whole seconds: its last one began up to a second ago.
+        let life = end.duration_since(begun).as_secs_f64();
+        assert!((1.9..4.3).contains(&life), "{life}");
+    }
+    still_runs(&decoys[0], true);
+    still_runs(&decoys[1], false);
+    let ended = ended(&world, 2);
+    assert_eq!(ended.len(), 2);
+    for (id, line) in lines(&world, 2) {
+        assert_eq!(line["cut"], "token_expired");
+        let record = &ended[&id];
+        assert_eq!((&record["reason"], &record["cut"]), (&json!("token_expired"), &json!(true)));
+        assert_eq!((&record["identity"]["task"], &record["grant"]), (&json!("t-1"), &json!("t")));
+        let over = record["time"].as_f64().unwrap() - minted.secs() as f64 - lifetime as f64;
+        assert!((-0.1..1.1).contains(&over), "{over}");
+        assert!(record["bytes_received"].as_u64().unwrap() > 100);
+    }
+    assert_eq!(world.envoy.stat("wasmcustom.everycall.streams_open;instance=only").unwrap(), 2);
+    world.assert_no_crash();
+}
+
+/// A server of revocations.
+struct Revocations {
+    server: Server,
+    publisher: Arc<Mutex<Publisher>>,
+}
+
+impl Revocations {
+    fn start() -> Self {
+        let key = TestKey::es256().unwrap();
+        let publisher = Arc::new(Mutex::new(Publisher::new(FeedKind::Revocations, key, now())));
+        let behind = Arc::clone(&publisher);
+        let server = Server::start(move |request| answer(&mut behind.lock().unwrap(), request)).unwrap();
+        Self { server, publisher }
+    }
+
+    fn add(&self, mut fact: Value) {
+        fact["expires_at"] = json!(UnixTime::from_secs(now().secs() + 600).to_string());
+        self.publisher.lock().unwrap().publish([fact], now());
+    }
+
+    fn configured(&self) -> Value {
+        let mut config = configuration();
+        config["revocations"] = json!({"keys": TestKey::es256().unwrap().public_jwks(),
+            "remote": {"cluster": "revocations", "host": "r", "path": "/revocations"}});
+        config
+    }
+
+    /// Starts Envoy with a cluster that leads here.
+    fn world(&self, config: Value) -> Arc<World> {
+        self.world_with(config, |_| {})
+    }
+
+    fn world_with(&self, config: Value, change: impl FnOnce(&mut Value)) -> Arc<World> {
+        start(config, |document| {
+            let clusters = document["static_resources"]["clusters"].as_array_mut().unwrap();
+            if !clusters.iter().any(|cluster| cluster["name"] == "revocations") {
+                let mut cluster = clusters[0].clone();
+                cluster["name"] = json!("revocations");
+                cluster["load_assignment"]["cluster_name"] = json!("revocations");
+                clusters.push(cluster);
+            }
+            crate::world::lead(document, "revocations", &[self.server.address()]);
+            change(document);
+        })
+    }
+}
+
+#[test]
+fn stream_of_a_revoked_task() {
+    let revocations = Revocations::start();
+    let world = revocations.world(revocations.configured());
+    let (one, other) = (token("t-1", 600), token("t-2", 600));
+    wait_for_list(&world, &other);
+    let (streams, decoys) = (open(&world, &one), open(&world, &other));
+    std::thread::sleep(Duration::from_secs(1));
+    let young = open(&world, &one);
+    let begun = Instant::now();
+    revocations.add(json!({"revoke": "task", "id": "t-1"}));
+    for stream in streams.iter().chain(&young) {
+        let end = stream.wait(Duration::from_secs(5)).expect("it is cut");
+        assert!(end.duration_since(begun) < Duration::from_millis(2_500));
+    }
+    still_runs(&decoys[0], true);
+    still_runs(&decoys[1], false);
+    let refused = world.send_raw_unlogged(&get("/t/a", &one, &[]));
+    assert_eq!(refused.status, 401);
+    let ended = ended(&world, 4);
+    assert_eq!(ended.len(), 4);
+    let cut: Vec<_> = lines(&world, 5).into_iter().filter(|(id, _)| ended.contains_key(id)).collect();
+    assert_eq!(cut.len(), 4);
+    for (id, line) in cut {
+        assert_eq!(line["response_code_details"], "everycall_cut{reason=revoked}", "{line}");
+        assert_eq!(line["cut"], "revoked");
+        assert_eq!(ended[&id]["detail"], "its task was revoked");
+    }
+    assert_eq!(world.envoy.stat("wasmcustom.everycall.streams_cut;instance=only;reason=revoked").unwrap(), 4);
+    world.assert_no_crash();
+}
+
+/// Answers of gRPC that go on, each on a task of its own.
+struct Calls {
+    runtime: tokio::runtime::Runtime,
+    ended: Arc<Mutex<BTreeMap<usize, (Instant, Code)>>>,
+    messages: Arc<Mutex<BTreeMap<usize, usize>>>,
+}
+
+impl Calls {
+    /// Calls through this listener with each of these tokens.
+    fn start(address: SocketAddr, tokens: &[&str]) -> Self {
+        let runtime =
+            tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+        let calls = Self { runtime, ended: Arc::default(), messages: Arc::default() };
+        let endpoint =
+            Endpoint::from_shared(format!("http://{address}")).unwrap().origin("http://t".parse().unwrap());
+        for (index, token) in tokens.iter().enumerate() {
+            let (ended, messages) = (Arc::clone(&calls.ended), Arc::clone(&calls.messages));
+            let (endpoint, token) = (endpoint.clone(), token.parse().unwrap());
+            calls.runtime.spawn(async move {
+                let mut client = LoadReportingServiceClient::new(endpoint.connect().await.unwrap());
+                let mut request = tonic::Request::new(futures_util::stream::pending::<LoadStatsRequest>());
+                request.metadata_mut().insert("authorization", token);
+                let status = match client.stream_load_stats(request).await {
+                    Err(status) => status,
+                    Ok(answer) => {
+                        let mut answer = answer.into_inner();
+                        loop {
+                            match answer.message().await {
+                                Ok(Some(_)) => *messages.lock().unwrap().entry(index).or_default() += 1,
+                                Ok(None) => break Status::ok(""),
+                                Err(status) => break status,
+                            }
+                        }
+                    }
+                };
+                ended.lock().unwrap().insert(index, (Instant::now(), status.code()));
+            });
+        }
+        calls
+    }
+
+    fn wait(&self, what: impl Fn(&Self) -> bool) {
+        let deadline = Instant::now() + Duration::from_secs(10);
+        while !what(self) {
+            assert!(Instant::now() < deadline, "{:?} {:?}", self.messages, self.ended);
+            std::thread::sleep(Duration::from_millis(5));
+        }
+    }
+}
+
+#[test]
+fn stream_of_grpc() {
+    let revocations = Revocations::start();
+    let upstream = GrpcServer::start(|_| GrpcAnswer::says(false)).unwrap();
+    let world = revocations.world_with(revocations.configured(), |document| {
+        crate::world::lead(document, "upstream", &[upstream.address()]);
+        let clusters = document["static_resources"]["clusters"].as_array_mut().unwrap();
+        let cluster = clusters.iter_mut().find(|cluster| cluster["name"] == "upstream").unwrap();
+        cluster.as_object_mut().unwrap().remove("max_requests_per_connection");
+        cluster["typed_extension_protocol_options"] = json!({"envoy.extensions.upstreams.http.v3.HttpProtocolOptions": {
+            "@type": "type.googleapis.com/envoy.extensions.upstreams.http.v3.HttpProtocolOptions",
+            "explicit_http_config": {"http2_protocol_options": {}}}});
+    });
+    let (one, other) = (token("t-1", 600), token("t-2", 600));
+    wait_for_list(&world, &other);
+    let calls = Calls::start(world.address("only"), &[&one, &other, &one]);
+    calls.wait(|calls| calls.messages.lock().unwrap().len() == 3);
+    let begun = Instant::now();
+    revocations.add(json!({"revoke": "task", "id": "t-1"}));
+    calls.wait(|calls| calls.ended.lock().unwrap().len() == 2);
+    let ends = calls.ended.lock().unwrap().clone();
+    for (index, (end, code)) in &ends {
+        assert!([0, 2].contains(index) && end.duration_since(begun) < Duration::from_millis(1_500));
+        assert_eq!(*code, Code::Internal, "the stream was reset");
+    }
+    let before = calls.messages.lock().unwrap()[&1];
+    calls.wait(|calls| calls.messages.lock().unwrap()[&1] > before + 3);
+    let ended = ended(&world, 2);
+    assert_eq!(ended.len(), 2);
+    let cut: Vec<_> = lines(&world, 3).into_iter().filter(|(id, _)| ended.contains_key(id)).collect();
+    for (_, line) in &cut {
+        assert_eq!(line["response_code_details"], "everycall_cut{reason=revoked}", "{line}");
+    }
+    // And when its token expires.
+    let begun = now();
+    let calls = Calls::start(world.address("only"), &[&token("t-3", 2)]);
+    calls.wait(|calls| calls.ended.lock().unwrap().len() == 1);
+    let lived = now().micros() - begun.secs() * 1_000_000;
+    assert!((1_900_000..3_100_000).contains(&lived), "{lived}");
+    world.assert_no_crash();
+}
+
+/// Until the first list has come, calls with a credential are refused.
+fn wait_for_list(world: &World, token: &str) {
+    let deadline = Instant::now() + Duration::from_secs(10);
+    while world.send_raw_unlogged(&get("/t/a", token, &[])).status == 503 {
+        assert!(Instant::now() < deadline, "{}", world.envoy.log());
+        std::thread::sleep(Duration::from_millis(200));
+    }
+}
+
+/// The streams of one instance that are open, once there are so many.
+fn wait_for_open(world: &World, count: u64) {
+    let deadline = Instant::now() + Duration::from_secs(5);
+    while world.envoy.stat("wasmcustom.everycall.streams_open;instance=only").unwrap() != count {
+        assert!(
+            Instant::now() < deadline,
+            "{}",
+            world.envoy.admin("/stats?filter=everycall.streams").unwrap()
+        );
+        std::thread::sleep(Duration::from_millis(50));
+    }
+}
+
+#[test]
+fn stream_whose_client_is_gone() {
+    let mut config = configuration();
+    config["log"] = json!({"streams_after_s": 0});
+    let world = start(config, |_| {});
+    let (short, long) = (token("t-1", 3), token("t-2", 600));
+    let decoys = open(&world, &long);
+    for stream in open(&world, &short) {
+        stream.close();
+    }
+    let settled = open(&world, &short);
+    std::thread::sleep(Duration::from_secs(1));
+    for stream in settled {
+        stream.close();
+    }
+    wait_for_open(&world, 2);
+    let ended = ended(&world, 4);
+    assert!(ended.len() == 4 && ended.values().all(|record| record["reason"] == "closed"), "{ended:?}");
+    assert!(ended.values().all(|record| record["cut"] == false && record["bytes_sent"].as_u64() > Some(50)));
+    // Nothing is left to be cut when the token expires.
+    std::thread::sleep(Duration::from_secs(3));
+    let cuts = world.envoy.admin("/stats?filter=everycall.streams_cut").unwrap();
+    assert_eq!(cuts.trim(), "", "{cuts}");
+    for (_, line) in lines(&world, 4) {
+        assert_eq!(
+            (&line["cut"], &line["response_code_details"]),
+            (&json!(null), &json!("downstream_remote_disconnect")),
+            "{line}"
+        );
+    }
+    still_runs(&decoys[0], true);
+    world.assert_no_crash();
+}
+
+#[test]
+fn stream_of_a_replaced_configuration() {
+    let mut config = configuration();
+    config["instance"] = json!("only");
+    let mut discovery = None;
+    let world = start(config.clone(), |document| {
+        let found = Discovery::of(document);
+        found.put(&config);
+        discovery = Some(found);
+    });
+    let discovery = discovery.unwrap();
+    let (one, other) = (token("t-1", 600), token("t-2", 600));
+    let begun = Instant::now();
+    while world.send_raw_unlogged(&get("/t/a", &other, &[])).status != 200 {
+        assert!(begun.elapsed() < Duration::from_secs(10), "{}", world.envoy.log());
+        std::thread::sleep(Duration::from_millis(100));
+    }
+    let (streams, decoys) = (open(&world, &one), open(&world, &other));
+    let expiring = open(&world, &token("t-2", 8));
+    std::thread::sleep(Duration::from_millis(500));
+    let rego = "package everycall.t\ndecision := {\"allow\": true} if input.identity.task.id == \"t-2\"";
+    config["bundle"]["inline"]["policies"]["t.rego"] = json!(rego);
+    discovery.put(&config);
+    for stream in &streams {
+        stream.wait(Duration::from_secs(10)).expect("it is cut");
+    }
+    still_runs(&decoys[0], true);
+    still_runs(&decoys[1], false);
+    let ended = ended(&world, 2);
+    assert!(ended.values().all(|record| record["reason"] == "policy_undefined"), "{ended:?}");
+    assert!(world.records(1).iter().any(|record| record["decision"] == "allow"));
+    // The others are accountable as before.
+    for stream in &expiring {
+        stream.wait(Duration::from_secs(10)).expect("its token has expired");
+    }
+    let cut: Vec<_> = lines(&world, 5).into_iter().filter(|(id, _)| ended.contains_key(id)).collect();
+    assert_eq!(cut.len(), 2);
+    for (_, line) in cut {
+        assert_eq!(line["response_code_details"], "everycall_cut{reason=policy_undefined}", "{line}");
+    }
+    still_runs(&decoys[0], true);
+    wait_for_open(&world, 2);
+    world.assert_no_crash();
+}
+
+#[test]
+fn stream_while_the_listener_drains() {
+    let revocations = Revocations::start();
+    let world = revocations.world(revocations.configured());
+    let (one, other) = (token("t-1", 600), token("t-2", 600));
+    wait_for_list(&world, &other);
+    let (streams, decoys) = (open(&world, &one), open(&world, &other));
+    world.envoy.tell_admin("/drain_listeners").unwrap();
+    std::thread::sleep(Duration::from_secs(1));
+    still_runs(&decoys[0], true);
+    revocations.add(json!({"revoke": "task", "id": "t-1"}));
+    for stream in &streams {
+        stream.wait(Duration::from_secs(5)).expect("it is cut");
+    }
+    still_runs(&decoys[0], true);
+    still_runs(&decoys[1], false);
+    assert_eq!(ended(&world, 2).len(), 2);
+    world.assert_no_crash();
+}
