@@ -73,10 +73,6 @@ impl Proxy {
         change(&mut config);
         let mut document = rendered(&config, upstream.address(), server.address());
         let clusters = document["static_resources"]["clusters"].as_array_mut().unwrap();
-        let mut cluster = clusters.iter().find(|cluster| cluster["name"] == "pdp").unwrap().clone();
-        cluster["name"] = json!("revocations");
-        cluster["load_assignment"]["cluster_name"] = json!("revocations");
-        clusters.push(cluster);
         // The load is on the filter, not on connections to the upstream.
         for cluster in clusters {
             cluster.as_object_mut().unwrap().remove("max_requests_per_connection");

@@ -65,6 +65,7 @@ pub fn rendered(
         pdp: others.clone(),
         keys: others.clone(),
         bundles: others.first().map(|others| others.address.clone()),
+        revocations: others.first().map(|others| others.address.clone()),
         keys_ca: String::new(),
         access_log: "{directory}/access.log".into(),
     };

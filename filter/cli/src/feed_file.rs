@@ -39,3 +39,18 @@ pub fn test_feed_documents(
     let sign = |message: &[u8]| key.signature(message).map_err(|error: MintError| error.to_string());
     feed_documents(facts, issue, (key.id(), key.algorithm()), sign)
 }
+
+/// One page of a full list, with this below its head, signed with a test key. TEST ONLY.
+///
+/// # Errors
+/// There is no such page, or no signature.
+pub fn test_feed_page(
+    content: &[u8],
+    issue: &FeedIssue,
+    (page, pages): (u32, u32),
+    key: &TestKey,
+) -> Result<Vec<u8>, String> {
+    let claims = feed_claims(content, issue, page, pages)?;
+    let sign = |message: &[u8]| key.signature(message).map_err(|error: MintError| error.to_string());
+    signed_file(FEED_TYPE, &claims, content, (key.id(), key.algorithm()), sign)
+}

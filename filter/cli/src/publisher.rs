@@ -1,16 +1,17 @@
 //! What a server of a feed does: keeps the facts, numbers the changes, and answers who asks with what
 //! is new to them. No I/O and no clock: for the reference server and for tests.
 //!
-//! A page of a full list is answered for as long as its list is kept. A list that was signed once
-//! serves until the facts change; that it is still good is told by a heartbeat, changes of nothing,
-//! which is signed anew every few seconds.
+//! A state is signed anew every few seconds: who knows it gets a heartbeat, changes of nothing, and
+//! everybody else the full list. The pages of a list are answered for as long as it is kept; each is
+//! signed when it is asked for.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
 
-use everycall_core::{FeedIssue, FeedKind, UnixTime};
+use everycall_core::{feed_content, FeedIssue, FeedKind, UnixTime};
 use serde_json::Value;
 
-use crate::feed_file::test_feed_documents;
+use crate::feed_file::{test_feed_documents, test_feed_page};
 use crate::mint::TestKey;
 
 /// What a request for changes has to accept (RFC 3229), and the answer says it is.
@@ -24,7 +25,9 @@ const MAX_CHANGES: usize = 10_000;
 /// Changes that one answer holds; for more, a full list is as good.
 const MAX_DELTA: usize = 1_000;
 /// Full lists that are kept for those who are fetching their pages.
-const MAX_LISTS: usize = 3;
+const MAX_LISTS: usize = 16;
+/// Made-up facts that are written at once: about a page.
+const MADE_UP_AT_ONCE: usize = 6_000;
 
 /// A feed at its source.
 pub struct Publisher {
@@ -37,8 +40,17 @@ pub struct Publisher {
     changes: VecDeque<(u64, Value)>,
     /// When the present state was signed last.
     signed_at: Option<UnixTime>,
-    /// Full lists: entity tag, sequence and pages.
-    lists: VecDeque<(String, u64, Vec<Vec<u8>>)>,
+    lists: VecDeque<List>,
+    /// Pages of facts that stand in full lists only.
+    made_up: Vec<Arc<[u8]>>,
+}
+
+/// A full list that somebody may be fetching.
+struct List {
+    tag: String,
+    issue: FeedIssue,
+    /// What is below the heads of its pages.
+    contents: Vec<Arc<[u8]>>,
 }
 
 /// What a request asks for.
@@ -78,6 +90,7 @@ impl Publisher {
             changes: VecDeque::new(),
             signed_at: None,
             lists: VecDeque::new(),
+            made_up: Vec::new(),
         }
     }
 
@@ -87,7 +100,7 @@ impl Publisher {
     }
 
     /// What counts now.
-    pub fn facts(&self) -> impl Iterator<Item = &Value> {
+    pub fn facts(&self) -> impl ExactSizeIterator<Item = &Value> {
         self.facts.values()
     }
 
@@ -105,13 +118,26 @@ impl Publisher {
         }
     }
 
+    /// Lets full lists hold these pages more, in the place of those that were given before. There is no
+    /// way to the new state but a full list.
+    pub fn fill(&mut self, pages: MadeUp) {
+        let MadeUp(pages) = pages;
+        if pages.is_empty() && self.made_up.is_empty() {
+            return;
+        }
+        self.made_up = pages;
+        self.sequence = self.sequence.saturating_add(1);
+        self.signed_at = None;
+        self.changes.clear();
+    }
+
     /// Answers a request.
     ///
     /// # Errors
     /// A fact is too long, or the key can't sign.
     pub fn answer(&mut self, asked: &Asked, now: UnixTime) -> Result<Answer, String> {
         if let Some(page) = asked.page.filter(|page| *page > 1) {
-            return Ok(self.page(page, asked.of.as_deref()));
+            return self.page(page, asked.of.as_deref());
         }
         let signed_at = match self.signed_at.filter(|at| now.secs().saturating_sub(at.secs()) < HEARTBEAT_S) {
             Some(at) => at,
@@ -128,28 +154,41 @@ impl Publisher {
                 return Ok(Answer { status: 226, etag: Some(tag), body: document.clone() });
             }
         }
-        if self.lists.back().is_none_or(|(_, sequence, _)| *sequence != self.sequence) {
-            let facts: Vec<Value> = self.facts.values().cloned().collect();
-            let pages = test_feed_documents(&facts, &self.issue(None, signed_at), &self.key)?;
-            self.lists.push_back((tag, self.sequence, pages));
+        if self.lists.back().is_none_or(|list| list.tag != tag) {
+            let same = self.lists.back().filter(|list| list.issue.sequence == self.sequence);
+            let contents = match same {
+                Some(list) => list.contents.clone(),
+                None => self.contents()?,
+            };
+            self.lists.push_back(List { tag, issue: self.issue(None, signed_at), contents });
             if self.lists.len() > MAX_LISTS {
                 self.lists.pop_front();
             }
         }
-        Ok(self.lists.back().map_or_else(gone, |(tag, _, pages)| full(tag, pages, 1)))
+        self.lists.back().map_or_else(|| Ok(gone()), |list| list.page(1, &self.key))
     }
 
-    fn page(&self, page: usize, of: Option<&str>) -> Answer {
-        match self.lists.iter().find(|(tag, ..)| of.is_none_or(|of| of == tag)) {
-            Some((tag, _, pages)) => full(tag, pages, page),
-            None => Answer { status: 412, ..gone() },
+    /// What full lists hold now, page by page.
+    fn contents(&self) -> Result<Vec<Arc<[u8]>>, String> {
+        let facts: Vec<Value> = self.facts.values().cloned().collect();
+        let pages = feed_content(&facts)?.into_iter().map(Arc::from);
+        Ok(pages.chain(self.made_up.iter().cloned()).collect())
+    }
+
+    /// A later page, of the newest list if it is not said of which.
+    fn page(&self, page: usize, of: Option<&str>) -> Result<Answer, String> {
+        match self.lists.iter().rev().find(|list| of.is_none_or(|of| of == list.tag)) {
+            Some(list) => list.page(page, &self.key),
+            None => Ok(Answer { status: 412, ..gone() }),
         }
     }
 
     /// What changed since a state, if all of it is still known and not too much.
     fn changes_since(&self, since: u64) -> Option<Vec<Value>> {
+        let Some(&(oldest, _)) = self.changes.front() else {
+            return (since == self.sequence).then(Vec::new);
+        };
         // Of the oldest change a part may be gone.
-        let oldest = self.changes.front().map_or(self.sequence, |(sequence, _)| *sequence);
         let whole = self.changes.len() < MAX_CHANGES && since.saturating_add(1) == oldest;
         if since > self.sequence || !(since >= oldest || whole) {
             return None;
@@ -165,10 +204,32 @@ impl Publisher {
     }
 }
 
-fn full(tag: &str, pages: &[Vec<u8>], page: usize) -> Answer {
-    match pages.get(page.saturating_sub(1)) {
-        Some(body) => Answer { status: 200, etag: Some(tag.to_owned()), body: body.clone() },
-        None => gone(),
+/// Pages of facts that were made up.
+pub struct MadeUp(Vec<Arc<[u8]>>);
+
+impl MadeUp {
+    /// So many facts, each made of its number.
+    ///
+    /// # Errors
+    /// One is too long.
+    pub fn new(facts: usize, fact: impl Fn(usize) -> Value) -> Result<Self, String> {
+        let mut pages = Vec::new();
+        for first in (0..facts).step_by(MADE_UP_AT_ONCE) {
+            let last = first.saturating_add(MADE_UP_AT_ONCE).min(facts);
+            let lines: Vec<Value> = (first..last).map(&fact).collect();
+            pages.extend(feed_content(&lines)?.into_iter().map(Arc::from));
+        }
+        Ok(Self(pages))
+    }
+}
+
+impl List {
+    fn page(&self, page: usize, key: &TestKey) -> Result<Answer, String> {
+        let Some(content) = self.contents.get(page.saturating_sub(1)) else { return Ok(gone()) };
+        let number = |count: usize| u32::try_from(count).map_err(|error| error.to_string());
+        let (page, pages) = (number(page)?, number(self.contents.len())?);
+        let body = test_feed_page(content, &self.issue, (page, pages), key)?;
+        Ok(Answer { status: 200, etag: Some(self.tag.clone()), body })
     }
 }
 
@@ -189,4 +250,129 @@ fn thing(fact: &Value) -> String {
 fn is_over(fact: &Value, now: UnixTime) -> bool {
     let expires_at = fact.get("expires_at").and_then(Value::as_str).and_then(UnixTime::parse_rfc3339);
     expires_at.is_some_and(|expires_at| expires_at < now)
+}
+
+#[cfg(test)]
+#[allow(clippy::arithmetic_side_effects)] // small numbers
+mod tests {
+    use everycall_core::{read_feed, Algorithm, FeedHead, Jwks, KeyRules, KeySet, PureRust, Usage};
+    use serde_json::json;
+
+    use super::*;
+
+    const START: i64 = 1_790_000_000;
+
+    fn at(secs: i64) -> UnixTime {
+        UnixTime::from_secs(START + secs)
+    }
+
+    fn publisher() -> Publisher {
+        Publisher::new(FeedKind::Revocations, TestKey::es256().unwrap(), at(0))
+    }
+
+    fn task(id: usize) -> Value {
+        json!({"revoke": "task", "id": format!("t-{id}"), "expires_at": "2100-01-01T00:00:00Z"})
+    }
+
+    fn read(answer: &Answer) -> (FeedHead, Vec<Value>) {
+        let jwks: Jwks = serde_json::from_value(TestKey::es256().unwrap().public_jwks()).unwrap();
+        let rules = KeyRules { algorithms: &Algorithm::ALL, usage: Usage::Signature };
+        let keys = KeySet::read(&jwks, &rules).unwrap();
+        read_feed(FeedKind::Revocations, &answer.body, &keys, &PureRust).unwrap()
+    }
+
+    /// Who knows the state of this answer asks what is new.
+    fn next(publisher: &mut Publisher, known: &Answer, now: UnixTime) -> Answer {
+        let asked = Asked { known: known.etag.clone(), delta: true, ..Asked::default() };
+        publisher.answer(&asked, now).unwrap()
+    }
+
+    #[test]
+    fn a_state_is_signed_again_every_few_seconds() {
+        let mut publisher = publisher();
+        let first = publisher.answer(&Asked::default(), at(0)).unwrap();
+        assert_eq!((first.status, read(&first).1.len()), (200, 0));
+        assert_eq!(next(&mut publisher, &first, at(4)).status, 304);
+        let beat = next(&mut publisher, &first, at(5));
+        let (head, facts) = read(&beat);
+        assert_eq!((beat.status, head.since, facts.len()), (226, Some(head.sequence), 0));
+        assert_eq!((head.sequence, head.issued_at), (publisher.sequence(), at(5)));
+        assert_eq!(next(&mut publisher, &beat, at(9)).status, 304);
+        // Who does not know of changes, too; for hours.
+        for secs in [5, 10, 100_000] {
+            let asked = Asked { known: first.etag.clone(), ..Asked::default() };
+            let full = publisher.answer(&asked, at(secs)).unwrap();
+            assert_eq!((full.status, read(&full).0.issued_at), (200, at(secs)));
+        }
+    }
+
+    #[test]
+    fn changes_lead_from_each_known_state_to_the_present_one() {
+        let mut publisher = publisher();
+        let known: Vec<Answer> = (0..3)
+            .map(|id| {
+                let answer = publisher.answer(&Asked::default(), at(0)).unwrap();
+                publisher.publish([task(id)], at(0));
+                answer
+            })
+            .collect();
+        for (behind, answer) in known.iter().rev().enumerate() {
+            let delta = next(&mut publisher, answer, at(0));
+            let (head, facts) = read(&delta);
+            assert_eq!((delta.status, facts.len()), (226, behind + 1));
+            assert_eq!((head.since, head.sequence), (Some(read(answer).0.sequence), publisher.sequence()));
+        }
+        let (_, facts) = read(&publisher.answer(&Asked::default(), at(0)).unwrap());
+        assert_eq!(facts.len(), 3);
+        for unknown in ["\"0-0\"", "\"99999999999999-0\"", "W/\"1-1\"", "\"x\"", "*"] {
+            let asked = Asked { known: Some(unknown.into()), delta: true, ..Asked::default() };
+            assert_eq!(publisher.answer(&asked, at(0)).unwrap().status, 200, "{unknown}");
+        }
+    }
+
+    #[test]
+    fn more_changes_than_fit_are_a_full_list() {
+        let mut publisher = publisher();
+        let first = publisher.answer(&Asked::default(), at(0)).unwrap();
+        publisher.publish((0..MAX_DELTA).map(task), at(0));
+        assert_eq!(next(&mut publisher, &first, at(0)).status, 226);
+        let second = publisher.answer(&Asked::default(), at(0)).unwrap();
+        publisher.publish([task(0)], at(0));
+        assert_eq!(next(&mut publisher, &first, at(0)).status, 200);
+        publisher.publish((0..MAX_CHANGES).map(task), at(0));
+        assert_eq!(next(&mut publisher, &second, at(0)).status, 200, "the oldest changes are forgotten");
+    }
+
+    #[test]
+    fn pages_are_of_one_list_while_it_is_kept() {
+        let mut publisher = publisher();
+        publisher.publish([task(0)], at(0));
+        let known = publisher.answer(&Asked::default(), at(0)).unwrap();
+        publisher.fill(MadeUp::new(10_000, |id| task(id + 1)).unwrap());
+        let first = next(&mut publisher, &known, at(0));
+        let (head, facts) = read(&first);
+        assert_eq!((first.status, head.page, head.pages, facts.len()), (200, 1, 3, 1), "no way but this");
+        publisher.publish([task(0)], at(7));
+        let page = |publisher: &mut Publisher, page, of: &Answer| {
+            let asked = Asked { page: Some(page), of: of.etag.clone(), ..Asked::default() };
+            publisher.answer(&asked, at(8)).unwrap()
+        };
+        let mut facts = facts.len();
+        for number in 2..=3 {
+            let next = page(&mut publisher, number, &first);
+            let (of, lines) = read(&next);
+            assert_eq!((of.sequence, of.issued_at, next.etag == first.etag), (head.sequence, at(0), true));
+            facts += lines.len();
+        }
+        assert_eq!(facts, 10_001);
+        assert_eq!(page(&mut publisher, 4, &first).status, 404);
+        for secs in 0..20 {
+            publisher.answer(&Asked::default(), at(10 + 5 * secs)).unwrap();
+        }
+        assert_eq!(page(&mut publisher, 2, &first).status, 412);
+
+        publisher.fill(MadeUp::new(0, task).unwrap());
+        let (head, facts) = read(&publisher.answer(&Asked::default(), at(200)).unwrap());
+        assert_eq!((head.pages, facts.len()), (1, 1));
+    }
 }

@@ -102,3 +102,44 @@ fn istio_gets_a_pinned_plugin() {
     assert_eq!(render(&["istio", "--selector", "app"]).code, 2);
     assert_eq!(render(&["istio", "--module", "/absent"]).code, 2);
 }
+
+#[test]
+fn envoy_gets_a_cluster_for_each_server_that_is_pulled_from() {
+    let files = Files::new();
+    let mut config = config();
+    config.as_object_mut().unwrap().remove("pdps");
+    let keys = everycall::mint::TestKey::es256().unwrap().public_jwks();
+    let remote =
+        |cluster: &str| json!({"cluster": cluster, "host": format!("{cluster}.example"), "path": "/x"});
+    config["revocations"] = json!({"remote": remote("feeds"), "keys": keys});
+    let render = |config: &Value, more: &[&str]| {
+        let config = files.put("config.json", &config.to_string());
+        everycall(&[&["render", "envoy", "--config", &config], more].concat(), "")
+    };
+    let clusters = |output: &common::Output| -> Vec<(String, bool)> {
+        let envoy: Value = serde_yaml_ng::from_str(&output.out).unwrap();
+        let clusters = envoy["static_resources"]["clusters"].as_array().unwrap();
+        let cluster =
+            |c: &Value| (c["name"].as_str().unwrap().to_owned(), c.get("transport_socket").is_some());
+        clusters.iter().map(cluster).collect()
+    };
+    let named = |name: &str, tls| (name.to_owned(), tls);
+    let missing = render(&config, &[]);
+    assert!(
+        missing.code == 2
+            && missing.err.contains("the cluster `feeds` of `revocations.remote` needs `--revocations`"),
+        "{}",
+        missing.err
+    );
+    let plain = render(&config, &["--revocations", "127.0.0.1:8081"]);
+    assert_eq!(clusters(&plain), [named("upstream", false), named("feeds", false)]);
+    let tls = render(&config, &["--revocations", "feeds.example:443"]);
+    assert_eq!(clusters(&tls), [named("upstream", false), named("feeds", true)]);
+    // One cluster for both is made once.
+    config["bundle"] = json!({"remote": remote("feeds"), "keys": keys});
+    let shared = render(&config, &["--bundles", "127.0.0.1:8081"]);
+    assert_eq!(clusters(&shared), [named("upstream", false), named("feeds", false)]);
+    config["bundle"]["remote"] = remote("bundles");
+    let both = render(&config, &["--bundles", "127.0.0.1:8081", "--revocations", "127.0.0.1:8082"]);
+    assert_eq!(clusters(&both), [named("upstream", false), named("bundles", false), named("feeds", false)]);
+}

@@ -36,7 +36,9 @@ fn a_task_is_started_shown_and_ended() {
     let ended = task(&url, &["end", "order:o-1", "--reason", "done", "--ticket", "INC-1"]);
     assert_eq!((ended.code, ended.err.as_str()), (0, ""));
     assert!(
-        ended.out.contains("state       ended\n") && ended.out.contains("ticket      INC-1\n"),
+        ended.out.contains("state       ended\n")
+            && ended.out.contains("revoked by  ")
+            && ended.out.contains("ticket      INC-1\n"),
         "{}",
         ended.out
     );

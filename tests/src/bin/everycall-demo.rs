@@ -93,6 +93,7 @@ impl World {
             keys: Vec::new(),
             keys_ca: String::new(),
             bundles: None,
+            revocations: None,
             access_log: "{directory}/access.log".into(),
         };
         let envoy = Envoy::start(&bootstrap(&options, &config)?, 2)?;

@@ -17,7 +17,9 @@ mod remote_keys;
 pub mod render;
 mod replay;
 mod request;
+mod revocations;
 mod schema;
+mod signed;
 mod stand_in;
 #[cfg(feature = "server")]
 mod task;
@@ -53,6 +55,7 @@ enum Command {
     Test(test::Args),
     Decide(decide::Args),
     Token(token::Args),
+    Revocations(revocations::Args),
     Key(key::Args),
     Exceptions(exceptions::Args),
     Render(render::Args),
@@ -103,6 +106,7 @@ pub fn run(arguments: impl IntoIterator<Item = impl Into<OsString> + Clone>, out
         Command::Test(args) => test::run(&args, out),
         Command::Decide(args) => decide::run(&args, out),
         Command::Token(args) => token::run(&args, out),
+        Command::Revocations(args) => revocations::run(&args, out),
         Command::Key(args) => key::run(&args, out),
         Command::Exceptions(args) => exceptions::run(&args, out),
         Command::Render(args) => render::run(&args, out),

@@ -103,7 +103,13 @@ pub(super) fn run(args: &Args, out: &mut dyn Write) -> anyhow::Result<Outcome> {
             let given =
                 given.into_iter().filter_map(|(name, text)| Some((name.to_owned(), json!(text.as_ref()?))));
             let body = Value::Object(given.collect());
-            server.show(out, &server.call(Method::POST, &["tasks", id, "end"], Some(&body))?)
+            let task = server.call(Method::POST, &["tasks", id, "end"], Some(&body))?;
+            if task.get("revoked_by").is_none() {
+                eprintln!(
+                    "WARNING: the server revoked nothing: tokens of the task are good until they expire"
+                );
+            }
+            server.show(out, &task)
         }
         Command::Show(ShowArgs { id, server }) => {
             server.show(out, &server.call(Method::GET, &["tasks", id], None)?)

@@ -11,11 +11,10 @@ use axum::extract::{DefaultBodyLimit, Query, State};
 use axum::http::StatusCode;
 use axum::routing::get;
 use axum::{Json, Router};
-use everycall_core::json;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::reply::{object, Raw, Refused};
+use super::reply::{objects, Raw, Refused};
 use super::ring::Ring;
 use super::{lock, Shared, LARGE_BODY_BYTES};
 
@@ -52,33 +51,13 @@ impl Sink {
     }
 }
 
-/// One object, an array of objects, or one object a line.
-fn records(body: &[u8]) -> Result<Vec<Value>, Refused> {
-    if let Ok(Value::Object(record)) = json::parse(body) {
-        return Ok(vec![Value::Object(record)]);
-    }
-    if body.trim_ascii_start().starts_with(b"[") {
-        return match json::parse(body) {
-            Ok(Value::Array(records)) if records.iter().all(Value::is_object) => Ok(records),
-            Ok(_) => Err(Refused::bad_request("expected an array of objects")),
-            Err(error) => Err(Refused::bad_request(format!("not strict JSON: {error}"))),
-        };
-    }
-    let lines = body.split(|byte| *byte == b'\n').filter(|line| !line.trim_ascii().is_empty());
-    let records: Vec<Value> = lines.map(|line| object(line).map(Value::Object)).collect::<Result<_, _>>()?;
-    match records.is_empty() {
-        true => Err(Refused::bad_request("expected a record")),
-        false => Ok(records),
-    }
-}
-
 pub(super) fn routes() -> Router<Shared> {
     let limit = DefaultBodyLimit::max(LARGE_BODY_BYTES);
     Router::new().route("/logs", get(list).post(append).delete(forget).layer(limit))
 }
 
 async fn append(State(server): State<Shared>, Raw(body): Raw) -> Result<Json<Value>, Refused> {
-    let records = records(&body)?;
+    let records = objects(&body)?;
     let accepted = records.len();
     server
         .log

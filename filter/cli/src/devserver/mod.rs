@@ -1,4 +1,5 @@
-//! The reference server for demos and tests: issuer, PDP, decision-log sink and echo upstream. Not
+//! The reference server for demos and tests: issuer, tasks, revocations, PDP, decision-log sink and echo
+//! upstream. Not
 //! for production: whoever reaches it gets tokens. Policy comes from files, all state is in memory.
 
 mod bundle;
@@ -10,6 +11,7 @@ mod log;
 mod pdp;
 mod rego;
 mod reply;
+mod revocations;
 mod ring;
 mod signer;
 mod task;
@@ -99,6 +101,7 @@ struct Server {
     address: SocketAddr,
     issuers: issuer::Issuers,
     tasks: Mutex<task::Tasks>,
+    revocations: revocations::Revocations,
     pdp: pdp::Pdp,
     bundle: Option<PathBuf>,
     log: log::Sink,
@@ -121,6 +124,7 @@ pub async fn serve(
 ) -> anyhow::Result<()> {
     let Options { listen, upstream, config, signer, policies, bundle, log } = options;
     let issuers = issuer::Issuers::read(&config, signer)?;
+    let revocations = revocations::Revocations::read(&config)?;
     let pdp = pdp::Pdp::load(policies.as_deref())?;
     let log = log::Sink::open(log.as_deref())?;
     let arrivals = upstream::Arrivals::new(&config);
@@ -132,7 +136,17 @@ pub async fn serve(
     let ready = Ready { address, upstream: echo.as_ref().map(|(_, address)| *address) };
     let (stopping, stop) = watch::channel(false);
     let tasks = Mutex::default();
-    let server = Arc::new(Server { address, issuers, tasks, pdp, bundle, log, arrivals, stop: stop.clone() });
+    let server = Arc::new(Server {
+        address,
+        issuers,
+        tasks,
+        revocations,
+        pdp,
+        bundle,
+        log,
+        arrivals,
+        stop: stop.clone(),
+    });
 
     banner(ready);
     on_ready(ready);
@@ -200,6 +214,7 @@ fn routes(server: Shared) -> Router {
         .route("/healthz", get(async || "ok\n"))
         .merge(issuer::routes())
         .merge(task::routes())
+        .merge(revocations::routes())
         .merge(pdp::routes())
         .merge(fault::routes())
         .merge(bundle::routes())

@@ -3,10 +3,9 @@
 
 use std::path::Path;
 use std::sync::Mutex;
-use std::time::Duration;
 
 use axum::extract::{ConnectInfo, State};
-use axum::http::{header, HeaderMap, HeaderName, StatusCode};
+use axum::http::{HeaderMap, HeaderName, StatusCode};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router};
@@ -173,38 +172,16 @@ async fn answer(
 ) -> Response {
     let fault = lock(&server.pdp.fault).clone();
     let mut decision = None;
-    let response = match &fault {
-        Fault::Ok {} | Fault::Slow { .. } => match server.pdp.decide(&question) {
-            Ok(said) => {
-                decision = Protocol::Authzen.answer(said.clone()).get("decision").cloned();
-                Json(protocol.answer(said)).into_response()
-            }
-            Err(refused) => refused.into_response(),
-        },
-        Fault::Status { status, body } => {
-            let status = StatusCode::from_u16(*status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-            (status, text(body)).into_response()
+    let response = fault.answer(hangup).unwrap_or_else(|| match server.pdp.decide(&question) {
+        Ok(said) => {
+            decision = Protocol::Authzen.answer(said.clone()).get("decision").cloned();
+            Json(protocol.answer(said)).into_response()
         }
-        Fault::Body { body } => text(body).into_response(),
-        Fault::Drop {} => {
-            hangup.hang_up();
-            StatusCode::OK.into_response()
-        }
-    };
+        Err(refused) => refused.into_response(),
+    });
     lock(&server.pdp.questions).push(json!({"x_request_id": id, "question": question, "decision": decision}));
-    if let Fault::Slow { delay_ms } = fault {
-        let mut stop = server.stop.clone();
-        tokio::select! {
-            () = tokio::time::sleep(Duration::from_millis(delay_ms)) => {}
-            _ = stop.wait_for(|stop| *stop) => {}
-        }
-    }
+    fault.wait(server.stop.clone()).await;
     response
-}
-
-/// A body that claims to be JSON.
-fn text(body: &str) -> impl IntoResponse {
-    ([(header::CONTENT_TYPE, "application/json")], body.to_owned())
 }
 
 async fn questions(State(server): State<Shared>) -> Json<Value> {

@@ -91,6 +91,26 @@ pub(super) fn object(bytes: &[u8]) -> Result<Map<String, Value>, Refused> {
         .map_err(|error| Refused::bad_request(format!("not a strict JSON object: {error}")))
 }
 
+/// One object, an array of objects, or one object a line.
+pub(super) fn objects(body: &[u8]) -> Result<Vec<Value>, Refused> {
+    if let Ok(Value::Object(object)) = json::parse(body) {
+        return Ok(vec![Value::Object(object)]);
+    }
+    if body.trim_ascii_start().starts_with(b"[") {
+        return match json::parse(body) {
+            Ok(Value::Array(objects)) if objects.iter().all(Value::is_object) => Ok(objects),
+            Ok(_) => Err(Refused::bad_request("expected an array of objects")),
+            Err(error) => Err(Refused::bad_request(format!("not strict JSON: {error}"))),
+        };
+    }
+    let lines = body.split(|byte| *byte == b'\n').filter(|line| !line.trim_ascii().is_empty());
+    let objects: Vec<Value> = lines.map(|line| object(line).map(Value::Object)).collect::<Result<_, _>>()?;
+    match objects.is_empty() {
+        true => Err(Refused::bad_request("expected an object")),
+        false => Ok(objects),
+    }
+}
+
 /// The URL that the client reached the server by.
 pub(super) fn base_url(server: &Server, headers: &HeaderMap) -> String {
     let host = headers.get(header::HOST).and_then(|host| host.to_str().ok());

@@ -44,6 +44,8 @@ struct Ended {
     at: UnixTime,
     reason: Option<String>,
     ticket: Option<String>,
+    /// The state of the feed that says so.
+    revoked_by: Option<u64>,
 }
 
 /// What makes new tokens like an old one.
@@ -67,13 +69,14 @@ impl Task {
             "started_at": whole(self.started_at).to_string(),
         });
         if let (Some(ended), Some(members)) = (&self.ended, document.as_object_mut()) {
-            let Ended { at, reason, ticket } = ended;
+            let Ended { at, reason, ticket, revoked_by } = ended;
             members.insert("ended_at".into(), whole(*at).to_string().into());
             for (name, text) in [("reason", reason), ("ticket", ticket)] {
                 if let Some(text) = text {
                     members.insert(name.into(), text.as_str().into());
                 }
             }
+            revoked_by.map(|sequence| members.insert("revoked_by".into(), sequence.into()));
         }
         document
     }
@@ -271,7 +274,8 @@ impl Server {
         let mut tasks = lock(&self.tasks);
         let task = tasks.all.get_mut(id).ok_or_else(|| no_task(id))?;
         if task.ended.is_none() {
-            task.ended = Some(Ended { at: now, reason, ticket });
+            let revoked_by = self.revocations.end_task(id, reason.as_deref(), ticket.as_deref(), now)?;
+            task.ended = Some(Ended { at: now, reason, ticket, revoked_by });
             task.refresh.clear();
         }
         Ok(task.to_json(id))

@@ -41,6 +41,10 @@ pub struct Bootstrap {
     /// Where the cluster of `bundle.remote` leads, by TLS if the port is 443, under the same authorities
     #[arg(long, value_name = "ADDR:PORT")]
     pub bundles: Option<HostPort>,
+    /// Where the cluster of `revocations.remote` leads, by TLS if the port is 443, under the same
+    /// authorities
+    #[arg(long, value_name = "ADDR:PORT")]
+    pub revocations: Option<HostPort>,
     /// Where the access log goes, one JSON object a line
     #[arg(long, value_name = "PATH", default_value = "/dev/stdout")]
     pub access_log: String,
@@ -88,10 +92,20 @@ pub fn bootstrap(args: &Bootstrap, document: &Value) -> anyhow::Result<String> {
             clusters.push(tls(&host, &args.keys_ca)?);
         }
     }
-    if let Some((name, host)) = bundle_cluster(document) {
-        let address = args.bundles.as_ref();
-        let address =
-            address.with_context(|| format!("the cluster `{name}` of `bundle.remote` needs `--bundles`"))?;
+    let sources =
+        [("bundle", "--bundles", &args.bundles), ("revocations", "--revocations", &args.revocations)];
+    let mut known: BTreeSet<String> = pdp_clusters(document);
+    known.extend(key_clusters(document).into_keys());
+    for (part, option, address) in sources {
+        // One that is there for something else is not made again.
+        let Some((name, host)) =
+            remote_cluster(document, part).filter(|(name, _)| known.insert(name.clone()))
+        else {
+            continue;
+        };
+        let address = address
+            .as_ref()
+            .with_context(|| format!("the cluster `{name}` of `{part}.remote` needs `{option}`"))?;
         clusters.push(cluster(&name, address)?);
         if address.port == 443 {
             clusters.push(tls(&host, &args.keys_ca)?);
@@ -136,13 +150,12 @@ fn key_clusters(document: &Value) -> BTreeMap<String, String> {
     remotes.filter_map(|remote| Some((text(remote, "cluster")?, text(remote, "host")?))).collect()
 }
 
-/// The cluster that leads to bundles, and the server behind it, unless it is there for something else.
-fn bundle_cluster(document: &Value) -> Option<(String, String)> {
-    let remote = document.pointer("/bundle/remote")?;
+/// The cluster that leads to bundles, or to what else the configuration has on a server, and the server
+/// behind it.
+fn remote_cluster(document: &Value, part: &str) -> Option<(String, String)> {
+    let remote = document.pointer(&format!("/{part}/remote"))?;
     let text = |key: &str| Some(remote.get(key)?.as_str()?.to_owned());
-    let name = text("cluster")?;
-    let known = pdp_clusters(document).contains(&name) || key_clusters(document).contains_key(&name);
-    (!known).then_some((name, text("host")?))
+    Some((text("cluster")?, text("host")?))
 }
 
 /// The address that is for this cluster, else the one that is for all.

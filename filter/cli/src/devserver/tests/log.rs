@@ -49,7 +49,7 @@ async fn the_newest_that_fit_are_returned() {
 async fn bad_records_are_refused_as_a_whole() {
     let server = Running::start(options()).await;
     for (body, words) in [
-        ("", "expected a record"),
+        ("", "expected an object"),
         ("1", "expected an object"),
         ("[1]", "expected an array of objects"),
         ("[{}", "not strict JSON"),

@@ -4,6 +4,7 @@ mod bundle;
 mod issuer;
 mod log;
 mod pdp;
+mod revocations;
 mod server;
 mod task;
 mod upstream;

@@ -1,0 +1,278 @@
+//! `everycall revocations`: documents of a feed of revocations, made, looked into and verified, for
+//! people's own servers.
+
+use std::collections::BTreeMap;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+use everycall_core::{
+    json as strict, read_feed, FeedHead, FeedIssue, FeedKind, PureRust, Revocation, UnixTime,
+};
+use serde_json::{json, Value};
+
+use super::signed::{self, SignArgs};
+use super::{explain, Outcome};
+use crate::clock;
+use crate::feed_file::feed_documents;
+
+const FEED: FeedKind = FeedKind::Revocations;
+
+/// Make, show and verify signed lists of revocations
+#[derive(clap::Args)]
+pub(super) struct Args {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(clap::Subcommand)]
+enum Command {
+    Build(BuildArgs),
+    Show(ShowArgs),
+    Verify(VerifyArgs),
+}
+
+/// Make a signed list, or signed changes, of revocations in JSON, one a line
+#[derive(clap::Args)]
+#[command(after_help = "Example:\n  \
+    everycall bundle keygen -o feed.key.json > feed.jwks.json\n  \
+    echo '{\"revoke\":\"subject\",\"id\":\"user:alice\",\"expires_at\":\"2027-01-01T00:00:00Z\"}' |\n    \
+    everycall revocations build - -o revocations --sign-key feed.key.json\n\n\
+    A list that is longer than a page of 1 MiB goes into FILE, FILE.2, FILE.3 ...: what a server answers\n\
+    without a page and with `?page=2`, `?page=3` ... Sign it again before it is older than the filter's\n\
+    `max_age_s`: with the same sequence if nothing has changed. Exit code 1 if a line is no revocation:\n\
+    nothing is written then.")]
+struct BuildArgs {
+    /// Files with one revocation a line; `-` is the standard input
+    #[arg(required = true, value_name = "FILE")]
+    lines: Vec<PathBuf>,
+    /// Where the first page goes; replaced as a whole
+    #[arg(short, long, value_name = "FILE")]
+    output: PathBuf,
+    #[command(flatten)]
+    sign: SignArgs,
+    /// Must grow with each change; default: the Unix time in milliseconds
+    #[arg(long, value_name = "NUMBER")]
+    sequence: Option<u64>,
+    /// The lines are what changed since the list with this sequence; absent: they are the full list
+    #[arg(long, value_name = "NUMBER")]
+    since: Option<u64>,
+    /// How long it counts, such as `90s`, `10m` or `24h`
+    #[arg(long, value_name = "SPAN", default_value = "1h", value_parser = signed::span)]
+    expires_in: i64,
+    /// Print one JSON object
+    #[arg(long)]
+    json: bool,
+}
+
+/// Show what a list says of itself and what it revokes. The signature is not looked at
+#[derive(clap::Args)]
+#[command(after_help = "Example:\n  everycall revocations show revocations --list")]
+struct ShowArgs {
+    /// The document: a full list, a page of one, or changes
+    file: PathBuf,
+    /// Show each revocation, too
+    #[arg(long)]
+    list: bool,
+    /// Print one JSON object
+    #[arg(long)]
+    json: bool,
+}
+
+/// Verify a list: signature, digest, times, and that each line is a revocation
+#[derive(clap::Args)]
+#[command(after_help = "Example:\n  \
+    everycall revocations verify revocations --keys feed.jwks.json --max-age 60s\n\n\
+    Exit code 1 if the filter would not take it.")]
+struct VerifyArgs {
+    /// The document; of a list with several pages all of them, in their order
+    #[arg(required = true, value_name = "FILE")]
+    files: Vec<PathBuf>,
+    /// The JWK set of those who may sign, as in `revocations.keys`
+    #[arg(long, value_name = "FILE")]
+    keys: PathBuf,
+    /// How old it may be, as in `revocations.max_age_s`
+    #[arg(long, value_name = "SPAN", value_parser = signed::span)]
+    max_age: Option<i64>,
+    /// Verify at this time, in seconds since 1970
+    #[arg(long, value_name = "UNIX", allow_negative_numbers = true)]
+    at: Option<i64>,
+    /// Print one JSON object
+    #[arg(long)]
+    json: bool,
+}
+
+pub(super) fn run(args: &Args, out: &mut dyn Write) -> anyhow::Result<Outcome> {
+    match &args.command {
+        Command::Build(args) => build(args, out),
+        Command::Show(args) => show(args, out),
+        Command::Verify(args) => verify(args, out),
+    }
+}
+
+fn build(args: &BuildArgs, out: &mut dyn Write) -> anyhow::Result<Outcome> {
+    let mut facts = Vec::new();
+    for file in &args.lines {
+        for (index, line) in super::lines(file)?.enumerate() {
+            let line = line?;
+            if !line.trim_ascii().is_empty() {
+                let number = index.saturating_add(1);
+                let place = format!("{}: line {number}", file.display());
+                facts.push(fact(&line).map_err(|message| signed::bad(&place, message))?);
+            }
+        }
+    }
+    let key = args.sign.key()?;
+    let issued_at = args.sign.issued_at();
+    let millis = || u64::try_from(issued_at.micros() / 1_000).unwrap_or_default();
+    let issue = FeedIssue {
+        feed: FEED,
+        sequence: args.sequence.unwrap_or_else(millis),
+        since: args.since,
+        issued_at,
+        expires_at: signed::later(issued_at, args.expires_in),
+    };
+    let pages = feed_documents(&facts, &issue, (key.id(), key.algorithm()), |message| key.sign(message))
+        .map_err(|message| signed::bad("revocations", message))?;
+    // What is written is what was read back, by the code of the filter.
+    let keys = signed::own_keys(&key)?;
+    let mut read = Vec::new();
+    for page in &pages {
+        read.push(read_feed(FEED, page, &keys, &PureRust).map_err(|error| signed::invalid(&error))?);
+    }
+    // The first page comes last: who has read it finds the others.
+    for (index, page) in pages.iter().enumerate().rev() {
+        signed::replace(&page_file(&args.output, index.saturating_add(1)), page)?;
+    }
+    let Some((head, _)) = read.first() else { anyhow::bail!("the list has no page") };
+    let size: usize = pages.iter().map(Vec::len).sum();
+    let counts = count(read.iter().flat_map(|(_, facts)| facts));
+    print(out, args.json, head, counts, &[("size", json!(size)), ("key", json!(key.id()))])?;
+    Ok(Outcome::Good)
+}
+
+fn show(args: &ShowArgs, out: &mut dyn Write) -> anyhow::Result<Outcome> {
+    let file = signed::read(&args.file)?;
+    let place = args.file.display().to_string();
+    let (header, head) = FeedHead::unverified(FEED, &file).map_err(|error| signed::bad(&place, error))?;
+    let lines = file.split(|byte| *byte == b'\n').zip(1_usize..).skip(1);
+    let facts = lines.filter(|(line, _)| !line.is_empty()).map(|(line, number)| {
+        fact(line).map_err(|message| signed::bad(&format!("{place}: line {number}"), message))
+    });
+    let facts: Vec<Value> = facts.collect::<Result<_, _>>()?;
+    let key = header.get("kid").and_then(Value::as_str).unwrap_or_default();
+    let mut more = vec![("size", json!(file.len())), ("key", json!(key))];
+    if args.list && args.json {
+        more.push(("revocations", json!(facts)));
+    }
+    print(out, args.json, &head, count(&facts), &more)?;
+    if args.list && !args.json {
+        const COLUMNS: [&str; 7] =
+            ["revoke", "issuer", "id", "issued_before", "expires_at", "ticket", "reason"];
+        let cell = |fact: &Value, name: &str| {
+            explain::visible(fact.get(name).and_then(Value::as_str).unwrap_or_default())
+        };
+        let rows = facts.iter().map(|fact| COLUMNS.map(|name| cell(fact, name)));
+        let head = COLUMNS.map(|name| name.replace('_', " "));
+        writeln!(out)?;
+        super::table(out, &std::iter::once(head).chain(rows).collect::<Vec<_>>())?;
+    }
+    Ok(Outcome::Good)
+}
+
+fn verify(args: &VerifyArgs, out: &mut dyn Write) -> anyhow::Result<Outcome> {
+    let keys = signed::trusted(&args.keys)?;
+    let now = args.at.map_or_else(clock::now, UnixTime::from_secs);
+    let mut read: Vec<(FeedHead, Vec<Value>)> = Vec::new();
+    for file in &args.files {
+        let text = signed::read(file)?;
+        let page = read_feed(FEED, &text, &keys, &PureRust)
+            .and_then(|(head, facts)| head.judge_times(args.max_age, now).map(|()| (head, facts)));
+        match page {
+            Ok(page) => read.push(page),
+            Err(error) => {
+                if args.files.len() > 1 {
+                    eprintln!("`{}`:", file.display());
+                }
+                return signed::refuse(out, args.json, &error);
+            }
+        }
+    }
+    let heads: Vec<&FeedHead> = read.iter().map(|(head, _)| head).collect();
+    if let Err(message) = one_list(&heads) {
+        if args.json {
+            let errors = [json!({"path": "", "message": message})];
+            super::write_line(out, &json!({"ok": false, "fault": "malformed", "errors": errors}))?;
+            return Ok(Outcome::Bad);
+        }
+        return Err(signed::bad("pages", message).into());
+    }
+    let Some(head) = heads.first() else { anyhow::bail!("there is no page") };
+    print(out, args.json, head, count(read.iter().flat_map(|(_, facts)| facts)), &[("ok", json!(true))])?;
+    Ok(Outcome::Good)
+}
+
+/// Whether these are all the pages of one list, in their order.
+fn one_list(heads: &[&FeedHead]) -> Result<(), String> {
+    let Some(first) = heads.first() else { return Ok(()) };
+    let of = |head: &FeedHead| (head.sequence, head.since, head.pages, head.issued_at);
+    for (head, number) in heads.iter().zip(1_u32..) {
+        if of(head) != of(first) {
+            return Err(format!("page {number} is of another list than the first one"));
+        }
+        if head.page != number {
+            return Err(format!("page {} stands in the place of page {number}", head.page));
+        }
+    }
+    match u32::try_from(heads.len()) == Ok(first.pages) {
+        true => Ok(()),
+        false => Err(format!("{} of {} pages were given", heads.len(), first.pages)),
+    }
+}
+
+/// One line, if it is a revocation.
+fn fact(line: &[u8]) -> Result<Value, String> {
+    let members = strict::parse_object(line).map_err(|error| format!("not a strict JSON object: {error}"))?;
+    let fact = Value::Object(members);
+    Revocation::read(fact.clone())?.check()?;
+    Ok(fact)
+}
+
+/// Where a page goes.
+fn page_file(first: &Path, number: usize) -> PathBuf {
+    if number == 1 {
+        return first.to_owned();
+    }
+    let mut name = first.file_name().unwrap_or_default().to_owned();
+    name.push(format!(".{number}"));
+    first.with_file_name(name)
+}
+
+/// How many revocations of each kind there are.
+fn count<'f>(facts: impl IntoIterator<Item = &'f Value>) -> BTreeMap<&'f str, usize> {
+    let mut counts = BTreeMap::new();
+    for kind in facts.into_iter().filter_map(|fact| fact.get("revoke")?.as_str()) {
+        let count: &mut usize = counts.entry(kind).or_default();
+        *count = count.saturating_add(1);
+    }
+    counts
+}
+
+fn print(
+    out: &mut dyn Write,
+    as_json: bool,
+    head: &FeedHead,
+    counts: BTreeMap<&str, usize>,
+    more: &[(&str, Value)],
+) -> anyhow::Result<()> {
+    let members = [
+        ("feed", json!(FEED.as_str())),
+        ("sequence", json!(head.sequence)),
+        ("since", json!(head.since)),
+        ("page", json!(head.page)),
+        ("pages", json!(head.pages)),
+        ("issued_at", json!(head.issued_at.secs())),
+        ("expires_at", json!(head.expires_at.secs())),
+        ("entries", json!(counts)),
+    ];
+    signed::print(out, as_json, &[&members, more].concat())
+}
