@@ -192,13 +192,6 @@ impl Revocations {
 
     fn world_with(&self, config: Value, change: impl FnOnce(&mut Value)) -> Arc<World> {
         start(config, |document| {
-            let clusters = document["static_resources"]["clusters"].as_array_mut().unwrap();
-            if !clusters.iter().any(|cluster| cluster["name"] == "revocations") {
-                let mut cluster = clusters[0].clone();
-                cluster["name"] = json!("revocations");
-                cluster["load_assignment"]["cluster_name"] = json!("revocations");
-                clusters.push(cluster);
-            }
             crate::world::lead(document, "revocations", &[self.server.address()]);
             change(document);
         })

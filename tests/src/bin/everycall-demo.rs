@@ -1,5 +1,6 @@
 //! The tour: a devserver, an upstream and a real Envoy with the module, about twenty requests, and
-//! each decision as Envoy's access log shows it, compared with what it should be.
+//! each decision as Envoy's access log shows it, compared with what it should be. At last an agent's
+//! stream, which is cut when its task ends.
 //!
 //! `--keep` leaves everything running and prints requests to try. `--json` prints rows as JSON.
 
@@ -7,7 +8,7 @@ use std::collections::BTreeSet;
 use std::io::IsTerminal;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::{mpsc, Arc};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{bail, Context};
 
@@ -16,7 +17,7 @@ use everycall::commands::render::{bootstrap, Bootstrap};
 use everycall::devserver;
 use everycall::mint::TestKey;
 use everycall_core::{Algorithm, UnixTime};
-use everycall_tests::client::{self, RawRequest};
+use everycall_tests::client::{self, OpenStream, RawRequest};
 use everycall_tests::envoy::{self, Envoy};
 use everycall_tests::server::{Answer, Server};
 use serde_json::{json, Map, Value};
@@ -27,6 +28,9 @@ const ELSEWHERE: IpAddr = IpAddr::V4(Ipv4Addr::new(127, 0, 0, 9));
 const AS_OF: &str = "2026-11-22T09:00:00Z";
 const CHECKOUT: &str = "spiffe://shop.example/ns/checkout/sa/checkout";
 const AGENT: &str = "spiffe://shop.example/agent/support-bot";
+/// What its tokens are bound to.
+const TASK: &str = "order:o-1001";
+const WORKERS: u32 = 2;
 
 fn main() -> anyhow::Result<()> {
     let arguments: BTreeSet<String> = std::env::args().skip(1).collect();
@@ -73,6 +77,18 @@ struct Call {
     headers: Vec<(&'static str, String)>,
     /// Outcome and reason, and the policy's own code if there is one.
     expected: (&'static str, &'static str, Option<&'static str>),
+    /// It stays open until this task ends.
+    cut_by_end_of: Option<&'static str>,
+}
+
+impl Call {
+    fn request(&self) -> RawRequest {
+        let mut headers = vec![("host".to_owned(), self.host.into())];
+        headers.extend(
+            self.headers.iter().map(|(name, value)| ((*name).to_owned(), value.clone().into_bytes())),
+        );
+        RawRequest { method: self.method.into(), path: self.path.into(), headers, body: Vec::new() }
+    }
 }
 
 impl World {
@@ -80,8 +96,15 @@ impl World {
         eprintln!("starting the devserver (issuer and policy decision point), an upstream and Envoy");
         let mut config = everycall_tests::cases::reference()?;
         redate(&mut config, parse_instant(AS_OF)?, UnixTime::from_secs(now()?));
+        config["revocations"] = json!({
+            "remote": {"cluster": "revocations", "host": "devserver", "path": "/revocations"},
+            "keys": TestKey::of(Algorithm::Es256)?.public_jwks(),
+        });
         let devserver = start_devserver(config.clone())?;
         let upstream = Server::start(|request| {
+            if request.path.ends_with("/events") {
+                return Answer::Events;
+            }
             Answer::Http(200, format!("upstream: {} {}\n", request.method, request.path).into())
         })?;
         let options = Bootstrap {
@@ -93,12 +116,27 @@ impl World {
             keys: Vec::new(),
             keys_ca: String::new(),
             bundles: None,
-            revocations: None,
+            revocations: Some(parse(&devserver.to_string())?),
             access_log: "{directory}/access.log".into(),
         };
-        let envoy = Envoy::start(&bootstrap(&options, &config)?, 2)?;
+        let envoy = Envoy::start(&bootstrap(&options, &config)?, WORKERS)?;
         let inbound = envoy.listener("inbound")?;
-        Ok(Self { devserver, upstream, inbound, envoy })
+        let world = Self { devserver, upstream, inbound, envoy };
+        world.wait_for_revocations()?;
+        Ok(world)
+    }
+
+    /// Until each worker, and the main thread, knows what was revoked: before that they refuse.
+    fn wait_for_revocations(&self) -> anyhow::Result<()> {
+        let fresh = "wasmcustom.everycall.feed;instance=shop-inbound;state=fresh;feed=revocations";
+        let deadline = Instant::now() + Duration::from_secs(30);
+        while self.envoy.stat(fresh)? <= u64::from(WORKERS) {
+            if Instant::now() > deadline {
+                bail!("the feed of revocations did not reach every worker:\n{}", self.envoy.log());
+            }
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        Ok(())
     }
 
     /// A token from the devserver's issuer.
@@ -131,32 +169,44 @@ impl World {
     }
 
     fn send(&self, call: &Call) -> anyhow::Result<client::Response> {
-        let mut headers = vec![("host".to_owned(), call.host.into())];
-        headers.extend(
-            call.headers.iter().map(|(name, value)| ((*name).to_owned(), value.clone().into_bytes())),
-        );
-        let request =
-            RawRequest { method: call.method.into(), path: call.path.into(), headers, body: Vec::new() };
-        client::send(self.inbound, call.from, &request, Duration::from_secs(10))
+        client::send(self.inbound, call.from, &call.request(), Duration::from_secs(10))
+    }
+
+    /// Opens a stream, ends the task of its caller after a while, and waits until it is cut: status, and
+    /// how long that took.
+    fn stream(&self, call: &Call, task: &str) -> anyhow::Result<(u16, Option<Duration>)> {
+        let stream = OpenStream::open(self.inbound, &call.request())?;
+        std::thread::sleep(Duration::from_millis(500));
+        if let Some(ended) = stream.ended() {
+            bail!("the stream ended {:?} ago, before its task did", ended.elapsed());
+        }
+        let ending = Instant::now();
+        self.post(&format!("/tasks/{task}/end"), &json!({"reason": "the customer has an answer"}))?;
+        let cut = stream.wait(Duration::from_secs(5));
+        Ok((stream.status, cut.map(|at| at.saturating_duration_since(ending))))
     }
 
     fn tour(&self, as_json: bool) -> anyhow::Result<bool> {
         let calls = self.calls()?;
         let mut rows = Vec::new();
         let mut agreed = true;
-        for (index, call) in calls.iter().enumerate() {
+        for call in &calls {
             let faulty = call.what.contains("is down");
             if faulty {
                 self.devserver_call("PUT", "/faults/pdp", &json!({"mode": "drop"}))?;
             }
             self.upstream.take();
-            let response = self.send(call)?;
+            let (status, cut) = match call.cut_by_end_of {
+                Some(task) => self.stream(call, task)?,
+                None => (self.send(call)?.status, None),
+            };
             let arrived = self.upstream.take().len();
             if faulty {
                 self.devserver_call("PUT", "/faults/pdp", &json!({"mode": "ok"}))?;
             }
-            let lines = self.envoy.lines("access.log", index + 1);
-            let line: Value = serde_json::from_str(lines.get(index).context("no access log line")?)?;
+            let number = rows.len() + 1;
+            let lines = self.envoy.lines("access.log", number);
+            let line: Value = serde_json::from_str(lines.get(rows.len()).context("no access log line")?)?;
             let decision = decision(&line)?;
             let (outcome, reason, rule) = call.expected;
             let passed = outcome == "allow";
@@ -165,9 +215,12 @@ impl World {
                 && decision["rule"].as_str() == rule
                 // Nothing refused reaches the upstream, and everything admitted does, once.
                 && arrived == usize::from(passed)
-                && (response.status == 200) == passed;
+                && (status == 200) == passed
+                && cut.is_some() == call.cut_by_end_of.is_some()
+                && (cut.is_none() || line["cut"] == "revoked");
             agreed &= right;
-            rows.push(Row { number: index + 1, call, decision, status: response.status, arrived, right });
+            let cut = cut.map(|after| (line["cut"].as_str().unwrap_or_default().to_owned(), after));
+            rows.push(Row { number, call, decision, status, arrived, cut, right });
         }
         if as_json {
             for row in &rows {
@@ -197,7 +250,7 @@ impl World {
         let agent = |task: &str| {
             self.token("agents", json!({"sub": "user:alice", "act": {"sub": AGENT}, "task": task}))
         };
-        let (agent, other_task) = (agent("order:o-1001")?, agent("order:o-2002")?);
+        let (agent, other_task) = (agent(TASK)?, agent("order:o-2002")?);
         let forged =
             |algorithm, header: Value, claims: Value, foreign| mint(algorithm, header, claims, foreign);
         let now = now()?;
@@ -214,6 +267,7 @@ impl World {
                 .chain(token.map(|token| ("authorization", token)))
                 .collect(),
             expected,
+            cut_by_end_of: None,
         };
         let drain = |what, token: &str, reason: Option<&str>, expected| Call {
             what,
@@ -227,6 +281,7 @@ impl World {
                 .chain(reason.map(|reason| ("x-everycall-break-glass", reason.to_owned())))
                 .collect(),
             expected,
+            cut_by_end_of: None,
         };
         let refund = |what, token: &String, path, expected| Call {
             what,
@@ -237,6 +292,7 @@ impl World {
             path,
             headers: vec![("authorization", token.clone()), ("x-purpose", "refund-complaint".into())],
             expected,
+            cut_by_end_of: None,
         };
         let correction = |what, who, sub: &str, expected| -> anyhow::Result<Call> {
             let token = self.token("humans", json!({"sub": sub, "claims": {"team": "warehouse"}}))?;
@@ -249,8 +305,10 @@ impl World {
                 path: "/items/sku-42/count",
                 headers: vec![("authorization", token), ("x-ticket", "PAM-1187".into())],
                 expected,
+                cut_by_end_of: None,
             })
         };
+        let answer = vec![("authorization", agent.clone()), ("x-purpose", "answer-customer".into())];
         let report = |what, from, expected| Call {
             what,
             who: "user:bob, on call",
@@ -263,6 +321,7 @@ impl World {
                 ("x-reason", "alarm 4711: stock below zero".into()),
             ],
             expected,
+            cut_by_end_of: None,
         };
         let deny = |reason| ("deny", reason, None);
         let allow = |rule| ("allow", "allowed", Some(rule));
@@ -320,6 +379,7 @@ impl World {
                 path: "/hooks/deploy",
                 headers: vec![("authorization", ci)],
                 expected: allow("no_freeze"),
+                cut_by_end_of: None,
             },
             report("read a report in the office", OFFICE, allow("report")),
             report("read a report elsewhere", ELSEWHERE, deny("policy_undefined")),
@@ -381,6 +441,20 @@ impl World {
                 path: "/healthz",
                 headers: Vec::new(),
                 expected: allow("health"),
+                cut_by_end_of: None,
+            },
+            Call {
+                what: "follow the order's events until the task ends",
+                method: "GET",
+                headers: answer.clone(),
+                cut_by_end_of: Some(TASK),
+                ..refund("", &agent, "/orders/o-1001/events", allow("task_order"))
+            },
+            Call {
+                what: "read the order after that",
+                method: "GET",
+                headers: answer,
+                ..refund("", &agent, "/orders/o-1001", deny("revoked"))
             },
         ])
     }
@@ -460,13 +534,19 @@ struct Row<'a> {
     decision: Value,
     status: u16,
     arrived: usize,
+    /// Why it was cut, and how long that took.
+    cut: Option<(String, Duration)>,
     right: bool,
 }
 
 impl Row<'_> {
     fn json(&self) -> Value {
+        let cut = self
+            .cut
+            .as_ref()
+            .map(|(reason, after)| json!({"reason": reason, "after_s": after.as_secs_f64()}));
         json!({
-            "number": self.number, "request": self.call.what, "who": self.call.who, "status": self.status,
+            "cut": cut, "number": self.number, "request": self.call.what, "who": self.call.who, "status": self.status,
             "decision": self.decision, "reached_upstream": self.arrived, "as_expected": self.right,
         })
     }
@@ -477,11 +557,18 @@ impl Row<'_> {
             Some(rule) => format!("{}: {rule}", text("reason")),
             None => text("reason"),
         };
+        let (decision, reason) = match &self.cut {
+            Some((cut, after)) => (
+                format!("{} {}, cut", text("decision"), self.status),
+                format!("{reason}; {cut} after {:.1} s", after.as_secs_f64()),
+            ),
+            None => (format!("{} {}", text("decision"), self.status), reason),
+        };
         [
             self.number.to_string(),
             self.call.what.to_owned(),
             self.call.who.to_owned(),
-            format!("{} {}", text("decision"), self.status),
+            decision,
             reason,
             text("layer"),
             self.decision["duration_us"].to_string(),
