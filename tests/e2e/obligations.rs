@@ -112,6 +112,8 @@ fn obligation_to_step_up() {
 
 #[test]
 fn obligation_on_the_stream() {
+    // The first request waits for the proxy's start.
+    send("/t/gone", &[]);
     let before = Instant::now();
     let seen = send("/t/stream/slow", &[]);
     // The upstream would take five seconds.
