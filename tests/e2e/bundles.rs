@@ -2,8 +2,7 @@
 //! between requests.
 
 use std::collections::BTreeMap;
-use std::io::{Read as _, Write as _};
-use std::net::{SocketAddr, TcpStream};
+use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -11,6 +10,7 @@ use std::time::{Duration, Instant};
 use everycall::bundle_file::{test_bundle_file, Issue};
 use everycall::mint::TestKey;
 use everycall_core::{Algorithm, UnixTime};
+use everycall_tests::connection::Connection;
 use everycall_tests::envoy::Envoy;
 use everycall_tests::server::{Answer, Received, Server};
 use serde_json::{json, Value};
@@ -120,58 +120,6 @@ fn served(file: Vec<u8>) -> Answer {
     let tag =
         sha2::Sha256::digest(&file).iter().take(8).map(|byte| format!("{byte:02x}")).collect::<String>();
     Answer::Full(200, vec![("etag".to_owned(), format!("\"{tag}\""))], file)
-}
-
-/// A client that keeps its connection.
-pub struct Connection {
-    stream: TcpStream,
-    buffer: Vec<u8>,
-}
-
-impl Connection {
-    pub fn new(to: SocketAddr) -> Self {
-        let stream = TcpStream::connect(to).unwrap();
-        stream.set_nodelay(true).unwrap();
-        stream.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
-        Self { stream, buffer: Vec::new() }
-    }
-
-    /// Status, and the reason of a refusal.
-    fn get(&mut self, path: &str) -> Option<(u16, String)> {
-        self.get_with(path, "")
-    }
-
-    /// With more header lines.
-    pub fn get_with(&mut self, path: &str, headers: &str) -> Option<(u16, String)> {
-        let head = format!("GET {path} HTTP/1.1\r\nhost: h\r\n{headers}\r\n");
-        self.stream.write_all(head.as_bytes()).ok()?;
-        let mut chunk = [0; 4096];
-        loop {
-            if let Some((answer, length)) = whole(&self.buffer) {
-                self.buffer.drain(..length);
-                return Some(answer);
-            }
-            match self.stream.read(&mut chunk) {
-                Ok(0) | Err(_) => return None,
-                Ok(read) => self.buffer.extend(&chunk[..read]),
-            }
-        }
-    }
-}
-
-fn whole(bytes: &[u8]) -> Option<((u16, String), usize)> {
-    let end = bytes.windows(4).position(|window| window == b"\r\n\r\n")? + 4;
-    let head = std::str::from_utf8(&bytes[..end]).unwrap().to_ascii_lowercase();
-    let length = head
-        .lines()
-        .find_map(|line| line.strip_prefix("content-length: "))
-        .map_or(0, |l| l.trim().parse().unwrap());
-    let body = bytes.get(end..end + length)?;
-    let reason = serde_json::from_slice::<Value>(body)
-        .ok()
-        .and_then(|body| body["reason"].as_str().map(str::to_owned));
-    let status = head.split(' ').nth(1).unwrap().parse().unwrap();
-    Some(((status, reason.unwrap_or_default()), end + length))
 }
 
 fn until(what: &str, proxy: &Proxy, condition: impl Fn() -> bool) {

@@ -9,11 +9,11 @@ use everycall::feed_file::test_feed_documents;
 use everycall::mint::TestKey;
 use everycall::publisher::{Asked, Publisher, DELTA};
 use everycall_core::{Algorithm, FeedIssue, FeedKind, UnixTime};
+use everycall_tests::connection::Connection;
 use everycall_tests::envoy::Envoy;
 use everycall_tests::server::{Answer, Received, Server};
 use serde_json::{json, Value};
 
-use crate::bundles::Connection;
 use crate::world::{connection_manager, now, plugin, rendered, start_envoy};
 
 const ISSUER: &str = "https://id.shop.example/workloads";

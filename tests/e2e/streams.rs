@@ -1,7 +1,6 @@
 //! Streams that stay open in a real Envoy, and how they end.
 
 use std::collections::BTreeMap;
-use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
@@ -9,16 +8,15 @@ use everycall::cases::CaseFile;
 use everycall::mint::TestKey;
 use everycall::publisher::Publisher;
 use everycall_core::{FeedKind, UnixTime};
-use everycall_tests::client::{OpenStream, RawRequest};
-use everycall_tests::grpc::{
-    Answer as GrpcAnswer, Code, GrpcServer, LoadReportingServiceClient, LoadStatsRequest, Status, EVENTS,
-};
+use everycall_tests::calls::Calls;
+use everycall_tests::client::{OpenStream, RawRequest, WEBSOCKET};
+use everycall_tests::envoy::with_upgrades;
+use everycall_tests::grpc::{Answer as GrpcAnswer, Code, GrpcServer, EVENTS};
 use everycall_tests::server::Server;
 use serde_json::{json, Value};
-use tonic::transport::Endpoint;
 
 use crate::revocations::answer;
-use crate::world::{connection_manager, now, Discovery, Listener, Paths, World};
+use crate::world::{now, Discovery, Listener, Paths, World};
 
 const CHECKOUT: &str = "spiffe://shop.example/ns/checkout/sa/checkout";
 /// Events come that often.
@@ -54,13 +52,6 @@ fn get(path: &str, token: &str, more: &[(&str, &str)]) -> RawRequest {
     RawRequest { method: "GET".into(), path: path.into(), headers: headers.collect(), body: Vec::new() }
 }
 
-/// Lets a listener take WebSockets.
-fn with_upgrades(document: &mut Value) {
-    for listener in document["static_resources"]["listeners"].as_array_mut().unwrap() {
-        connection_manager(listener)["upgrade_configs"] = json!([{"upgrade_type": "websocket"}]);
-    }
-}
-
 fn start(config: Value, change: impl FnOnce(&mut Value)) -> Arc<World> {
     let listener = Listener { name: "only".into(), config, paths: Paths::Plain };
     World::start_with(&[listener], |document| {
@@ -74,13 +65,7 @@ fn open(world: &World, token: &str) -> [OpenStream; 2] {
     let address = world.address("only");
     let events = OpenStream::open(address, &get("/t/events", token, &[])).unwrap();
     assert_eq!(events.status, 200);
-    let upgrade = [
-        ("connection", "upgrade"),
-        ("upgrade", "websocket"),
-        ("sec-websocket-version", "13"),
-        ("sec-websocket-key", "dGhlIHNhbXBsZSBub25jZQ=="),
-    ];
-    let mut socket = OpenStream::open(address, &get("/t/socket", token, &upgrade)).unwrap();
+    let mut socket = OpenStream::open(address, &get("/t/socket", token, &WEBSOCKET)).unwrap();
     assert_eq!(socket.status, 101);
     socket.send(b"hello").unwrap();
     [events, socket]
@@ -228,56 +213,6 @@ fn stream_of_a_revoked_task() {
     }
     assert_eq!(world.envoy.stat("wasmcustom.everycall.streams_cut;instance=only;reason=revoked").unwrap(), 4);
     world.assert_no_crash();
-}
-
-/// Answers of gRPC that go on, each on a task of its own.
-struct Calls {
-    runtime: tokio::runtime::Runtime,
-    ended: Arc<Mutex<BTreeMap<usize, (Instant, Code)>>>,
-    messages: Arc<Mutex<BTreeMap<usize, usize>>>,
-}
-
-impl Calls {
-    /// Calls through this listener with each of these tokens.
-    fn start(address: SocketAddr, tokens: &[&str]) -> Self {
-        let runtime =
-            tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
-        let calls = Self { runtime, ended: Arc::default(), messages: Arc::default() };
-        let endpoint =
-            Endpoint::from_shared(format!("http://{address}")).unwrap().origin("http://t".parse().unwrap());
-        for (index, token) in tokens.iter().enumerate() {
-            let (ended, messages) = (Arc::clone(&calls.ended), Arc::clone(&calls.messages));
-            let (endpoint, token) = (endpoint.clone(), token.parse().unwrap());
-            calls.runtime.spawn(async move {
-                let mut client = LoadReportingServiceClient::new(endpoint.connect().await.unwrap());
-                let mut request = tonic::Request::new(futures_util::stream::pending::<LoadStatsRequest>());
-                request.metadata_mut().insert("authorization", token);
-                let status = match client.stream_load_stats(request).await {
-                    Err(status) => status,
-                    Ok(answer) => {
-                        let mut answer = answer.into_inner();
-                        loop {
-                            match answer.message().await {
-                                Ok(Some(_)) => *messages.lock().unwrap().entry(index).or_default() += 1,
-                                Ok(None) => break Status::ok(""),
-                                Err(status) => break status,
-                            }
-                        }
-                    }
-                };
-                ended.lock().unwrap().insert(index, (Instant::now(), status.code()));
-            });
-        }
-        calls
-    }
-
-    fn wait(&self, what: impl Fn(&Self) -> bool) {
-        let deadline = Instant::now() + Duration::from_secs(10);
-        while !what(self) {
-            assert!(Instant::now() < deadline, "{:?} {:?}", self.messages, self.ended);
-            std::thread::sleep(Duration::from_millis(5));
-        }
-    }
 }
 
 #[test]

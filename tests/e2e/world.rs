@@ -11,6 +11,7 @@ use everycall::WireRequest;
 use everycall_core::{PdpProtocol, Reply, UnixTime};
 use everycall_tests::client::{self, RawRequest, Response};
 use everycall_tests::envoy::{self, module, Envoy};
+pub use everycall_tests::envoy::{connection_manager, lead, plugin};
 use everycall_tests::grpc::{self, CheckRequest, GrpcServer};
 use everycall_tests::server::{Answer, Server};
 use serde_json::{json, Value};
@@ -68,16 +69,6 @@ pub fn now() -> UnixTime {
 /// The rendered bootstrap, as a document. The decision point is the server of keys as well.
 pub fn rendered(config: &Value, upstream: SocketAddr, pdp: SocketAddr) -> Value {
     envoy::rendered(&module().unwrap().display().to_string(), config, upstream, pdp).unwrap()
-}
-
-/// The connection manager's options of a listener.
-pub fn connection_manager(listener: &mut Value) -> &mut Value {
-    &mut listener["filter_chains"][0]["filters"][0]["typed_config"]
-}
-
-/// The filter's plugin configuration in a connection manager.
-pub fn plugin(manager: &mut Value) -> &mut Value {
-    &mut manager["http_filters"][0]["typed_config"]["config"]
 }
 
 /// Starts Envoy on a thread that lives as long as the process: Envoy ends with the thread that
@@ -292,17 +283,6 @@ impl Discovery {
 /// What the question says of `key` in `context_extensions`.
 pub fn extension(check: &CheckRequest, key: &str) -> Option<String> {
     check.attributes.as_ref()?.context_extensions.get(key).cloned()
-}
-
-/// Makes a cluster lead to these addresses.
-pub fn lead(document: &mut Value, cluster: &str, to: &[SocketAddr]) {
-    let clusters = document["static_resources"]["clusters"].as_array_mut().unwrap();
-    let cluster = clusters.iter_mut().find(|known| known["name"] == cluster).unwrap();
-    let endpoints = to.iter().map(|address| {
-        let address = json!({"address": address.ip().to_string(), "port_value": address.port()});
-        json!({"endpoint": {"address": {"socket_address": address}}})
-    });
-    cluster["load_assignment"]["endpoints"][0]["lb_endpoints"] = endpoints.collect();
 }
 
 /// Adds the clusters of a configuration that are not there yet; those for gRPC lead to `grpc`.

@@ -127,6 +127,14 @@ fn unchunk(mut rest: &[u8]) -> Vec<u8> {
     body
 }
 
+/// The headers that ask for a WebSocket.
+pub const WEBSOCKET: [(&str, &str); 4] = [
+    ("connection", "upgrade"),
+    ("upgrade", "websocket"),
+    ("sec-websocket-version", "13"),
+    ("sec-websocket-key", "dGhlIHNhbXBsZSBub25jZQ=="),
+];
+
 /// A response that goes on, read on a thread of its own.
 pub struct OpenStream {
     /// The status.

@@ -77,6 +77,46 @@ pub fn rendered(
     Ok(document)
 }
 
+/// The connection manager's options of a listener.
+///
+/// # Panics
+/// There is none.
+pub fn connection_manager(listener: &mut Value) -> &mut Value {
+    &mut listener["filter_chains"][0]["filters"][0]["typed_config"]
+}
+
+/// The filter's plugin configuration in a connection manager.
+///
+/// # Panics
+/// There is none.
+pub fn plugin(manager: &mut Value) -> &mut Value {
+    &mut manager["http_filters"][0]["typed_config"]["config"]
+}
+
+/// Lets a listener take WebSockets.
+///
+/// # Panics
+/// There is none.
+pub fn with_upgrades(document: &mut Value) {
+    for listener in document["static_resources"]["listeners"].as_array_mut().unwrap() {
+        connection_manager(listener)["upgrade_configs"] = json!([{"upgrade_type": "websocket"}]);
+    }
+}
+
+/// Makes a cluster lead to these addresses.
+///
+/// # Panics
+/// There is none.
+pub fn lead(document: &mut Value, cluster: &str, to: &[SocketAddr]) {
+    let clusters = document["static_resources"]["clusters"].as_array_mut().unwrap();
+    let cluster = clusters.iter_mut().find(|known| known["name"] == cluster).unwrap();
+    let endpoints = to.iter().map(|address| {
+        let address = json!({"address": address.ip().to_string(), "port_value": address.port()});
+        json!({"endpoint": {"address": {"socket_address": address}}})
+    });
+    cluster["load_assignment"]["endpoints"][0]["lb_endpoints"] = endpoints.collect();
+}
+
 /// The project's root.
 pub fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("..")

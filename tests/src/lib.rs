@@ -1,8 +1,11 @@
 //! What the tests and the demo share: a real Envoy, a client that sends the bytes it is given, and
 //! a server that shows the bytes it got.
 
+pub mod calls;
 pub mod cases;
 pub mod client;
+pub mod connection;
+pub mod devserver;
 pub mod envoy;
 pub mod fault;
 pub mod grpc;

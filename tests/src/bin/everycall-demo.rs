@@ -7,17 +7,16 @@
 use std::collections::BTreeSet;
 use std::io::IsTerminal;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
-use std::sync::{mpsc, Arc};
 use std::time::{Duration, Instant};
 
 use anyhow::{bail, Context};
 
 use everycall::cases::redate::redate;
 use everycall::commands::render::{bootstrap, Bootstrap};
-use everycall::devserver;
 use everycall::mint::TestKey;
 use everycall_core::{Algorithm, UnixTime};
 use everycall_tests::client::{self, OpenStream, RawRequest};
+use everycall_tests::devserver::Devserver;
 use everycall_tests::envoy::{self, Envoy};
 use everycall_tests::server::{Answer, Server};
 use serde_json::{json, Map, Value};
@@ -52,7 +51,7 @@ fn main() -> anyhow::Result<()> {
 
 /// Everything that runs.
 struct World {
-    devserver: SocketAddr,
+    devserver: Devserver,
     upstream: Server,
     inbound: SocketAddr,
     envoy: Envoy,
@@ -100,7 +99,7 @@ impl World {
             "remote": {"cluster": "revocations", "host": "devserver", "path": "/revocations"},
             "keys": TestKey::of(Algorithm::Es256)?.public_jwks(),
         });
-        let devserver = start_devserver(config.clone())?;
+        let devserver = Devserver::start(config.clone())?;
         let upstream = Server::start(|request| {
             if request.path.ends_with("/events") {
                 return Answer::Events;
@@ -112,11 +111,11 @@ impl World {
             listen: parse("127.0.0.1:0")?,
             admin: parse("127.0.0.1:0")?,
             upstream: parse(&upstream.address().to_string())?,
-            pdp: vec![parse(&devserver.to_string())?],
+            pdp: vec![parse(&devserver.address().to_string())?],
             keys: Vec::new(),
             keys_ca: String::new(),
             bundles: None,
-            revocations: Some(parse(&devserver.to_string())?),
+            revocations: Some(parse(&devserver.address().to_string())?),
             access_log: "{directory}/access.log".into(),
         };
         let envoy = Envoy::start(&bootstrap(&options, &config)?, WORKERS)?;
@@ -139,35 +138,6 @@ impl World {
         Ok(())
     }
 
-    /// A token from the devserver's issuer.
-    fn token(&self, issuer: &str, request: Value) -> anyhow::Result<String> {
-        if let Some(task) = request.get("task") {
-            // Known already is as good: several tokens share a task.
-            self.post("/tasks", &json!({"id": task, "owner": "user:alice"}))?;
-        }
-        let answer = self.post(&format!("/issuers/{issuer}/token"), &request)?;
-        let token = answer["access_token"].as_str().with_context(|| format!("no token: {answer}"))?;
-        Ok(format!("Bearer {token}"))
-    }
-
-    fn post(&self, path: &str, body: &Value) -> anyhow::Result<Value> {
-        self.devserver_call("POST", path, body)
-    }
-
-    fn devserver_call(&self, method: &str, path: &str, body: &Value) -> anyhow::Result<Value> {
-        let request = RawRequest {
-            method: method.into(),
-            path: path.into(),
-            headers: vec![
-                ("host".into(), b"devserver".to_vec()),
-                ("content-type".into(), b"application/json".to_vec()),
-            ],
-            body: body.to_string().into_bytes(),
-        };
-        let response = client::send(self.devserver, OFFICE, &request, Duration::from_secs(5))?;
-        Ok(serde_json::from_slice(&response.body).unwrap_or_default())
-    }
-
     fn send(&self, call: &Call) -> anyhow::Result<client::Response> {
         client::send(self.inbound, call.from, &call.request(), Duration::from_secs(10))
     }
@@ -181,7 +151,8 @@ impl World {
             bail!("the stream ended {:?} ago, before its task did", ended.elapsed());
         }
         let ending = Instant::now();
-        self.post(&format!("/tasks/{task}/end"), &json!({"reason": "the customer has an answer"}))?;
+        self.devserver
+            .post(&format!("/tasks/{task}/end"), &json!({"reason": "the customer has an answer"}))?;
         let cut = stream.wait(Duration::from_secs(5));
         Ok((stream.status, cut.map(|at| at.saturating_duration_since(ending))))
     }
@@ -193,7 +164,7 @@ impl World {
         for call in &calls {
             let faulty = call.what.contains("is down");
             if faulty {
-                self.devserver_call("PUT", "/faults/pdp", &json!({"mode": "drop"}))?;
+                self.devserver.call("PUT", "/faults/pdp", &json!({"mode": "drop"}))?;
             }
             self.upstream.take();
             let (status, cut) = match call.cut_by_end_of {
@@ -202,7 +173,7 @@ impl World {
             };
             let arrived = self.upstream.take().len();
             if faulty {
-                self.devserver_call("PUT", "/faults/pdp", &json!({"mode": "ok"}))?;
+                self.devserver.call("PUT", "/faults/pdp", &json!({"mode": "ok"}))?;
             }
             let number = rows.len() + 1;
             let lines = self.envoy.lines("access.log", number);
@@ -241,14 +212,14 @@ impl World {
 
     fn calls(&self) -> anyhow::Result<Vec<Call>> {
         let orders = "orders.shop.example";
-        let checkout = self.token("workloads", json!({"sub": CHECKOUT}))?;
-        let ci = self.token(
+        let checkout = self.devserver.token("workloads", json!({"sub": CHECKOUT}))?;
+        let ci = self.devserver.token(
             "ci",
             json!({"sub": "repo:shop/deploy:ref:refs/heads/main", "claims": {"environment": "production"}}),
         )?;
-        let human = self.token("humans", json!({"sub": "user:bob"}))?;
+        let human = self.devserver.token("humans", json!({"sub": "user:bob"}))?;
         let agent = |task: &str| {
-            self.token("agents", json!({"sub": "user:alice", "act": {"sub": AGENT}, "task": task}))
+            self.devserver.token("agents", json!({"sub": "user:alice", "act": {"sub": AGENT}, "task": task}))
         };
         let (agent, other_task) = (agent(TASK)?, agent("order:o-2002")?);
         let forged =
@@ -295,7 +266,8 @@ impl World {
             cut_by_end_of: None,
         };
         let correction = |what, who, sub: &str, expected| -> anyhow::Result<Call> {
-            let token = self.token("humans", json!({"sub": sub, "claims": {"team": "warehouse"}}))?;
+            let token =
+                self.devserver.token("humans", json!({"sub": sub, "claims": {"team": "warehouse"}}))?;
             Ok(Call {
                 what,
                 who,
@@ -460,8 +432,8 @@ impl World {
     }
 
     fn keep(&self) -> anyhow::Result<()> {
-        let token = self.token("workloads", json!({"sub": CHECKOUT}))?;
-        let (inbound, devserver) = (self.inbound, self.devserver);
+        let token = self.devserver.token("workloads", json!({"sub": CHECKOUT}))?;
+        let (inbound, devserver) = (self.inbound, self.devserver.address());
         println!("Envoy listens on {inbound}, the devserver on http://{devserver} (its first page lists what it offers).");
         println!("The access log is {}/access.log.\n", self.envoy.directory().display());
         println!("As the checkout workload, for five minutes:");
@@ -478,31 +450,6 @@ impl World {
 
 fn parse<T: std::str::FromStr<Err = String>>(text: &str) -> anyhow::Result<T> {
     text.parse().map_err(anyhow::Error::msg)
-}
-
-fn start_devserver(config: Value) -> anyhow::Result<SocketAddr> {
-    let (sender, receiver) = mpsc::channel();
-    let options = devserver::Options {
-        listen: "127.0.0.1:0".parse()?,
-        upstream: None,
-        signer: Arc::new(devserver::TestKeys::of(&config)?),
-        config,
-        policies: Some(envoy::root().join("envoy/pdp")),
-        bundle: None,
-        log: None,
-    };
-    std::thread::spawn(move || {
-        let failed = sender.clone();
-        let served = tokio::runtime::Runtime::new().map_err(anyhow::Error::from).and_then(|runtime| {
-            let ready = move |ready: devserver::Ready| drop(sender.send(Ok(ready.address)));
-            runtime.block_on(devserver::serve(options, std::future::pending(), ready))
-        });
-        if let Err(error) = served {
-            // Nobody listens any more if it was ready already.
-            let _ = failed.send(Err(error));
-        }
-    });
-    receiver.recv().context("the devserver ended")?
 }
 
 /// A token that the devserver would never hand out.
