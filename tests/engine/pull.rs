@@ -115,7 +115,7 @@ impl<D: SharedData + 'static> Workers<D> {
     }
 
     fn refused(&self, worker: usize) -> BTreeMap<FileFault, u64> {
-        self.engines[worker].bundle_stats().unwrap().refused
+        self.engines[worker].bundle_stats().unwrap().fetches.refused
     }
 }
 
@@ -232,7 +232,7 @@ fn bundle_server_failures_keep_what_is_in_force_until_it_is_stale() {
         // With nothing in hand even 304 is a failure.
         workers.reply = reply.clone();
         workers.tick(later(-20));
-        assert_eq!(workers.engines[0].bundle_stats().unwrap().failed, 1);
+        assert_eq!(workers.engines[0].bundle_stats().unwrap().fetches.failed, 1);
         assert_eq!(workers.decides(0, later(-20)), (Reason::NotReady, 0));
         workers.reply = file(signed(5));
         workers.tick(later(-10));
@@ -241,7 +241,7 @@ fn bundle_server_failures_keep_what_is_in_force_until_it_is_stale() {
             workers.tick(later(second));
             assert_eq!(workers.decides(0, later(second)), (ALLOWED, 5));
         }
-        assert_eq!(workers.engines[0].bundle_stats().unwrap().failed, 6);
+        assert_eq!(workers.engines[0].bundle_stats().unwrap().fetches.failed, 6);
         workers.tick(later(101));
         assert_eq!(workers.decides(0, later(101)).0, Reason::BundleStale);
         assert_eq!(workers.engines[0].bundle_stats().unwrap().state, BundleState::Stale);

@@ -200,7 +200,7 @@ impl<D: SharedData + 'static> Workers<D> {
     }
 
     fn refused(&self, worker: usize) -> BTreeMap<FileFault, u64> {
-        self.stats(worker).refused
+        self.stats(worker).fetches.refused
     }
 
     fn feel(&mut self, mood: impl Fn(&Call, Reply) -> Reply + 'static) {
@@ -412,7 +412,7 @@ fn a_bad_answer_changes_nothing_until_the_list_is_too_old() {
         assert!((1..=2).contains(&workers.warnings.len()), "{name}: {:?}", workers.warnings);
         let faults: BTreeMap<_, _> = (0..2).flat_map(|worker| workers.refused(worker)).collect();
         assert_eq!(faults.keys().copied().collect::<Vec<_>>(), Vec::from_iter(fault), "{name}");
-        let failed: u64 = (0..2).map(|worker| workers.stats(worker).failed).sum();
+        let failed: u64 = (0..2).map(|worker| workers.stats(worker).fetches.failed).sum();
         assert!(fault.is_some_and(|fault| fault != FileFault::TooLarge) || failed > 0, "{name}");
         // Until it is too old.
         workers.ticks(59_000, 60_900);

@@ -15,6 +15,7 @@ mod elevations;
 mod engine;
 mod exceptions;
 mod feed;
+mod fetch;
 mod floor;
 mod grants;
 pub mod hex;
@@ -61,6 +62,7 @@ pub use feed::{
     feed_claims, feed_content, read_feed, FeedHead, FeedIssue, FeedKind, FeedState, FeedStats, FEED_TYPE,
     MAX_FEED_LINE, MAX_FEED_PAGE,
 };
+pub use fetch::FetchStats;
 pub use identity::{Binding, Identity, Kind};
 pub use keyring::{KeyState, KeyStats};
 pub use keys::{Algorithm, Fetched, Jwks, Key, KeyError, KeyRules, KeySet, Usage, TEST_KEY_PREFIX};

@@ -308,14 +308,14 @@ impl Metrics {
             state(BundleState::Missing),
             state(BundleState::Serving),
             state(BundleState::Stale),
-            total(stats.fetched),
-            total(stats.unchanged),
-            total(stats.failed),
+            total(stats.fetches.fetched),
+            total(stats.fetches.unchanged),
+            total(stats.fetches.failed),
         ];
         for (figure, value) in bundle.figures.iter_mut().zip(values) {
             figure.publish(value);
         }
-        for (fault, times) in &stats.refused {
+        for (fault, times) in &stats.fetches.refused {
             let figure = bundle.refused.entry(*fault).or_insert_with(|| {
                 let name = format!("everycall.bundle_refused;reason={}", fault.code());
                 Figure::define(MetricKind::Counter, &labelled(&name, &self.instance))
@@ -352,14 +352,14 @@ impl Metrics {
                 state(FeedState::Missing),
                 state(FeedState::Fresh),
                 state(FeedState::Stale),
-                total(stats.fetched),
-                total(stats.unchanged),
-                total(stats.failed),
+                total(stats.fetches.fetched),
+                total(stats.fetches.unchanged),
+                total(stats.fetches.failed),
             ];
             for (figure, value) in feed.figures.iter_mut().zip(values) {
                 figure.publish(value);
             }
-            for (fault, times) in &stats.refused {
+            for (fault, times) in &stats.fetches.refused {
                 let figure = feed.refused.entry(*fault).or_insert_with(|| {
                     let text = format!("everycall.feed_refused;reason={}", fault.code());
                     Figure::define(MetricKind::Counter, &name(&text))

@@ -9,17 +9,16 @@
 mod relay;
 mod stand_in;
 
-use std::collections::BTreeMap;
-
 use super::{Bundle, BundleHead, Origin, Preparation, Progress};
 use crate::config::{Limits, RemoteBundle};
+use crate::fetch::{Ask, Fetch, FetchStats, Fetched, Place};
 use crate::floor::Floor;
 use crate::lease::Lease;
 use crate::settings::{BundleSource, Settings};
 use crate::shared::Shared;
 use crate::signature::SignatureVerifier;
 use crate::signed::{FileError, FileFault};
-use crate::step::{Call, Effect, Failure, FetchId, Reply};
+use crate::step::{Effect, FetchId, Reply};
 use crate::time::UnixTime;
 use relay::{Gathering, Notice, Sharing};
 
@@ -44,24 +43,16 @@ pub struct BundleStats {
     pub state: BundleState,
     /// Number and time of signing of the one in force, if it is signed.
     pub signed: Option<(u64, UnixTime)>,
-    /// Fetches of this worker that brought a file.
-    pub fetched: u64,
-    /// Fetches whose answer was that nothing has changed.
-    pub unchanged: u64,
-    /// Fetches that failed.
-    pub failed: u64,
-    /// Files that were not taken, and why.
-    pub refused: BTreeMap<FileFault, u64>,
+    /// What came of fetches.
+    pub fetches: FetchStats,
 }
 
 /// Everything about bundles from one server, in one worker.
 pub(crate) struct Puller {
-    /// Cluster, host and path.
-    place: [String; 3],
+    fetch: Fetch,
     shared: Shared,
     lease: Lease,
     look_at: UnixTime,
-    flight: Option<Flight>,
     work: Option<Work>,
     floor: Floor,
     /// Of the last file that was judged for good.
@@ -70,17 +61,6 @@ pub(crate) struct Puller {
     refused_notice: Option<Notice>,
     /// The bundle in force came from the server, and was built under these limits.
     in_force: Option<Limits>,
-    fetched: u64,
-    unchanged: u64,
-    failed: u64,
-    refused: BTreeMap<FileFault, u64>,
-}
-
-struct Flight {
-    id: FetchId,
-    asked_at: UnixTime,
-    /// Nothing is to be sent if it is what we have.
-    conditional: bool,
 }
 
 /// What is done in slices.
@@ -118,26 +98,21 @@ pub(crate) struct Slice {
 impl Puller {
     pub(crate) fn new(remote: &RemoteBundle, settings: &Settings, shared: &Shared) -> Self {
         Self {
-            place: place(remote),
+            fetch: Fetch::new(place(remote)),
             shared: relay::entries(shared, &settings.credential_digest, remote),
             lease: Lease::default(),
             look_at: UnixTime::default(),
-            flight: None,
             work: None,
             floor: Floor::default(),
             etag: None,
             refused_notice: None,
             in_force: None,
-            fetched: 0,
-            unchanged: 0,
-            failed: 0,
-            refused: BTreeMap::new(),
         }
     }
 
     /// Whether this is the puller for the server.
     pub(crate) fn is_for(&self, remote: &RemoteBundle) -> bool {
-        self.place == place(remote)
+        self.fetch.is_of(&place(remote))
     }
 
     /// A new configuration with the same server. Whether the bundle in force stays: it came from the
@@ -155,7 +130,7 @@ impl Puller {
             self.floor.publish(&self.shared);
         }
         self.work = None;
-        self.flight = None;
+        self.fetch.forget();
         self.etag = None;
         self.refused_notice = None;
         let Some(head) = old.head().filter(|_| self.in_force.is_some()) else { return false };
@@ -171,7 +146,7 @@ impl Puller {
     pub(crate) fn clock_stepped(&mut self, now: UnixTime) {
         self.lease.clock_stepped(now);
         self.look_at = now;
-        self.flight = None;
+        self.fetch.forget();
     }
 
     pub(crate) fn stats(&self, bundle: &Bundle, max_stale_s: Option<i64>, now: UnixTime) -> BundleStats {
@@ -183,10 +158,7 @@ impl Puller {
         BundleStats {
             state,
             signed: bundle.head().map(|head| (head.sequence, head.issued_at)),
-            fetched: self.fetched,
-            unchanged: self.unchanged,
-            failed: self.failed,
-            refused: self.refused.clone(),
+            fetches: self.fetch.stats().clone(),
         }
     }
 
@@ -203,13 +175,9 @@ impl Puller {
         now: UnixTime,
     ) -> Vec<Effect> {
         let Some(remote) = &world.source.remote else { return Vec::new() };
-        // A reply that never came: the context that asked is gone.
-        let lost = i64::from(remote.timeout_ms).saturating_mul(2).saturating_add(1_000);
-        if self.flight.as_ref().is_some_and(|flight| now.millis_since(flight.asked_at) > lost) {
-            self.flight = None;
-        }
         let waits = world.bundle.origin == Origin::Absent;
-        if self.is_busy() || self.flight.is_some() || (now < self.look_at && !waits) {
+        let is_open = self.fetch.is_open(remote.timeout_ms, now);
+        if self.is_busy() || is_open || (now < self.look_at && !waits) {
             return Vec::new();
         }
         self.look_at = now.plus_secs(LOOK_S);
@@ -226,35 +194,26 @@ impl Puller {
         if !self.lease.take(&self.shared, "lease", remote.interval_s.saturating_mul(1_000), now) {
             return Vec::new();
         }
-        let id = next_id();
-        let etag = self.etag.clone().filter(|_| !waits && !self.must_rebuild(world));
-        self.flight = Some(Flight { id, asked_at: now, conditional: etag.is_some() });
-        vec![Effect::Fetch { id, call: call(remote, etag) }]
+        let ask = Ask {
+            query: None,
+            known: self.etag.clone().filter(|_| !waits && !self.must_rebuild(world)),
+            headers: Vec::new(),
+            timeout_ms: remote.timeout_ms,
+            max_body: remote.max_bytes,
+        };
+        vec![self.fetch.begin(next_id(), ask, now)]
     }
 
     /// Takes the reply to a fetch of this puller's.
     pub(crate) fn fetched(&mut self, id: FetchId, reply: Reply) -> Vec<Effect> {
-        let Some(flight) = self.flight.take_if(|flight| flight.id == id) else { return Vec::new() };
-        let failed = match reply {
-            Reply::Http { status: 200, headers, body, .. } => {
-                count(&mut self.fetched);
-                self.work = Some(Work::Begin(body, From::Server { etag: headers.etag() }));
-                return Vec::new();
+        match self.fetch.reply(id, reply) {
+            None | Some(Fetched::Unchanged) => {}
+            Some(Fetched::File { text, etag }) => self.work = Some(Work::Begin(text, From::Server { etag })),
+            Some(Fetched::Failed { why, .. }) => {
+                return vec![Effect::Warn { message: format!("the bundle can't be fetched: {why}") }]
             }
-            Reply::Http { status: 304, .. } if flight.conditional => {
-                count(&mut self.unchanged);
-                return Vec::new();
-            }
-            Reply::Http { status, .. } => format!("the answer has status {status}"),
-            Reply::Failed(failure) => {
-                if failure == Failure::TooLarge {
-                    count(self.refused.entry(FileFault::TooLarge).or_default());
-                }
-                failure.to_string()
-            }
-        };
-        count(&mut self.failed);
-        vec![Effect::Warn { message: format!("the bundle can't be fetched: {failed}") }]
+        }
+        Vec::new()
     }
 
     /// One slice of the work.
@@ -338,7 +297,7 @@ impl Puller {
     }
 
     fn refuse(&mut self, error: &FileError, from: From, slice: &mut Slice) {
-        count(self.refused.entry(error.fault()).or_default());
+        self.fetch.refused(error.fault());
         let message = format!("a bundle is refused, what was in force stays: {error}");
         slice.effects.push(Effect::Warn { message });
         // What is wrong with these may be right later.
@@ -357,30 +316,6 @@ impl Puller {
     }
 }
 
-fn place(remote: &RemoteBundle) -> [String; 3] {
-    [remote.cluster.clone(), remote.host.clone(), remote.path.clone()]
-}
-
-fn call(remote: &RemoteBundle, etag: Option<String>) -> Call {
-    let header = |name: &str, value: &str| (name.to_owned(), value.to_owned());
-    let condition = etag.map(|etag| ("if-none-match".to_owned(), etag));
-    let headers = [
-        header(":method", "GET"),
-        header(":path", &remote.path),
-        header(":authority", &remote.host),
-        header("accept", "application/x-ndjson"),
-    ];
-    Call {
-        cluster: remote.cluster.clone(),
-        headers: headers.into_iter().chain(condition).collect(),
-        body: Vec::new(),
-        timeout_ms: remote.timeout_ms,
-        max_body: remote.max_bytes,
-        connect_retries: 1,
-        pdp: None,
-    }
-}
-
-fn count(counter: &mut u64) {
-    *counter = counter.saturating_add(1);
+fn place(RemoteBundle { cluster, host, path, .. }: &RemoteBundle) -> Place {
+    Place { cluster: cluster.clone(), host: host.clone(), path: path.clone() }
 }

@@ -4,8 +4,6 @@
 //! A document is taken if its signature is good and it leads on from what is known. How fresh the list
 //! is follows from when its server signed it, so an answer that nothing has changed renews nothing.
 
-use std::collections::BTreeMap;
-
 use sha2::{Digest as _, Sha256};
 
 use super::document::{Bounds, Document};
@@ -13,13 +11,14 @@ use super::head::{FeedHead, MAX_FEED_PAGE};
 use super::relay::{self, Notice};
 use super::{Content, FeedKind};
 use crate::config::RemoteFeed;
+use crate::fetch::{Ask, Fetch, FetchStats, Fetched, Place};
 use crate::floor::{Floor, Offer};
 use crate::lease::Lease;
 use crate::settings::FeedSource;
 use crate::shared::Shared;
 use crate::signature::SignatureVerifier;
 use crate::signed::{self, FileError, FileFault, MAX_HEAD};
-use crate::step::{Call, Effect, Failure, FetchId, Reply};
+use crate::step::{Effect, FetchId, Reply};
 use crate::time::UnixTime;
 
 /// What a request for changes accepts (RFC 3229 section 10.5.3).
@@ -55,21 +54,14 @@ pub struct FeedStats {
     pub signed: Option<(u64, UnixTime)>,
     /// Facts that are known.
     pub entries: usize,
-    /// Fetches of this worker that brought a document.
-    pub fetched: u64,
-    /// Fetches whose answer was that nothing has changed.
-    pub unchanged: u64,
-    /// Fetches that failed, or brought changes of another list.
-    pub failed: u64,
-    /// Documents that were not taken, and why.
-    pub refused: BTreeMap<FileFault, u64>,
+    /// What came of fetches. One that brought changes of another list has failed.
+    pub fetches: FetchStats,
 }
 
 /// Everything about one feed from a server, in one worker.
 pub(crate) struct Feed {
     kind: FeedKind,
-    /// Cluster, host and path.
-    place: [String; 3],
+    fetch: Fetch,
     shared: Shared,
     lease: Lease,
     floor: Floor,
@@ -84,7 +76,6 @@ pub(crate) struct Feed {
     /// What another worker shared and this one has no use for.
     passed: Option<Notice>,
     gathering: Option<Gathering>,
-    flight: Option<Flight>,
     work: Option<Work>,
     /// When this worker may fetch without the lease.
     retry_at: UnixTime,
@@ -94,10 +85,6 @@ pub(crate) struct Feed {
     chance: u64,
     /// The last warning.
     said: Option<(String, UnixTime)>,
-    fetched: u64,
-    unchanged: u64,
-    failed: u64,
-    refused: BTreeMap<FileFault, u64>,
 }
 
 /// What is remembered of a list.
@@ -119,13 +106,6 @@ struct Gathering {
     next: u32,
     /// Facts so far.
     facts: usize,
-}
-
-struct Flight {
-    id: FetchId,
-    asked_at: UnixTime,
-    /// Nothing, or changes only, are to be sent if it leads on from what we have.
-    conditional: bool,
 }
 
 /// What is done in slices.
@@ -163,7 +143,7 @@ impl Feed {
         let hash = Sha256::new().chain_update(seed).chain_update(kind.as_str()).finalize();
         Self {
             kind,
-            place: place(remote),
+            fetch: Fetch::new(place(remote)),
             shared: relay::entries(shared, digest, kind, remote),
             lease: Lease::default(),
             floor: Floor::default(),
@@ -173,22 +153,17 @@ impl Feed {
             etag: None,
             passed: None,
             gathering: None,
-            flight: None,
             work: None,
             retry_at: UnixTime::default(),
             misses: 0,
             chance: hash.first_chunk().copied().map(u64::from_le_bytes).unwrap_or_default(),
             said: None,
-            fetched: 0,
-            unchanged: 0,
-            failed: 0,
-            refused: BTreeMap::new(),
         }
     }
 
     /// Whether this follows what is at the server.
     pub(crate) fn is_for(&self, remote: &RemoteFeed) -> bool {
-        self.place == place(remote)
+        self.fetch.is_of(&place(remote))
     }
 
     /// A new configuration with the same server. The list stays known if its key may still sign.
@@ -202,7 +177,7 @@ impl Feed {
     ) {
         self.shared = relay::entries(shared, digest, self.kind, remote);
         self.floor.publish(&self.shared);
-        self.flight = None;
+        self.fetch.forget();
         if !matches!(self.work, Some(Work::Sweep)) {
             content.abandon();
             self.broken |= self.work.take().is_some() || self.gathering.take().is_some();
@@ -220,7 +195,7 @@ impl Feed {
     pub(crate) fn clock_stepped(&mut self, now: UnixTime) {
         self.lease.clock_stepped(now);
         self.retry_at = now;
-        self.flight = None;
+        self.fetch.forget();
         self.said = None;
     }
 
@@ -251,10 +226,7 @@ impl Feed {
             state,
             signed: self.signed(),
             entries,
-            fetched: self.fetched,
-            unchanged: self.unchanged,
-            failed: self.failed,
-            refused: self.refused.clone(),
+            fetches: self.fetch.stats().clone(),
         }
     }
 
@@ -265,11 +237,7 @@ impl Feed {
 
     /// Looks at what others were told, and asks the server if it is this worker's turn.
     pub(crate) fn tick(&mut self, world: &mut World<'_>, now: UnixTime) -> Vec<Effect> {
-        // A reply that never came: the context that asked is gone.
-        let lost = i64::from(world.remote.timeout_ms).saturating_mul(2).saturating_add(1_000);
-        if self.flight.as_ref().is_some_and(|flight| now.millis_since(flight.asked_at) > lost) {
-            self.flight = None;
-        }
+        let is_open = self.fetch.is_open(world.remote.timeout_ms, now);
         if self.is_busy() {
             return Vec::new();
         }
@@ -279,7 +247,7 @@ impl Feed {
         if self.gathering.is_none() {
             self.look(now);
         }
-        if self.is_busy() || self.flight.is_some() || !self.may_fetch(world.remote, now) {
+        if self.is_busy() || is_open || !self.may_fetch(world.remote, now) {
             return Vec::new();
         }
         vec![self.fetch(world, now)]
@@ -287,7 +255,7 @@ impl Feed {
 
     /// Whether this is the fetch that is open.
     pub(crate) fn awaits(&self, id: FetchId) -> bool {
-        self.flight.as_ref().is_some_and(|flight| flight.id == id)
+        self.fetch.awaits(id)
     }
 
     /// Takes the reply to a fetch of this feed's.
@@ -298,30 +266,21 @@ impl Feed {
         remote: &RemoteFeed,
         now: UnixTime,
     ) -> Vec<Effect> {
-        let Some(flight) = self.flight.take_if(|flight| flight.id == id) else { return Vec::new() };
-        let failed = match reply {
-            Reply::Http { status: 200 | 226, headers, body, .. } => {
-                count(&mut self.fetched);
-                self.work = Some(Work::Begin(body, From::Server { etag: headers.etag() }));
-                return Vec::new();
+        match self.fetch.reply(id, reply) {
+            None => Vec::new(),
+            Some(Fetched::File { text, etag }) => {
+                self.work = Some(Work::Begin(text, From::Server { etag }));
+                Vec::new()
             }
-            Reply::Http { status: 304, .. } if flight.conditional => {
-                count(&mut self.unchanged);
+            Some(Fetched::Unchanged) => {
                 self.succeeded();
-                return Vec::new();
+                Vec::new()
             }
-            Reply::Http { status: 412, .. } if self.gathering.take().is_some() => {
-                "the list changed while its pages were fetched".to_owned()
+            Some(Fetched::Failed { status: Some(412), .. }) if self.gathering.take().is_some() => {
+                self.missed_fetch("the list changed while its pages were fetched", remote, now)
             }
-            Reply::Http { status, .. } => format!("the answer has status {status}"),
-            Reply::Failed(failure) => {
-                if failure == Failure::TooLarge {
-                    count(self.refused.entry(FileFault::TooLarge).or_default());
-                }
-                failure.to_string()
-            }
-        };
-        self.failed(&failed, remote, now)
+            Some(Fetched::Failed { why, .. }) => self.missed_fetch(&why, remote, now),
+        }
     }
 
     /// One slice of the work.
@@ -398,38 +357,20 @@ impl Feed {
 
     /// Asks for what is new, or for the next page.
     fn fetch(&mut self, world: &mut World<'_>, now: UnixTime) -> Effect {
-        let id = (world.next_id)();
         let header = |name: &str, value: &str| (name.to_owned(), value.to_owned());
-        let mut path = world.remote.path.clone();
-        let mut more = Vec::new();
-        let mut conditional = false;
+        let (mut query, mut known, mut headers) = (None, None, Vec::new());
         if let Some(gathering) = &self.gathering {
-            path.push_str(if path.contains('?') { "&page=" } else { "?page=" });
-            path.push_str(&gathering.next.to_string());
+            query = Some(format!("page={}", gathering.next));
             // A weak one is never matched (RFC 9110 section 13.1.1); the heads tell, too.
             let strong = gathering.etag.as_ref().filter(|etag| !etag.starts_with("W/"));
-            more.extend(strong.map(|etag| header("if-match", etag)));
+            headers.extend(strong.map(|etag| header("if-match", etag)));
         } else if let (Some(etag), Some(_), false) = (&self.etag, &self.list, self.broken) {
-            conditional = true;
-            more.extend([header("if-none-match", etag), header("a-im", DELTA)]);
+            known = Some(etag.clone());
+            headers.push(header("a-im", DELTA));
         }
-        let headers = [
-            header(":method", "GET"),
-            header(":path", &path),
-            header(":authority", &world.remote.host),
-            header("accept", "application/x-ndjson"),
-        ];
-        let call = Call {
-            cluster: world.remote.cluster.clone(),
-            headers: headers.into_iter().chain(more).collect(),
-            body: Vec::new(),
-            timeout_ms: world.remote.timeout_ms,
-            max_body: MAX_BODY,
-            connect_retries: 1,
-            pdp: None,
-        };
-        self.flight = Some(Flight { id, asked_at: now, conditional });
-        Effect::Fetch { id, call }
+        let timeout_ms = world.remote.timeout_ms;
+        let ask = Ask { query, known, headers, timeout_ms, max_body: MAX_BODY };
+        self.fetch.begin((world.next_id)(), ask, now)
     }
 
     /// What to do with a document, by its head.
@@ -583,7 +524,7 @@ impl Feed {
     }
 
     fn refuse(&mut self, error: &FileError, from: From, remote: &RemoteFeed, now: UnixTime) -> Vec<Effect> {
-        count(self.refused.entry(error.fault()).or_default());
+        self.fetch.refused(error.fault());
         if let From::Worker { notice, .. } = from {
             self.passed = Some(notice);
         }
@@ -592,7 +533,11 @@ impl Feed {
     }
 
     fn failed(&mut self, why: &str, remote: &RemoteFeed, now: UnixTime) -> Vec<Effect> {
-        count(&mut self.failed);
+        self.fetch.failed();
+        self.missed_fetch(why, remote, now)
+    }
+
+    fn missed_fetch(&mut self, why: &str, remote: &RemoteFeed, now: UnixTime) -> Vec<Effect> {
         self.missed(format!("the {} can't be fetched: {why}", self.kind), remote, now)
     }
 
@@ -630,10 +575,6 @@ impl List {
     }
 }
 
-fn place(remote: &RemoteFeed) -> [String; 3] {
-    [remote.cluster.clone(), remote.host.clone(), remote.path.clone()]
-}
-
-fn count(counter: &mut u64) {
-    *counter = counter.saturating_add(1);
+fn place(RemoteFeed { cluster, host, path, .. }: &RemoteFeed) -> Place {
+    Place { cluster: cluster.clone(), host: host.clone(), path: path.clone() }
 }
