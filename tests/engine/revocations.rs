@@ -66,6 +66,8 @@ struct Workers<D = LocalData> {
     data: Rc<D>,
     server: Publisher,
     mood: Option<Mood>,
+    /// The server knows no changes, as one of files.
+    full_only: bool,
     /// Status of each answer, with the page that was asked for.
     answers: Vec<(u16, String)>,
     warnings: Vec<String>,
@@ -95,6 +97,7 @@ impl<D: SharedData + 'static> Workers<D> {
             data,
             server: Publisher::new(FeedKind::Revocations, key(), NOW),
             mood: None,
+            full_only: false,
             answers: Vec::new(),
             warnings: Vec::new(),
             slices: 0,
@@ -121,7 +124,7 @@ impl<D: SharedData + 'static> Workers<D> {
             page,
             known: header("if-none-match"),
             of: header("if-match"),
-            delta: header("a-im").as_deref() == Some("everycall-delta"),
+            delta: header("a-im").as_deref() == Some("everycall-delta") && !self.full_only,
         };
         let answer = self.server.answer(&asked, now).unwrap();
         let etag = answer.etag.map(|etag| ("etag".to_owned(), etag.into_bytes()));
@@ -250,6 +253,29 @@ fn what_was_revoked_is_refused_by_every_worker_within_a_second() {
     workers.ticks(1_500, 2_100);
     assert_eq!(workers.all_say("t-3", at(2_100)), [ALLOWED; 4]);
     assert_eq!(workers.warnings.len(), 4, "one for the first list of each: {:?}", workers.warnings);
+}
+
+/// What was shared of an older list is nothing to be refused, and nothing to wait for.
+#[test]
+fn a_server_of_full_lists_only_reaches_every_worker_as_soon() {
+    let mut workers = Workers::new(4, &configuration());
+    workers.full_only = true;
+    workers.tick(NOW);
+    // It was signed again in the meantime, and the others were told.
+    workers.ticks(100, 6_000);
+    for round in 0..20 {
+        let began = 6_000 + round * 900;
+        let task = format!("t-{round}");
+        workers.server.publish([end(&task)], at(began));
+        workers.ticks(began + 100, began + 900);
+        // The lease, and then each for itself.
+        assert_eq!(workers.all_say(&task, at(began + 900)), [Reason::Revoked; 4], "{round}");
+    }
+    for worker in 0..4 {
+        let stats = workers.stats(worker);
+        assert_eq!((stats.failed, stats.refused.len()), (0, 0), "{stats:?}");
+        assert!(stats.fetched < 4 * 22, "{stats:?}");
+    }
 }
 
 #[test]

@@ -329,8 +329,11 @@ impl Feed {
         }
         let from = [list.sequence, notice.since].into_iter().filter(|since| *since <= list.sequence);
         let shared = from.filter(|_| self.passed != Some(notice));
-        match shared.into_iter().find_map(|since| relay::changes(&self.shared, since)) {
-            Some((etag, text)) => {
+        // Where a server has full lists only, nothing leads on; what stands there is of the time when this
+        // list was signed again.
+        let mut shared = shared.filter_map(|since| relay::changes(&self.shared, since));
+        match shared.find(|(to, ..)| to.is_newer(list.sequence, list.issued_at)) {
+            Some((_, etag, text)) => {
                 self.work = Some(Work::Begin(text, From::Worker { notice, etag }));
             }
             None if notice.sequence > list.sequence && !self.behind => {

@@ -42,10 +42,21 @@ impl Notice {
 
     fn decode(entry: &Entry) -> Option<Self> {
         let Entry::Ours { payload, .. } = entry else { return None };
+        let (notice, rest) = Self::split(payload)?;
+        rest.is_empty().then_some(notice)
+    }
+
+    fn split(payload: &[u8]) -> Option<(Self, &[u8])> {
         let (sequence, rest) = payload.split_first_chunk::<8>()?;
-        let (issued_at, since) = read_time(rest)?;
-        let since = since.try_into().ok()?;
-        Some(Self { sequence: u64::from_le_bytes(*sequence), issued_at, since: u64::from_le_bytes(since) })
+        let (issued_at, rest) = read_time(rest)?;
+        let (since, rest) = rest.split_first_chunk::<8>()?;
+        let [sequence, since] = [sequence, since].map(|bytes| u64::from_le_bytes(*bytes));
+        Some((Self { sequence, issued_at, since }, rest))
+    }
+
+    fn encode(&self) -> Vec<u8> {
+        let Self { sequence, issued_at, since } = self;
+        [sequence.to_le_bytes(), issued_at.micros().to_le_bytes(), since.to_le_bytes()].concat()
     }
 
     fn age(&self) -> (u64, UnixTime) {
@@ -61,7 +72,7 @@ impl Notice {
     pub(super) fn share(&self, shared: &Shared, etag: Option<&str>, text: &[u8]) {
         let Some(entry) = self.is_news(shared) else { return };
         let etag = etag.unwrap_or_default();
-        let mut payload = self.since.to_le_bytes().to_vec();
+        let mut payload = self.encode();
         payload.extend(u64::try_from(etag.len()).unwrap_or_default().to_le_bytes());
         payload.extend(etag.as_bytes());
         payload.extend(text);
@@ -87,23 +98,21 @@ impl Notice {
     }
 
     fn write(&self, shared: &Shared, entry: &Entry) {
-        let notice =
-            [self.sequence.to_le_bytes(), self.issued_at.micros().to_le_bytes(), self.since.to_le_bytes()];
         // Another worker was faster: its own tells of as much.
-        let _ = shared.write(NOTICE, &notice.concat(), entry);
+        let _ = shared.write(NOTICE, &self.encode(), entry);
     }
 }
 
-/// Entity tag and text of what changes `since`.
-pub(super) fn changes(shared: &Shared, since: u64) -> Option<(Option<String>, Vec<u8>)> {
+/// What changes `since`: where it leads, its entity tag, and its text.
+pub(super) fn changes(shared: &Shared, since: u64) -> Option<(Notice, Option<String>, Vec<u8>)> {
     let Ok(Entry::Ours { payload, .. }) = shared.read(&slot(since)) else { return None };
-    let (changes, rest) = payload.split_first_chunk::<8>()?;
+    let (notice, rest) = Notice::split(&payload)?;
     let (length, rest) = rest.split_first_chunk::<8>()?;
     let length = usize::try_from(u64::from_le_bytes(*length)).ok()?;
     let (etag, text) = rest.split_at_checked(length)?;
     let etag = std::str::from_utf8(etag).ok()?;
     let etag = Some(etag.to_owned()).filter(|etag| !etag.is_empty());
-    (u64::from_le_bytes(*changes) == since).then(|| (etag, text.to_vec()))
+    (notice.since == since).then(|| (notice, etag, text.to_vec()))
 }
 
 fn slot(since: u64) -> String {
