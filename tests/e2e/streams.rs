@@ -10,7 +10,7 @@ use everycall::publisher::Publisher;
 use everycall_core::{FeedKind, UnixTime};
 use everycall_tests::calls::Calls;
 use everycall_tests::client::{OpenStream, RawRequest, WEBSOCKET};
-use everycall_tests::envoy::with_upgrades;
+use everycall_tests::envoy::{with_upgrades, Start};
 use everycall_tests::grpc::{Answer as GrpcAnswer, Code, GrpcServer, EVENTS};
 use everycall_tests::server::Server;
 use serde_json::{json, Value};
@@ -23,7 +23,7 @@ const CHECKOUT: &str = "spiffe://shop.example/ns/checkout/sa/checkout";
 const EVENT: Duration = Duration::from_millis(50);
 
 /// The reference configuration with a grant of everything below `/t/` for one workload.
-fn configuration() -> Value {
+pub fn configuration() -> Value {
     let mut config = everycall_tests::cases::reference().unwrap();
     config["issuers"][0]["task_claim"] = json!("task");
     let bundle = &mut config["bundle"]["inline"];
@@ -35,7 +35,7 @@ fn configuration() -> Value {
 }
 
 /// A token of that workload for a task.
-fn token(task: &str, lifetime: i64) -> String {
+pub fn token(task: &str, lifetime: i64) -> String {
     let file = json!({"about": "a", "cases": [{"name": "a", "expect": {"decision": "allow"},
         "request": {"method": "GET", "host": "t", "path": "/"},
         "token": {"issuer": "https://id.shop.example/workloads",
@@ -45,23 +45,27 @@ fn token(task: &str, lifetime: i64) -> String {
     String::from_utf8(wire.headers.into_iter().find(|(name, _)| name == "authorization").unwrap().1).unwrap()
 }
 
-fn get(path: &str, token: &str, more: &[(&str, &str)]) -> RawRequest {
+pub fn get(path: &str, token: &str, more: &[(&str, &str)]) -> RawRequest {
     let headers = [("host", "t"), ("authorization", token)];
     let headers =
         headers.iter().chain(more).map(|(name, value)| ((*name).to_owned(), value.as_bytes().to_vec()));
     RawRequest { method: "GET".into(), path: path.into(), headers: headers.collect(), body: Vec::new() }
 }
 
-fn start(config: Value, change: impl FnOnce(&mut Value)) -> Arc<World> {
+pub fn start(config: Value, change: impl FnOnce(&mut Value)) -> Arc<World> {
+    start_as(config, Start::with(1), change)
+}
+
+pub fn start_as(config: Value, how: Start, change: impl FnOnce(&mut Value)) -> Arc<World> {
     let listener = Listener { name: "only".into(), config, paths: Paths::Plain };
-    World::start_with(&[listener], |document| {
+    World::start_as(&[listener], how, |document| {
         with_upgrades(document);
         change(document);
     })
 }
 
 /// A stream of each kind that HTTP/1.1 has.
-fn open(world: &World, token: &str) -> [OpenStream; 2] {
+pub fn open(world: &World, token: &str) -> [OpenStream; 2] {
     let address = world.address("only");
     let events = OpenStream::open(address, &get("/t/events", token, &[])).unwrap();
     assert_eq!(events.status, 200);
@@ -72,7 +76,7 @@ fn open(world: &World, token: &str) -> [OpenStream; 2] {
 }
 
 /// The records of streams that ended, by decision id.
-fn ended(world: &World, count: usize) -> BTreeMap<String, Value> {
+pub fn ended(world: &World, count: usize) -> BTreeMap<String, Value> {
     let deadline = Instant::now() + Duration::from_secs(10);
     loop {
         let ended: BTreeMap<String, Value> = world
@@ -89,7 +93,7 @@ fn ended(world: &World, count: usize) -> BTreeMap<String, Value> {
 }
 
 /// The access log's lines with the decision's id.
-fn lines(world: &World, count: usize) -> Vec<(String, Value)> {
+pub fn lines(world: &World, count: usize) -> Vec<(String, Value)> {
     let lines = world.envoy.lines("only.log", count);
     let id = |line: &Value| {
         let decision: Value = serde_json::from_str(line["decision"].as_str().unwrap()).unwrap();
@@ -102,7 +106,7 @@ fn lines(world: &World, count: usize) -> Vec<(String, Value)> {
         .collect()
 }
 
-fn still_runs(stream: &OpenStream, events: bool) {
+pub fn still_runs(stream: &OpenStream, events: bool) {
     assert!(stream.ended().is_none());
     if events {
         let before = stream.bytes();
@@ -144,13 +148,13 @@ fn stream_of_an_expired_token() {
 }
 
 /// A server of revocations.
-struct Revocations {
-    server: Server,
-    publisher: Arc<Mutex<Publisher>>,
+pub struct Revocations {
+    pub server: Server,
+    pub publisher: Arc<Mutex<Publisher>>,
 }
 
 impl Revocations {
-    fn start() -> Self {
+    pub fn start() -> Self {
         let key = TestKey::es256().unwrap();
         let publisher = Arc::new(Mutex::new(Publisher::new(FeedKind::Revocations, key, now())));
         let behind = Arc::clone(&publisher);
@@ -158,12 +162,12 @@ impl Revocations {
         Self { server, publisher }
     }
 
-    fn add(&self, mut fact: Value) {
+    pub fn add(&self, mut fact: Value) {
         fact["expires_at"] = json!(UnixTime::from_secs(now().secs() + 600).to_string());
         self.publisher.lock().unwrap().publish([fact], now());
     }
 
-    fn configured(&self) -> Value {
+    pub fn configured(&self) -> Value {
         let mut config = configuration();
         config["revocations"] = json!({"keys": TestKey::es256().unwrap().public_jwks(),
             "remote": {"cluster": "revocations", "host": "r", "path": "/revocations"}});
@@ -258,7 +262,7 @@ fn stream_of_grpc() {
 }
 
 /// Until the first list has come, calls with a credential are refused.
-fn wait_for_list(world: &World, token: &str) {
+pub fn wait_for_list(world: &World, token: &str) {
     let deadline = Instant::now() + Duration::from_secs(10);
     while world.send_raw_unlogged(&get("/t/a", token, &[])).status == 503 {
         assert!(Instant::now() < deadline, "{}", world.envoy.log());
@@ -267,7 +271,7 @@ fn wait_for_list(world: &World, token: &str) {
 }
 
 /// The streams of one instance that are open, once there are so many.
-fn wait_for_open(world: &World, count: u64) {
+pub fn wait_for_open(world: &World, count: u64) {
     let deadline = Instant::now() + Duration::from_secs(5);
     while world.envoy.stat("wasmcustom.everycall.streams_open;instance=only").unwrap() != count {
         assert!(

@@ -10,7 +10,7 @@ use everycall::cases::PdpAnswer;
 use everycall::WireRequest;
 use everycall_core::{PdpProtocol, Reply, UnixTime};
 use everycall_tests::client::{self, RawRequest, Response};
-use everycall_tests::envoy::{self, module, Envoy};
+use everycall_tests::envoy::{self, module, Envoy, Start};
 pub use everycall_tests::envoy::{connection_manager, lead, plugin};
 use everycall_tests::grpc::{self, CheckRequest, GrpcServer};
 use everycall_tests::server::{Answer, Server};
@@ -71,12 +71,17 @@ pub fn rendered(config: &Value, upstream: SocketAddr, pdp: SocketAddr) -> Value 
     envoy::rendered(&module().unwrap().display().to_string(), config, upstream, pdp).unwrap()
 }
 
+/// Starts Envoy with this bootstrap.
+pub fn start_envoy(bootstrap: String, workers: u32) -> anyhow::Result<Arc<Envoy>> {
+    keep(move || Envoy::start(&bootstrap, workers))
+}
+
 /// Starts Envoy on a thread that lives as long as the process: Envoy ends with the thread that
 /// started it.
-pub fn start_envoy(bootstrap: String, workers: u32) -> anyhow::Result<Arc<Envoy>> {
+pub fn keep(start: impl FnOnce() -> anyhow::Result<Envoy> + Send + 'static) -> anyhow::Result<Arc<Envoy>> {
     let (sender, receiver) = mpsc::channel();
     std::thread::spawn(move || {
-        let started = Envoy::start(&bootstrap, workers).map(Arc::new);
+        let started = start().map(Arc::new);
         let keep = started.as_ref().ok().map(Arc::downgrade);
         sender.send(started).unwrap();
         while keep.as_ref().is_some_and(|envoy| envoy.strong_count() > 0) {
@@ -93,6 +98,11 @@ impl World {
 
     /// Starts a world after this change of the bootstrap.
     pub fn start_with(listeners: &[Listener], change: impl FnOnce(&mut Value)) -> Arc<Self> {
+        Self::start_as(listeners, Start::with(1), change)
+    }
+
+    /// As `start_with`, with Envoy started like this.
+    pub fn start_as(listeners: &[Listener], start: Start, change: impl FnOnce(&mut Value)) -> Arc<Self> {
         let answers: Answers = Arc::default();
         let upstream = Server::start(|request| match request.path.rsplit('/').next() {
             Some("slow") => Answer::Silence(Duration::from_secs(5)),
@@ -145,7 +155,7 @@ impl World {
         let all: Vec<Value> = listeners.iter().map(|listener| with_listener(&template, listener)).collect();
         document["static_resources"]["listeners"] = Value::Array(all);
         change(&mut document);
-        let envoy = start_envoy(document.to_string(), 1).unwrap();
+        let envoy = keep(move || Envoy::start_as(&document.to_string(), &start)).unwrap();
         let addresses =
             listeners.iter().map(|l| (l.name.clone(), envoy.listener(&l.name).unwrap())).collect();
         Arc::new(Self { envoy, upstream, answers, addresses, turn: Mutex::default() })

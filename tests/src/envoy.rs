@@ -18,6 +18,27 @@ pub struct Envoy {
     child: Child,
     directory: tempfile::TempDir,
     admin: SocketAddr,
+    start: Start,
+    /// The processes of a hot restart before it.
+    epoch: u32,
+}
+
+/// How Envoy is started.
+#[derive(Debug, Clone)]
+pub struct Start {
+    /// Threads that serve.
+    pub workers: u32,
+    /// How long, in seconds, what was replaced may go on with what it has.
+    pub drain_s: u32,
+    /// A library that is loaded before all others.
+    pub preload: Option<PathBuf>,
+}
+
+impl Start {
+    /// With so many workers, and short drains.
+    pub const fn with(workers: u32) -> Self {
+        Self { workers, drain_s: 2, preload: None }
+    }
 }
 
 /// The Envoy binary that `make envoy` got.
@@ -129,23 +150,57 @@ impl Envoy {
     /// # Errors
     /// It ended or was not ready in time; the error holds the end of its log.
     pub fn start(bootstrap: &str, workers: u32) -> anyhow::Result<Self> {
+        Self::start_as(bootstrap, &Start::with(workers))
+    }
+
+    /// As [`Self::start`], started like this.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn start_as(bootstrap: &str, start: &Start) -> anyhow::Result<Self> {
         let directory = tempfile::tempdir()?;
         let bootstrap = bootstrap.replace("{directory}", &directory.path().to_string_lossy());
         fs::write(directory.path().join("envoy.yaml"), bootstrap)?;
+        let mut command = Command::new(binary()?);
+        command.arg("--base-id-path").arg(directory.path().join("base-id")).arg("--use-dynamic-base-id");
+        command.arg("-c").arg(directory.path().join("envoy.yaml"));
+        Self::run(command, directory, start, 0)
+    }
+
+    /// Starts the next process of a hot restart: it takes over the listeners, and this one keeps the
+    /// connections that it has.
+    ///
+    /// # Errors
+    /// It ended or was not ready in time; the error holds the end of its log.
+    pub fn restarted(&self) -> anyhow::Result<Self> {
+        let base_id = fs::read_to_string(self.directory.path().join("base-id"))?;
+        let epoch = self.epoch + 1;
+        let mut command = Command::new(binary()?);
+        command.args(["--base-id", base_id.trim(), "--restart-epoch", &epoch.to_string()]);
+        command.arg("-c").arg(self.directory.path().join("envoy.yaml"));
+        Self::run(command, tempfile::tempdir()?, &self.start, epoch)
+    }
+
+    fn run(
+        mut command: Command,
+        directory: tempfile::TempDir,
+        start: &Start,
+        epoch: u32,
+    ) -> anyhow::Result<Self> {
         let log = fs::File::create(directory.path().join("envoy.log"))?;
-        let child = Command::new(binary()?)
-            .args(["--base-id-path"])
-            .arg(directory.path().join("base-id"))
-            .args(["--use-dynamic-base-id", "--drain-time-s", "2", "--concurrency", &workers.to_string()])
+        if let Some(library) = &start.preload {
+            command.env("LD_PRELOAD", library);
+        }
+        let child = command
+            .args(["--drain-time-s", &start.drain_s.to_string(), "--concurrency", &start.workers.to_string()])
             .args(["--file-flush-interval-msec", "5", "--log-level", "info", "--admin-address-path"])
             .arg(directory.path().join("admin"))
-            .arg("-c")
-            .arg(directory.path().join("envoy.yaml"))
             .stdin(Stdio::null())
             .stdout(log.try_clone()?)
             .stderr(log)
             .spawn()?;
-        let mut envoy = Self { child, directory, admin: ([127, 0, 0, 1], 0).into() };
+        let admin = ([127, 0, 0, 1], 0).into();
+        let mut envoy = Self { child, directory, admin, start: start.clone(), epoch };
         let deadline = Instant::now() + START;
         loop {
             if let Some(status) = envoy.child.try_wait()? {
