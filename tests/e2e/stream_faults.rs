@@ -175,7 +175,8 @@ fn module_that_traps_in(export: &str) -> Vec<u8> {
         match section {
             2 => {
                 for _ in 0..number(&bytes, &mut at) {
-                    (name(&bytes, &mut at), name(&bytes, &mut at));
+                    name(&bytes, &mut at);
+                    name(&bytes, &mut at);
                     assert_eq!(bytes[at], 0, "functions are all that is imported");
                     at += 1;
                     number(&bytes, &mut at);
