@@ -18,7 +18,9 @@ const NOW: UnixTime = UnixTime::from_secs(1_790_000_000);
 #[test]
 fn decide_agrees_with_every_case_file() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
-    let base = everycall::load::reference_config(&root).unwrap();
+    let mut base = everycall::load::reference_config(&root).unwrap();
+    // There is no server here that could tell of them.
+    base.as_object_mut().unwrap().remove("revocations");
     let directory = tempfile::tempdir().unwrap();
     let b64 = |bytes: &[u8]| json!({"b64": base64::engine::general_purpose::STANDARD.encode(bytes)});
     let (mut decided, mut asked, mut failures) = (0, 0, Vec::new());

@@ -261,3 +261,22 @@ fn every_subcommand_has_help_with_an_example() {
         assert!(output.code == 0 && output.out.contains("Example:\n"), "{command:?}");
     }
 }
+
+/// Who may sign is told of like who may issue: anybody holds the other half of a test key.
+#[test]
+fn test_keys_that_sign_are_told_of() {
+    let keys = everycall::mint::TestKey::es256().unwrap().public_jwks();
+    let mut config = config();
+    let place = "WARNING: revocations.keys.keys[0] is `test-only-es256`, a TEST ONLY key";
+    assert!(!everycall(&["check", "-"], &config.to_string()).err.contains(place));
+    config["revocations"] =
+        json!({"keys": keys, "remote": {"cluster": "c", "host": "r.example", "path": "/r"}});
+    config["shadow"] = json!({"inline": config["bundle"]["inline"]});
+    config["bundle"] = json!({"keys": keys, "remote": {"cluster": "c", "host": "r.example", "path": "/b"}});
+    let output = everycall(&["check", "-"], &config.to_string());
+    assert!(
+        output.err.contains(place) && output.err.contains("WARNING: bundle.keys.keys[0]"),
+        "{}",
+        output.err
+    );
+}

@@ -86,7 +86,7 @@ fn a_check_looks_into_what_is_signed() {
     );
     assert_eq!((output.code, &result["ok"], &result["grants"]), (1, &json!(false), &json!(1)));
     assert_eq!(result["unread"], json!([]));
-    assert!(!output.err.contains("bundle"), "{}", output.err);
+    assert!(!output.err.contains("`bundle.signed`"), "{}", output.err);
     // What is not verified is not looked into.
     let tampered = signed_now(&odd()).replace("team", "teem").replace("todo", "tudu");
     let (result, _) = check(&with_bundle(json!({"signed": tampered})), &[]);

@@ -59,8 +59,8 @@ pub use decision::{Challenge, Decision, Denial, Permit, Refusal};
 pub use engine::{Engine, IdSeed, PdpStats, Stats};
 pub use exceptions::{api_key_hash, is_api_key_id, Exception, API_KEY_PREFIX};
 pub use feed::{
-    feed_claims, feed_content, read_feed, FeedHead, FeedIssue, FeedKind, FeedState, FeedStats, FEED_TYPE,
-    MAX_FEED_LINE, MAX_FEED_PAGE,
+    feed_claims, feed_content, read_feed, FeedHead, FeedIssue, FeedKind, FeedRules, FeedState, FeedStats,
+    FEED_TYPE, MAX_FEED_LINE, MAX_FEED_PAGE,
 };
 pub use fetch::FetchStats;
 pub use identity::{Binding, Identity, Kind};

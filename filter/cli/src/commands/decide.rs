@@ -7,6 +7,7 @@ use everycall_core::{DecisionRecord, Engine, Farewell, IdSeed, Settings, Step, S
 
 use super::pdp::{Answers, Pdp};
 use super::remote_keys::RemoteKeysArg;
+use super::revoked::RevokedArg;
 use super::stand_in::StandInArg;
 use super::{explain, replay, request, ConfigArg, Configuration, Outcome};
 use crate::clock;
@@ -20,8 +21,8 @@ use crate::wire::WireRequest;
     A request has `method`, `host`, `path`, `headers` as [[name, value], ...] and may have `scheme`,\n\
     `source_ip`, `peer_id` and `at`. `path` and header values are text or {\"b64\": \"...\"}.\n\
     Exit code 1 if a line was malformed; the others are decided all the same.\n\n\
-    With a bundle on a server (`bundle.remote`):\n  \
-    everycall decide --config c.yaml --bundle shop.bundle --requests requests.jsonl")]
+    With a bundle and revocations on servers (`bundle.remote`, `revocations.remote`):\n  \
+    everycall decide --config c.yaml --bundle shop.bundle --revocations revoked.jsonl --requests requests.jsonl")]
 pub(super) struct Args {
     #[command(flatten)]
     config: ConfigArg,
@@ -29,6 +30,8 @@ pub(super) struct Args {
     keys: RemoteKeysArg,
     #[command(flatten)]
     bundle: StandInArg,
+    #[command(flatten)]
+    revoked: RevokedArg,
     /// Requests, one JSON object a line; `-` is the standard input
     #[arg(long, value_name = "FILE", default_value = "-")]
     requests: PathBuf,
@@ -53,9 +56,12 @@ pub(super) fn run(args: &Args, out: &mut dyn Write) -> anyhow::Result<Outcome> {
     let at = args.at.map(UnixTime::from_secs);
     // A record may be of a time when a bundle served that does not any more.
     let now = args.record.is_none().then(|| at.unwrap_or_else(clock::now));
-    let configuration = args.bundle.apply(configuration, now)?;
+    let configuration = args.revoked.apply(args.bundle.apply(configuration, now)?, now)?;
     configuration.needs_bundle()?;
     configuration.warn_of_unread();
+    if args.record.is_none() {
+        configuration.warn_of_unknown_revoked();
+    }
     let mut decider = Decider::new(configuration, at)?;
     let answers = args.pdp.as_ref().map(Answers::new).transpose()?;
     let mut good = true;

@@ -18,6 +18,7 @@ pub mod render;
 mod replay;
 mod request;
 mod revocations;
+mod revoked;
 mod schema;
 mod signed;
 mod stand_in;
@@ -163,6 +164,8 @@ struct Configuration {
     settings: Settings,
     /// The bundle file that was taken in the place of what a server would send.
     taken: Option<Vec<u8>>,
+    /// What was revoked, in the place of what a server would tell.
+    revoked: Option<Vec<Value>>,
 }
 
 /// Everything that is wrong with a configuration: JSON path and message.
@@ -197,7 +200,7 @@ impl Configuration {
             unreadable: error.is_unreadable(),
         })?;
         let settings = settings(&document)?;
-        Ok(Self { document, settings, taken: None })
+        Ok(Self { document, settings, taken: None, revoked: None })
     }
 
     /// The test keys that it trusts: JSON path and key id.
@@ -209,6 +212,14 @@ impl Configuration {
             for (index, jwk) in keys.into_iter().flatten().enumerate() {
                 if let Some(id) = mint::test_key_in(jwk) {
                     found.push((format!("issuers[{at}].keys.inline.keys[{index}]"), id.to_owned()));
+                }
+            }
+        }
+        for part in ["bundle", "shadow", "revocations"] {
+            let keys = self.document.get(part).and_then(|part| part.pointer("/keys/keys")?.as_array());
+            for (index, jwk) in keys.into_iter().flatten().enumerate() {
+                if let Some(id) = mint::test_key_in(jwk) {
+                    found.push((format!("{part}.keys.keys[{index}]"), id.to_owned()));
                 }
             }
         }
@@ -229,7 +240,9 @@ impl Configuration {
             eprintln!("WARNING: {path} is `{id}`, a TEST ONLY key: its secret is public");
         }
         if !found.is_empty() {
-            eprintln!("WARNING: anybody can make credentials that this configuration accepts: never use it in production");
+            eprintln!(
+                "WARNING: anybody can make what this configuration accepts: never use it in production"
+            );
         }
     }
 }

@@ -15,7 +15,7 @@ use super::{explain, Outcome};
 use crate::clock;
 use crate::feed_file::feed_documents;
 
-const FEED: FeedKind = FeedKind::Revocations;
+pub(super) const FEED: FeedKind = FeedKind::Revocations;
 
 /// Make, show and verify signed lists of revocations
 #[derive(clap::Args)]
@@ -212,7 +212,7 @@ fn verify(args: &VerifyArgs, out: &mut dyn Write) -> anyhow::Result<Outcome> {
 }
 
 /// Whether these are all the pages of one list, in their order.
-fn one_list(heads: &[&FeedHead]) -> Result<(), String> {
+pub(super) fn one_list(heads: &[&FeedHead]) -> Result<(), String> {
     let Some(first) = heads.first() else { return Ok(()) };
     let of = |head: &FeedHead| (head.sequence, head.since, head.pages, head.issued_at);
     for (head, number) in heads.iter().zip(1_u32..) {
@@ -230,7 +230,7 @@ fn one_list(heads: &[&FeedHead]) -> Result<(), String> {
 }
 
 /// One line, if it is a revocation.
-fn fact(line: &[u8]) -> Result<Value, String> {
+pub(super) fn fact(line: &[u8]) -> Result<Value, String> {
     let members = strict::parse_object(line).map_err(|error| format!("not a strict JSON object: {error}"))?;
     let fact = Value::Object(members);
     Revocation::read(fact.clone())?.check()?;

@@ -8,7 +8,7 @@ use anyhow::Context as _;
 use everycall_core::{FileError, Settings, UnixTime};
 use serde_json::{json, Value};
 
-use super::{settings, Configuration, Invalid};
+use super::{revoked, settings, Configuration, Invalid};
 use crate::bundle_file::bundle_parts;
 
 /// What stands in for a server of bundles.
@@ -72,11 +72,23 @@ impl Configuration {
                 .take_bundle(text, None)
                 .map_err(|error| not_taken("bundle.remote", "not taken", &error))?;
         }
+        if let Some(facts) = &self.revoked {
+            settings.take_revocations(facts.clone());
+        }
         Ok(settings)
     }
 
-    /// Its bundle laid open. What is signed was verified when the configuration was read.
+    /// Its bundle laid open, and what stands in for a server of revocations. What is signed was verified
+    /// when the configuration was read.
     pub(super) fn opened(&self) -> anyhow::Result<Opened<'_>> {
+        let mut opened = self.opened_bundle()?;
+        if let Some(facts) = &self.revoked {
+            revoked::lay_open(opened.document.to_mut(), facts);
+        }
+        Ok(opened)
+    }
+
+    fn opened_bundle(&self) -> anyhow::Result<Opened<'_>> {
         let signed = self.document.pointer("/bundle/signed").and_then(Value::as_str).map(str::as_bytes);
         let (text, place) = match (&self.taken, signed) {
             (Some(text), _) => (text.as_slice(), "bundle.remote"),

@@ -9,6 +9,7 @@ use anyhow::Context as _;
 use everycall_core::UnixTime;
 use serde_json::json;
 
+use super::revoked::RevokedArg;
 use super::stand_in::StandInArg;
 use super::{Configuration, Outcome};
 use crate::clock;
@@ -19,8 +20,8 @@ use crate::suite::{Ran, Suite};
 #[command(after_help = "Example:\n  everycall test policies --coverage-min 100 --mutate\n\n\
     Runs DIR/cases/*.json under DIR/everycall.yaml. Exit code 1 if a case fails, if fewer rules held in a\n\
     case than --coverage-min asks for, or if --mutate finds a change to a rule that no case notices.\n\n\
-    With a bundle on a server (`bundle.remote`):\n  \
-    everycall test policies --bundle shop.bundle")]
+    With a bundle and revocations on servers (`bundle.remote`, `revocations.remote`):\n  \
+    everycall test policies --bundle shop.bundle --revocations revoked.jsonl")]
 pub(super) struct Args {
     /// The directory that holds the configuration and `cases/`
     #[arg(default_value = "policies", value_name = "DIR")]
@@ -30,6 +31,8 @@ pub(super) struct Args {
     config: Option<PathBuf>,
     #[command(flatten)]
     bundle: StandInArg,
+    #[command(flatten)]
+    revoked: RevokedArg,
     /// Run the cases whose file or name holds this text; the coverage is that of these cases
     #[arg(long, value_name = "TEXT", default_value = "")]
     filter: String,
@@ -54,9 +57,12 @@ pub(super) fn run(args: &Args, out: &mut dyn Write) -> anyhow::Result<Outcome> {
     let config = args.config.clone().unwrap_or_else(|| args.directory.join("everycall.yaml"));
     let now = args.at.map_or_else(clock::now, UnixTime::from_secs);
     let configuration = args.bundle.apply(Configuration::read(&config)?, Some(now))?;
+    let mut configuration = args.revoked.apply(configuration, Some(now))?;
     configuration.needs_bundle()?;
     configuration.judge_bundle(now)?;
     configuration.warn_of_unread();
+    let unread: Vec<_> =
+        configuration.unread().iter().copied().chain(configuration.assume_nothing_revoked()).collect();
     let document = configuration.opened()?.document.into_owned();
     let suite = match Suite::read(document.clone(), &args.directory.join("cases"), &args.filter, now) {
         Ok(suite) => suite,
@@ -91,7 +97,7 @@ pub(super) fn run(args: &Args, out: &mut dyn Write) -> anyhow::Result<Outcome> {
         let result = json!({
             "ok": ok,
             "cases": ran.len(),
-            "unread": configuration.unread(),
+            "unread": unread,
             "failures": failures,
             "coverage": {"rules": coverage.rules, "percent": coverage.percent(), "uncovered": coverage.uncovered},
             "mutation": mutation.map(|mutation| json!({"changes": mutation.made, "survivors": mutation.survivors})),
