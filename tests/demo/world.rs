@@ -6,8 +6,7 @@ use std::time::{Duration, Instant};
 use anyhow::{bail, Context};
 use everycall::cases::redate::redate;
 use everycall::commands::render::{bootstrap, Bootstrap};
-use everycall::mint::TestKey;
-use everycall_core::{Algorithm, UnixTime};
+use everycall_core::UnixTime;
 use everycall_tests::client::{self, OpenStream};
 use everycall_tests::devserver::Devserver;
 use everycall_tests::envoy::{self, Envoy};
@@ -39,16 +38,12 @@ impl World {
     pub fn start() -> anyhow::Result<Self> {
         eprintln!("starting the devserver (issuer and policy decision point), an upstream and Envoy");
         let as_of = UnixTime::parse_rfc3339(AS_OF).with_context(|| format!("`{AS_OF}` is no instant"))?;
-        let mut config = everycall_tests::cases::reference()?;
+        let mut config = everycall_tests::cases::whole_reference()?;
         redate(
             &mut config,
             as_of,
             UnixTime::from_secs(i64::try_from(std::time::UNIX_EPOCH.elapsed()?.as_secs())?),
         );
-        config["revocations"] = json!({
-            "remote": {"cluster": "revocations", "host": "devserver", "path": "/revocations"},
-            "keys": TestKey::of(Algorithm::Es256)?.public_jwks(),
-        });
         let devserver = Devserver::start(config.clone())?;
         let upstream = Server::start(|request| {
             if request.path.ends_with("/events") {

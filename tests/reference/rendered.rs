@@ -26,6 +26,8 @@ pub const ENVOY: (&str, &[&str]) = (
         "upstream:8082",
         "--pdp",
         "devserver:8081",
+        "--revocations",
+        "devserver:8081",
     ],
 );
 pub const ISTIO: (&str, &[&str]) =
@@ -88,10 +90,10 @@ fn a_plugin_pins_the_module_it_is_rendered_with() {
     }
 }
 
-/// Both hold the one configuration that the demo runs and every test starts from.
+/// Both hold the one configuration that the demo runs and, but for revocations, every test starts from.
 #[test]
 fn renderings_hold_the_configuration_of_the_demo() {
-    let config = everycall_tests::cases::reference().unwrap();
+    let config = everycall_tests::cases::whole_reference().unwrap();
     let plugin: Value = serde_yaml_ng::from_str(&file(ISTIO.0)).unwrap();
     assert_eq!(plugin["spec"]["pluginConfig"], config);
     let envoy: Value = serde_yaml_ng::from_str(&file(ENVOY.0)).unwrap();

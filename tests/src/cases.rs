@@ -28,10 +28,23 @@ pub fn all() -> anyhow::Result<(Value, Vec<(String, String)>)> {
     Ok((base, files))
 }
 
-/// The reference configuration, self-contained.
+/// The reference configuration, self-contained and without a server of revocations: where there is none,
+/// nobody with a credential gets in.
 ///
 /// # Errors
 /// It can't be read.
 pub fn reference() -> anyhow::Result<Value> {
+    let mut config = whole_reference()?;
+    if let Some(members) = config.as_object_mut() {
+        members.remove("revocations");
+    }
+    Ok(config)
+}
+
+/// The reference configuration, self-contained.
+///
+/// # Errors
+/// It can't be read.
+pub fn whole_reference() -> anyhow::Result<Value> {
     Ok(everycall::load::reference_config(&root())?)
 }
