@@ -273,8 +273,8 @@ fn a_server_of_full_lists_only_reaches_every_worker_as_soon() {
     }
     for worker in 0..4 {
         let stats = workers.stats(worker);
-        assert_eq!((stats.failed, stats.refused.len()), (0, 0), "{stats:?}");
-        assert!(stats.fetched < 4 * 22, "{stats:?}");
+        assert_eq!((stats.fetches.failed, stats.fetches.refused.len()), (0, 0), "{stats:?}");
+        assert!(stats.fetches.fetched < 4 * 22, "{stats:?}");
     }
 }
 
