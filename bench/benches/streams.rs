@@ -161,6 +161,34 @@ fn revocation(tasks: u64, own_tokens: bool) {
     assert!(longest(&slices) < Duration::from_millis(5) || cfg!(debug_assertions), "a pause over 5 ms");
 }
 
+/// A new configuration comes, and all streams are decided again.
+fn redecision() {
+    let mut config = config();
+    if let Some(members) = config.as_object_mut() {
+        members.remove("revocations");
+    }
+    let mut engine = engine(&config);
+    let wires: Vec<WireRequest> =
+        (0..100).map(|token| request(&config, &format!("t-{token}"), token)).collect();
+    for (stream, wire) in (1..=STREAMS).zip(wires.iter().cycle()) {
+        admit(&mut engine, wire, stream);
+    }
+    let later = |millis: i64| UnixTime::from_micros(NOW.micros() + millis * 1_000);
+    for step in 1..=10 {
+        tick(&mut engine, later(step * 100), &[]);
+    }
+    config["bundle"]["inline"]["data"]["more"] = json!("news");
+    engine.configure(Settings::from_value(config).expect("a valid configuration"));
+    let begun = Instant::now();
+    let (took, cut) = tick(&mut engine, later(1_100), &[]);
+    let total = begun.elapsed();
+    assert_eq!(cut, 0, "they may go on");
+    println!(
+        "{STREAMS} streams are decided again in {total:?}, {:?} at most a slice",
+        took.iter().max().copied().unwrap_or_default()
+    );
+}
+
 fn each_request(criterion: &mut Criterion) {
     let mut config = config();
     if let Some(members) = config.as_object_mut() {
@@ -201,5 +229,6 @@ fn main() {
     for (tasks, own_tokens) in [(100, false), (100, true), (1, false), (10_000, true)] {
         revocation(tasks, own_tokens);
     }
+    redecision();
     benches();
 }

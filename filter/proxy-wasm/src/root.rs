@@ -5,7 +5,9 @@ use std::collections::{BTreeMap, VecDeque};
 use std::rc::{Rc, Weak};
 use std::time::Duration;
 
-use everycall_core::{json, Budget, Effect, Failure, Farewell, FetchId, Refusal, Reply, Settings, StreamId};
+use everycall_core::{
+    json, Budget, Effect, Failure, Farewell, FetchId, Refusal, Reply, Settings, StreamId, UnixTime,
+};
 use proxy_wasm::traits::{Context, HttpContext, RootContext};
 use proxy_wasm::types::{Action, ContextType};
 
@@ -17,15 +19,18 @@ use crate::stream::Stream;
 
 /// How long a record may wait before it is written.
 const TICK: Duration = Duration::from_millis(100);
-/// The same while a bundle or a feed is read: with [`PREPARING`] that leaves requests more than half.
-const BUSY_TICK: Duration = Duration::from_millis(10);
-/// How long one tick may work on them, in microseconds: slices are begun until then.
-const PREPARING: i64 = 4_000;
-/// How long one tick may work on open streams, likewise. A slice with cuts is the last one: the host
-/// carries them out when the tick is over.
-const SWEEPING: i64 = 2_000;
-/// What one tick may do, so that no request on the worker waits for it for long.
-const BUDGET: Budget = Budget { records: 1_000 };
+/// The same while there is work left, as when a bundle or a feed is read: with what follows that leaves
+/// requests more than half.
+const BUSY_TICK: Duration = Duration::from_millis(5);
+/// Until when a tick works on bundles and feeds, in microseconds since it began: slices are begun until
+/// then, and one in any case.
+const PREPARING: i64 = 2_000;
+/// The same for open streams. A slice with cuts is the last one: the host carries them out when the tick
+/// is over.
+const SWEEPING: i64 = 3_000;
+/// What one tick may do, so that no request on the worker waits for it for long: what is left over is
+/// the next one's, which comes soon.
+const BUDGET: Budget = Budget { records: 100 };
 
 pub(crate) struct Root {
     id: u32,
@@ -123,44 +128,43 @@ impl Root {
     }
 
     /// Works on open streams for a while, if there is something to be done about them.
-    fn sweep(&mut self) {
+    fn sweep(&mut self, begun: UnixTime) {
         let Some(instance) = self.instance.clone() else { return };
-        let begun = host::now().unwrap_or_default();
-        let mut now = begun;
-        while instance.engine.borrow().is_sweeping() && now.micros().saturating_sub(begun.micros()) < SWEEPING
-        {
+        while instance.engine.borrow().is_sweeping() {
+            let Ok(now) = host::now() else { break };
             let effects = instance.engine.borrow_mut().sweep(now);
             let cuts = effects.iter().any(|effect| matches!(effect, Effect::Cut { .. }));
             self.run(effects);
-            let Ok(after) = host::now() else { break };
-            now = after;
-            if cuts {
+            if cuts || has_lasted(begun, SWEEPING) {
                 break;
             }
         }
     }
 
     /// Works for a while on a bundle or a feed, if there is one to be read.
-    fn prepare(&mut self) {
+    fn prepare(&mut self, begun: UnixTime) {
         let Some(instance) = self.instance.clone() else { return };
         let mut effects = Vec::new();
-        let begun = host::now().unwrap_or_default();
-        let mut now = begun;
-        while instance.engine.borrow().is_preparing()
-            && now.micros().saturating_sub(begun.micros()) < PREPARING
-        {
+        let mut now = host::now().unwrap_or(begun);
+        while instance.engine.borrow().is_preparing() {
             effects.extend(instance.engine.borrow_mut().prepare(now));
             let Ok(after) = host::now() else { break };
             let took = after.micros().saturating_sub(now.micros());
             instance.metrics.slice_took(u64::try_from(took).unwrap_or_default());
             now = after;
+            if has_lasted(begun, PREPARING) {
+                break;
+            }
         }
         self.run(effects);
     }
 
     fn set_pace(&mut self) {
         let Some(instance) = &self.instance else { return };
-        let busy = instance.engine.borrow().is_preparing() || instance.engine.borrow().is_sweeping();
+        let busy = {
+            let engine = instance.engine.borrow();
+            engine.is_preparing() || engine.is_sweeping() || engine.has_records()
+        };
         if std::mem::replace(&mut self.busy, busy) != busy {
             host::set_tick_period(if busy { BUSY_TICK } else { TICK });
         }
@@ -294,8 +298,8 @@ impl RootContext for Root {
         // A reply that never came belongs to a stream that is gone.
         self.woken.retain(|_, (_, check)| check.strong_count() > 0);
         self.run(effects);
-        self.prepare();
-        self.sweep();
+        self.prepare(now);
+        self.sweep(now);
         self.set_pace();
     }
 
@@ -306,4 +310,10 @@ impl RootContext for Root {
     fn get_type(&self) -> Option<ContextType> {
         Some(ContextType::HttpContext)
     }
+}
+
+/// Whether something that began then has lasted so many microseconds, as far as the host's clock tells.
+fn has_lasted(begun: UnixTime, micros: i64) -> bool {
+    // A clock that went back tells nothing: then it has, too.
+    host::now().map_or(true, |now| !(0..micros).contains(&now.micros().saturating_sub(begun.micros())))
 }

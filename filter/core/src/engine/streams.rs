@@ -17,9 +17,9 @@ use crate::time::UnixTime;
 use crate::token::cache::Verified;
 
 /// Streams that one slice looks at, of those about which little is to be done.
-const MANY: usize = 128;
+const MANY: usize = 32;
 /// Streams that one slice cuts: the host takes them apart after the callback.
-const CUTS: usize = 32;
+const CUTS: usize = 8;
 /// Streams that one slice decides again.
 const DECISIONS: usize = 4;
 /// How far the host's timers may be ahead of its clock, in milliseconds.

@@ -202,6 +202,11 @@ impl Engine {
         effects
     }
 
+    /// Whether records wait for a tick.
+    pub fn has_records(&self) -> bool {
+        !self.records.is_empty()
+    }
+
     /// Whether there is work for [`Self::prepare`].
     pub fn is_preparing(&self) -> bool {
         self.feeds_are_busy() || !self.remains.is_empty() || self.puller.as_ref().is_some_and(Puller::is_busy)
