@@ -1,14 +1,14 @@
 # What users, developers and CI run. The work is in scripts, one subject each; what they install goes below .tools/.
 SHELL := bash
 .NOTPARALLEL:
-.PHONY: help wasm envoy node-tools demo run render test test-native test-wasm conformance lint bench holds fmt clean
+.PHONY: help wasm envoy node-tools demo run render test test-native test-wasm conformance lint bench holds bench-continuous fmt clean
 
 export EVERYCALL_WASM := $(CURDIR)/target/everycall.wasm
 export EVERYCALL_ENVOY := $(CURDIR)/.tools/envoy
 VECTORS ?= ../shared/vectors
 
 help: ## this table
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 wasm: ## the module: target/everycall.wasm
 	@bash filter/proxy-wasm/build.sh
@@ -48,6 +48,9 @@ bench: ## micro benchmarks
 
 holds: wasm envoy ## how long the worst policies hold a worker of Envoy
 	@cargo run --quiet --package everycall-tests --bin everycall-holds
+
+bench-continuous: wasm envoy ## how soon access ends: revocations, ended tasks, expired tokens, in Envoy
+	@cargo run --quiet --package everycall-tests --bin everycall-continuous
 
 fmt: ## format the sources
 	cargo fmt --all

@@ -1,5 +1,5 @@
-//! Revocations from a server in a real Envoy: known by every worker within a second, refused when they
-//! are bad, and what becomes of calls when they are too old.
+//! Revocations from a server in a real Envoy: known by every worker, refused when they are bad, and what
+//! becomes of calls when they are too old.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
@@ -155,14 +155,15 @@ fn is(said: BTreeMap<(u16, String), usize>, expected: (u16, &str)) {
     assert_eq!(only(said), (expected.0, expected.1.to_owned()));
 }
 
-/// From the moment at which the server knows, until no worker lets the next request through.
+/// How soon is measured by `make bench-continuous`.
 #[test]
-fn revocation_reaches_every_worker_within_a_second() {
+fn revocation_reaches_every_worker() {
+    const ROUNDS: u64 = 5;
     let proxy = Proxy::start(4, |_| {});
     proxy.all_are("fresh");
     let mut connections = proxy.connections();
-    let mut took = Vec::new();
-    for round in 0..20 {
+    let count = connections.len() as u64;
+    for round in 0..ROUNDS {
         let task = format!("t-{round}");
         is(proxy.all_say(&mut connections, &task), ALLOWED);
         proxy.publish([end(&task)]);
@@ -173,20 +174,14 @@ fn revocation_reaches_every_worker_within_a_second() {
             assert!(began.elapsed() < Duration::from_secs(10), "{}", proxy.envoy.log());
             open.retain(|at| connections[*at].get_with("/", &header).unwrap().0 == 200);
         }
-        took.push(began.elapsed());
+        is(proxy.all_say(&mut connections, &task), REVOKED);
         is(proxy.all_say(&mut connections, "other"), ALLOWED);
     }
-    took.sort();
-    println!("{} connections, 4 workers: {took:?}", connections.len());
-    let slowest = took[took.len() - 1];
-    assert!(slowest < Duration::from_millis(1_000), "{took:?}");
-    let asked = proxy.stat("feed_fetches", ";outcome=ok") + proxy.stat("feed_fetches", ";outcome=unchanged");
-    println!("fetches of all workers: {asked}");
     // A request that was under way when its task ended was admitted, and is cut.
     let refused = "wasmcustom.everycall.decisions;instance=shop-inbound;outcome=deny;reason=revoked";
     let cut = "wasmcustom.everycall.streams_cut;instance=shop-inbound;reason=revoked";
-    let count = |name| proxy.envoy.stat(name).unwrap_or_default();
-    proxy.until("each is counted once", || count(refused) + count(cut) == 20 * 48);
+    let counted = |name| proxy.envoy.stat(name).unwrap_or_default();
+    proxy.until("each is counted once", || counted(refused) + counted(cut) == ROUNDS * 2 * count);
     assert_eq!(proxy.envoy.stat("wasm.everycall.vm_reload_success").unwrap(), 0);
 }
 

@@ -26,14 +26,19 @@ impl Calls {
     /// # Panics
     /// Nobody listens there, or a token is no header value.
     pub fn start<T: AsRef<str>>(address: SocketAddr, tokens: &[T]) -> Self {
-        Self::start_on(address, tokens, 1)
+        Self::start_on(address, tokens, 1, Duration::ZERO)
     }
 
-    /// The same with so many calls on each connection.
+    /// The same with so many calls on each connection, one after the other at this distance.
     ///
     /// # Panics
     /// As above.
-    pub fn start_on<T: AsRef<str>>(address: SocketAddr, tokens: &[T], shared_by: usize) -> Self {
+    pub fn start_on<T: AsRef<str>>(
+        address: SocketAddr,
+        tokens: &[T],
+        shared_by: usize,
+        between: Duration,
+    ) -> Self {
         let runtime =
             tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
         let calls = Self { runtime, ended: Arc::default(), messages: Arc::default() };
@@ -45,7 +50,9 @@ impl Calls {
                 let index = connection * shared_by + index;
                 let (ended, messages) = (Arc::clone(&calls.ended), Arc::clone(&calls.messages));
                 let (channel, token) = (channel.clone(), token.as_ref().parse().unwrap());
+                let wait = between * u32::try_from(index).unwrap();
                 calls.runtime.spawn(async move {
+                    tokio::time::sleep(wait).await;
                     let mut client = LoadReportingServiceClient::new(channel);
                     let mut request =
                         tonic::Request::new(futures_util::stream::pending::<LoadStatsRequest>());

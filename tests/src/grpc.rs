@@ -80,8 +80,8 @@ impl Authorization for Service {
     }
 }
 
-/// A service whose answer goes on.
-struct Events;
+/// A service whose answer goes on: a message now, and again after each such time.
+struct Events(Duration);
 
 /// The method of [`Events`].
 pub const EVENTS: &str = "/envoy.service.load_stats.v3.LoadReportingService/StreamLoadStats";
@@ -90,25 +90,37 @@ pub const EVENTS: &str = "/envoy.service.load_stats.v3.LoadReportingService/Stre
 impl LoadReportingService for Events {
     type StreamLoadStatsStream = Pin<Box<dyn Stream<Item = Result<LoadStatsResponse, Status>> + Send>>;
 
-    /// A message every 50 ms, until the caller is gone.
+    /// Until the caller is gone.
     async fn stream_load_stats(
         &self,
         _: tonic::Request<tonic::Streaming<LoadStatsRequest>>,
     ) -> Result<tonic::Response<Self::StreamLoadStatsStream>, Status> {
-        let messages = stream::unfold((), async |()| {
-            tokio::time::sleep(Duration::from_millis(50)).await;
-            Some((Ok(LoadStatsResponse::default()), ()))
+        let every = self.0;
+        let messages = stream::unfold(Duration::ZERO, move |wait| async move {
+            tokio::time::sleep(wait).await;
+            Some((Ok(LoadStatsResponse::default()), every))
         });
         Ok(tonic::Response::new(Box::pin(messages)))
     }
 }
 
 impl GrpcServer {
-    /// Starts a server that answers what `handler` says.
+    /// Starts a server that answers what `handler` says. Messages of [`EVENTS`] come every 50 ms.
     ///
     /// # Errors
     /// No port is free.
     pub fn start(handler: impl Fn(&CheckRequest) -> Answer + Send + Sync + 'static) -> anyhow::Result<Self> {
+        Self::start_with(handler, Duration::from_millis(50))
+    }
+
+    /// The same with so much time between messages.
+    ///
+    /// # Errors
+    /// No port is free.
+    pub fn start_with(
+        handler: impl Fn(&CheckRequest) -> Answer + Send + Sync + 'static,
+        every: Duration,
+    ) -> anyhow::Result<Self> {
         let listener = TcpListener::bind("127.0.0.1:0")?;
         listener.set_nonblocking(true)?;
         let server = Self { address: listener.local_addr()?, received: Arc::default() };
@@ -119,7 +131,7 @@ impl GrpcServer {
                 let listener = tokio::net::TcpListener::from_std(listener).unwrap();
                 tonic::transport::Server::builder()
                     .add_service(AuthorizationServer::new(service))
-                    .add_service(LoadReportingServiceServer::new(Events))
+                    .add_service(LoadReportingServiceServer::new(Events(every)))
                     .serve_with_incoming(tonic::transport::server::TcpIncoming::from(listener))
                     .await
                     .unwrap();

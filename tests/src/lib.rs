@@ -12,3 +12,4 @@ pub mod grpc;
 pub mod hostile;
 pub mod json_schema;
 pub mod server;
+pub mod worker;

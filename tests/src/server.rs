@@ -35,6 +35,8 @@ pub enum Answer {
     Full(u16, Vec<(String, String)>, Vec<u8>),
     /// Answer with an event every 50 ms until the client is gone.
     Events,
+    /// The same with so much time between them.
+    EventsEvery(Duration),
     /// Switch to another protocol: send back what comes.
     Echo,
     /// Close the connection without an answer.
@@ -89,10 +91,11 @@ fn serve(stream: TcpStream, received: &Mutex<Vec<Received>>, handler: &Handler) 
         received.lock().unwrap().push(request);
         let answer = match answer {
             Answer::Http(status, body) => Answer::Full(status, Vec::new(), body),
+            Answer::Events => Answer::EventsEvery(Duration::from_millis(50)),
             other => other,
         };
         match answer {
-            Answer::Http(..) => return,
+            Answer::Http(..) | Answer::Events => return,
             Answer::Full(status, headers, body) => {
                 let headers: String =
                     headers.iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect();
@@ -103,13 +106,13 @@ fn serve(stream: TcpStream, received: &Mutex<Vec<Received>>, handler: &Handler) 
                     return;
                 }
             }
-            Answer::Events => {
+            Answer::EventsEvery(time) => {
                 const HEAD: &[u8] =
                     b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n";
                 let mut next = writer.write_all(HEAD);
                 while next.is_ok() {
                     next = writer.write_all(b"9\r\ndata: a\n\n\r\n");
-                    std::thread::sleep(Duration::from_millis(50));
+                    std::thread::sleep(time);
                 }
                 return;
             }

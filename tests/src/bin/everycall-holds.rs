@@ -4,14 +4,14 @@
 
 use std::fs;
 use std::net::Ipv4Addr;
-use std::path::Path;
 use std::time::Duration;
 
-use anyhow::{bail, ensure, Context};
+use anyhow::{bail, ensure};
 use everycall_tests::client::{self, RawRequest};
 use everycall_tests::envoy::{self, Envoy};
 use everycall_tests::hostile;
 use everycall_tests::server::{Answer, Server};
+use everycall_tests::worker::WorkerTime;
 use serde_json::json;
 
 /// The first is the slowest: V8 compiles what is hot while it runs.
@@ -95,26 +95,12 @@ fn main() -> anyhow::Result<()> {
 /// Envoy's only worker.
 struct Worker {
     listener: std::net::SocketAddr,
-    times: std::path::PathBuf,
+    time: WorkerTime,
 }
 
 impl Worker {
     fn of(envoy: &Envoy) -> anyhow::Result<Self> {
-        let tasks = Path::new("/proc").join(envoy.id().to_string()).join("task");
-        for task in fs::read_dir(&tasks)? {
-            let task = task?.path();
-            if fs::read_to_string(task.join("comm"))?.starts_with("wrk:") {
-                return Ok(Self { listener: envoy.listener("inbound")?, times: task.join("schedstat") });
-            }
-        }
-        bail!("Envoy has no worker in `{}`", tasks.display())
-    }
-
-    /// The processor time that it took so far.
-    fn time(&self) -> anyhow::Result<Duration> {
-        let text = fs::read_to_string(&self.times)?;
-        let ns = text.split(' ').next().and_then(|ns| ns.parse().ok()).context("no time in schedstat")?;
-        Ok(Duration::from_nanos(ns))
+        Ok(Self { listener: envoy.listener("inbound")?, time: WorkerTime::of(envoy)? })
     }
 
     /// What it takes for one request, and the response's status.
@@ -122,10 +108,10 @@ impl Worker {
         let headers =
             vec![("host".to_owned(), b"h".to_vec()), (hostile::HEADER.to_owned(), vec![b'x'; 30_000])];
         let request = RawRequest { method: "GET".into(), path: path.into(), headers, body: Vec::new() };
-        let before = self.time()?;
+        let before = self.time.time()?;
         let response =
             client::send(self.listener, Ipv4Addr::LOCALHOST.into(), &request, Duration::from_secs(120))?;
-        Ok((self.time()?.saturating_sub(before), response.status))
+        Ok((self.time.time()?.saturating_sub(before), response.status))
     }
 
     /// Whether the next request is served. If not, waits until one is.
