@@ -61,6 +61,7 @@ impl World {
             keys_ca: String::new(),
             bundles: None,
             revocations: Some(parse(&devserver.address().to_string())?),
+            signals: None,
             access_log: "{directory}/access.log".into(),
         };
         let envoy = Envoy::start(&bootstrap(&options, &config)?, WORKERS)?;

@@ -16,6 +16,7 @@ mod policy;
 mod requests;
 mod revocations;
 mod shadow;
+mod signals;
 mod stream_faults;
 mod streams;
 mod world;

@@ -12,6 +12,7 @@ mod pdp;
 mod pull;
 mod revocations;
 mod shadow;
+mod signals;
 mod streams;
 
 use std::collections::BTreeSet;

@@ -528,3 +528,19 @@ fn replies_are_to_the_fetch_that_is_open() {
     drop(workers.engines[0].fetched(second, file(signed(5)), later(22)));
     assert!(workers.engines[0].is_preparing());
 }
+
+/// What the configuration holds would be refused for this; of a bundle it is known when it is here.
+#[test]
+fn a_bundle_from_a_server_that_reads_signals_decides_nothing_without_them() {
+    let mut parts = parts();
+    parts["policies"]["open.rego"] =
+        json!("package everycall.open\ndecision := {\"allow\": true} if not input.signals.task.risk");
+    let mut config = configuration();
+    let mut workers = Workers::new(1, &config);
+    workers.reply = file(test_bundle_file(&parts, &issue(5), &key()).unwrap());
+    workers.tick(NOW);
+    assert_eq!(workers.decides(0, NOW), (Reason::SignalsStale, 5));
+    config["signals"] = json!({"inline": []});
+    workers.engines[0].configure(settings(&config));
+    assert_eq!(workers.decides(0, NOW), (ALLOWED, 5));
+}

@@ -13,32 +13,32 @@ use serde_json::{json, Value};
 
 use super::{asks, configuration, done, engine, later, reason, request, settings, token, yes, NOW};
 
-fn millis(millis: i64) -> UnixTime {
+pub(super) fn millis(millis: i64) -> UnixTime {
     UnixTime::from_micros(NOW.micros() + millis * 1_000)
 }
 
 /// An engine, and what it told its host to do.
-struct Host {
-    engine: Engine,
-    now: UnixTime,
+pub(super) struct Host {
+    pub(super) engine: Engine,
+    pub(super) now: UnixTime,
     /// Why each stream was cut.
     cut: BTreeMap<StreamId, String>,
     asked: Vec<(StreamId, Pending)>,
     /// Of streams that ended.
-    records: Vec<StreamRecord>,
+    pub(super) records: Vec<StreamRecord>,
     slices: usize,
-    /// What the server of revocations answers.
+    /// What the server of the feed answers.
     list: Option<Vec<u8>>,
 }
 
 impl Host {
-    fn new(config: &Value) -> Self {
+    pub(super) fn new(config: &Value) -> Self {
         let (cut, asked, records) = (BTreeMap::new(), Vec::new(), Vec::new());
         Self { engine: engine(config), now: NOW, cut, asked, records, slices: 0, list: None }
     }
 
     /// Lets a request pass that is decided at once.
-    fn admit(&mut self, stream: u64, path: &str, token: &str) {
+    pub(super) fn admit(&mut self, stream: u64, path: &str, token: &str) {
         self.admit_request(request(stream, path, token));
     }
 
@@ -49,7 +49,7 @@ impl Host {
     }
 
     /// A tick, and all the work that it finds.
-    fn tick(&mut self, now: UnixTime) {
+    pub(super) fn tick(&mut self, now: UnixTime) {
         self.now = now;
         let effects = self.engine.tick(now, Budget { records: 100 });
         self.run(effects);
@@ -65,7 +65,7 @@ impl Host {
     }
 
     /// Ticks every 100 ms until then.
-    fn until(&mut self, then: UnixTime) {
+    pub(super) fn until(&mut self, then: UnixTime) {
         while self.now < then {
             self.tick(UnixTime::from_micros(self.now.micros() + 100_000));
         }
@@ -102,7 +102,10 @@ impl Host {
 
     /// The server's list holds this from now on.
     fn publish(&mut self, sequence: u64, facts: &[Value]) {
-        let feed = FeedKind::Revocations;
+        self.publish_as(FeedKind::Revocations, sequence, facts);
+    }
+
+    pub(super) fn publish_as(&mut self, feed: FeedKind, sequence: u64, facts: &[Value]) {
         let issue = FeedIssue { feed, sequence, since: None, issued_at: self.now, expires_at: later(86_400) };
         let pages = test_feed_documents(facts, &issue, &super::bundle::key()).unwrap();
         self.list = Some(pages.into_iter().next().unwrap());
@@ -114,11 +117,11 @@ impl Host {
         self.run(effects);
     }
 
-    fn cut_for(&self, stream: u64) -> Option<&str> {
+    pub(super) fn cut_for(&self, stream: u64) -> Option<&str> {
         self.cut.get(&StreamId(stream)).map(String::as_str)
     }
 
-    fn open(&self) -> usize {
+    pub(super) fn open(&self) -> usize {
         self.engine.stream_stats().open
     }
 
@@ -140,7 +143,7 @@ fn with_feed() -> Value {
 }
 
 /// A token for a task of the subject `s`.
-fn token_of_task(task: &str) -> String {
+pub(super) fn token_of_task(task: &str) -> String {
     let file = json!({"about": "a", "cases": [{"name": "a", "expect": {"decision": "allow"},
         "request": {"method": "GET", "host": "h", "path": "/"},
         "token": {"issuer": "https://id.shop.example/workloads",
@@ -151,7 +154,7 @@ fn token_of_task(task: &str) -> String {
 }
 
 /// Adds a rule set and a grant of this name; the rule is what `decision` has behind `if`.
-fn with_rule(config: &mut Value, name: &str, condition: &str) {
+pub(super) fn with_rule(config: &mut Value, name: &str, condition: &str) {
     let bundle = &mut config["bundle"]["inline"];
     let rego = format!("package everycall.{name}\ndecision := {{\"allow\": true}} if {condition}");
     bundle["policies"][format!("{name}.rego")] = json!(rego);

@@ -34,6 +34,9 @@ const OBJECTS: &[&str] = &[
     "revocations",
     "revocations.inline[]",
     FEED,
+    "signals",
+    "signals.inline[]",
+    SIGNALS,
     "pdps.*",
     "pdps.*.breaker",
     "limits",
@@ -48,8 +51,9 @@ const REMOTE: &str = "issuers[].keys.remote";
 /// The one that needs another beside it: `bundle.keys`.
 const BUNDLE: &str = "bundle.remote";
 
-/// The other one that excludes what is inline.
+/// The other ones that exclude what is inline.
 const FEED: &str = "revocations.remote";
+const SIGNALS: &str = "signals.remote";
 
 /// A valid configuration with at least one of each object, and this one.
 fn valid_with(object: &str) -> Value {
@@ -61,14 +65,15 @@ fn valid_with(object: &str) -> Value {
         config["bundle"]["remote"] = json!({"cluster": "c", "host": "h", "path": "/p"});
         config["bundle"]["keys"] = everycall::mint::TestKey::es256().unwrap().public_jwks();
     }
-    if object == FEED {
-        config["revocations"] = json!({"remote": {"cluster": "c", "host": "h", "path": "/p"},
+    if let Some(feed) = [FEED, SIGNALS].into_iter().find(|feed| *feed == object) {
+        let feed = feed.strip_suffix(".remote").unwrap();
+        config[feed] = json!({"remote": {"cluster": "c", "host": "h", "path": "/p"},
             "keys": everycall::mint::TestKey::es256().unwrap().public_jwks()});
     }
     config
 }
 
-/// A valid configuration with at least one of each object but those three.
+/// A valid configuration with at least one of each object but those four.
 fn valid() -> Value {
     let mut config = everycall_tests::cases::reference().unwrap();
     config["limits"] = json!({});
@@ -82,6 +87,8 @@ fn valid() -> Value {
     config["issuers"][0]["kinds"] = json!([{"claim": "c", "value": "v", "kind": "agent"}]);
     config["revocations"] =
         json!({"inline": [{"revoke": "task", "id": "t", "expires_at": "2026-12-01T00:00:00Z"}]});
+    config["signals"] = json!({"inline": [{"about": "task", "id": "t", "signal": "risk", "value": 1,
+        "expires_at": "2026-12-01T00:00:00Z"}]});
     let zeros = "A".repeat(43);
     config["api_keys"] =
         json!([{"id": "a", "subject": "legacy:a", "salt": zeros, "hash": zeros, "exception": "e"}]);
@@ -182,6 +189,11 @@ fn required_keys_are_required_and_no_others() {
 #[test]
 fn types_are_what_the_core_expects() {
     for (key, row) in documented() {
+        if row[1] == "text, number or boolean" {
+            let message = complaint(&key, Some(json!([]))).unwrap();
+            assert!(message.contains("a text, a number or a boolean"), "`{key}`: {message}");
+            continue;
+        }
         let of_list = row[1].strip_prefix("list of ");
         // A value that is of the wrong type wherever it stands, and a word that is in no list.
         let wrong = if row[1] == "boolean" { json!(1) } else { json!(true) };
@@ -279,14 +291,20 @@ fn defaults_are_what_is_taken() {
     assert_eq!(feed.when_stale, everycall_core::config::WhenStale::Refuse);
     defaults.insert("revocations.when_stale".into(), json!("refuse"));
     defaults.insert("revocations.max_age_s".into(), json!(feed.max_age_s));
+    let feed = config.signals.as_ref().unwrap();
+    assert_eq!(feed.when_stale, everycall_core::config::WhenStale::Refuse);
+    defaults.insert("signals.when_stale".into(), json!("refuse"));
+    defaults.insert("signals.max_age_s".into(), json!(feed.max_age_s));
     let remote = valid_with(FEED)["revocations"]["remote"].clone();
     let remote: everycall_core::config::RemoteFeed = serde_json::from_value(remote).unwrap();
-    for (name, value) in [
-        ("interval_ms", json!(remote.interval_ms)),
-        ("timeout_ms", json!(remote.timeout_ms)),
-        ("max_entries", json!(remote.max_entries)),
-    ] {
-        defaults.insert(format!("{FEED}.{name}"), value);
+    for feed in [FEED, SIGNALS] {
+        for (name, value) in [
+            ("interval_ms", json!(remote.interval_ms)),
+            ("timeout_ms", json!(remote.timeout_ms)),
+            ("max_entries", json!(remote.max_entries)),
+        ] {
+            defaults.insert(format!("{feed}.{name}"), value);
+        }
     }
     let records = match config.log.records {
         everycall_core::LogRecords::All => "all",
@@ -331,6 +349,7 @@ fn what_only_the_command_line_resolves_is_named() {
             "bundle.file",
             "bundle.keys.file",
             "revocations.keys.file",
+            "signals.keys.file",
             "issuers[].keys.file",
         ]
         .map(str::to_owned),

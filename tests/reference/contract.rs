@@ -21,7 +21,8 @@ const SHOWS_ALL: &str = r#"package everycall.shows_all
 question := {"subject": {"type": "t", "id": "i"}, "action": {"name": "a"}, "resource": {"type": "t", "id": "i"}}
 ask contains object.union(question, {"id": "yes"}) if true
 ask contains object.union(question, {"id": "failed"}) if true
-ask contains object.union(question, {"id": "input", "context": input}) if { input.pdp; not input.pdp.input }
+ask contains object.union(question, {"id": "input", "context": shown}) if { input.pdp; not input.pdp.input }
+shown := object.union(input, {"signals": input.signals})
 decision := {"allow": true, "without_pdp": true} if input.pdp.input.decision
 "#;
 
@@ -29,6 +30,7 @@ decision := {"allow": true, "without_pdp": true} if input.pdp.input.decision
 fn shown() -> (Value, BTreeSet<String>) {
     let mut config = everycall_tests::cases::reference().unwrap();
     config["networks"] = json!({"here": ["127.0.0.0/8"]});
+    config["signals"] = json!({"inline": []});
     config["bundle"]["inline"]["policies"]["shows_all.rego"] = json!(SHOWS_ALL);
     let grants = config["bundle"]["inline"]["grants"].as_array_mut().unwrap();
     let grant = grants.iter_mut().find(|grant| grant["id"] == "support-read-orders").unwrap();
@@ -92,6 +94,7 @@ fn decide(config: Value, request: Request, now: UnixTime) -> (Value, BTreeSet<St
 /// What `input.exception` holds for a caller who has one; `shown` has none.
 fn shown_exception() -> Value {
     let mut config = everycall_tests::cases::reference().unwrap();
+    config["signals"] = json!({"inline": []});
     let (salt, secret) = ([0; 16], "A".repeat(22));
     let encode = |bytes: &[u8]| URL_SAFE_NO_PAD.encode(bytes);
     config["api_keys"] = json!([{"id": "a", "subject": "legacy:a", "salt": encode(&salt),
@@ -140,6 +143,7 @@ fn the_policy_input_is_what_is_documented() {
             Value::String(_) => "text",
             Value::Number(_) => "number",
             Value::Bool(_) => "boolean",
+            Value::Array(_) if name == "signals.actors" => "list of objects",
             Value::Array(_) => "list of text",
             Value::Object(_) => "object",
             Value::Null => "null",

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use everycall_core::{
     Binding, BundleRecord, DecisionRecord, ElevationRecord, Exception, FeedRecord, GrantRecord, Identity,
     Kind, Layer, PdpExchange, PolicyRecord, Reason, RequestRecord, ShadowOutcome, ShadowReads, ShadowRecord,
-    StreamEnd, StreamIdentity, StreamRecord, UnixTime, Verdict, WouldRefuse,
+    SignalsRecord, StreamEnd, StreamIdentity, StreamRecord, UnixTime, Verdict, WouldRefuse,
 };
 use serde_json::{json, Map};
 
@@ -158,6 +158,7 @@ pub fn full() -> DecisionRecord {
             break_glass: true,
             break_glass_reason: text(),
         }),
+        signals: Some(signals()),
         policy: Some(PolicyRecord { rule_set: "x".into(), rule: text(), without_pdp: false }),
         would_refuse: Some(WouldRefuse {
             reason: Reason::PdpDenied,
@@ -185,10 +186,16 @@ pub fn full() -> DecisionRecord {
                 headers: json!({"x": ["x"]}).as_object().cloned().unwrap(),
                 query: json!({"x": ["x"]}).as_object().cloned().unwrap(),
                 connection: json!({"x": "x"}).as_object().cloned().unwrap(),
+                signals: Some(signals()),
             },
         }],
         duration_us: Some(1),
     }
+}
+
+fn signals() -> SignalsRecord {
+    let list = FeedRecord { sequence: 1, issued_at: UnixTime::default(), stale: true };
+    SignalsRecord { list: Some(list), actors: vec![Map::new()], ..SignalsRecord::default() }
 }
 
 #[test]
@@ -198,7 +205,15 @@ fn record_fields_are_those_of_the_record() {
     same(
         "record",
         rows.keys(),
-        leaves(&record, &["shadow[].read.headers", "shadow[].read.query", "shadow[].read.connection"]),
+        leaves(
+            &record,
+            &[
+                "shadow[].read.headers",
+                "shadow[].read.query",
+                "shadow[].read.connection",
+                "shadow[].read.signals",
+            ],
+        ),
     );
     for (name, row) in rows {
         let pointer = format!("/{}", name.replace("[]", ".0").replace('.', "/"));

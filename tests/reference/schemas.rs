@@ -230,6 +230,11 @@ fn references_stand_in_the_place_of_what_they_name() {
             json!({"keys": {"file": "k"}, "remote": {"cluster": "c", "host": "h", "path": "/p"}}),
             true,
         ),
+        (
+            "/signals",
+            json!({"keys": {"file": "k"}, "remote": {"cluster": "c", "host": "h", "path": "/p"}}),
+            true,
+        ),
         ("/issuers/0/keys", json!({"file": "k"}), true),
         ("/issuers/0/keys", json!({"file": "k", "inline": set}), false),
         (

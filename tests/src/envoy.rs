@@ -87,6 +87,7 @@ pub fn rendered(
         keys: others.clone(),
         bundles: others.first().map(|others| others.address.clone()),
         revocations: others.first().map(|others| others.address.clone()),
+        signals: others.first().map(|others| others.address.clone()),
         keys_ca: String::new(),
         access_log: "{directory}/access.log".into(),
     };

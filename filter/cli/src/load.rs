@@ -78,8 +78,10 @@ pub fn load(path: &Path) -> Result<Value, LoadError> {
     for place in ["bundle", "shadow"] {
         resolve_bundle(&mut document, place, base)?;
     }
-    if let Some(revocations) = document.get_mut("revocations").and_then(Value::as_object_mut) {
-        resolve_signers(revocations, "revocations", base)?;
+    for place in ["revocations", "signals"] {
+        if let Some(feed) = document.get_mut(place).and_then(Value::as_object_mut) {
+            resolve_signers(feed, place, base)?;
+        }
     }
     resolve_keys(&mut document, base)?;
     Ok(document)

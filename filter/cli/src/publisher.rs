@@ -244,7 +244,8 @@ fn state(tag: &str) -> Option<u64> {
 
 /// What a fact is about.
 fn thing(fact: &Value) -> String {
-    ["revoke", "issuer", "id"].map(|member| fact.get(member).unwrap_or(&Value::Null).to_string()).join(" ")
+    let members = ["revoke", "about", "issuer", "id", "signal"];
+    members.map(|member| fact.get(member).unwrap_or(&Value::Null).to_string()).join(" ")
 }
 
 fn is_over(fact: &Value, now: UnixTime) -> bool {

@@ -142,4 +142,11 @@ fn envoy_gets_a_cluster_for_each_server_that_is_pulled_from() {
     config["bundle"]["remote"] = remote("bundles");
     let both = render(&config, &["--bundles", "127.0.0.1:8081", "--revocations", "127.0.0.1:8082"]);
     assert_eq!(clusters(&both), [named("upstream", false), named("bundles", false), named("feeds", false)]);
+    config["signals"] = json!({"remote": remote("signals"), "keys": keys});
+    let addresses =
+        ["--bundles", "127.0.0.1:8081", "--revocations", "127.0.0.1:8082", "--signals", "127.0.0.1:8083"];
+    let all = render(&config, &addresses);
+    assert!(clusters(&all).contains(&named("signals", false)), "{}", all.err);
+    let missing = render(&config, &addresses[..4]);
+    assert!(missing.code == 2 && missing.err.contains("needs `--signals`"), "{}", missing.err);
 }

@@ -1,4 +1,4 @@
-//! `everycall revocations`: what is built is what a filter takes.
+//! `everycall revocations` and `everycall signals`: what is built is what a filter takes.
 #![cfg(feature = "cli")]
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::arithmetic_side_effects)] // a test may panic
 
@@ -164,4 +164,33 @@ fn verify_says_what_is_wrong() {
     files.put("feed", &good);
     files.put("jwks.json", &everycall(&["bundle", "keygen", "-o", &files.name("other")], "").out);
     assert_eq!(fault(NOW, &[]), (1, "signature".into()));
+}
+
+#[test]
+fn signals_are_built_verified_and_shown_alike() {
+    let files = world();
+    let risk = json!({"about": "task", "id": "t-1", "signal": "risk", "value": "high", "ticket": "INC-1",
+        "expires_at": "2027-01-01T00:00:00Z"});
+    let score = json!({"about": "identity", "id": "user:alice", "signal": "score", "value": 87,
+        "expires_at": "2027-01-01T00:00:00Z"});
+    let lines = files.put("signals", &format!("{risk}\n{score}\n"));
+    let (key, keys, feed) = (files.name("key.json"), files.name("jwks.json"), files.name("feed"));
+    let build =
+        |lines: &str| everycall(&["signals", "build", lines, "-o", &feed, "--sign-key", &key, "--json"], "");
+    let built = build(&lines);
+    assert_eq!(built.code, 0, "{}", built.err);
+    assert_eq!(built.json()[0]["entries"], json!({"identity": 1, "task": 1}));
+    let verified =
+        everycall(&["signals", "verify", &feed, "--keys", &keys, "--max-age", "60s", "--json"], "");
+    assert_eq!((verified.code, &verified.json()[0]["ok"]), (0, &json!(true)));
+    let shown = everycall(&["signals", "show", &feed, "--list"], "").out;
+    assert!(shown.contains("signal  value") && shown.contains("high") && shown.contains(" 87 "), "{shown}");
+    let shown = everycall(&["signals", "show", &feed, "--list", "--json"], "").json();
+    assert_eq!(shown[0]["signals"][0], risk);
+    // The one is not the other.
+    assert_eq!(everycall(&["revocations", "show", &feed], "").code, 1);
+    let other = everycall(&["revocations", "verify", &feed, "--keys", &keys, "--json"], "");
+    assert_eq!((other.code, &other.json()[0]["fault"]), (1, &json!("malformed")));
+    let wrong = build(&files.put("wrong", &format!("{risk}\n{}\n", task("t-1"))));
+    assert!(wrong.code == 1 && wrong.err.contains("line 2: "), "{}", wrong.err);
 }

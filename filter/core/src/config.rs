@@ -18,6 +18,7 @@ use crate::revocations::Revocation;
 #[cfg(feature = "schema")]
 use crate::schema::{patterns, relations};
 use crate::settings::LogRecords;
+use crate::signals::Signal;
 pub(crate) use parse::parse;
 pub use pdp::{Breaker, Pdp, PdpProtocol};
 
@@ -58,6 +59,9 @@ pub struct Config {
     /// What was revoked; absent: nothing is.
     #[serde(default)]
     pub revocations: Option<Revocations>,
+    /// What is known of callers and tasks; required if a policy reads `input.signals`.
+    #[serde(default)]
+    pub signals: Option<Signals>,
     /// Policy decision points by name; a question that names none goes to `default`.
     #[serde(default)]
     pub pdps: BTreeMap<String, Pdp>,
@@ -423,7 +427,7 @@ pub struct RemoteBundle {
 #[derive(Debug, Clone, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields, expecting = "an object")]
-#[cfg_attr(feature = "schema", schemars(transform = relations::revocations))]
+#[cfg_attr(feature = "schema", schemars(transform = relations::feed))]
 pub struct Revocations {
     /// In this document.
     #[serde(default)]
@@ -439,6 +443,31 @@ pub struct Revocations {
     #[cfg_attr(feature = "schema", schemars(range(min = ranges::FEED_MAX_AGE_S.0, max = ranges::FEED_MAX_AGE_S.1)))]
     pub max_age_s: i64,
     /// What becomes of calls with a credential when it is older.
+    #[serde(default)]
+    pub when_stale: WhenStale,
+}
+
+/// Facts about callers and tasks that policies read as `input.signals`: exactly one of `inline` and
+/// `remote`.
+#[derive(Debug, Clone, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields, expecting = "an object")]
+#[cfg_attr(feature = "schema", schemars(transform = relations::feed))]
+pub struct Signals {
+    /// In this document.
+    #[serde(default)]
+    pub inline: Option<Vec<Signal>>,
+    /// A server of signed lists.
+    #[serde(default)]
+    pub remote: Option<RemoteFeed>,
+    /// The JWK set of those who may sign.
+    #[serde(default)]
+    pub keys: Option<Jwks>,
+    /// How old the list may be, counted from when it was signed.
+    #[serde(default = "default_feed_age")]
+    #[cfg_attr(feature = "schema", schemars(range(min = ranges::FEED_MAX_AGE_S.0, max = ranges::FEED_MAX_AGE_S.1)))]
+    pub max_age_s: i64,
+    /// What becomes of calls whose policy reads signals when it is older.
     #[serde(default)]
     pub when_stale: WhenStale,
 }

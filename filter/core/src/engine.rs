@@ -25,7 +25,6 @@ use sha2::{Digest as _, Sha256};
 use crate::attributes::Attribute;
 use crate::bundle::{Bundle, BundleHead, Puller};
 use crate::decision::{Decision, Denial, Permit};
-use crate::feed::Feed;
 use crate::grants::Granted;
 use crate::input;
 use crate::keyring::Keyring;
@@ -38,6 +37,7 @@ use crate::request::Request;
 use crate::revocations::Revocations;
 use crate::settings::{Settings, Shadow};
 use crate::shared::Shared;
+use crate::signals::Signals;
 use crate::signature::SignatureVerifier;
 use crate::step::{Pending, Reply, Step, StreamId};
 use crate::streams::Streams;
@@ -49,6 +49,7 @@ use crate::token::cache::{TokenCache, Verified};
 pub(crate) use case::Waiting;
 use case::{Asked, Case, Cause, Refused};
 use credential::Credential;
+use feeds::Followed;
 use layers::Layers;
 pub use questions::PdpStats;
 use questions::Pdps;
@@ -118,11 +119,8 @@ pub struct Engine {
     counter: u64,
     latest: UnixTime,
     tokens: TokenCache,
-    revocations: Revocations,
-    /// Where revocations come from, if it is a server.
-    revocation_feed: Option<Feed>,
-    /// Revocations of an earlier configuration are to go.
-    sweeping: bool,
+    revocations: Followed<Revocations>,
+    signals: Followed<Signals>,
     pdps: Pdps,
     records: VecDeque<Record>,
     /// Admitted requests that are open.
@@ -201,7 +199,7 @@ impl Engine {
             Credential::AwaitsKeys => return Ok(Progress::AwaitsKeys),
         };
         case.caller = Some(caller.clone());
-        let layers = Layers { settings: &self.settings, bundle: &self.bundle };
+        let layers = Layers { settings: &self.settings, bundle: &self.bundle, signals: &self.signals };
         let granted = layers.grant(case, caller.as_deref(), &target, now)?;
         let granted = layers.elevation(case, caller.as_deref(), granted, now)?;
         let rule_set = granted.grant.rule_set;

@@ -15,6 +15,8 @@ use std::fmt;
 
 use serde_json::Value;
 
+use crate::revocations::Revocation;
+use crate::signals::Signal;
 use crate::time::UnixTime;
 
 pub use document::read_feed;
@@ -28,6 +30,8 @@ pub use stand_in::FeedRules;
 pub enum FeedKind {
     /// What was revoked.
     Revocations,
+    /// What is known of callers and tasks.
+    Signals,
 }
 
 impl FeedKind {
@@ -35,6 +39,18 @@ impl FeedKind {
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Revocations => "revocations",
+            Self::Signals => "signals",
+        }
+    }
+
+    /// Whether this is a fact of such a feed.
+    ///
+    /// # Errors
+    /// What is wrong with it.
+    pub fn check(self, fact: Value) -> Result<(), String> {
+        match self {
+            Self::Revocations => Revocation::read(fact)?.check(),
+            Self::Signals => Signal::read(fact)?.check(),
         }
     }
 }
@@ -60,7 +76,7 @@ pub(crate) trait Content {
     /// `signed_at`.
     ///
     /// # Errors
-    /// There are more than `max` facts.
+    /// There are more than `max` facts, or too many of one kind.
     fn commit(&mut self, many: usize, signed_at: UnixTime, max: usize) -> Result<bool, Full>;
 
     /// A full list begins: what counts from now on is named by it. What counted before goes on to.
@@ -77,6 +93,11 @@ pub(crate) trait Content {
     fn len(&self) -> usize;
 }
 
-/// There are as many facts as may be.
+/// There are more facts than may be: which.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) struct Full;
+pub(crate) struct Full(pub(crate) &'static str);
+
+impl Full {
+    /// More than the configuration says.
+    pub(crate) const ENTRIES: Self = Self("there are more facts than `max_entries`");
+}

@@ -16,7 +16,7 @@ use crate::identity::Identity;
 use crate::pdp::Answer;
 use crate::policy::PolicyValue;
 use crate::reads::Reads;
-use crate::record::RequestRecord;
+use crate::record::{RequestRecord, SignalsRecord};
 use crate::settings::Network;
 use crate::target::Target;
 use crate::time::UnixTime;
@@ -31,6 +31,8 @@ pub(crate) struct Facts<'a> {
     pub(crate) connection: &'a Map<String, Json>,
     pub(crate) caller: Option<&'a Verified>,
     pub(crate) granted: &'a Granted,
+    /// Absent: the policy does not read them.
+    pub(crate) signals: Option<&'a SignalsRecord>,
     pub(crate) networks: &'a [Network],
     pub(crate) reads: &'a Reads,
 }
@@ -59,7 +61,7 @@ pub(crate) fn build(facts: &Facts<'_>) -> PolicyValue {
     input.push(("elevation", facts.granted.elevated.as_ref().map_or(Value::Null, elevation)));
     let exception = facts.caller.and_then(|caller| caller.exception.as_deref());
     input.push(("exception", exception.map_or(Value::Null, exception_value)));
-    input.push(("signals", Value::new_object()));
+    input.extend(facts.signals.map(|known| ("signals", signals(known))));
     PolicyValue(object(input))
 }
 
@@ -183,6 +185,18 @@ fn grant(granted: &Granted) -> Value {
         ("source", text(&grant.source)),
         ("ticket", text(&grant.ticket)),
         ("params", object(params)),
+    ])
+}
+
+/// Every member is there, so that a policy can tell what was not raised from what is not known.
+fn signals(known: &SignalsRecord) -> Value {
+    let of = |all: &Map<String, Json>| Value::from(Json::Object(all.clone()));
+    let actors: Vec<Value> = known.actors.iter().map(of).collect();
+    object(vec![
+        ("identity", of(&known.identity)),
+        ("principal", of(&known.principal)),
+        ("actors", Value::from(actors)),
+        ("task", of(&known.task)),
     ])
 }
 

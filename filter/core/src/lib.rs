@@ -40,6 +40,7 @@ mod revocations;
 pub mod schema;
 mod settings;
 mod shared;
+mod signals;
 mod signature;
 mod signed;
 mod spiffe;
@@ -73,13 +74,14 @@ pub use policy::{offered_builtins, RuleSet, RuleTrace, Trace};
 pub use reason::{Layer, Reason};
 pub use record::{
     BundleRecord, DecisionRecord, ElevationRecord, FeedRecord, GrantRecord, PdpExchange, PolicyRecord,
-    Record, RequestRecord, ShadowOutcome, ShadowReads, ShadowRecord, StreamIdentity, StreamRecord, Verdict,
-    WouldRefuse,
+    Record, RequestRecord, ShadowOutcome, ShadowReads, ShadowRecord, SignalsRecord, StreamIdentity,
+    StreamRecord, Verdict, WouldRefuse,
 };
 pub use request::{Connection, Headers, Request, BREAK_GLASS_HEADER, OWN_HEADER_PREFIX, REMOVED_HEADERS};
 pub use revocations::{Revocation, RevocationKind};
 pub use settings::{ConfigError, ConfigErrors, LogRecords, Settings};
 pub use shared::{LocalData, SharedData};
+pub use signals::{About, Signal};
 pub use signature::{ecdsa_der, PureRust, SignatureVerifier, Unavailable};
 pub use signed::{FileError, FileFault};
 pub use step::{Budget, Call, Effect, Failure, FetchId, Pending, Reply, Step, StreamId};

@@ -229,6 +229,11 @@ impl RuleSet {
         times.iter().any(|time| self.reads.any(time))
     }
 
+    /// Whether it reads signals, and says so: without the word it was written for no signals.
+    pub(crate) fn reads_signals(&self) -> bool {
+        self.reads.speaks_of_signals() && self.reads.any(&["signals"])
+    }
+
     /// The questions that `ask` holds for this input; none if the rule is absent or empty.
     pub(crate) fn questions(&mut self, input: &PolicyValue) -> Result<Vec<Question>, PolicyFailure> {
         if !self.asks {

@@ -10,6 +10,8 @@ use std::collections::{BTreeMap, BTreeSet};
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Reads {
     paths: BTreeSet<Vec<String>>,
+    /// The word `signals` is somewhere in its text.
+    signals: bool,
 }
 
 impl Reads {
@@ -20,6 +22,9 @@ impl Reads {
         for package in reach(package, modules) {
             for source in modules.get(&package).into_iter().flatten() {
                 reads.paths.extend(sites(source).into_iter().map(|site| site.path));
+                // A letter may be written by its number.
+                reads.signals |=
+                    source.contains("\\u") || tokens(source).iter().any(Token::speaks_of_signals);
             }
         }
         reads
@@ -27,7 +32,7 @@ impl Reads {
 
     /// The same in another document's terms: each pair says where a part of this one is in that.
     pub(crate) fn translated(&self, pairs: &[(&[&str], &[&str])]) -> Self {
-        let mut translated = Self::default();
+        let mut translated = Self { signals: self.signals, ..Self::default() };
         for read in &self.paths {
             for (from, to) in pairs {
                 if read.iter().zip(*from).all(|(a, b)| a == b) {
@@ -56,8 +61,14 @@ impl Reads {
         Some(names)
     }
 
+    /// Whether signals are named: of all of `input`, read as a whole, they are no part otherwise.
+    pub(crate) const fn speaks_of_signals(&self) -> bool {
+        self.signals
+    }
+
     pub(crate) fn merge(&mut self, other: &Self) {
         self.paths.extend(other.paths.iter().cloned());
+        self.signals |= other.signals;
     }
 }
 
@@ -240,6 +251,16 @@ pub(crate) enum Token<'a> {
     Opaque,
     /// Any other character that is not blank; line ends included.
     Mark(char),
+}
+
+impl Token<'_> {
+    fn speaks_of_signals(&self) -> bool {
+        match self {
+            Self::Name(name) => *name == "signals",
+            Self::Text(text) => text.contains("signals"),
+            Self::Opaque | Self::Mark(_) => false,
+        }
+    }
 }
 
 /// The text in tokens, without comments and blanks.

@@ -78,6 +78,8 @@ reasons! {
     NotReady = "not_ready", 503, Service;
     /// The bundle has expired, or is older than `bundle.max_stale_s`.
     BundleStale = "bundle_stale", 503, Service;
+    /// The policy reads signals, and there is no list of them yet, or it is older than `signals.max_age_s`.
+    SignalsStale = "signals_stale", 503, Service;
     /// Too many requests wait for an answer already (`limits.max_pending`, `pdps.*.max_in_flight`).
     Overloaded = "overloaded", 503, Service;
     /// What decides has changed, and too little of an open stream's request was kept to decide it again.

@@ -139,6 +139,9 @@ pub struct DecisionRecord {
     /// The elevation that is active for the call; null without one.
     #[serde(default)]
     pub elevation: Option<ElevationRecord>,
+    /// What is known of the caller and its task, as far as the policy reads it; null if it does not.
+    #[serde(default)]
+    pub signals: Option<SignalsRecord>,
     /// What the policy did; null if it was not reached.
     pub policy: Option<PolicyRecord>,
     /// Questions and answers, in order.
@@ -204,6 +207,50 @@ pub struct FeedRecord {
     pub stale: bool,
 }
 
+/// What is known of a call: values by the names of signals.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields)]
+pub struct SignalsRecord {
+    /// The list that it is from; null if it has no server.
+    pub list: Option<FeedRecord>,
+    /// Of the caller.
+    pub identity: Map<String, Value>,
+    /// Of the one that it acts for.
+    pub principal: Map<String, Value>,
+    /// Of each prior actor.
+    pub actors: Vec<Map<String, Value>>,
+    /// Of the task.
+    pub task: Map<String, Value>,
+}
+
+impl SignalsRecord {
+    fn parts(&self) -> impl Iterator<Item = &Map<String, Value>> {
+        [&self.identity, &self.principal, &self.task].into_iter().chain(&self.actors)
+    }
+
+    /// How long it is as text.
+    pub(crate) fn bytes(&self) -> usize {
+        let value = |value: &Value| value.as_str().map_or(8, str::len);
+        let one = |(name, of): (&String, &Value)| name.len().saturating_add(value(of));
+        self.parts().flatten().map(one).fold(0, usize::saturating_add)
+    }
+
+    /// All that several of one call tell.
+    pub(crate) fn merged<'r>(all: impl Iterator<Item = &'r Self>) -> Option<Self> {
+        all.cloned().reduce(|mut first, next| {
+            let Self { list: _, identity, principal, actors, task } = next;
+            first.identity.extend(identity);
+            first.principal.extend(principal);
+            first.task.extend(task);
+            if first.actors.is_empty() {
+                first.actors = actors;
+            }
+            first
+        })
+    }
+}
+
 /// What a shadow says of a request.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
@@ -246,6 +293,9 @@ pub struct ShadowReads {
     /// Attributes of the connection.
     #[serde(default, skip_serializing_if = "Map::is_empty")]
     pub connection: Map<String, Value>,
+    /// What is known of the caller and its task.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub signals: Option<SignalsRecord>,
 }
 
 /// How what a shadow says compares with the decision: allow or deny, whatever the reason.

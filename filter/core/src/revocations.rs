@@ -208,6 +208,8 @@ impl fmt::Debug for Handle {
 #[derive(Debug)]
 pub(crate) struct Revocable {
     handles: Box<[(RevocationKind, Handle)]>,
+    /// What signals find prior actors by, in their order: with the issuer, and without it.
+    actors: Box<[[Handle; 2]]>,
     /// When its credential was issued, in seconds, if that is known.
     issued_at: Option<u32>,
     /// The version of the revocations that were found to say nothing of it.
@@ -242,12 +244,35 @@ impl Revocable {
         let issued_at = identity.claims.get("iat").and_then(Value::as_f64);
         #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)] // `as` saturates
         let issued_at = issued_at.map(|secs| secs.floor() as u32);
-        Self { handles: handles.into(), issued_at, clear_at: AtomicU64::default() }
+        let actors = identity.actors.iter().map(|actor| both.map(|scope| Handle::of(Subject, scope, actor)));
+        let actors = actors.collect();
+        Self { handles: handles.into(), actors, issued_at, clear_at: AtomicU64::default() }
     }
 
-    /// What revocations find it by.
+    /// What revocations and signals find it by.
     pub(crate) fn handles(&self) -> impl Iterator<Item = Handle> + '_ {
-        self.handles.iter().map(|(_, handle)| *handle)
+        self.handles.iter().map(|(_, handle)| *handle).chain(self.actors.iter().flatten().copied())
+    }
+
+    /// The handles of the caller, and then of the principal if there is one: each with the issuer, and
+    /// without it.
+    pub(crate) fn subjects(&self) -> impl Iterator<Item = [Handle; 2]> + '_ {
+        self.pairs(RevocationKind::Subject)
+    }
+
+    /// Those of the task.
+    pub(crate) fn task(&self) -> Option<[Handle; 2]> {
+        self.pairs(RevocationKind::Task).next()
+    }
+
+    /// Those of the prior actors, in their order.
+    pub(crate) const fn actors(&self) -> &[[Handle; 2]] {
+        &self.actors
+    }
+
+    fn pairs(&self, kind: RevocationKind) -> impl Iterator<Item = [Handle; 2]> + '_ {
+        let mut of = self.handles.iter().filter(move |(of, _)| *of == kind).map(|(_, handle)| *handle);
+        std::iter::from_fn(move || Some([of.next()?, of.next()?]))
     }
 }
 
@@ -332,7 +357,7 @@ impl Revocations {
         }
         let known = set.get(&handle).copied();
         if known.is_none() && len >= max {
-            return Err(Full);
+            return Err(Full::ENTRIES);
         }
         let entry = Entry { expires: expires.to_le_bytes(), before: before.to_le_bytes(), round };
         set.insert(handle, entry);
@@ -642,7 +667,7 @@ mod tests {
         for number in 0..10 {
             all.insert(&task(&format!("t-{number}"), None, 10 + number), NOW, 10).unwrap();
         }
-        assert_eq!(all.insert(&task("more", None, 10), NOW, 10), Err(Full));
+        assert_eq!(all.insert(&task("more", None, 10), NOW, 10), Err(Full::ENTRIES));
         assert!(all.insert(&task("t-1", None, 100), NOW, 10).is_ok(), "that is there already");
         let tidy = |all: &mut Revocations, time| {
             let mut slices = 0;

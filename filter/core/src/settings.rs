@@ -262,6 +262,7 @@ pub struct Settings {
     /// An engine takes it out, too.
     pub(crate) shadow: Option<Shadow>,
     pub(crate) revocations: Option<FeedSource>,
+    pub(crate) signals: Option<FeedSource>,
     pub(crate) pdps: BTreeMap<String, Pdp>,
     pub(crate) networks: Vec<Network>,
     pub(crate) limits: Limits,

@@ -52,6 +52,8 @@ pub struct Admission {
     pub(crate) attributes: Arc<[&'static Attribute]>,
     /// Of the settings and the bundle that decided.
     pub(crate) generation: u64,
+    /// The version of the signals that its policy read; none if it read none.
+    pub(crate) signals: Option<u64>,
 }
 
 /// How much is known of a request.
@@ -147,6 +149,8 @@ pub(crate) struct Streams {
     index: BTreeSet<(Handle, StreamId)>,
     /// Revoked, and which stream of that to look at next.
     revoked: VecDeque<(Handle, StreamId)>,
+    /// About which there is news, and which stream of that to look at next.
+    signalled: VecDeque<(Handle, StreamId)>,
     /// While it is looked for revoked ones among the young: the next to be looked at.
     look: Option<StreamId>,
     /// To be cut, in this order.
@@ -210,7 +214,13 @@ impl Streams {
     /// Whether there is something to be done now.
     pub(crate) fn is_busy(&self) -> bool {
         let decides = !self.again.is_empty() && self.asking < MAX_ASKING;
-        self.is_looking() || self.sweeping || self.walk.is_some() || !self.cutting.is_empty() || decides
+        let signalled = !self.signalled.is_empty();
+        self.is_looking()
+            || signalled
+            || self.sweeping
+            || self.walk.is_some()
+            || !self.cutting.is_empty()
+            || decides
     }
 
     /// Begins a sweep, if it is time for one.
@@ -267,6 +277,39 @@ impl Streams {
         found.extend(young.by_ref().take(left));
         self.look = young.next();
         found
+    }
+
+    /// There is news about these: streams of whoever is found by them, and whose policy reads signals,
+    /// are to be decided again. Of the young ones their version tells when they settle.
+    pub(crate) fn signalled(&mut self, handles: BTreeSet<Handle>) {
+        self.signalled.extend(handles.into_iter().map(|handle| (handle, StreamId(0))));
+    }
+
+    /// Goes through up to `many` of those; whether there were any.
+    pub(crate) fn take_signalled(&mut self, many: usize) -> bool {
+        let any = !self.signalled.is_empty();
+        let mut left = many;
+        while let Some((handle, from)) = self.signalled.pop_front() {
+            if left == 0 {
+                self.signalled.push_front((handle, from));
+                break;
+            }
+            // To find nobody is work, too.
+            left = left.saturating_sub(1);
+            let mut of = self.index.range((handle, from)..=(handle, StreamId(u64::MAX))).map(|(_, id)| *id);
+            for stream in of.by_ref().take(left) {
+                left = left.saturating_sub(1);
+                let reads = |open: &Settled| open.over.is_none() && open.admission.signals.is_some();
+                if self.settled.get(&stream).is_some_and(reads) {
+                    self.again.push_back(stream);
+                }
+            }
+            if let Some(next) = of.next() {
+                self.signalled.push_front((handle, next));
+                break;
+            }
+        }
+        any
     }
 
     /// What decides has changed: whatever is of another generation is to be decided again.

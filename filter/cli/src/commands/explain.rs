@@ -1,7 +1,8 @@
 //! A decision for people: the layers in their order, and the fact that decided.
 
 use everycall_core::{
-    DecisionRecord, Exception, Identity, Layer, Reason, ShadowOutcome, ShadowRecord, Trace, Verdict,
+    DecisionRecord, Exception, Identity, Layer, Reason, ShadowOutcome, ShadowRecord, SignalsRecord, Trace,
+    Verdict,
 };
 use serde_json::Value;
 
@@ -18,6 +19,21 @@ impl Policies {
         let data = document.pointer("/bundle/inline/data").cloned().unwrap_or_default();
         Self { modules: RegoFile::all(document), data }
     }
+}
+
+/// What is known of a call, in a line.
+fn known(signals: &SignalsRecord) -> String {
+    let SignalsRecord { list, identity, principal, actors, task } = signals;
+    let mut parts = Vec::new();
+    let named = [("identity", identity), ("principal", principal), ("task", task)];
+    for (part, all) in named.into_iter().chain(actors.iter().map(|actor| ("actor", actor))) {
+        parts.extend(all.iter().map(|(name, value)| format!("{part}.{name} = {value}")));
+    }
+    if parts.is_empty() {
+        parts.push("none".to_owned());
+    }
+    let stale = list.is_some_and(|list| list.stale).then(|| "; the list is too old".to_owned());
+    format!("{}{}", parts.join(", "), stale.unwrap_or_default())
 }
 
 /// The decision, layer by layer as far as it came. `traces` are what its policy did, round by round.
@@ -67,6 +83,9 @@ pub(super) fn text(record: &DecisionRecord, traces: &[Trace], policies: &Policie
             let reason = elevation.break_glass_reason.as_deref().unwrap_or_default();
             lines.add("", format!("BREAKS THE GLASS: {reason}"));
         }
+    }
+    if let Some(signals) = &record.signals {
+        lines.add("signals", known(signals));
     }
     if let Some(policy) = &record.policy {
         let without = if policy.without_pdp { ", which can do without the decision point" } else { "" };

@@ -10,6 +10,7 @@ mod decide;
 mod devserver;
 mod exceptions;
 mod explain;
+mod feed;
 mod init;
 mod key;
 mod pdp;
@@ -17,7 +18,6 @@ mod remote_keys;
 pub mod render;
 mod replay;
 mod request;
-mod revocations;
 mod revoked;
 mod schema;
 mod signed;
@@ -34,7 +34,7 @@ use std::process::ExitCode;
 
 use anyhow::Context as _;
 use clap::{Parser, Subcommand};
-use everycall_core::{ConfigErrors, Settings, TEST_KEY_PREFIX};
+use everycall_core::{ConfigErrors, FeedKind, Settings, TEST_KEY_PREFIX};
 use serde_json::Value;
 
 use crate::load::load;
@@ -56,7 +56,10 @@ enum Command {
     Test(test::Args),
     Decide(decide::Args),
     Token(token::Args),
-    Revocations(revocations::Args),
+    /// Make, show and verify signed lists of revocations
+    Revocations(feed::Args),
+    /// Make, show and verify signed lists of signals
+    Signals(feed::Args),
     Key(key::Args),
     Exceptions(exceptions::Args),
     Render(render::Args),
@@ -107,7 +110,8 @@ pub fn run(arguments: impl IntoIterator<Item = impl Into<OsString> + Clone>, out
         Command::Test(args) => test::run(&args, out),
         Command::Decide(args) => decide::run(&args, out),
         Command::Token(args) => token::run(&args, out),
-        Command::Revocations(args) => revocations::run(&args, out),
+        Command::Revocations(args) => feed::run(FeedKind::Revocations, &args, out),
+        Command::Signals(args) => feed::run(FeedKind::Signals, &args, out),
         Command::Key(args) => key::run(&args, out),
         Command::Exceptions(args) => exceptions::run(&args, out),
         Command::Render(args) => render::run(&args, out),
@@ -215,7 +219,7 @@ impl Configuration {
                 }
             }
         }
-        for part in ["bundle", "shadow", "revocations"] {
+        for part in ["bundle", "shadow", "revocations", "signals"] {
             let keys = self.document.get(part).and_then(|part| part.pointer("/keys/keys")?.as_array());
             for (index, jwk) in keys.into_iter().flatten().enumerate() {
                 if let Some(id) = mint::test_key_in(jwk) {

@@ -2,12 +2,13 @@
 
 use std::path::PathBuf;
 
-use everycall_core::{read_feed, ConfigError, FeedHead, FeedRules, FileFault, PureRust, UnixTime};
+use everycall_core::{read_feed, ConfigError, FeedHead, FeedKind, FeedRules, FileFault, PureRust, UnixTime};
 use serde_json::{json, Value};
 
-use super::revocations::{fact, one_list, FEED};
+use super::feed::{fact, one_list};
 use super::{signed, Configuration, Invalid};
 
+const FEED: FeedKind = FeedKind::Revocations;
 const PLACE: &str = "revocations.remote";
 
 /// What stands in for a server of revocations.
@@ -87,7 +88,7 @@ fn lines(text: &[u8]) -> Result<Vec<Value>, Fault> {
     for (line, number) in text.split(|byte| *byte == b'\n').zip(1_usize..) {
         if !line.trim_ascii().is_empty() {
             let refused = |message| Fault::new(FileFault::Invalid, format!("line {number}: {message}"));
-            facts.push(fact(line).map_err(refused)?);
+            facts.push(fact(FEED, line).map_err(refused)?);
         }
     }
     Ok(facts)

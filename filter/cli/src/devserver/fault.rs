@@ -1,4 +1,4 @@
-//! Faults on demand: how the PDP and the feed misbehave until they are told otherwise.
+//! Faults on demand: how the PDP and the feeds misbehave until they are told otherwise.
 
 use std::time::Duration;
 
@@ -7,6 +7,7 @@ use axum::http::{header, StatusCode};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use axum::{Json, Router};
+use everycall_core::FeedKind;
 use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 
@@ -58,14 +59,15 @@ impl Default for Fault {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Place {
     Pdp,
-    Revocations,
+    Feed(FeedKind),
 }
 
 impl Place {
     fn named(name: &str) -> Result<Self, Refused> {
         match name {
             "pdp" => Ok(Self::Pdp),
-            "revocations" => Ok(Self::Revocations),
+            "revocations" => Ok(Self::Feed(FeedKind::Revocations)),
+            "signals" => Ok(Self::Feed(FeedKind::Signals)),
             _ => Err(Refused::not_found(format!("there are no faults of `{name}`"))),
         }
     }
@@ -133,7 +135,7 @@ impl Server {
     const fn fault(&self, place: Place) -> &std::sync::Mutex<Fault> {
         match place {
             Place::Pdp => &self.pdp.fault,
-            Place::Revocations => &self.revocations.fault,
+            Place::Feed(kind) => &self.feed(kind).fault,
         }
     }
 }
@@ -151,10 +153,9 @@ async fn set(
 ) -> Result<Json<Fault>, Refused> {
     let place = Place::named(&name)?;
     fault.check(place)?;
-    match &fault {
-        Fault::Many { entries } => server.revocations.fill(*entries).await?,
-        _ if place == Place::Revocations => server.revocations.fill(0).await?,
-        _ => {}
+    if let Place::Feed(kind) = place {
+        let entries = if let Fault::Many { entries } = fault { entries } else { 0 };
+        server.feed(kind).fill(entries).await?;
     }
     *lock(server.fault(place)) = fault.clone();
     Ok(Json(fault))

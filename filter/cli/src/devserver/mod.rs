@@ -1,9 +1,9 @@
-//! The reference server for demos and tests: issuer, tasks, revocations, PDP, decision-log sink and echo
-//! upstream. Not
-//! for production: whoever reaches it gets tokens. Policy comes from files, all state is in memory.
+//! The reference server for demos and tests: issuer, tasks, revocations, signals, PDP, decision-log
+//! sink and echo upstream. Not for production: whoever reaches it gets tokens. Policy comes from files, all state is in memory.
 
 mod bundle;
 mod fault;
+mod feed;
 mod index;
 mod issuer;
 mod listener;
@@ -11,7 +11,6 @@ mod log;
 mod pdp;
 mod rego;
 mod reply;
-mod revocations;
 mod ring;
 mod signer;
 mod task;
@@ -33,6 +32,7 @@ use axum::http::{HeaderName, HeaderValue};
 use axum::response::Response;
 use axum::routing::get;
 use axum::Router;
+use everycall_core::FeedKind;
 use serde_json::{json, Map, Value};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
@@ -101,7 +101,8 @@ struct Server {
     address: SocketAddr,
     issuers: issuer::Issuers,
     tasks: Mutex<task::Tasks>,
-    revocations: revocations::Revocations,
+    revocations: feed::Feed,
+    signals: feed::Feed,
     pdp: pdp::Pdp,
     bundle: Option<PathBuf>,
     log: log::Sink,
@@ -124,7 +125,8 @@ pub async fn serve(
 ) -> anyhow::Result<()> {
     let Options { listen, upstream, config, signer, policies, bundle, log } = options;
     let issuers = issuer::Issuers::read(&config, signer)?;
-    let revocations = revocations::Revocations::read(&config)?;
+    let revocations = feed::Feed::read(FeedKind::Revocations, &config)?;
+    let signals = feed::Feed::read(FeedKind::Signals, &config)?;
     let pdp = pdp::Pdp::load(policies.as_deref())?;
     let log = log::Sink::open(log.as_deref())?;
     let arrivals = upstream::Arrivals::new(&config);
@@ -141,6 +143,7 @@ pub async fn serve(
         issuers,
         tasks,
         revocations,
+        signals,
         pdp,
         bundle,
         log,
@@ -214,7 +217,7 @@ fn routes(server: Shared) -> Router {
         .route("/healthz", get(async || "ok\n"))
         .merge(issuer::routes())
         .merge(task::routes())
-        .merge(revocations::routes())
+        .merge(feed::routes())
         .merge(pdp::routes())
         .merge(fault::routes())
         .merge(bundle::routes())

@@ -59,6 +59,10 @@ const INPUT: &[(&str, Type)] = &[
     ("elevation", Type::Any),
     ("exception", Type::Any),
     ("signals", Type::Object),
+    ("signals.identity", Type::Object),
+    ("signals.principal", Type::Object),
+    ("signals.actors", Type::List),
+    ("signals.task", Type::Object),
 ];
 
 /// What stands at a path below `input`, if something always does.

@@ -28,7 +28,7 @@ pub(crate) fn with_references(mut schema: Value) -> Value {
         "type": "object", "required": ["file"], "additionalProperties": false,
         "properties": {"file": text("A file with a JWK set, relative to this file.")},
     });
-    for kind in ["Bundle", "Revocations"] {
+    for kind in ["Bundle", "Revocations", "Signals"] {
         let forms = schema.pointer_mut(&format!("/$defs/{kind}/properties/keys/anyOf"));
         if let Some(forms) = forms.and_then(Value::as_array_mut) {
             forms.push(file.clone());

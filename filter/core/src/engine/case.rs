@@ -14,7 +14,9 @@ use crate::obligations::Obligations;
 use crate::pdp::{Answer, Question};
 use crate::policy::{PolicyFailure, PolicyValue};
 use crate::reason::{Layer, Reason};
-use crate::record::{BundleRecord, DecisionRecord, ElevationRecord, GrantRecord, RequestRecord, Verdict};
+use crate::record::{
+    BundleRecord, DecisionRecord, ElevationRecord, GrantRecord, RequestRecord, SignalsRecord, Verdict,
+};
 use crate::request::Request;
 use crate::revocations::Revocable;
 use crate::settings::Settings;
@@ -36,6 +38,10 @@ pub(super) struct Case {
     pub(super) known: Option<Option<Arc<Verified>>>,
     /// It is the replay of a record, which was decided by what was in force then.
     pub(super) replays: bool,
+    /// The signals that a record tells of which is replayed.
+    pub(super) told: Option<SignalsRecord>,
+    /// The version of the signals that its policy reads; none if it reads none.
+    pub(super) signals_at: Option<u64>,
     /// When its request was admitted, if this is about its stream.
     pub(super) admitted_at: Option<UnixTime>,
     /// Who calls, once that is known: none without a credential.
@@ -136,6 +142,8 @@ impl Case {
             record,
             known: None,
             replays: false,
+            told: None,
+            signals_at: None,
             admitted_at: None,
             caller: None,
             answered: Vec::new(),
@@ -161,6 +169,8 @@ impl Case {
         self.record.elevation = None;
         self.record.connection.clear();
         self.record.policy = None;
+        self.record.signals = None;
+        self.signals_at = None;
         self.caller = None;
     }
 }
@@ -197,6 +207,7 @@ pub(super) fn begun(request: &Request, id: String, now: UnixTime, settings: &Set
         revocations: None,
         grant: None,
         elevation: None,
+        signals: None,
         policy: None,
         pdp: Vec::new(),
         obligations: Map::new(),

@@ -74,6 +74,11 @@ impl Layers<'_> {
                 case.record.request.path_and_query = Some(target.path_and_query());
             }
         }
+        if rules.reads_signals() {
+            let signals = self.signals(case, caller, reads, now)?;
+            bytes = bytes.saturating_add(signals.bytes());
+            case.record.signals = Some(signals);
+        }
         let limit = self.settings.limits.input_bytes;
         if bytes > limit {
             return Err(Refused::new(
@@ -90,6 +95,7 @@ impl Layers<'_> {
             connection: &case.record.connection,
             caller,
             granted,
+            signals: case.record.signals.as_ref(),
             networks: &self.settings.networks,
             reads,
         };

@@ -1,19 +1,131 @@
-//! Feeds in the engine: what follows them, and whether a caller may go on by what they tell.
+//! Feeds in the engine: what follows them, and whether a call may go on by what they tell.
 
-use super::case::Refused;
+use super::case::{Case, Refused};
+use super::layers::Layers;
 use super::upkeep::next_fetch;
-use super::Engine;
+use super::{Engine, IdSeed};
 use crate::config::WhenStale;
-use crate::feed::{Content as _, Feed, FeedKind, FeedStats, World};
+use crate::feed::{Content, Feed, FeedKind, FeedStats, World};
+use crate::reads::Reads;
 use crate::reason::Reason;
-use crate::record::{DecisionRecord, FeedRecord};
+use crate::record::{DecisionRecord, FeedRecord, SignalsRecord};
 use crate::settings::FeedSource;
-use crate::step::Effect;
+use crate::shared::Shared;
+use crate::signature::SignatureVerifier;
+use crate::step::{Effect, FetchId, Reply};
 use crate::time::UnixTime;
 use crate::token::cache::Verified;
 
 /// Facts that are looked at in one slice.
 const TIDY_SLICE: usize = 1_000;
+
+/// The facts of one kind, from a server or from the configuration.
+#[derive(Default)]
+pub(super) struct Followed<C> {
+    pub(super) facts: C,
+    /// Present if there is a server.
+    feed: Option<Feed>,
+    /// Facts of an earlier configuration are to go.
+    sweeping: bool,
+}
+
+impl<C: Content> Followed<C> {
+    /// Number and age of the list, if a server has it.
+    ///
+    /// # Errors
+    /// What makes it too old to go on by; the record says of which list.
+    fn judged(&self, source: &FeedSource, now: UnixTime) -> (Option<FeedRecord>, Result<(), String>) {
+        let (Some(_), Some(feed)) = (&source.remote, &self.feed) else { return (None, Ok(())) };
+        let fresh = feed.is_fresh(source.max_age_s, now);
+        let stale = fresh.is_err();
+        let record = feed.signed().map(|(sequence, issued_at)| FeedRecord { sequence, issued_at, stale });
+        let goes_on = source.when_stale == WhenStale::LastKnown && record.is_some();
+        (record, if goes_on { Ok(()) } else { fresh })
+    }
+
+    /// A configuration came: the list of the same server stays known, others go.
+    fn assign(
+        &mut self,
+        kind: FeedKind,
+        source: Option<&FeedSource>,
+        (shared, digest): (&Shared, &[u8; 32]),
+        seed: &IdSeed,
+    ) {
+        let Self { facts, feed, sweeping } = self;
+        if let Some((source, remote)) = source.and_then(|source| Some((source, source.remote.as_ref()?))) {
+            match feed.as_mut().filter(|feed| feed.is_for(remote)) {
+                Some(feed) => feed.configure(source, remote, shared, digest, facts),
+                None => {
+                    facts.abandon();
+                    *feed = Some(Feed::new(kind, remote, shared, digest, &seed.0));
+                }
+            }
+            return;
+        }
+        *feed = None;
+        *sweeping = facts.len() > 0;
+        facts.abandon();
+        facts.begin_full();
+        for line in source.into_iter().flat_map(|source| &source.inline) {
+            // Those of a configuration were looked at.
+            let _ = facts.stage(line.clone());
+        }
+        let _ = facts.commit(usize::MAX, UnixTime::default(), usize::MAX);
+        facts.begin_tidy();
+    }
+
+    fn is_busy(&self) -> bool {
+        self.sweeping || self.feed.as_ref().is_some_and(Feed::is_busy)
+    }
+
+    /// Lets the feed work, with what it needs to know.
+    fn follow(
+        &mut self,
+        source: Option<&FeedSource>,
+        verifier: &dyn SignatureVerifier,
+        fetches: &mut u64,
+        work: impl FnOnce(&mut Feed, &mut World<'_>) -> Vec<Effect>,
+    ) -> Vec<Effect> {
+        let (Some(feed), Some(source)) = (&mut self.feed, source) else { return Vec::new() };
+        let FeedSource { remote: Some(remote), .. } = source else { return Vec::new() };
+        let content = &mut self.facts;
+        work(feed, &mut World { source, remote, verifier, content, next_id: &mut || next_fetch(fetches) })
+    }
+
+    /// One slice of the work that there is.
+    fn slice(
+        &mut self,
+        source: Option<&FeedSource>,
+        verifier: &dyn SignatureVerifier,
+        fetches: &mut u64,
+        now: UnixTime,
+    ) -> Vec<Effect> {
+        if self.sweeping {
+            self.sweeping = self.facts.tidy(TIDY_SLICE, UnixTime::default(), true);
+            return Vec::new();
+        }
+        self.follow(source, verifier, fetches, |feed, world| feed.slice(world, now))
+    }
+
+    /// The feed whose fetch this is, and its server.
+    fn awaits<'f, 's>(
+        &'f mut self,
+        id: FetchId,
+        source: Option<&'s FeedSource>,
+    ) -> Option<(&'f mut Feed, &'s FeedSource)> {
+        self.feed.as_mut().filter(|feed| feed.awaits(id)).zip(source)
+    }
+
+    pub(super) fn clock_stepped(&mut self, now: UnixTime) {
+        if let Some(feed) = &mut self.feed {
+            feed.clock_stepped(now);
+        }
+    }
+
+    fn stats(&self, source: Option<&FeedSource>, now: UnixTime) -> Option<FeedStats> {
+        Some(self.feed.as_ref()?.stats(source?.max_age_s, self.facts.len(), now))
+    }
+}
 
 impl Engine {
     /// Does all of it still hold? Asked of each request, however long the caller is known.
@@ -24,95 +136,109 @@ impl Engine {
         now: UnixTime,
     ) -> Result<(), Refused> {
         let Some(source) = &self.settings.revocations else { return Ok(()) };
-        let fresh = match (&source.remote, &self.revocation_feed) {
-            (Some(_), Some(feed)) => {
-                let fresh = feed.is_fresh(source.max_age_s, now);
-                let stale = fresh.is_err();
-                record.revocations =
-                    feed.signed().map(|(sequence, issued_at)| FeedRecord { sequence, issued_at, stale });
-                fresh
-            }
-            _ => Ok(()),
-        };
-        if let Some(kind) = self.revocations.check(&caller.revocable, now) {
+        let (list, goes_on) = self.revocations.judged(source, now);
+        record.revocations = list;
+        if let Some(kind) = self.revocations.facts.check(&caller.revocable, now) {
             return Err(Refused::new(Reason::Revoked, format!("its {} was revoked", kind.as_str())));
         }
-        match (fresh, source.when_stale, &record.revocations) {
-            (Ok(()), ..) | (Err(_), WhenStale::LastKnown, Some(_)) => Ok(()),
-            (Err(why), ..) => Err(Refused::new(Reason::RevocationsStale, why)),
-        }
+        goes_on.map_err(|why| Refused::new(Reason::RevocationsStale, why))
     }
 
-    /// A configuration came: the list of the same server stays known, others go.
+    /// A configuration came: lists of the same servers stay known, others go.
     pub(super) fn assign_feeds(&mut self) {
-        let Self { settings, revocations, revocation_feed, shared, seed, streams, .. } = self;
-        let digest = &settings.credential_digest;
-        let source = settings.revocations.as_ref();
-        if let Some((source, remote)) = source.and_then(|source| Some((source, source.remote.as_ref()?))) {
-            match revocation_feed.as_mut().filter(|feed| feed.is_for(remote)) {
-                Some(feed) => feed.configure(source, remote, shared, digest, revocations),
-                None => {
-                    revocations.abandon();
-                    *revocation_feed =
-                        Some(Feed::new(FeedKind::Revocations, remote, shared, digest, &seed.0));
-                }
-            }
-            return;
-        }
-        *revocation_feed = None;
-        self.sweeping = revocations.len() > 0;
-        revocations.abandon();
-        revocations.begin_full();
-        for line in source.into_iter().flat_map(|source| &source.inline) {
-            // Those of a configuration were looked at.
-            let _ = revocations.stage(line.clone());
-        }
-        let _ = revocations.commit(usize::MAX, UnixTime::default(), usize::MAX);
-        revocations.begin_tidy();
-        streams.revoked(revocations.take_newly());
+        let Self { settings, revocations, signals, shared, seed, .. } = self;
+        let of = (&*shared, &settings.credential_digest);
+        revocations.assign(FeedKind::Revocations, settings.revocations.as_ref(), of, seed);
+        signals.assign(FeedKind::Signals, settings.signals.as_ref(), of, seed);
+        self.pass_on();
+    }
+
+    /// Lets the open streams know what is new.
+    fn pass_on(&mut self) {
+        self.streams.revoked(self.revocations.facts.take_newly());
+        self.streams.signalled(self.signals.facts.take_newly());
     }
 
     /// Lets the feeds ask for what is new.
     pub(super) fn follow_feeds(&mut self, now: UnixTime) -> Vec<Effect> {
-        self.follow(|feed, world| feed.tick(world, now))
+        let Self { settings, verifier, revocations, signals, fetches, .. } = self;
+        let sources = (settings.revocations.as_ref(), settings.signals.as_ref());
+        let mut effects =
+            revocations.follow(sources.0, &**verifier, fetches, |feed, world| feed.tick(world, now));
+        effects.extend(signals.follow(sources.1, &**verifier, fetches, |feed, world| feed.tick(world, now)));
+        self.pass_on();
+        effects
     }
 
     /// Whether there is work for [`Self::feed_slice`].
     pub(super) fn feeds_are_busy(&self) -> bool {
-        self.sweeping || self.revocation_feed.as_ref().is_some_and(Feed::is_busy)
+        self.revocations.is_busy() || self.signals.is_busy()
     }
 
-    /// One slice of work on feeds. What was revoked counts when it returns.
+    /// One slice of work on feeds. What was read counts when it returns.
     pub(super) fn feed_slice(&mut self, now: UnixTime) -> Vec<Effect> {
-        if self.sweeping {
-            self.sweeping = self.revocations.tidy(TIDY_SLICE, UnixTime::default(), true);
-            return Vec::new();
-        }
-        let effects = self.follow(|feed, world| feed.slice(world, now));
-        self.streams.revoked(self.revocations.take_newly());
+        let Self { settings, verifier, revocations, signals, fetches, .. } = self;
+        let effects = match revocations.is_busy() {
+            true => revocations.slice(settings.revocations.as_ref(), &**verifier, fetches, now),
+            false => signals.slice(settings.signals.as_ref(), &**verifier, fetches, now),
+        };
+        self.pass_on();
         effects
     }
 
-    fn follow(&mut self, work: impl FnOnce(&mut Feed, &mut World<'_>) -> Vec<Effect>) -> Vec<Effect> {
-        let Self { settings, verifier, revocations, revocation_feed, fetches, .. } = self;
-        let source = settings.revocations.as_ref();
-        let (Some(feed), Some(source)) = (revocation_feed, source) else { return Vec::new() };
-        let FeedSource { remote: Some(remote), .. } = source else { return Vec::new() };
-        let world = &mut World {
-            source,
-            remote,
-            verifier: &**verifier,
-            content: revocations,
-            next_id: &mut || next_fetch(fetches),
-        };
-        work(feed, world)
+    /// Takes the reply to a fetch, if a feed waits for it.
+    ///
+    /// # Errors
+    /// The reply, which is for others.
+    pub(super) fn feed_fetched(
+        &mut self,
+        id: FetchId,
+        reply: Reply,
+        now: UnixTime,
+    ) -> Result<Vec<Effect>, Reply> {
+        let Self { settings, revocations, signals, .. } = self;
+        let waits = revocations.awaits(id, settings.revocations.as_ref());
+        match waits.or_else(|| signals.awaits(id, settings.signals.as_ref())) {
+            Some((feed, FeedSource { remote: Some(remote), .. })) => Ok(feed.fetched(id, reply, remote, now)),
+            _ => Err(reply),
+        }
     }
 
     /// Current figures of the feeds that come from servers.
     pub fn feed_stats(&self) -> Vec<FeedStats> {
-        let (Some(feed), Some(source)) = (&self.revocation_feed, &self.settings.revocations) else {
-            return Vec::new();
+        let Self { settings, revocations, signals, latest, .. } = self;
+        let stats = [
+            revocations.stats(settings.revocations.as_ref(), *latest),
+            signals.stats(settings.signals.as_ref(), *latest),
+        ];
+        stats.into_iter().flatten().collect()
+    }
+}
+
+impl Layers<'_> {
+    /// What is known of the call, for a policy that reads it. Of a record that is decided again: what was
+    /// known then.
+    pub(super) fn signals(
+        &self,
+        case: &mut Case,
+        caller: Option<&Verified>,
+        reads: &Reads,
+        now: UnixTime,
+    ) -> Result<SignalsRecord, Refused> {
+        if case.replays {
+            return Ok(case.told.clone().unwrap_or_default());
+        }
+        // INVARIANT: a signal that is not known reads like one that was not raised.
+        let Some(source) = &self.settings.signals else {
+            return Err(Refused::new(Reason::SignalsStale, "no `signals` are configured"));
         };
-        vec![feed.stats(source.max_age_s, self.revocations.len(), self.latest)]
+        let (list, goes_on) = self.signals.judged(source, now);
+        if let Err(why) = goes_on {
+            case.record.signals = Some(SignalsRecord { list, ..SignalsRecord::default() });
+            return Err(Refused::new(Reason::SignalsStale, why));
+        }
+        case.signals_at = Some(self.signals.facts.version());
+        let found = self.signals.facts.of_call(caller.map(|caller| &caller.revocable), reads, now);
+        Ok(SignalsRecord { list, ..found })
     }
 }

@@ -3,10 +3,12 @@
 //! `grant` is here, the others in `elevation` and `facts`.
 
 use super::case::{Case, Refused};
+use super::feeds::Followed;
 use crate::bundle::Bundle;
 use crate::grants::Granted;
 use crate::reason::Reason;
 use crate::settings::Settings;
+use crate::signals::Signals;
 use crate::target::Target;
 use crate::time::UnixTime;
 use crate::token::cache::Verified;
@@ -15,6 +17,7 @@ use crate::token::cache::Verified;
 pub(super) struct Layers<'a> {
     pub(super) settings: &'a Settings,
     pub(super) bundle: &'a Bundle,
+    pub(super) signals: &'a Followed<Signals>,
 }
 
 impl Layers<'_> {

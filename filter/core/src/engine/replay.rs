@@ -9,7 +9,7 @@ use super::Engine;
 use crate::decision::Decision;
 use crate::pdp::{self, Answer};
 use crate::reason::Layer;
-use crate::record::{DecisionRecord, ShadowReads, Verdict};
+use crate::record::{DecisionRecord, ShadowReads, SignalsRecord, Verdict};
 use crate::request::{Connection, Headers, Request, BREAK_GLASS_HEADER};
 use crate::step::{Pending, Step, StreamId};
 use crate::time::UnixTime;
@@ -35,6 +35,8 @@ impl Engine {
         }));
         let shadows = record.shadow.iter().flat_map(|shadow| &shadow.read.connection);
         case.record.revocations = record.revocations;
+        let of_shadows = record.shadow.iter().filter_map(|shadow| shadow.read.signals.as_ref());
+        case.told = SignalsRecord::merged(record.signals.iter().chain(of_shadows));
         for (name, value) in shadows.chain(&record.connection) {
             case.request.connection.restore(name, value);
         }

@@ -4,6 +4,7 @@
 use serde_json::{Map, Value};
 
 use super::case::{begun, Case, Refused};
+use super::feeds::Followed;
 use super::layers::Layers;
 use super::trace::Watched;
 use super::{judge, with_answers, Engine, Progress};
@@ -14,6 +15,7 @@ use crate::reason::{Layer, Reason};
 use crate::record::{BundleRecord, DecisionRecord, ShadowOutcome, ShadowReads, ShadowRecord, Verdict};
 use crate::request::BREAK_GLASS_HEADER;
 use crate::settings::{Settings, Shadow};
+use crate::signals::Signals;
 use crate::target::Target;
 use crate::time::UnixTime;
 use crate::token::cache::Verified;
@@ -28,6 +30,7 @@ enum Opinion {
 /// What a shadow is asked about: never changed by it.
 struct Matter<'a> {
     settings: &'a Settings,
+    signals: &'a Followed<Signals>,
     caller: Option<&'a Verified>,
     target: &'a Target,
     now: UnixTime,
@@ -55,10 +58,11 @@ impl Engine {
         let (Some(caller), Ok(target)) = (case.caller.clone(), Target::read(case.request.headers())) else {
             return;
         };
-        let Self { settings, bundle, shadow, watched, .. } = self;
-        let matter = Matter { settings, caller: caller.as_deref(), target: &target, now };
+        let Self { settings, signals, bundle, shadow, watched, .. } = self;
+        let matter = Matter { settings, signals, caller: caller.as_deref(), target: &target, now };
         let blank = begun(&case.request, String::new(), case.record.time, settings);
         let decided = std::mem::replace(&mut case.record, blank);
+        let signals_at = case.signals_at;
         let mut heard = Vec::new();
         case.note_target(&target);
         if let Some((name, opinion)) = matter.by_rule_set(bundle, case, &decided, watched) {
@@ -78,6 +82,7 @@ impl Engine {
             heard.push(compare(SHADOW_BUNDLE, head, opinion, allowed, &case.record, &decided));
         }
         case.caller = Some(caller);
+        case.signals_at = signals_at;
         case.record = DecisionRecord { shadow: heard, ..decided };
     }
 }
@@ -119,7 +124,7 @@ impl Matter<'_> {
     }
 
     fn granted(&self, bundle: &Bundle, case: &mut Case) -> Result<Granted, Refused> {
-        let layers = Layers { settings: self.settings, bundle };
+        let layers = Layers { settings: self.settings, bundle, signals: self.signals };
         let granted = layers.grant(case, self.caller, self.target, self.now)?;
         layers.elevation(case, self.caller, granted, self.now)
     }
@@ -132,7 +137,7 @@ impl Matter<'_> {
         rule_set: usize,
         watched: &mut Option<Vec<Watched>>,
     ) -> Result<Opinion, Refused> {
-        let layers = Layers { settings: self.settings, bundle };
+        let layers = Layers { settings: self.settings, bundle, signals: self.signals };
         let input = layers.input(case, self.caller, granted, rule_set, self.target, self.now)?;
         let Some(rules) = bundle.rule_sets.get_mut(rule_set) else {
             return Err(Refused::new(Reason::PolicyError, "the grant has no rule set"));
@@ -206,6 +211,7 @@ fn is_failure(reason: Reason) -> bool {
             | Reason::ObligationInvalid
             | Reason::NotReady
             | Reason::BundleStale
+            | Reason::SignalsStale
     )
 }
 
@@ -228,5 +234,6 @@ fn besides(own: &DecisionRecord, decided: &DecisionRecord) -> ShadowReads {
         headers,
         query: less(&own.request.query, &decided.request.query),
         connection: less(&own.connection, &decided.connection),
+        signals: own.signals.as_ref().filter(|_| own.signals != decided.signals).cloned(),
     }
 }

@@ -76,6 +76,7 @@ impl Engine {
             request: Remembered::Gone,
             attributes: Arc::clone(&case.attributes),
             generation: self.generation,
+            signals: case.signals_at,
         }
     }
 
@@ -187,6 +188,9 @@ impl Engine {
             suspects.into_iter().for_each(|stream| self.look(stream, now));
             return Vec::new();
         }
+        if self.streams.take_signalled(MANY) {
+            return Vec::new();
+        }
         if self.streams.take_due(now, MANY) > 0 {
             return Vec::new();
         }
@@ -207,7 +211,7 @@ impl Engine {
     /// Ends a stream if its caller was revoked.
     fn look(&mut self, stream: StreamId, now: UnixTime) {
         let Some((Admission { caller: Some(caller), .. }, None)) = self.streams.get(stream) else { return };
-        let Some(kind) = self.revocations.check(&caller.revocable, now) else { return };
+        let Some(kind) = self.revocations.facts.check(&caller.revocable, now) else { return };
         if let Some(young) = self.streams.take_one_young(stream) {
             self.settle(young, now);
         }
@@ -223,7 +227,8 @@ impl Engine {
             Remembered::Kept(_) | Remembered::Gone => Remembered::Gone,
         };
         let stream = admission.stream;
-        let is_old = admission.generation != self.generation;
+        let is_news = |version| version != self.signals.facts.version();
+        let is_old = admission.generation != self.generation || admission.signals.is_some_and(is_news);
         let due = self.due(&admission, now);
         self.streams.settle(admission, due);
         if is_old {
@@ -232,10 +237,10 @@ impl Engine {
     }
 
     /// When to decide a stream again that was decided under what is in force: time alone may change
-    /// what its policy says. Else when it ends.
+    /// what its policy says, or end what is known of its caller. Else when it ends.
     fn due(&self, admission: &Admission, now: UnixTime) -> UnixTime {
         let rules = admission.grant.as_ref().and_then(|grant| self.bundle.rule_sets.get(grant.rule_set));
-        match rules.is_some_and(RuleSet::reads_time) {
+        match rules.is_some_and(RuleSet::reads_time) || admission.signals.is_some() {
             true => now.plus_secs(self.settings.streams.redecide_s.into()),
             false => admission.end.at,
         }
@@ -302,7 +307,8 @@ impl Engine {
         match step {
             Step::Done(Decision { verdict: Ok(permit), .. }) => {
                 let (_, decided) = permit.into_parts();
-                let Admission { caller, grant, elevation, end, attributes, generation, .. } = *decided;
+                let Admission { caller, grant, elevation, end, attributes, generation, signals, .. } =
+                    *decided;
                 let admission = self.streams.get_mut(stream)?;
                 // The host was told the first end, and can't be told a later one.
                 let end = end.min(admission.end);
@@ -317,12 +323,14 @@ impl Engine {
                     end,
                     attributes,
                     generation,
+                    signals,
                 };
                 let due = self.streams.get(stream).map(|(admission, _)| self.due(admission, now))?;
                 self.streams.schedule_again(stream, due);
                 None
             }
-            // Nothing was decided: that there is no bundle, no news of revocations, or too much to do, is
+            // Nothing was decided: that there is no bundle, no news of revocations or signals, or too
+            // much to do, is
             // not about the stream.
             Step::Done(Decision { verdict: Err(denial), .. })
                 if denial.layer() == Layer::Service || denial.reason == Reason::RevocationsStale =>

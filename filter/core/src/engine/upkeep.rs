@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use sha2::{Digest as _, Sha256};
 
+use super::feeds::Followed;
 use super::questions::Pdps;
 use super::{Engine, IdSeed, Stats};
 use crate::attributes::Attribute;
@@ -14,7 +15,6 @@ use crate::config::Limits;
 use crate::hex;
 use crate::keyring::{Event, KeyStats, Keyring};
 use crate::record::{DecisionRecord, Record, Verdict};
-use crate::revocations::Revocations;
 use crate::settings::{LogRecords, Settings};
 use crate::shared::{LocalData, Shared, SharedData};
 use crate::signature::{PureRust, SignatureVerifier};
@@ -59,9 +59,8 @@ impl Engine {
             seed,
             counter: 0,
             latest: UnixTime::default(),
-            revocations: Revocations::default(),
-            revocation_feed: None,
-            sweeping: false,
+            revocations: Followed::default(),
+            signals: Followed::default(),
             pdps: Pdps::default(),
             records: VecDeque::new(),
             streams: Streams::default(),
@@ -265,12 +264,11 @@ impl Engine {
     /// The answer to an `Effect::Fetch`.
     pub fn fetched(&mut self, id: FetchId, reply: Reply, now: UnixTime) -> Vec<Effect> {
         let now = self.clock(now);
-        let Self { keyrings, shared, fetches, revocation_feed, settings, .. } = self;
-        let remote = settings.revocations.as_ref().and_then(|source| source.remote.as_ref());
-        if let (Some(feed), Some(remote)) = (revocation_feed.as_mut().filter(|feed| feed.awaits(id)), remote)
-        {
-            return feed.fetched(id, reply, remote, now);
-        }
+        let reply = match self.feed_fetched(id, reply, now) {
+            Ok(effects) => return effects,
+            Err(reply) => reply,
+        };
+        let Self { keyrings, shared, fetches, .. } = self;
         let mut next_id = || next_fetch(fetches);
         let events =
             keyrings.values_mut().find_map(|ring| ring.fetched(id, &reply, shared, &mut next_id, now));
@@ -297,9 +295,8 @@ impl Engine {
             if let Some(puller) = &mut self.puller {
                 puller.clock_stepped(now);
             }
-            if let Some(feed) = &mut self.revocation_feed {
-                feed.clock_stepped(now);
-            }
+            self.revocations.clock_stepped(now);
+            self.signals.clock_stepped(now);
             self.streams.clock_stepped(self.latest, now);
             self.stats.clock_stepped = self.stats.clock_stepped.saturating_add(1);
             self.latest = now;

@@ -7,7 +7,6 @@ use super::head::{FeedHead, MAX_FEED_LINE};
 use super::{Content, FeedKind, Full};
 use crate::json;
 use crate::keys::KeySet;
-use crate::revocations::Revocation;
 use crate::settings::ConfigError;
 use crate::signature::SignatureVerifier;
 use crate::signed::{self, FileError, FileFault};
@@ -128,7 +127,7 @@ impl Document {
                         return Err(FileError::invalid(vec![ConfigError::new(&line, message)]));
                     }
                     if self.lines > bounds.lines {
-                        return Err(too_many());
+                        return Err(too_many(&Full::ENTRIES));
                     }
                 }
                 self.at = self.at.saturating_add(done);
@@ -137,7 +136,9 @@ impl Document {
             }
             Stage::Commit => {
                 self.stage = Stage::Commit;
-                content.commit(COMMIT_SLICE, self.head.issued_at, bounds.facts).map_err(|Full| too_many())
+                content
+                    .commit(COMMIT_SLICE, self.head.issued_at, bounds.facts)
+                    .map_err(|full| too_many(&full))
             }
             Stage::Over => Err(FileError::new(FileFault::Invalid, "", "it was refused before")),
         }
@@ -152,8 +153,8 @@ fn read(line: &[u8]) -> Result<Value, String> {
     }
 }
 
-fn too_many() -> FileError {
-    FileError::new(FileFault::TooLarge, "", "there are more facts than `max_entries`")
+fn too_many(Full(which): &Full) -> FileError {
+    FileError::new(FileFault::TooLarge, "", *which)
 }
 
 /// Reads a document at once and verifies it with these keys: its head and its facts. Of times it says
@@ -184,9 +185,7 @@ struct Facts {
 
 impl Content for Facts {
     fn stage(&mut self, fact: Value) -> Result<(), String> {
-        match self.feed {
-            FeedKind::Revocations => Revocation::read(fact.clone())?.check()?,
-        }
+        self.feed.check(fact.clone())?;
         self.facts.push(fact);
         Ok(())
     }

@@ -40,6 +40,8 @@ pub(crate) const SCHEME: &str = "^[A-Za-z0-9-]*$";
 pub(crate) const HEADER: &str = "^[A-Za-z0-9._-]+$";
 /// A CIDR range.
 pub(crate) const RANGE: &str = "^([0-9.]+/[0-9]{1,2}|[0-9A-Fa-f:.]+/[0-9]{1,3})$";
+/// `signals`: the name of a signal.
+pub(crate) const SIGNAL: &str = "^[a-z][a-z0-9_]{0,63}$";
 /// `is_api_key_id`.
 pub(crate) const API_KEY_ID: &str = "^[a-z0-9-]{1,64}$";
 /// At least 16 bytes in base64url.

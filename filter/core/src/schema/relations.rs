@@ -66,7 +66,8 @@ pub(crate) fn bundle(schema: &mut Schema) {
     all(schema, rules);
 }
 
-pub(crate) fn revocations(schema: &mut Schema) {
+/// Of revocations, and of signals.
+pub(crate) fn feed(schema: &mut Schema) {
     let rules = vec![
         exactly_one(&["inline", "remote"]),
         json!({"if": given("remote"), "then": given("keys"), "else": absent("keys")}),

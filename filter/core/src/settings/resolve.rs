@@ -48,6 +48,7 @@ impl Resolver {
             bundle,
             shadow,
             revocations,
+            signals,
             pdps,
             networks,
             limits,
@@ -69,6 +70,7 @@ impl Resolver {
         let issuers = self.issuers(issuers);
         let credentials = self.credentials(credentials);
         let revocations = revocations.map(|written| self.revocations(written));
+        let signals = signals.map(|written| self.signals(written));
         let pdps = self.pdps(pdps);
         let networks = self.networks(networks);
         let dpop = self.dpop(&dpop);
@@ -79,6 +81,10 @@ impl Resolver {
         let shadow = shadow.and_then(|shadow| self.shadow(shadow, &limits));
         if let Some(shadow) = &shadow {
             self.networks_named(&shadow.bundle, &networks);
+        }
+        if signals.is_none() {
+            let shadow = shadow.as_ref().map(|shadow| &shadow.bundle);
+            [&bundle].into_iter().chain(shadow).for_each(|bundle| self.reads_no_signals(bundle));
         }
         let api_keys = self.api_keys(api_keys);
         if mtls.is_none() {
@@ -104,6 +110,7 @@ impl Resolver {
             bundle_source,
             shadow,
             revocations,
+            signals,
             pdps,
             networks,
             limits,

@@ -45,6 +45,9 @@ pub struct Bootstrap {
     /// authorities
     #[arg(long, value_name = "ADDR:PORT")]
     pub revocations: Option<HostPort>,
+    /// Where the cluster of `signals.remote` leads, as `--revocations`
+    #[arg(long, value_name = "ADDR:PORT")]
+    pub signals: Option<HostPort>,
     /// Where the access log goes, one JSON object a line
     #[arg(long, value_name = "PATH", default_value = "/dev/stdout")]
     pub access_log: String,
@@ -92,8 +95,11 @@ pub fn bootstrap(args: &Bootstrap, document: &Value) -> anyhow::Result<String> {
             clusters.push(tls(&host, &args.keys_ca)?);
         }
     }
-    let sources =
-        [("bundle", "--bundles", &args.bundles), ("revocations", "--revocations", &args.revocations)];
+    let sources = [
+        ("bundle", "--bundles", &args.bundles),
+        ("revocations", "--revocations", &args.revocations),
+        ("signals", "--signals", &args.signals),
+    ];
     let mut known: BTreeSet<String> = pdp_clusters(document);
     known.extend(key_clusters(document).into_keys());
     for (part, option, address) in sources {

@@ -1,10 +1,10 @@
 //! Each endpoint over HTTP: what it does, and what it refuses.
 
 mod bundle;
+mod feed;
 mod issuer;
 mod log;
 mod pdp;
-mod revocations;
 mod server;
 mod task;
 mod upstream;

@@ -1,4 +1,4 @@
-//! The feed of revocations over HTTP. Its documents are read by the filter's own core.
+//! The feeds over HTTP. Its documents are read by the filter's own core.
 
 use std::time::Duration;
 
@@ -244,4 +244,38 @@ async fn the_key_is_the_one_that_the_configuration_trusts() {
     let body = get(&server, FEED, &[]).await.body;
     let (header, _) = FeedHead::unverified(FeedKind::Revocations, &body).unwrap();
     assert_eq!((&header["kid"], &header["alg"]), (&json!("test-only-eddsa"), &json!("EdDSA")));
+}
+
+#[tokio::test]
+async fn signals_have_a_feed_of_their_own() {
+    let mut options = options();
+    options.config["signals"] = json!({"keys": TestKey::eddsa().unwrap().public_jwks()});
+    let server = Running::start(options).await;
+    let risk = |task: &str, value: &str| {
+        json!({"about": "task", "id": task, "signal": "risk", "value": value,
+            "expires_at": "2100-01-01T00:00:00Z"})
+    };
+    let mood = json!({"about": "task", "id": "t-1", "signal": "mood", "value": 3});
+    let (status, _) = server.post("/signals", json!([risk("t-1", "low"), mood, risk("t-2", "high")])).await;
+    assert_eq!(status, StatusCode::CREATED);
+    server.post("/signals", risk("t-1", "high")).await;
+    let (_, list) = server.get("/signals/list").await;
+    assert_eq!(list["total"], 3, "the last word about one signal counts");
+    assert!(list["signals"].as_array().unwrap().contains(&risk("t-1", "high")), "{list}");
+    let body = get(&server, "/signals", &[]).await.body;
+    let (header, _) = FeedHead::unverified(FeedKind::Signals, &body).unwrap();
+    assert_eq!(header["kid"], json!("test-only-eddsa"));
+    assert!(FeedHead::unverified(FeedKind::Revocations, &body).is_err());
+    assert_eq!(server.get("/revocations/list").await.1["total"], 0);
+    for (body, words) in [
+        (revoked("a").to_string(), "unknown field `revoke`"),
+        (r#"{"about":"task","id":"t","signal":"Risk","value":1}"#.to_owned(), "[0]: signal: `Risk`"),
+        (r#"{"about":"task","id":"t","signal":"risk","value":null}"#.to_owned(), "[0]: value: "),
+    ] {
+        server.refused(Method::POST, "/signals", body, 400, words).await;
+    }
+    let down = json!({"mode": "status", "status": 503, "body": ""});
+    server.call(Method::PUT, "/faults/signals", down.to_string()).await;
+    assert_eq!(get(&server, "/signals", &[]).await.status, 503);
+    assert_eq!(get(&server, FEED, &[]).await.status, 200);
 }

@@ -1,4 +1,5 @@
-//! What was revoked, told in two ways: as the signed feed that filters follow, and as a list for people.
+//! What was revoked, and the signals: each told in two ways, as the signed feed that filters follow, and
+//! as a list for people.
 
 use std::sync::Mutex;
 
@@ -11,7 +12,7 @@ use axum::routing::get;
 use axum::{Json, Router};
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use base64::Engine as _;
-use everycall_core::{json as strict, FeedKind, Revocation, UnixTime};
+use everycall_core::{json as strict, FeedKind, UnixTime};
 use serde::Deserialize;
 use serde_json::{json, Map, Value};
 
@@ -19,7 +20,7 @@ use super::fault::Fault;
 use super::issuer::DEFAULT_LIFETIME_S;
 use super::listener::Hangup;
 use super::reply::{objects, Raw, Refused};
-use super::{lock, Shared, LARGE_BODY_BYTES};
+use super::{lock, Server, Shared, LARGE_BODY_BYTES};
 use crate::clock;
 use crate::mint::{self, TestKey};
 use crate::publisher::{Answer, Asked, MadeUp, Publisher, DELTA};
@@ -36,7 +37,8 @@ const A_IM: HeaderName = HeaderName::from_static("a-im");
 const IM: HeaderName = HeaderName::from_static("im");
 
 /// The feed at its source.
-pub(super) struct Revocations {
+pub(super) struct Feed {
+    kind: FeedKind,
     /// Absent: there is no private key for who may sign.
     publisher: Option<Mutex<Publisher>>,
     key: TestKey,
@@ -45,14 +47,14 @@ pub(super) struct Revocations {
     pub(super) fault: Mutex<Fault>,
 }
 
-impl Revocations {
-    /// The key that signs is the first one of `revocations.keys`, if that is a test key; where there
-    /// are no `revocations`, it is the one for ES256.
-    pub(super) fn read(config: &Value) -> anyhow::Result<Self> {
+impl Feed {
+    /// The key that signs is the first one of `keys` of this kind, if that is a test key; where there is
+    /// nothing of the kind, it is the one for ES256.
+    pub(super) fn read(kind: FeedKind, config: &Value) -> anyhow::Result<Self> {
         let issuers = config.get("issuers").and_then(Value::as_array).into_iter().flatten();
         let lifetimes = issuers.filter_map(|issuer| issuer.get("max_lifetime_s")?.as_i64());
         let longest_s = lifetimes.max().unwrap_or(DEFAULT_LIFETIME_S);
-        let trusted = config.pointer("/revocations/keys/keys/0");
+        let trusted = config.pointer(&format!("/{kind}/keys/keys/0"));
         let (key, is_trusted) = match trusted.map(mint::test_key_in) {
             None => (TestKey::es256()?, true),
             Some(Some(id)) => (TestKey::named(id)?, true),
@@ -60,17 +62,18 @@ impl Revocations {
         };
         if !is_trusted {
             eprintln!(
-                "everycall devserver: the first key of `revocations.keys` is not a test key: nothing is revoked"
+                "everycall devserver: the first key of `{kind}.keys` is not a test key: there are no {kind}"
             );
         }
-        let signing = TestKey::named(key.id()).context("the key of revocations")?;
-        let publisher = Publisher::new(FeedKind::Revocations, signing, clock::now());
+        let signing = TestKey::named(key.id()).with_context(|| format!("the key of {kind}"))?;
+        let publisher = Publisher::new(kind, signing, clock::now());
         let publisher = is_trusted.then(|| Mutex::new(publisher));
-        Ok(Self { publisher, key, longest_s, fault: Mutex::default() })
+        Ok(Self { kind, publisher, key, longest_s, fault: Mutex::default() })
     }
 
     fn publisher(&self) -> Result<&Mutex<Publisher>, Refused> {
-        let missing = || Refused::server_error("there is no private key for who may sign revocations");
+        let kind = self.kind;
+        let missing = || Refused::server_error(format!("there is no private key for who may sign {kind}"));
         self.publisher.as_ref().ok_or_else(missing)
     }
 
@@ -105,14 +108,19 @@ impl Revocations {
     /// All of the facts as one change, or none. Answers its sequence.
     fn publish(&self, facts: Vec<Value>, now: UnixTime) -> Result<u64, Refused> {
         for (index, fact) in facts.iter().enumerate() {
-            Revocation::read(fact.clone())
-                .and_then(|revocation| revocation.check())
+            self.kind
+                .check(fact.clone())
                 .map_err(|message| Refused::bad_request(format!("[{index}]: {message}")))?;
         }
         let mut publisher = lock(self.publisher()?);
         if publisher.facts().len().saturating_add(facts.len()) > MAX_FACTS {
-            let message = format!("at most {MAX_FACTS} revocations are kept; restart the devserver");
-            return Err(Refused::new(StatusCode::SERVICE_UNAVAILABLE, "too_many_revocations", message));
+            let kind = self.kind;
+            let message = format!("at most {MAX_FACTS} {kind} are kept; restart the devserver");
+            let code = match kind {
+                FeedKind::Revocations => "too_many_revocations",
+                FeedKind::Signals => "too_many_signals",
+            };
+            return Err(Refused::new(StatusCode::SERVICE_UNAVAILABLE, code, message));
         }
         publisher.publish(facts, now);
         Ok(publisher.sequence())
@@ -125,9 +133,15 @@ impl Revocations {
         }
         let publisher = self.publisher()?;
         let until = self.until(clock::now()).to_string();
+        let kind = self.kind;
         let made_up = move |index: usize| {
-            json!({"revoke": "token", "issuer": "https://nowhere.example",
-            "id": format!("made-up-{index}"), "expires_at": until})
+            let id = format!("made-up-{index}");
+            match kind {
+                FeedKind::Revocations => json!({"revoke": "token", "issuer": "https://nowhere.example",
+                    "id": id, "expires_at": until}),
+                FeedKind::Signals => json!({"about": "task", "id": id, "signal": "risk", "value": "low",
+                    "expires_at": until}),
+            }
         };
         // A million takes seconds.
         let pages = tokio::task::spawn_blocking(move || MadeUp::new(entries, made_up)).await;
@@ -142,21 +156,41 @@ impl Revocations {
 
 pub(super) fn routes() -> Router<Shared> {
     let limit = DefaultBodyLimit::max(LARGE_BODY_BYTES);
-    Router::new()
-        .route("/revocations", get(feed).post(revoke).layer(limit))
-        .route("/revocations/list", get(list))
+    let mut router = Router::new();
+    for kind in [FeedKind::Revocations, FeedKind::Signals] {
+        let ask = get(move |server, hangup, page, headers| feed(kind, server, hangup, page, headers));
+        let routes = ask.post(move |server, body| tell(kind, server, body));
+        router = router
+            .route(&format!("/{kind}"), routes.layer(limit))
+            .route(&format!("/{kind}/list"), get(move |server, limit| list(kind, server, limit)));
+    }
+    router
+}
+
+impl Server {
+    pub(super) const fn feed(&self, kind: FeedKind) -> &Feed {
+        match kind {
+            FeedKind::Revocations => &self.revocations,
+            FeedKind::Signals => &self.signals,
+        }
+    }
 }
 
 /// Lines of a feed; `expires_at` may be left out.
-async fn revoke(State(server): State<Shared>, Raw(body): Raw) -> Result<(StatusCode, Json<Value>), Refused> {
+async fn tell(
+    kind: FeedKind,
+    State(server): State<Shared>,
+    Raw(body): Raw,
+) -> Result<(StatusCode, Json<Value>), Refused> {
+    let feed = server.feed(kind);
     let now = clock::now();
     let mut facts = objects(&body)?;
-    let until = server.revocations.until(now).to_string();
+    let until = feed.until(now).to_string();
     for fact in facts.iter_mut().filter_map(Value::as_object_mut) {
         fact.entry("expires_at").or_insert_with(|| until.clone().into());
     }
     let accepted = facts.len();
-    let sequence = server.revocations.publish(facts, now)?;
+    let sequence = feed.publish(facts, now)?;
     Ok((StatusCode::CREATED, Json(json!({"sequence": sequence, "accepted": accepted}))))
 }
 
@@ -166,17 +200,17 @@ struct Limit {
     limit: Option<usize>,
 }
 
-/// What is revoked now, without what was made up.
+/// What counts now, without what was made up.
 async fn list(
+    kind: FeedKind,
     State(server): State<Shared>,
     limit: Result<Query<Limit>, QueryRejection>,
 ) -> Result<Json<Value>, Refused> {
     let Query(Limit { limit }) = limit.map_err(|error| unreadable(&error))?;
-    let publisher = lock(server.revocations.publisher()?);
+    let publisher = lock(server.feed(kind).publisher()?);
     let facts: Vec<&Value> = publisher.facts().take(limit.unwrap_or(DEFAULT_LIMIT)).collect();
-    Ok(Json(
-        json!({"sequence": publisher.sequence(), "total": publisher.facts().len(), "revocations": facts}),
-    ))
+    let total = publisher.facts().len();
+    Ok(Json(json!({"sequence": publisher.sequence(), "total": total, (kind.as_str()): facts})))
 }
 
 #[derive(Deserialize)]
@@ -186,6 +220,7 @@ struct Page {
 }
 
 async fn feed(
+    kind: FeedKind,
     State(server): State<Shared>,
     ConnectInfo(hangup): ConnectInfo<Hangup>,
     page: Result<Query<Page>, QueryRejection>,
@@ -202,13 +237,14 @@ async fn feed(
         .any(|manipulation| manipulation.split(';').next().is_some_and(|name| name.trim() == DELTA));
     let asked = Asked { page, known: first(header::IF_NONE_MATCH), of: first(header::IF_MATCH), delta };
 
-    let fault = lock(&server.revocations.fault).clone();
+    let feed = server.feed(kind);
+    let fault = lock(&feed.fault).clone();
     let response = match fault.answer(&hangup) {
         Some(response) => response,
         None => {
-            let answer = lock(server.revocations.publisher()?).answer(&asked, clock::now());
+            let answer = lock(feed.publisher()?).answer(&asked, clock::now());
             let answer = answer.map_err(Refused::server_error)?;
-            respond(spoilt(answer, &fault, &server.revocations.key)?)
+            respond(spoilt(answer, &fault, &feed.key)?)
         }
     };
     fault.wait(server.stop.clone()).await;
