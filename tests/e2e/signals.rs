@@ -38,7 +38,7 @@ fn with_signals() -> Value {
 fn status(world: &World, path: &str, token: &str) -> (u16, String) {
     let answer = world.send_raw_unlogged(&get(path, token, &[]));
     let body: Value = serde_json::from_slice(&answer.body).unwrap_or_default();
-    (answer.status, body["error"].as_str().unwrap_or_default().to_owned())
+    (answer.status, body["reason"].as_str().unwrap_or_default().to_owned())
 }
 
 #[test]

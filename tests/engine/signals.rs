@@ -5,7 +5,7 @@ use everycall_core::{DecisionRecord, FeedKind, FeedState, Reason, Settings, Unix
 use serde_json::{json, Value};
 
 use super::streams::{millis, token_of_task, with_rule, Host};
-use super::{configuration, done, engine, later, reason, request, settings, token};
+use super::{asks, configuration, done, engine, later, reason, request, settings, token, yes};
 
 const ALLOWED: Reason = Reason::Allowed;
 const STALE: Reason = Reason::SignalsStale;
@@ -336,6 +336,40 @@ fn a_young_stream_is_decided_again_too() {
     }
     host.until(UnixTime::from_micros(host.now.micros() + 1_000_000));
     assert_eq!((host.cut_for(1), host.cut_for(2)), (Some("policy_undefined"), None));
+}
+
+/// What is raised while a decision point is asked about a stream is not forgotten over its answer.
+#[test]
+fn news_while_a_decision_point_is_asked_is_not_lost() {
+    let mut config = with_feed();
+    config["streams"] = json!({"redecide_s": 3_600});
+    with_rule(
+        &mut config,
+        "asks",
+        r#"{ input.pdp.q.decision; object.get(input.signals.task, "risk", "") != "high" }"#,
+    );
+    let rego = &mut config["bundle"]["inline"]["policies"]["asks.rego"];
+    *rego = json!(format!(
+        "{}\nask contains {{\"id\": \"q\", \"subject\": {{\"type\": \"t\", \"id\": \"s\"}}, \"action\": {{\"name\": \"a\"}}, \
+         \"resource\": {{\"type\": \"t\", \"id\": \"r\"}}}} if true",
+        rego.as_str().unwrap()
+    ));
+    let mut host = host(&config, &[]);
+    let (_, pending) = asks(host.engine.check(request(1, "/asks", &token_of_task("t-1")), host.now));
+    let permit = done(host.engine.resume(pending, yes(), host.now)).verdict.unwrap();
+    host.engine.admitted(permit.into_parts().1);
+    host.until(millis(3_000));
+    host.signals(2, &[risk("t-1", "low")]);
+    host.until(millis(5_000));
+    assert_eq!(host.asked.len(), 1, "it is decided again, and asks");
+    host.signals(3, &[risk("t-1", "high")]);
+    host.until(millis(7_000));
+    assert_eq!((host.asked.len(), host.cut_for(1)), (1, None));
+    host.answer(yes());
+    host.until(millis(7_500));
+    host.answer(yes());
+    host.until(millis(8_000));
+    assert_eq!(host.cut_for(1), Some("policy_undefined"));
 }
 
 #[test]

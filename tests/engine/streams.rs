@@ -23,7 +23,7 @@ pub(super) struct Host {
     pub(super) now: UnixTime,
     /// Why each stream was cut.
     cut: BTreeMap<StreamId, String>,
-    asked: Vec<(StreamId, Pending)>,
+    pub(super) asked: Vec<(StreamId, Pending)>,
     /// Of streams that ended.
     pub(super) records: Vec<StreamRecord>,
     slices: usize,
@@ -111,7 +111,7 @@ impl Host {
         self.list = Some(pages.into_iter().next().unwrap());
     }
 
-    fn answer(&mut self, replies: Vec<Reply>) {
+    pub(super) fn answer(&mut self, replies: Vec<Reply>) {
         let (_, pending) = self.asked.remove(0);
         let effects = self.engine.answered(pending, replies, self.now);
         self.run(effects);

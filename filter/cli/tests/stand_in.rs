@@ -445,3 +445,53 @@ fn a_bundle_file_has_the_parts_that_it_was_made_of() {
     assert!(bundle_parts(b"head\n{\"grand\":{}}\n").unwrap_err().contains("line 2: `grand`"));
     assert!(bundle_parts(b"head\nnot json\n").unwrap_err().contains("line 2: "));
 }
+
+/// Nothing is fetched: lists stand in for the servers of feeds, and what a record tells of them stands.
+#[test]
+fn a_record_tells_what_was_known_of_feeds() {
+    let files = Files::new();
+    let keys = TestKey::es256().unwrap().public_jwks();
+    let feed = |place: &str| json!({"keys": keys, "remote": {"cluster": place, "host": place, "path": "/x"}});
+    let mut config = config();
+    config["revocations"] = feed("revocations");
+    config["signals"] = feed("signals");
+    let policies = config["bundle"]["inline"]["policies"].as_object_mut().unwrap();
+    for (_, text) in policies.iter_mut() {
+        *text = json!(
+            "package everycall\ndecision := {\"allow\": true} if object.get(input.signals.identity, \"risk\", 0) == 0"
+        );
+    }
+    let config = files.put("config.json", &config.to_string());
+    let asked = request("GET", json!([]), Some(&token(json!({}))));
+    let none = files.put("none", "");
+    let risk = json!({"about": "identity", "id": "checkout", "signal": "risk", "value": 9,
+        "expires_at": everycall_core::UnixTime::from_secs(NOW + 60).to_string()});
+    let risk = files.put("risk", &format!("{risk}\n"));
+    let decide = |lists: &[&str]| {
+        everycall(&[&["decide", "--config", &config, "--at", &NOW.to_string()], lists].concat(), &asked)
+    };
+    for (lists, untold, reason) in [
+        (vec![], "`revocations.remote` is not known here, and calls with a credential", "revocations_stale"),
+        (
+            vec!["--revocations", &none],
+            "`signals.remote` is not known here, and calls whose policy reads",
+            "signals_stale",
+        ),
+        (vec!["--revocations", &none, "--signals", &risk], "", "policy_undefined"),
+    ] {
+        let output = decide(&lists);
+        assert!(output.err.contains(untold), "{}", output.err);
+        assert_eq!(output.json()[0]["reason"], reason, "{}", output.out);
+    }
+    let decided = decide(&["--revocations", &none, "--signals", &none]);
+    assert!(!decided.err.contains("not known here"), "{}", decided.err);
+    let record = &decided.json()[0];
+    assert_eq!(record["decision"], "allow", "{}", decided.out);
+    assert_eq!(record["signals"]["identity"], json!({}));
+    let mut risky = record.clone();
+    risky["signals"]["identity"] = json!({"risk": 9});
+    let record = files.put("record", &risky.to_string());
+    let again = everycall(&["decide", "--config", &config, "--record", &record], "");
+    assert!(!again.err.contains("not known here"), "{}", again.err);
+    assert_eq!(again.json()[0]["reason"], "policy_undefined", "{}", again.out);
+}

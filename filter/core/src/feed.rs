@@ -35,6 +35,9 @@ pub enum FeedKind {
 }
 
 impl FeedKind {
+    /// All feeds.
+    pub const ALL: [Self; 2] = [Self::Revocations, Self::Signals];
+
     /// The word in heads, metrics and configurations.
     pub const fn as_str(self) -> &'static str {
         match self {

@@ -136,6 +136,8 @@ struct Settled {
     over: Option<Over>,
     /// A decision point is being asked about it.
     asking: bool,
+    /// It was to be decided again meanwhile.
+    once_more: bool,
 }
 
 /// All open streams of an engine.
@@ -181,7 +183,7 @@ impl Streams {
         if let Some(admission) = self.young.remove(&stream) {
             return Some((admission, None));
         }
-        let Settled { admission, due, over, asking } = self.settled.remove(&stream)?;
+        let Settled { admission, due, over, asking, .. } = self.settled.remove(&stream)?;
         self.due.remove(&(due, stream));
         for handle in admission.handles() {
             self.index.remove(&(handle, stream));
@@ -282,7 +284,10 @@ impl Streams {
     /// There is news about these: streams of whoever is found by them, and whose policy reads signals,
     /// are to be decided again. Of the young ones their version tells when they settle.
     pub(crate) fn signalled(&mut self, handles: BTreeSet<Handle>) {
-        self.signalled.extend(handles.into_iter().map(|handle| (handle, StreamId(0))));
+        let index = &self.index;
+        let all = |handle| (handle, StreamId(0))..=(handle, StreamId(u64::MAX));
+        let found = handles.into_iter().filter(|handle| index.range(all(*handle)).next().is_some());
+        self.signalled.extend(found.map(|handle| (handle, StreamId(0))));
     }
 
     /// Goes through up to `many` of those; whether there were any.
@@ -389,7 +394,7 @@ impl Streams {
         let stream = admission.stream;
         let due = again.min(admission.end.at);
         self.index.extend(admission.handles().map(|handle| (handle, stream)));
-        self.settled.insert(stream, Settled { admission, due, over: None, asking: false });
+        self.settled.insert(stream, Settled { admission, due, over: None, asking: false, once_more: false });
         self.due.insert((due, stream));
     }
 
@@ -440,9 +445,11 @@ impl Streams {
     pub(crate) fn next_again(&mut self) -> Option<StreamId> {
         while self.asking < MAX_ASKING {
             let stream = self.again.pop_front()?;
-            let waits = |open: &Settled| open.over.is_none() && !open.asking;
-            if self.settled.get(&stream).is_some_and(waits) {
-                return Some(stream);
+            match self.settled.get_mut(&stream).filter(|open| open.over.is_none()) {
+                // The answer that it waits for is to a question of before.
+                Some(open) if open.asking => open.once_more = true,
+                Some(_) => return Some(stream),
+                None => {}
             }
         }
         None
@@ -453,7 +460,12 @@ impl Streams {
         let Some(open) = self.settled.get_mut(&stream) else { return };
         match (std::mem::replace(&mut open.asking, asking), asking) {
             (false, true) => self.asking = self.asking.saturating_add(1),
-            (true, false) => self.asking = self.asking.saturating_sub(1),
+            (true, false) => {
+                self.asking = self.asking.saturating_sub(1);
+                if std::mem::take(&mut open.once_more) {
+                    self.again.push_back(stream);
+                }
+            }
             _ => {}
         }
     }

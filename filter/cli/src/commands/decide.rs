@@ -7,8 +7,8 @@ use everycall_core::{DecisionRecord, Engine, Farewell, IdSeed, Settings, Step, S
 
 use super::pdp::{Answers, Pdp};
 use super::remote_keys::RemoteKeysArg;
-use super::revoked::RevokedArg;
 use super::stand_in::StandInArg;
+use super::told::ToldArgs;
 use super::{explain, replay, request, ConfigArg, Configuration, Outcome};
 use crate::clock;
 use crate::wire::WireRequest;
@@ -31,7 +31,7 @@ pub(super) struct Args {
     #[command(flatten)]
     bundle: StandInArg,
     #[command(flatten)]
-    revoked: RevokedArg,
+    told: ToldArgs,
     /// Requests, one JSON object a line; `-` is the standard input
     #[arg(long, value_name = "FILE", default_value = "-")]
     requests: PathBuf,
@@ -56,11 +56,12 @@ pub(super) fn run(args: &Args, out: &mut dyn Write) -> anyhow::Result<Outcome> {
     let at = args.at.map(UnixTime::from_secs);
     // A record may be of a time when a bundle served that does not any more.
     let now = args.record.is_none().then(|| at.unwrap_or_else(clock::now));
-    let configuration = args.revoked.apply(args.bundle.apply(configuration, now)?, now)?;
+    let configuration = args.told.apply(args.bundle.apply(configuration, now)?, now)?;
     configuration.needs_bundle()?;
     configuration.warn_of_unread();
+    // A record tells what was known.
     if args.record.is_none() {
-        configuration.warn_of_unknown_revoked();
+        configuration.warn_of_untold();
     }
     let mut decider = Decider::new(configuration, at)?;
     let answers = args.pdp.as_ref().map(Answers::new).transpose()?;

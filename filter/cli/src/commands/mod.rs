@@ -18,7 +18,6 @@ mod remote_keys;
 pub mod render;
 mod replay;
 mod request;
-mod revoked;
 mod schema;
 mod signed;
 mod stand_in;
@@ -26,7 +25,9 @@ mod stand_in;
 mod task;
 mod test;
 mod token;
+mod told;
 
+use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::io::{self, BufRead as _, Write};
 use std::path::{Path, PathBuf};
@@ -168,8 +169,8 @@ struct Configuration {
     settings: Settings,
     /// The bundle file that was taken in the place of what a server would send.
     taken: Option<Vec<u8>>,
-    /// What was revoked, in the place of what a server would tell.
-    revoked: Option<Vec<Value>>,
+    /// The facts of feeds, in the place of what servers would tell.
+    told: BTreeMap<FeedKind, Vec<Value>>,
 }
 
 /// Everything that is wrong with a configuration: JSON path and message.
@@ -204,7 +205,7 @@ impl Configuration {
             unreadable: error.is_unreadable(),
         })?;
         let settings = settings(&document)?;
-        Ok(Self { document, settings, taken: None, revoked: None })
+        Ok(Self { document, settings, taken: None, told: BTreeMap::new() })
     }
 
     /// The test keys that it trusts: JSON path and key id.

@@ -44,12 +44,12 @@ impl RemoteKeysArg {
         if self.keys.is_empty() {
             return Ok(configuration);
         }
-        let Configuration { mut document, taken, revoked, .. } = configuration;
+        let Configuration { mut document, taken, told, .. } = configuration;
         for stored in &self.keys {
             stored.put_into(&mut document)?;
         }
         let settings = settings(&document)?;
-        Ok(Configuration { document, settings, taken, revoked })
+        Ok(Configuration { document, settings, taken, told })
     }
 }
 

@@ -1,5 +1,6 @@
-//! `--bundle FILE`: a bundle file in the place of what the server of `bundle.remote` would send. And a
-//! configuration with its bundle laid open, for commands that look into it.
+//! `--bundle FILE`: a bundle file in the place of what the server of `bundle.remote` would send. Feeds
+//! that stand for those of servers. And a configuration with its bundle laid open, for commands that look
+//! into it.
 
 use std::borrow::Cow;
 use std::path::PathBuf;
@@ -8,7 +9,7 @@ use anyhow::Context as _;
 use everycall_core::{FileError, Settings, UnixTime};
 use serde_json::{json, Value};
 
-use super::{revoked, settings, Configuration, Invalid};
+use super::{settings, told, Configuration, Invalid};
 use crate::bundle_file::bundle_parts;
 
 /// What stands in for a server of bundles.
@@ -72,18 +73,18 @@ impl Configuration {
                 .take_bundle(text, None)
                 .map_err(|error| not_taken("bundle.remote", "not taken", &error))?;
         }
-        if let Some(facts) = &self.revoked {
-            settings.take_revocations(facts.clone());
+        for (feed, facts) in &self.told {
+            settings.take_facts(*feed, facts.clone());
         }
         Ok(settings)
     }
 
-    /// Its bundle laid open, and what stands in for a server of revocations. What is signed was verified
+    /// Its bundle laid open, and what stands in for the servers of feeds. What is signed was verified
     /// when the configuration was read.
     pub(super) fn opened(&self) -> anyhow::Result<Opened<'_>> {
         let mut opened = self.opened_bundle()?;
-        if let Some(facts) = &self.revoked {
-            revoked::lay_open(opened.document.to_mut(), facts);
+        for (feed, facts) in &self.told {
+            told::lay_open(opened.document.to_mut(), *feed, facts);
         }
         Ok(opened)
     }

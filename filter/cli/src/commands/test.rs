@@ -9,8 +9,8 @@ use anyhow::Context as _;
 use everycall_core::UnixTime;
 use serde_json::json;
 
-use super::revoked::RevokedArg;
 use super::stand_in::StandInArg;
+use super::told::ToldArgs;
 use super::{Configuration, Outcome};
 use crate::clock;
 use crate::suite::{Ran, Suite};
@@ -32,7 +32,7 @@ pub(super) struct Args {
     #[command(flatten)]
     bundle: StandInArg,
     #[command(flatten)]
-    revoked: RevokedArg,
+    told: ToldArgs,
     /// Run the cases whose file or name holds this text; the coverage is that of these cases
     #[arg(long, value_name = "TEXT", default_value = "")]
     filter: String,
@@ -57,12 +57,12 @@ pub(super) fn run(args: &Args, out: &mut dyn Write) -> anyhow::Result<Outcome> {
     let config = args.config.clone().unwrap_or_else(|| args.directory.join("everycall.yaml"));
     let now = args.at.map_or_else(clock::now, UnixTime::from_secs);
     let configuration = args.bundle.apply(Configuration::read(&config)?, Some(now))?;
-    let mut configuration = args.revoked.apply(configuration, Some(now))?;
+    let mut configuration = args.told.apply(configuration, Some(now))?;
     configuration.needs_bundle()?;
     configuration.judge_bundle(now)?;
     configuration.warn_of_unread();
     let unread: Vec<_> =
-        configuration.unread().iter().copied().chain(configuration.assume_nothing_revoked()).collect();
+        configuration.unread().iter().copied().chain(configuration.assume_nothing_told()).collect();
     let document = configuration.opened()?.document.into_owned();
     let suite = match Suite::read(document.clone(), &args.directory.join("cases"), &args.filter, now) {
         Ok(suite) => suite,

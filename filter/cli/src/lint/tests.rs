@@ -46,6 +46,7 @@ fn negations_over_what_can_fail_are_found() {
     for (conditions, rules) in [
         // A builtin that errs, straight and through one and two rules.
         ("not to_number(input.request.query.n[0]) > 1", ""),
+        ("not input.signals.task.risk == \"high\"", ""),
         ("not big", "big if to_number(input.request.query.n[0]) > 1"),
         ("not bad", "bad if big\nbig if to_number(input.request.query.n[0]) > 1"),
         ("count(deny) == 0", "deny contains \"x\" if to_number(input.request.query.n[0]) > 1"),
@@ -109,6 +110,7 @@ fn negations_of_what_is_sure_are_not() {
         ("not \"office\" in input.connection.networks", ""),
         ("not input.time > data.limits.high", ""),
         ("not object.get(input.identity.claims, \"suspended\", false)", ""),
+        ("not object.get(input.signals.task, \"risk\", \"\") == \"high\"", ""),
         ("not startswith(input.request.path, \"/admin\")", ""),
         ("not regex.match(`^/admin`, input.request.path)", ""),
         ("count(deny) == 0", "deny contains \"x\" if input.request.method == \"DELETE\""),

@@ -2,6 +2,7 @@
 
 use serde_json::Value;
 
+use super::FeedKind;
 use crate::keys::KeySet;
 use crate::settings::Settings;
 
@@ -17,17 +18,24 @@ pub struct FeedRules<'s> {
 }
 
 impl Settings {
-    /// What the filter asks of lists of revocations; `None` if they come from no server.
-    pub fn revocations_server(&self) -> Option<FeedRules<'_>> {
-        let source = self.revocations.as_ref()?;
+    /// What the filter asks of the lists of this feed; `None` if they come from no server.
+    pub fn feed_server(&self, feed: FeedKind) -> Option<FeedRules<'_>> {
+        let source = match feed {
+            FeedKind::Revocations => self.revocations.as_ref(),
+            FeedKind::Signals => self.signals.as_ref(),
+        }?;
         let max_entries = source.remote.as_ref()?.max_entries;
         Some(FeedRules { keys: &source.keys, max_age_s: source.max_age_s, max_entries })
     }
 
-    /// Takes these revocations as if the server had told of them, and of no others, and for good. They
+    /// Takes these facts as if the feed's server had told of them, and of no others, and for good. They
     /// must have been understood.
-    pub fn take_revocations(&mut self, facts: Vec<Value>) {
-        if let Some(source) = &mut self.revocations {
+    pub fn take_facts(&mut self, feed: FeedKind, facts: Vec<Value>) {
+        let source = match feed {
+            FeedKind::Revocations => self.revocations.as_mut(),
+            FeedKind::Signals => self.signals.as_mut(),
+        };
+        if let Some(source) = source {
             source.inline = facts;
             source.remote = None;
         }

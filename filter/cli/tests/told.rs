@@ -154,10 +154,10 @@ fn cases_run_by_the_list() {
     let run = |more: &[&str]| everycall(&[&["test", &directory, "--at", &at, "--json"], more].concat(), "");
     let output = run(&[]);
     assert_eq!((output.code, &output.json()[0]["unread"]), (0, &json!(["revocations.remote"])));
-    assert!(output.err.contains("WARNING: nothing is revoked here"), "{}", output.err);
+    assert!(output.err.contains("WARNING: there are no revocations here"), "{}", output.err);
     for (fact, code) in [("other", 0), ("checkout", 1)] {
         let output = run(&["--revocations", &files.put("list", &lines(&[revoke(fact)]))]);
         assert_eq!((output.code, &output.json()[0]["unread"]), (code, &json!([])), "{}", output.all());
-        assert!(!output.err.contains("WARNING: nothing is revoked"), "{}", output.err);
+        assert!(!output.err.contains("WARNING: there are no revocations"), "{}", output.err);
     }
 }
