@@ -82,13 +82,18 @@ fn admit(engine: &mut Engine, wire: &WireRequest, stream: u64) {
     engine.admitted(decision.verdict.expect("it is admitted").into_parts().1);
 }
 
+/// How long this thread was on a processor: others may want it, too.
+fn running() -> Duration {
+    rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime).try_into().unwrap_or_default()
+}
+
 /// Feeds the engine with this list, and answers how long each piece of work took, and what was cut.
 fn tick(engine: &mut Engine, now: UnixTime, list: &[u8]) -> (Vec<Duration>, usize) {
     let (mut took, mut cut) = (Vec::new(), 0);
-    let mut begun = Instant::now();
+    let mut begun = running();
     let mut effects = engine.tick(now, Budget { records: 0 });
     loop {
-        took.push(begun.elapsed());
+        took.push(running().saturating_sub(begun));
         let mut more = Vec::new();
         for effect in effects {
             match effect {
@@ -100,7 +105,7 @@ fn tick(engine: &mut Engine, now: UnixTime, list: &[u8]) -> (Vec<Duration>, usiz
                 _ => {}
             }
         }
-        begun = Instant::now();
+        begun = running();
         effects = match (more.is_empty(), engine.is_preparing(), engine.is_sweeping()) {
             (false, ..) => more,
             (true, true, _) => engine.prepare(now),
@@ -158,7 +163,7 @@ fn revocation(tasks: u64, own_tokens: bool) {
          slice; {cut:>5} cut in {total:?}, {:?} at most a slice",
         wires.len(), young as u64 / STREAMS, settled as u64 / STREAMS, longest(&settling), longest(&slices),
     );
-    assert!(longest(&slices) < Duration::from_millis(5) || cfg!(debug_assertions), "a pause over 5 ms");
+    assert!(longest(&slices) < Duration::from_millis(2) || cfg!(debug_assertions), "a slice over 2 ms");
 }
 
 /// A new configuration comes, and all streams are decided again.
