@@ -278,7 +278,10 @@ fn stream_whose_vm_has_failed() {
 fn stream_while_envoy_is_restarted() {
     let revocations = Revocations::start();
     let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-    let (world, door) = behind_door(&revocations, revocations.configured(), Start::with(1), |document| {
+    let mut config = revocations.configured();
+    // Of the decoys, which last for longer, and not of single calls.
+    config["log"] = json!({"streams_after_s": 2});
+    let (world, door) = behind_door(&revocations, config, Start::with(1), |document| {
         // The next process asks for it by its number.
         document["static_resources"]["listeners"][0]["address"]["socket_address"]["port_value"] = json!(port);
     });

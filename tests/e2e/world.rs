@@ -91,6 +91,11 @@ pub fn keep(start: impl FnOnce() -> anyhow::Result<Envoy> + Send + 'static) -> a
     receiver.recv()?
 }
 
+/// The last segment of a path below `/t/`.
+fn below_t(path: &str) -> Option<&str> {
+    path.strip_prefix("/t/")?.rsplit('/').next()
+}
+
 impl World {
     pub fn start(listeners: &[Listener]) -> Arc<Self> {
         Self::start_with(listeners, |_| {})
@@ -104,7 +109,8 @@ impl World {
     /// As `start_with`, with Envoy started like this.
     pub fn start_as(listeners: &[Listener], start: Start, change: impl FnOnce(&mut Value)) -> Arc<Self> {
         let answers: Answers = Arc::default();
-        let upstream = Server::start(|request| match request.path.rsplit('/').next() {
+        // Below `/t`, so that no case waits for the end of a stream.
+        let upstream = Server::start(|request| match below_t(&request.path) {
             Some("slow") => Answer::Silence(Duration::from_secs(5)),
             Some("events") => Answer::Events,
             Some("socket") => Answer::Echo,

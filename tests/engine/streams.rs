@@ -706,8 +706,12 @@ fn a_stream_is_found_by_whatever_is_revoked_of_its_caller() {
         (json!({"revoke": "actor", "id": "s"}), false),
         (json!({"revoke": "subject", "id": "s", "issued_before": at(100)}), true),
         (json!({"revoke": "subject", "id": "s", "issued_before": at(-100)}), false),
+        (json!({"revoke": "subject", "id": "s", "issued_before": at(1)}), true),
+        (json!({"revoke": "subject", "id": "s", "issued_before": at(0)}), false),
         (json!({"revoke": "issuer", "issuer": issuer, "issued_before": at(100)}), true),
         (json!({"revoke": "issuer", "issuer": issuer, "issued_before": at(-100)}), false),
+        (json!({"revoke": "issuer", "issuer": issuer, "issued_before": at(1)}), true),
+        (json!({"revoke": "issuer", "issuer": issuer, "issued_before": at(0)}), false),
     ] {
         let mut host = Host::new(&with_feed());
         host.publish(1, &[]);
