@@ -13,7 +13,10 @@ const NOW: UnixTime = UnixTime::from_secs(1_800_000_000);
 
 fn reference() -> Value {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
-    everycall::load::reference_config(&root).expect("the reference configuration")
+    let mut config = everycall::load::reference_config(&root).expect("the reference configuration");
+    // Nobody is there to tell what was revoked.
+    config["revocations"] = json!({"inline": []});
+    config
 }
 
 fn engine(config: &Value) -> Engine {

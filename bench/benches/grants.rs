@@ -8,7 +8,7 @@ use std::time::Duration;
 use criterion::{criterion_group, criterion_main, BatchSize, BenchmarkId, Criterion};
 use everycall::cases::CaseFile;
 use everycall::WireRequest;
-use everycall_core::{Engine, IdSeed, Settings, StreamId, UnixTime};
+use everycall_core::{Engine, IdSeed, Settings, Step, StreamId, UnixTime};
 use serde_json::{json, Value};
 
 /// The module's allocator. That of the system can spend microseconds on the holes that loading many
@@ -27,6 +27,8 @@ const ISSUER: &str = "https://id.shop.example/workloads";
 fn config(extra: usize) -> Value {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
     let mut config = everycall::load::reference_config(&root).expect("the reference configuration");
+    // Nobody is there to tell what was revoked.
+    config["revocations"] = json!({"inline": []});
     let inline = &mut config["bundle"]["inline"];
     inline["policies"]["bench.rego"] = json!("package everycall.bench\ndecision := {\"allow\": true}");
     let grants = inline["grants"].as_array_mut().expect("grants");
@@ -69,13 +71,24 @@ fn engine(config: &Value) -> Engine {
     Engine::standalone(settings, IdSeed::derive(&[]))
 }
 
+/// What is measured is what it is called.
+fn comes_to(engine: &mut Engine, wire: &WireRequest, reason: &str) {
+    let Step::Done(decision) = engine.check(wire.to_core(StreamId(1)), NOW) else {
+        panic!("nothing is asked here");
+    };
+    assert_eq!(decision.record.reason.map(|reason| reason.code()), Some(reason));
+}
+
 fn decisions(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("decision, by number of grants");
     for count in COUNTS {
         let config = config(count);
         let mut engine = engine(&config);
-        for (name, path) in [("admitted", "/bench/o-1"), ("refused", "/s41/orders/o-1")] {
+        for (name, path, reason) in
+            [("admitted", "/bench/o-1", "allowed"), ("refused", "/s41/orders/o-1", "not_granted")]
+        {
             let wire = request(&config, path);
+            comes_to(&mut engine, &wire, reason);
             group.bench_function(BenchmarkId::new(name, count), |bencher| {
                 bencher.iter_batched(
                     || wire.to_core(StreamId(1)),
@@ -92,16 +105,17 @@ fn layers(criterion: &mut Criterion) {
     let config = config(100_000);
     let mut engine = engine(&config);
     let mut group = criterion.benchmark_group("layers");
-    for (name, path) in [
-        ("target and cached credential, refused by the grants' hosts", "/bench/o-1"),
-        ("and the grant, which is missing", "/s41/orders/o-1"),
-        ("and grant, input and policy", "/bench/o-1"),
-        ("and an elevation", "/elevated/o-1"),
+    for (name, path, reason) in [
+        ("target and cached credential, refused by the grants' hosts", "/bench/o-1", "not_granted"),
+        ("and the grant, which is missing", "/s41/orders/o-1", "not_granted"),
+        ("and grant, input and policy", "/bench/o-1", "allowed"),
+        ("and an elevation", "/elevated/o-1", "allowed"),
     ] {
         let mut wire = request(&config, path);
         if name.contains("hosts") {
             wire.host = "nowhere.shop.example".into();
         }
+        comes_to(&mut engine, &wire, reason);
         group.bench_function(name, |bencher| {
             bencher.iter_batched(
                 || wire.to_core(StreamId(1)),
