@@ -6,6 +6,7 @@
 //! workers.
 
 mod document;
+pub(crate) mod fact;
 mod head;
 mod pull;
 mod relay;

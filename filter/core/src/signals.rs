@@ -9,10 +9,8 @@ use std::ops::Bound;
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
-use time::format_description::well_known::Rfc3339;
-use time::OffsetDateTime;
 
-use crate::feed::{Content, Full};
+use crate::feed::{fact, Content, Full};
 use crate::reads::Reads;
 use crate::record::SignalsRecord;
 use crate::revocations::{Handle, Revocable, RevocationKind};
@@ -20,8 +18,6 @@ use crate::revocations::{Handle, Revocable, RevocationKind};
 use crate::schema::patterns;
 use crate::time::UnixTime;
 
-/// The longest issuer, id, reason or ticket, in bytes.
-const MAX_TEXT: usize = 2_048;
 /// The longest name, in bytes.
 const MAX_NAME: usize = 64;
 /// The longest value as text, in bytes.
@@ -94,10 +90,7 @@ impl Signal {
     /// # Errors
     /// It is not one.
     pub fn read(line: Value) -> Result<Self, String> {
-        serde_path_to_error::deserialize(line).map_err(|error| match error.path().to_string().as_str() {
-            "." => error.into_inner().to_string(),
-            path => format!("{path}: {}", error.into_inner()),
-        })
+        fact::read(line)
     }
 
     /// Whether it can be understood.
@@ -110,12 +103,12 @@ impl Signal {
 
     fn resolve(self) -> Result<Resolved, String> {
         let Self { about, issuer, id, signal, value, expires_at, reason, ticket } = self;
-        let texts = [("issuer", issuer.as_ref()), ("id", Some(&id)), ("reason", reason.as_ref())];
-        for (name, text) in texts.into_iter().chain([("ticket", ticket.as_ref())]) {
-            if text.is_some_and(|text| !(1..=MAX_TEXT).contains(&text.len())) {
-                return Err(format!("{name}: not 1 to {MAX_TEXT} bytes"));
-            }
-        }
+        fact::check_texts([
+            ("issuer", issuer.as_ref()),
+            ("id", Some(&id)),
+            ("reason", reason.as_ref()),
+            ("ticket", ticket.as_ref()),
+        ])?;
         // Such a name stands behind a dot in Rego.
         let rest = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_';
         let is_name = signal.starts_with(|first: char| first.is_ascii_lowercase())
@@ -136,9 +129,7 @@ impl Signal {
         if long {
             return Err(format!("value: more than {MAX_VALUE} bytes"));
         }
-        let expires = OffsetDateTime::parse(&expires_at, &Rfc3339).map_err(|_| {
-            format!("expires_at: `{expires_at}` is not an RFC 3339 instant such as `2026-01-31T00:00:00Z`")
-        })?;
+        let expires = fact::instant("expires_at", &expires_at)?;
         let micros = i64::try_from(expires.unix_timestamp_nanos() / 1_000).unwrap_or(i64::MAX);
         let kind = match about {
             // One handle, whatever part somebody has in a call.
