@@ -204,7 +204,7 @@ fn bundle_swap_under_load() {
 
 /// Envoy's own quantiles of the slices, in microseconds.
 fn report_slices(proxy: &Proxy) {
-    let stats = proxy.envoy.admin("/stats?filter=bundle_slice_us&usedonly").unwrap();
+    let stats = proxy.envoy.admin("/stats?filter=slice_us&usedonly").unwrap();
     println!("{}", stats.trim());
 }
 

@@ -16,7 +16,7 @@ use everycall_tests::server::Server;
 use serde_json::{json, Value};
 
 use crate::revocations::answer;
-use crate::world::{now, Discovery, Listener, Paths, World};
+use crate::world::{connection_manager, now, Discovery, Listener, Paths, World};
 
 const CHECKOUT: &str = "spiffe://shop.example/ns/checkout/sa/checkout";
 /// Events come that often.
@@ -216,6 +216,50 @@ fn stream_of_a_revoked_task() {
         assert_eq!(ended[&id]["detail"], "its task was revoked");
     }
     assert_eq!(world.envoy.stat("wasmcustom.everycall.streams_cut;instance=only;reason=revoked").unwrap(), 4);
+    world.assert_no_crash();
+}
+
+/// What goes through a CONNECT is not looked at; whether it may go on is (RFC 9110 section 9.3.6).
+#[test]
+fn stream_of_a_tunnel() {
+    let revocations = Revocations::start();
+    let mut config = revocations.configured();
+    config["bundle"]["inline"]["grants"].as_array_mut().unwrap().push(json!({
+        "id": "tunnel", "owner": "o", "purpose": "p", "subject": CHECKOUT, "kinds": ["workload"],
+        "hosts": ["t:8443"], "methods": ["CONNECT"], "paths": ["*"], "policy": "t"}));
+    let world = revocations.world_with(config, |document| {
+        let manager = connection_manager(&mut document["static_resources"]["listeners"][0]);
+        manager["upgrade_configs"] = json!([{"upgrade_type": "CONNECT"}]);
+        manager["route_config"]["virtual_hosts"][0]["routes"] = json!([
+            {"match": {"connect_matcher": {}}, "route": {"cluster": "upstream", "timeout": "0s",
+                "upgrade_configs": [{"upgrade_type": "CONNECT", "connect_config": {}}]}},
+            {"match": {"prefix": "/"}, "route": {"cluster": "upstream", "timeout": "0s"}}]);
+    });
+    let (one, other) = (token("t-1", 600), token("t-2", 600));
+    wait_for_list(&world, &other);
+    let tunnel = |to: &str, token: &str| {
+        let headers = [("host", to), ("authorization", token)];
+        let headers = headers.map(|(name, value)| (name.to_owned(), value.as_bytes().to_vec())).into();
+        let request = RawRequest { method: "CONNECT".into(), path: to.into(), headers, body: Vec::new() };
+        OpenStream::open(world.address("only"), &request).unwrap()
+    };
+    assert_eq!(tunnel("other:8443", &one).status, 403);
+    let (mut cut, mut decoy) = (tunnel("t:8443", &one), tunnel("t:8443", &other));
+    for open in [&mut cut, &mut decoy] {
+        assert_eq!(open.status, 200);
+        open.send(b"GET /t/events HTTP/1.1\r\nhost: inside\r\n\r\n").unwrap();
+    }
+    std::thread::sleep(Duration::from_secs(1));
+    still_runs(&cut, true);
+    revocations.add(json!({"revoke": "task", "id": "t-1"}));
+    cut.wait(Duration::from_secs(5)).expect("it is cut");
+    still_runs(&decoy, true);
+    assert_eq!(tunnel("t:8443", &one).status, 401);
+    let ended = ended(&world, 1);
+    let (id, record) = ended.first_key_value().unwrap();
+    assert_eq!((&record["reason"], &record["grant"]), (&json!("revoked"), &json!("tunnel")));
+    let line = lines(&world, 3).into_iter().find(|(of, _)| of == id).unwrap().1;
+    assert_eq!(line["response_code_details"], "everycall_cut{reason=revoked}", "{line}");
     world.assert_no_crash();
 }
 

@@ -50,7 +50,12 @@ const BUNDLE_FIGURES: [(MetricKind, &str); 6] = [
 /// Of the bundle that was put in force last, in whichever worker.
 const BUNDLE_SEQUENCE: (MetricKind, &str) = (MetricKind::Gauge, "everycall.bundle_sequence");
 const BUNDLE_ISSUED_AT: (MetricKind, &str) = (MetricKind::Gauge, "everycall.bundle_issued_at");
-const BUNDLE_SLICE: (MetricKind, &str) = (MetricKind::Histogram, "everycall.bundle_slice_us");
+
+/// How long one slice of work between requests took: of reading bundles and feeds, of open streams.
+const SLICE_US: [(MetricKind, &str); 2] = [
+    (MetricKind::Histogram, "everycall.slice_us;work=updates"),
+    (MetricKind::Histogram, "everycall.slice_us;work=streams"),
+];
 
 /// Metrics of one feed: workers by the state of theirs, and fetches.
 const FEED_FIGURES: [(MetricKind, &str); 6] = [
@@ -107,6 +112,17 @@ pub(crate) struct Metrics {
     bundle: RefCell<Option<BundleFigures>>,
     feeds: RefCell<BTreeMap<FeedKind, FeedFigures>>,
     streams: RefCell<StreamFigures>,
+    /// As in [`SLICE_US`]; present once there was one.
+    slices: RefCell<[Option<u32>; 2]>,
+}
+
+/// Work that is done in slices, between requests.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Work {
+    /// Bundles and feeds are read.
+    Updates,
+    /// Open streams are looked at.
+    Streams,
 }
 
 /// What is published of one feed.
@@ -133,7 +149,6 @@ struct BundleFigures {
     refused: BTreeMap<FileFault, Figure>,
     sequence: Option<u32>,
     issued_at: Option<u32>,
-    slice: Option<u32>,
     signed: Option<(u64, UnixTime)>,
 }
 
@@ -156,6 +171,7 @@ impl Metrics {
                 ended: BTreeMap::new(),
                 cut: BTreeMap::new(),
             }),
+            slices: RefCell::default(),
         }
     }
 
@@ -377,9 +393,17 @@ impl Metrics {
         }
     }
 
-    /// Files how long a request may have waited for one slice of work on a bundle.
-    pub(crate) fn slice_took(&self, micros: u64) {
-        if let Some(id) = self.bundle.borrow().as_ref().and_then(|bundle| bundle.slice) {
+    /// Files how long a request may have waited for one slice of work.
+    pub(crate) fn slice_took(&self, work: Work, micros: u64) {
+        let [updates, streams] = &mut *self.slices.borrow_mut();
+        let (slot, (kind, name)) = match work {
+            Work::Updates => (updates, SLICE_US[0]),
+            Work::Streams => (streams, SLICE_US[1]),
+        };
+        if slot.is_none() {
+            *slot = host::define_metric(kind, &labelled(name, &self.instance)).ok();
+        }
+        if let Some(id) = *slot {
             host::record_metric(id, micros);
         }
     }
@@ -395,7 +419,6 @@ impl BundleFigures {
             refused: BTreeMap::new(),
             sequence: metric(BUNDLE_SEQUENCE),
             issued_at: metric(BUNDLE_ISSUED_AT),
-            slice: metric(BUNDLE_SLICE),
             signed: None,
         }
     }

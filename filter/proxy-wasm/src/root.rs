@@ -14,6 +14,7 @@ use proxy_wasm::types::{Action, ContextType};
 use crate::calls::Calls;
 use crate::check::Check;
 use crate::host::{self, ReplySize};
+use crate::metrics::Work;
 use crate::registry::{self, Instance};
 use crate::stream::Stream;
 
@@ -22,12 +23,10 @@ const TICK: Duration = Duration::from_millis(100);
 /// The same while there is work left, as when a bundle or a feed is read: with what follows that leaves
 /// requests more than half.
 const BUSY_TICK: Duration = Duration::from_millis(5);
-/// Until when a tick works on bundles and feeds, in microseconds since it began: slices are begun until
-/// then, and one in any case.
-const PREPARING: i64 = 2_000;
-/// The same for open streams. A slice with cuts is the last one: the host carries them out when the tick
-/// is over.
-const SWEEPING: i64 = 3_000;
+/// Until when a tick works on bundles and feeds, and then on open streams, in microseconds since it
+/// began: slices are begun until then, and one of each in any case. A slice with cuts is the last one:
+/// the host carries them out when the tick is over.
+const WORKING: u64 = 2_000;
 /// What one tick may do, so that no request on the worker waits for it for long: what is left over is
 /// the next one's, which comes soon.
 const BUDGET: Budget = Budget { records: 100 };
@@ -135,7 +134,9 @@ impl Root {
             let effects = instance.engine.borrow_mut().sweep(now);
             let cuts = effects.iter().any(|effect| matches!(effect, Effect::Cut { .. }));
             self.run(effects);
-            if cuts || has_lasted(begun, SWEEPING) {
+            let Ok(after) = host::now() else { break };
+            instance.metrics.slice_took(Work::Streams, micros_between(now, after));
+            if cuts || micros_between(begun, after) >= WORKING {
                 break;
             }
         }
@@ -149,10 +150,9 @@ impl Root {
         while instance.engine.borrow().is_preparing() {
             effects.extend(instance.engine.borrow_mut().prepare(now));
             let Ok(after) = host::now() else { break };
-            let took = after.micros().saturating_sub(now.micros());
-            instance.metrics.slice_took(u64::try_from(took).unwrap_or_default());
+            instance.metrics.slice_took(Work::Updates, micros_between(now, after));
             now = after;
-            if has_lasted(begun, PREPARING) {
+            if micros_between(begun, now) >= WORKING {
                 break;
             }
         }
@@ -312,8 +312,7 @@ impl RootContext for Root {
     }
 }
 
-/// Whether something that began then has lasted so many microseconds, as far as the host's clock tells.
-fn has_lasted(begun: UnixTime, micros: i64) -> bool {
-    // A clock that went back tells nothing: then it has, too.
-    host::now().map_or(true, |now| !(0..micros).contains(&now.micros().saturating_sub(begun.micros())))
+/// A clock that went back tells nothing: then it was long.
+fn micros_between(from: UnixTime, to: UnixTime) -> u64 {
+    u64::try_from(to.micros().saturating_sub(from.micros())).unwrap_or(u64::MAX)
 }
