@@ -13,7 +13,7 @@ use everycall::mint::TestKey;
 use everycall::publisher::{Asked, Publisher};
 use everycall::WireRequest;
 use everycall_core::{
-    Budget, Effect, Engine, FeedKind, IdSeed, LocalData, PureRust, Reply, Settings, Step, StreamId, UnixTime,
+    Effect, Engine, FeedKind, IdSeed, LocalData, PureRust, Reply, Settings, Step, StreamId, UnixTime,
 };
 use serde_json::{json, Value};
 
@@ -101,7 +101,7 @@ fn load(config: &Value, pages: Vec<Vec<u8>>) -> (Engine, usize, Vec<Duration>) {
     // The pages will be gone.
     let held: usize = pages.iter().map(|page| page.capacity() + 16).sum();
     let before = LIVE.load(Ordering::Relaxed).saturating_sub(held);
-    let mut effects = engine.tick(NOW, Budget { records: 0 });
+    let mut effects = engine.tick(NOW);
     let (mut slices, mut pages) = (Vec::new(), pages.into_iter());
     loop {
         for effect in std::mem::take(&mut effects) {

@@ -13,7 +13,7 @@ use everycall::feed_file::test_feed_documents;
 use everycall::mint::TestKey;
 use everycall::WireRequest;
 use everycall_core::{
-    Budget, Effect, Engine, Farewell, FeedIssue, FeedKind, IdSeed, Reply, Settings, Step, StreamId, UnixTime,
+    Effect, Engine, Farewell, FeedIssue, FeedKind, IdSeed, Reply, Settings, Step, StreamId, UnixTime,
 };
 use serde_json::{json, Value};
 
@@ -91,7 +91,7 @@ fn running() -> Duration {
 fn tick(engine: &mut Engine, now: UnixTime, list: &[u8]) -> (Vec<Duration>, usize) {
     let (mut took, mut cut) = (Vec::new(), 0);
     let mut begun = running();
-    let mut effects = engine.tick(now, Budget { records: 0 });
+    let mut effects = engine.tick(now);
     loop {
         took.push(running().saturating_sub(begun));
         let mut more = Vec::new();

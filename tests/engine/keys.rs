@@ -6,8 +6,8 @@ use std::rc::Rc;
 
 use everycall::mint::TestKey;
 use everycall_core::{
-    Algorithm, Budget, Effect, Engine, Failure, Farewell, FetchId, Headers, IdSeed, KeyState, LocalData,
-    Pending, PureRust, Reason, Reply, SharedData, Step, StreamId, UnixTime,
+    Algorithm, Effect, Engine, Failure, Farewell, FetchId, Headers, IdSeed, KeyState, LocalData, Pending,
+    PureRust, Reason, Reply, SharedData, Step, StreamId, UnixTime,
 };
 use serde_json::{json, Value};
 
@@ -85,7 +85,7 @@ impl Workers {
     /// Ticks every worker, and answers what they fetch.
     fn tick(&mut self, now: UnixTime) {
         for worker in 0..self.engines.len() {
-            let effects = self.engines[worker].tick(now, Budget { records: 0 });
+            let effects = self.engines[worker].tick(now);
             self.run(worker, effects, now);
         }
     }
@@ -157,7 +157,7 @@ fn a_worker_that_read_the_clock_earlier_respects_a_later_lease() {
         let now = later(interval * 11);
         for (worker, micros) in [(0, 900), (1, 0), (0, 1_000), (1, 1_100)] {
             let now = UnixTime::from_micros(now.micros() + micros);
-            let effects = workers.engines[worker].tick(now, Budget { records: 0 });
+            let effects = workers.engines[worker].tick(now);
             workers.run(worker, effects, now);
         }
         assert_eq!(workers.server.asked, usize::try_from(interval).unwrap() + 1);
@@ -389,7 +389,7 @@ fn discovery_leads_to_the_configured_server_only() {
                 _ => None,
             })
         };
-        let (id, path, host) = fetch(engine.tick(NOW, Budget { records: 0 })).unwrap();
+        let (id, path, host) = fetch(engine.tick(NOW)).unwrap();
         assert_eq!(
             (path.as_str(), host.as_str()),
             ("/workloads/.well-known/openid-configuration", "id.shop.example")
@@ -520,7 +520,7 @@ fn what_somebody_else_shares_is_not_believed() {
     };
     let mut first = engine(&data);
     let fetch = |engine: &mut Engine, now: UnixTime| {
-        engine.tick(now, Budget { records: 0 }).into_iter().find_map(|effect| match effect {
+        engine.tick(now).into_iter().find_map(|effect| match effect {
             Effect::Fetch { id, .. } => Some(id),
             _ => None,
         })
@@ -535,7 +535,7 @@ fn what_somebody_else_shares_is_not_believed() {
             data.put(&name, &bytes, Some(version)).unwrap();
             let mut second = engine(&data);
             for tenth in 0..20 {
-                drop(second.tick(millis(100 + tenth * 100), Budget { records: 0 }));
+                drop(second.tick(millis(100 + tenth * 100)));
             }
             let stranger = request(1, "/open", &token(Algorithm::EdDsa, 60, NOW));
             assert!(

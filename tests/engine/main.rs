@@ -19,8 +19,8 @@ use std::collections::BTreeSet;
 
 use everycall::cases::{run_case, CaseFile};
 use everycall_core::{
-    Budget, Call, Connection, Decision, Effect, Engine, Farewell, Headers, IdSeed, Pending, Reason, Reply,
-    Request, Settings, SharedData, Step, StreamId, Unavailable, UnixTime,
+    Call, Connection, Decision, Effect, Engine, Farewell, Headers, IdSeed, Pending, Reason, Reply, Request,
+    Settings, SharedData, Step, StreamId, Unavailable, UnixTime,
 };
 use serde_json::{json, Value};
 
@@ -311,7 +311,7 @@ fn decision_ids_are_unique() {
 }
 
 #[test]
-fn records_go_out_within_the_budget_and_by_choice() {
+fn records_go_out_a_few_at_a_time_and_by_choice() {
     for (choice, expected) in [("all", 3), ("refusals", 2), ("off", 0)] {
         let mut config = configuration();
         config["log"] = json!({"records": choice});
@@ -322,7 +322,7 @@ fn records_go_out_within_the_budget_and_by_choice() {
         }
         let mut written = 0;
         loop {
-            let effects = engine.tick(NOW, Budget { records: 2 });
+            let effects = engine.flush(2);
             assert!(effects.len() <= 2);
             if effects.is_empty() {
                 break;

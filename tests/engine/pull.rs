@@ -7,8 +7,8 @@ use std::rc::Rc;
 use everycall::bundle_file::{test_bundle_file, Issue};
 use everycall::mint::TestKey;
 use everycall_core::{
-    Algorithm, Budget, BundleState, Effect, Engine, Failure, FileFault, Headers, IdSeed, LocalData, PureRust,
-    Reason, Reply, SharedData, UnixTime,
+    Algorithm, BundleState, Effect, Engine, Failure, FileFault, Headers, IdSeed, LocalData, PureRust, Reason,
+    Reply, SharedData, UnixTime,
 };
 use serde_json::{json, Value};
 
@@ -78,7 +78,7 @@ impl<D: SharedData + 'static> Workers<D> {
     /// Ticks every worker, answers what they fetch, and does all the work.
     fn tick(&mut self, now: UnixTime) {
         for worker in 0..self.engines.len() {
-            let effects = self.engines[worker].tick(now, Budget { records: 0 });
+            let effects = self.engines[worker].tick(now);
             self.run(worker, effects, now);
             self.prepare(worker, now);
         }
@@ -388,7 +388,7 @@ fn what_waits_for_an_answer_is_decided_again_under_the_new_bundle() {
     let (kept, gone) = (waits(&mut workers, 1, NOW), waits(&mut workers, 2, NOW));
     // Half prepared it is not in force.
     workers.reply = file(closed(6));
-    let effects = workers.engines[0].tick(later(10), Budget { records: 0 });
+    let effects = workers.engines[0].tick(later(10));
     workers.run(0, effects, later(10));
     workers.engines[0].prepare(later(10));
     assert_eq!(workers.decides(0, later(10)), (ALLOWED, 5));
@@ -520,9 +520,9 @@ fn replies_are_to_the_fetch_that_is_open() {
         [Effect::Fetch { id, .. }] => *id,
         other => panic!("{other:?}"),
     };
-    let first = fetch(workers.engines[0].tick(NOW, Budget { records: 0 }));
-    assert!(workers.engines[0].tick(later(20), Budget { records: 0 }).is_empty(), "one is open");
-    let second = fetch(workers.engines[0].tick(later(22), Budget { records: 0 }));
+    let first = fetch(workers.engines[0].tick(NOW));
+    assert!(workers.engines[0].tick(later(20)).is_empty(), "one is open");
+    let second = fetch(workers.engines[0].tick(later(22)));
     assert!(workers.engines[0].fetched(first, file(signed(5)), later(22)).is_empty());
     assert!(!workers.engines[0].is_preparing());
     drop(workers.engines[0].fetched(second, file(signed(5)), later(22)));

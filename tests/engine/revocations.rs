@@ -9,8 +9,8 @@ use everycall::feed_file::test_feed_documents;
 use everycall::mint::TestKey;
 use everycall::publisher::{Asked, Publisher};
 use everycall_core::{
-    Algorithm, Budget, Call, Effect, Engine, Failure, FeedIssue, FeedKind, FeedState, FeedStats, FileFault,
-    Headers, IdSeed, LocalData, PureRust, Reason, Reply, SharedData, UnixTime,
+    Algorithm, Call, Effect, Engine, Failure, FeedIssue, FeedKind, FeedState, FeedStats, FileFault, Headers,
+    IdSeed, LocalData, PureRust, Reason, Reply, SharedData, UnixTime,
 };
 use serde_json::{json, Value};
 
@@ -146,7 +146,7 @@ impl<D: SharedData + 'static> Workers<D> {
     /// Ticks every worker, answers what they fetch, and does all the work.
     fn tick(&mut self, now: UnixTime) {
         for worker in 0..self.engines.len() {
-            let effects = self.engines[worker].tick(now, Budget { records: 0 });
+            let effects = self.engines[worker].tick(now);
             self.run(worker, effects, now);
             self.prepare(worker, now);
         }
@@ -797,9 +797,9 @@ fn replies_are_to_the_fetch_that_is_open() {
         other => panic!("{other:?}"),
     };
     let list = || Reply::http(200, document(&[], &issue(5, None, NOW), &key()));
-    let first = fetch(workers.engines[0].tick(NOW, Budget { records: 0 }));
-    assert!(workers.engines[0].tick(at(4_900), Budget { records: 0 }).is_empty(), "one is open");
-    let second = fetch(workers.engines[0].tick(at(5_100), Budget { records: 0 }));
+    let first = fetch(workers.engines[0].tick(NOW));
+    assert!(workers.engines[0].tick(at(4_900)).is_empty(), "one is open");
+    let second = fetch(workers.engines[0].tick(at(5_100)));
     assert!(workers.engines[0].fetched(first, list(), at(5_100)).is_empty());
     assert_eq!(workers.all_say("t", at(5_100)), [Reason::RevocationsStale]);
     drop(workers.engines[0].fetched(second, list(), at(5_100)));
@@ -812,11 +812,11 @@ fn replies_are_to_the_fetch_that_is_open() {
 fn a_slow_answer_holds_nobody_up() {
     let mut workers = Workers::ready(&configuration());
     workers.server.publish([end("t-1")], NOW);
-    let effects = workers.engines[0].tick(at(BEAT_MS), Budget { records: 0 });
+    let effects = workers.engines[0].tick(at(BEAT_MS));
     let [Effect::Fetch { id, call }] = effects.as_slice() else { panic!("{effects:?}") };
     let late = workers.serve(call, at(BEAT_MS));
     workers.server.publish([end("t-2")], at(700));
-    let effects = workers.engines[1].tick(at(1_300), Budget { records: 0 });
+    let effects = workers.engines[1].tick(at(1_300));
     workers.run(1, effects, at(1_300));
     workers.prepare(1, at(1_300));
     workers.tick(at(1_400));

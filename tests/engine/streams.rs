@@ -6,8 +6,8 @@ use std::collections::BTreeMap;
 use everycall::cases::CaseFile;
 use everycall::feed_file::test_feed_documents;
 use everycall_core::{
-    Budget, Connection, Effect, Engine, Failure, Farewell, FeedIssue, FeedKind, Headers, Pending, Reason,
-    Reply, Request, StreamEnd, StreamId, StreamRecord, UnixTime,
+    Connection, Effect, Engine, Failure, Farewell, FeedIssue, FeedKind, Headers, Pending, Reason, Reply,
+    Request, StreamEnd, StreamId, StreamRecord, UnixTime,
 };
 use serde_json::{json, Value};
 
@@ -51,8 +51,10 @@ impl Host {
     /// A tick, and all the work that it finds.
     pub(super) fn tick(&mut self, now: UnixTime) {
         self.now = now;
-        let effects = self.engine.tick(now, Budget { records: 100 });
+        let effects = self.engine.tick(now);
         self.run(effects);
+        let records = self.engine.flush(100);
+        self.run(records);
         while self.engine.is_preparing() {
             let effects = self.engine.prepare(now);
             self.run(effects);
@@ -307,7 +309,7 @@ fn ends_are_recorded_of_long_streams_and_of_cut_ones() {
             engine.ended(StreamId(stream), Farewell::default(), later(ends));
         }
         assert_eq!(asked_for, expected.len().max(1), "{choice}: the access log shows the one that was cut");
-        let effects = engine.tick(later(6), Budget { records: 10 });
+        let effects = engine.flush(10);
         let ends: Vec<_> = effects
             .into_iter()
             .map(|effect| match effect {
@@ -347,7 +349,7 @@ fn a_cut_is_told_again_until_the_stream_has_ended() {
     let mut cuts = Vec::new();
     for step in 0..60 {
         let now = millis(step * 100);
-        drop(engine.tick(now, Budget { records: 0 }));
+        drop(engine.tick(now));
         while engine.is_sweeping() {
             let told = engine.sweep(now);
             cuts.extend(told.into_iter().map(|_| step));
@@ -560,7 +562,7 @@ fn streams_stay_while_nothing_can_be_decided() {
     for step in 0..130 {
         let now = millis(1_000 + step * 100);
         // It asks for a bundle, and nobody answers.
-        drop(host.engine.tick(now, Budget { records: 0 }));
+        drop(host.engine.tick(now));
         while host.engine.is_sweeping() {
             let effects = host.engine.sweep(now);
             host.now = now;

@@ -84,7 +84,7 @@ pub use shared::{LocalData, SharedData};
 pub use signals::{About, Signal};
 pub use signature::{ecdsa_der, PureRust, SignatureVerifier, Unavailable};
 pub use signed::{FileError, FileFault};
-pub use step::{Budget, Call, Effect, Failure, FetchId, Pending, Reply, Step, StreamId};
+pub use step::{Call, Effect, Failure, FetchId, Pending, Reply, Step, StreamId};
 pub use streams::{Admission, Farewell, StreamEnd, StreamStats};
 pub use target::Target;
 pub use time::UnixTime;

@@ -103,13 +103,6 @@ impl fmt::Display for Failure {
     }
 }
 
-/// How much work one tick may do.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Budget {
-    /// Records to hand out.
-    pub records: usize,
-}
-
 /// Work for the caller that belongs to no single request.
 #[must_use]
 #[derive(Debug)]

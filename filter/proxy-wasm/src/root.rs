@@ -6,7 +6,7 @@ use std::rc::{Rc, Weak};
 use std::time::Duration;
 
 use everycall_core::{
-    json, Budget, Effect, Failure, Farewell, FetchId, Refusal, Reply, Settings, StreamId, UnixTime,
+    json, Effect, Failure, Farewell, FetchId, Refusal, Reply, Settings, StreamId, UnixTime,
 };
 use proxy_wasm::traits::{Context, HttpContext, RootContext};
 use proxy_wasm::types::{Action, ContextType};
@@ -18,18 +18,19 @@ use crate::metrics::Work;
 use crate::registry::{self, Instance};
 use crate::stream::Stream;
 
-/// How long a record may wait before it is written.
+/// Between ticks while nothing happens: how long a record may wait before it is written.
 const TICK: Duration = Duration::from_millis(100);
-/// The same while there is work left, as when a bundle or a feed is read: with what follows that leaves
+/// The same while there is something to write, so that few records are written at a time.
+const BRISK_TICK: Duration = Duration::from_millis(5);
+/// The same while work is left over from the last one, as when a bundle or a feed is read: that leaves
 /// requests more than half.
-const BUSY_TICK: Duration = Duration::from_millis(5);
-/// Until when a tick works on bundles and feeds, and then on open streams, in microseconds since it
-/// began: slices are begun until then, and one of each in any case. A slice with cuts is the last one:
-/// the host carries them out when the tick is over.
-const WORKING: u64 = 2_000;
-/// What one tick may do, so that no request on the worker waits for it for long: what is left over is
-/// the next one's, which comes soon.
-const BUDGET: Budget = Budget { records: 100 };
+const BUSY_TICK: Duration = Duration::from_millis(2);
+/// Until when a tick works on bundles and feeds, then on open streams, then on records, in microseconds
+/// since it began: slices are begun until then, and one of each in any case. No request on the worker is to
+/// wait for it for long.
+const WORKING: u64 = 1_000;
+/// Records of one slice.
+const RECORDS: usize = 20;
 
 pub(crate) struct Root {
     id: u32,
@@ -43,8 +44,10 @@ pub(crate) struct Root {
     asking: BTreeMap<StreamId, Calls>,
     /// Their callouts.
     asked: BTreeMap<u32, StreamId>,
-    /// There is work in slices, and ticks come often.
-    busy: bool,
+    /// Between ticks.
+    pace: Duration,
+    /// The last tick had records to write.
+    wrote: bool,
 }
 
 impl Root {
@@ -56,7 +59,8 @@ impl Root {
             woken: BTreeMap::new(),
             asking: BTreeMap::new(),
             asked: BTreeMap::new(),
-            busy: false,
+            pace: TICK,
+            wrote: false,
         }
     }
 
@@ -136,6 +140,7 @@ impl Root {
             self.run(effects);
             let Ok(after) = host::now() else { break };
             instance.metrics.slice_took(Work::Streams, micros_between(now, after));
+            // The host carries cuts out when the tick is over.
             if cuts || micros_between(begun, after) >= WORKING {
                 break;
             }
@@ -159,14 +164,33 @@ impl Root {
         self.run(effects);
     }
 
+    /// Writes records for a while, if there are any.
+    fn write(&mut self, begun: UnixTime) {
+        let Some(instance) = self.instance.clone() else { return };
+        self.wrote = instance.engine.borrow().has_records();
+        while instance.engine.borrow().has_records() {
+            let records = instance.engine.borrow_mut().flush(RECORDS);
+            self.run(records);
+            let Ok(after) = host::now() else { break };
+            if micros_between(begun, after) >= WORKING {
+                break;
+            }
+        }
+    }
+
     fn set_pace(&mut self) {
         let Some(instance) = &self.instance else { return };
         let busy = {
             let engine = instance.engine.borrow();
             engine.is_preparing() || engine.is_sweeping() || engine.has_records()
         };
-        if std::mem::replace(&mut self.busy, busy) != busy {
-            host::set_tick_period(if busy { BUSY_TICK } else { TICK });
+        let pace = match (busy, self.wrote) {
+            (true, _) => BUSY_TICK,
+            (false, true) => BRISK_TICK,
+            (false, false) => TICK,
+        };
+        if std::mem::replace(&mut self.pace, pace) != pace {
+            host::set_tick_period(pace);
         }
     }
 
@@ -241,7 +265,7 @@ impl Context for Root {
                 let now = host::now().unwrap_or_default();
                 instance.engine.borrow_mut().unanswered(stream, now);
             }
-            let effects = instance.engine.borrow_mut().flush();
+            let effects = instance.engine.borrow_mut().flush(usize::MAX);
             self.run(effects);
         }
         self.instance = None;
@@ -284,7 +308,7 @@ impl RootContext for Root {
             return;
         }
         let Ok(now) = host::now() else { return };
-        let effects = instance.engine.borrow_mut().tick(now, BUDGET);
+        let effects = instance.engine.borrow_mut().tick(now);
         {
             let engine = instance.engine.borrow();
             instance.metrics.publish(engine.stats(), &engine.key_stats(), &instance.signatures);
@@ -300,6 +324,7 @@ impl RootContext for Root {
         self.run(effects);
         self.prepare(now);
         self.sweep(now);
+        self.write(now);
         self.set_pace();
     }
 

@@ -19,7 +19,7 @@ use crate::token::cache::Verified;
 /// Streams that one slice looks at, of those about which little is to be done.
 const MANY: usize = 32;
 /// Streams that one slice cuts: the host takes them apart after the callback.
-const CUTS: usize = 8;
+const CUTS: usize = 4;
 /// Streams that one slice decides again.
 const DECISIONS: usize = 4;
 /// How far the host's timers may be ahead of its clock, in milliseconds.
@@ -330,8 +330,7 @@ impl Engine {
                 None
             }
             // Nothing was decided: that there is no bundle, no news of revocations or signals, or too
-            // much to do, is
-            // not about the stream.
+            // much to do, is not about the stream.
             Step::Done(Decision { verdict: Err(denial), .. })
                 if denial.layer() == Layer::Service || denial.reason == Reason::RevocationsStale =>
             {

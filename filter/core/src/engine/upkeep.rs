@@ -18,7 +18,7 @@ use crate::record::{DecisionRecord, Record, Verdict};
 use crate::settings::{LogRecords, Settings};
 use crate::shared::{LocalData, Shared, SharedData};
 use crate::signature::{PureRust, SignatureVerifier};
-use crate::step::{Budget, Effect, FetchId, Reply, StreamId};
+use crate::step::{Effect, FetchId, Reply, StreamId};
 use crate::streams::Streams;
 use crate::time::UnixTime;
 use crate::token::cache::TokenCache;
@@ -160,7 +160,7 @@ impl Engine {
         self.keyrings.values().map(|keyring| keyring.stats(self.latest)).collect()
     }
 
-    /// Takes the record of a decision that was acted upon; a later tick hands it out.
+    /// Takes the record of a decision that was acted upon; [`Self::flush`] hands it out.
     pub fn record(&mut self, record: DecisionRecord) {
         let wanted = match self.settings.log.records {
             LogRecords::All => true,
@@ -183,8 +183,9 @@ impl Engine {
         self.records.push_back(record);
     }
 
-    /// Work that is due, within the budget.
-    pub fn tick(&mut self, now: UnixTime, budget: Budget) -> Vec<Effect> {
+    /// What is due now. Work in slices is [`Self::prepare`]'s and [`Self::sweep`]'s, records are
+    /// [`Self::flush`]'s.
+    pub fn tick(&mut self, now: UnixTime) -> Vec<Effect> {
         let now = self.clock(now);
         let mut effects: Vec<Effect> =
             std::mem::take(&mut self.orphans).into_iter().map(|stream| Effect::Wake { stream }).collect();
@@ -196,12 +197,16 @@ impl Engine {
         effects.extend(self.follow_feeds(now));
         effects.extend(self.pull(|puller, world, next_id| puller.tick(&world, next_id, now)));
         self.streams.begin_sweep(now, self.settings.streams.sweep_ms);
-        let due = budget.records.min(self.records.len());
-        effects.extend(self.records.drain(..due).map(|record| Effect::Emit { record }));
         effects
     }
 
-    /// Whether records wait for a tick.
+    /// Up to `many` of the records that wait, in the order of what they tell of.
+    pub fn flush(&mut self, many: usize) -> Vec<Effect> {
+        let due = many.min(self.records.len());
+        self.records.drain(..due).map(|record| Effect::Emit { record }).collect()
+    }
+
+    /// Whether records wait to be written.
     pub fn has_records(&self) -> bool {
         !self.records.is_empty()
     }
@@ -254,11 +259,6 @@ impl Engine {
     pub fn bundle_stats(&self) -> Option<BundleStats> {
         let max_stale_s = self.settings.bundle_source.max_stale_s;
         self.puller.as_ref().map(|puller| puller.stats(&self.bundle, max_stale_s, self.latest))
-    }
-
-    /// All records that wait: for the end of an engine.
-    pub fn flush(&mut self) -> Vec<Effect> {
-        self.records.drain(..).map(|record| Effect::Emit { record }).collect()
     }
 
     /// The answer to an `Effect::Fetch`.

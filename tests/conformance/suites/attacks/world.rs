@@ -5,8 +5,8 @@ use base64::Engine as _;
 use everycall::mint::{self, TestKey};
 use everycall::WireRequest;
 use everycall_core::{
-    Budget, Decision, Effect, Engine, FetchId, IdSeed, LocalData, Pending, PureRust, Reply, Request,
-    Settings, Step, StreamId, UnixTime,
+    Decision, Effect, Engine, FetchId, IdSeed, LocalData, Pending, PureRust, Reply, Request, Settings, Step,
+    StreamId, UnixTime,
 };
 use serde_json::{json, Map, Value};
 
@@ -227,7 +227,7 @@ impl World {
 
     /// What is due, split up: fetches, with the path that each asks for, and woken streams.
     pub fn tick(&mut self, now: UnixTime) -> Due {
-        Due::of(self.engine.tick(now, Budget { records: 0 }))
+        Due::of(self.engine.tick(now))
     }
 
     pub fn answer(&mut self, fetch: FetchId, reply: Reply, now: UnixTime) -> Due {

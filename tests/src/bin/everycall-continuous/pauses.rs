@@ -14,7 +14,7 @@ use serde_json::{json, Map, Value};
 use crate::figures::{rounded, Figure, Samples};
 use crate::proxy::{Caller, Proxy};
 
-/// What the machine does besides only adds: of each longest, the least counts.
+/// Each counts: the bound holds for the worst of them.
 const ROUNDS: usize = 3;
 /// Calls on each connection.
 const SHARED_BY: usize = 500;
@@ -145,11 +145,8 @@ impl Probe {
 }
 
 impl Phase {
-    /// A figure of each round, and the least of them.
-    fn each(&self, figure: impl Fn(&Round) -> f64) -> (Vec<f64>, f64) {
-        let all: Vec<f64> = self.rounds.iter().map(figure).collect();
-        let least = all.iter().copied().fold(f64::MAX, f64::min);
-        (all, least)
+    fn each(&self, figure: impl Fn(&Round) -> f64) -> Vec<f64> {
+        self.rounds.iter().map(figure).collect()
     }
 }
 
@@ -157,7 +154,7 @@ impl Pauses {
     pub fn report(&self, result: &mut Map<String, Value>, figures: &mut Vec<Figure>) {
         let mut all = Map::new();
         for phase in &self.phases {
-            let held = |share| phase.each(|round| round.held.at(share)).1;
+            let held = |share| phase.each(|round| round.held.at(share)).into_iter().fold(0.0, f64::max);
             let samples = phase.rounds.iter().map(|round| round.held.count()).sum();
             figures.push(Figure {
                 what: format!("worker held: {}", phase.what),
@@ -169,7 +166,7 @@ impl Pauses {
                 unit: "ms",
                 bound: phase.bound,
             });
-            let rounds = |figure: &dyn Fn(&Round) -> f64| json!(phase.each(figure).0);
+            let rounds = |figure: &dyn Fn(&Round) -> f64| json!(phase.each(figure));
             all.insert(
                 phase.name.into(),
                 json!({"requests": samples, "took_s": rounds(&|round| round.took_s),
