@@ -180,6 +180,45 @@ fn clock_absent() {
     );
 }
 
+#[test]
+fn clock_lost() {
+    let mut vm = vm();
+    let (context, action) = vm.begin(&get("/ask"));
+    let callouts = host(|host| std::mem::take(&mut host.callouts));
+    host(|host| host.faults.insert("time", INTERNAL_FAILURE));
+    callouts.iter().for_each(|callout| vm.reply(callout, &yes()));
+    assert_eq!(host(|host| host.responses.len()), 1, "it is not kept waiting");
+    host(|host| host.faults.clear());
+    let outcome = vm.end(context, action);
+    assert_eq!(reason(&outcome), "not_ready");
+    let record = outcome.record.unwrap();
+    assert_eq!((record.decision, record.reason), (Verdict::Deny, Some(Reason::NotReady)));
+    assert_eq!(record.detail.as_deref(), Some("the host tells no time"));
+    assert_eq!(reason(&vm.request(&get("/ask"), |_| yes())), "allowed", "its place is free again");
+}
+
+#[test]
+fn a_tick_without_a_clock_leaves_its_work_to_the_next() {
+    let mut vm = vm();
+    vm.request(&token_request(&configuration(), json!({})), |_| yes());
+    let (open, _) = vm.begin(&get("/open"));
+    host(|host| {
+        host.log.clear();
+        host.faults.insert("time", INTERNAL_FAILURE);
+    });
+    // What ends meanwhile is not taken for a clock that was set back to 1970.
+    vm.drop_stream(open);
+    vm.tick();
+    let metric = |name: &str| {
+        host(|host| host.metrics.get(&format!("everycall.{name};instance=shop-inbound")).copied())
+    };
+    assert!(host(|host| host.log.is_empty()), "no record was written");
+    host(|host| host.faults.clear());
+    vm.tick();
+    assert!(host(|host| host.log.iter().any(|(_, line)| line.contains("allowed"))));
+    assert_eq!((metric("clock_stepped"), metric("tokens_cached")), (None, Some(1)));
+}
+
 /// Reasons that a good and a forged token get with this host.
 fn with_crypto(crypto: Crypto) -> (String, String) {
     let config = configuration();

@@ -131,6 +131,22 @@ fn keys_that_can_not_be_fetched_are_a_503_in_time() {
 }
 
 #[test]
+fn keys_that_come_while_there_is_no_clock_serve_those_who_come_later() {
+    fresh(|| {
+        let mut vm = Vm::start(&configuration()).unwrap();
+        let (context, action) = vm.begin(&request());
+        vm.tick();
+        let calls = fetches();
+        host(|host| host.faults.extend([("time", INTERNAL_FAILURE)]));
+        vm.reply(&calls[0], &jwks());
+        host(|host| host.faults.clear());
+        let outcome = vm.end(context, action);
+        assert_eq!(outcome.response.unwrap().details, "everycall_denied{reason=not_ready}");
+        assert!(vm.request(&request(), |_| panic!("asks nobody")).passed);
+    });
+}
+
+#[test]
 fn without_shared_data_keys_are_fetched_all_the_same() {
     fresh(|| {
         let mut vm = Vm::start(&configuration()).unwrap();

@@ -3,7 +3,7 @@
 use everycall_core::Reply;
 use serde_json::{json, Value};
 
-use crate::fake::{host, BAD_ARGUMENT};
+use crate::fake::{host, Callout, BAD_ARGUMENT, INTERNAL_FAILURE};
 use crate::faults::get;
 use crate::vm::{fresh, Vm, CONTINUE};
 
@@ -126,6 +126,30 @@ fn a_stream_that_the_host_does_not_know_any_more_is_over() {
     });
 }
 
+/// A stream that was let through by the decision point, and the question that is asked again.
+fn asked_again() -> (Vm, u32, Callout) {
+    let mut config = configuration();
+    let mut vm = Vm::start(&config).unwrap();
+    let (context, _) = vm.begin(&get("/ask"));
+    let callout = host(|host| host.callouts.pop()).unwrap();
+    vm.reply(&callout, &Reply::http(200, r#"{"decision":true}"#));
+    wait(&vm, 1);
+    config["limits"] = json!({"pdp_rounds": 1});
+    assert!(vm.configure(ROOT, config.to_string().as_bytes()));
+    wait(&vm, 1);
+    (vm, context, the_question())
+}
+
+fn the_question() -> Callout {
+    let [callout]: [Callout; 1] = host(|host| std::mem::take(&mut host.callouts)).try_into().unwrap();
+    callout
+}
+
+/// The stream that was cut first, and why.
+fn first_cut() -> Option<(u32, String)> {
+    host(|host| host.responses.first().map(|cut| (cut.context, cut.details.clone())))
+}
+
 #[test]
 fn the_root_context_asks_about_open_streams() {
     for (answer, expected) in [
@@ -134,21 +158,30 @@ fn the_root_context_asks_about_open_streams() {
         (Reply::http(500, ""), Some("everycall_cut{reason=pdp_unavailable}")),
     ] {
         fresh(|| {
-            let mut config = configuration();
-            let mut vm = Vm::start(&config).unwrap();
-            let (context, _) = vm.begin(&get("/ask"));
-            let callout = host(|host| host.callouts.pop()).unwrap();
-            vm.reply(&callout, &Reply::http(200, r#"{"decision":true}"#));
+            let (vm, context, again) = asked_again();
+            vm.reply(&again, &answer);
             wait(&vm, 1);
-            config["limits"] = json!({"pdp_rounds": 1});
-            assert!(vm.configure(ROOT, config.to_string().as_bytes()));
-            wait(&vm, 1);
-            let again = host(|host| std::mem::take(&mut host.callouts));
-            assert_eq!(again.len(), 1);
-            vm.reply(&again[0], &answer);
-            wait(&vm, 1);
-            let cut = host(|host| host.responses.first().map(|cut| (cut.context, cut.details.clone())));
-            assert_eq!(cut, expected.map(|details| (context, details.to_owned())));
+            assert_eq!(first_cut(), expected.map(|details| (context, details.to_owned())));
         });
     }
+}
+
+#[test]
+fn open_streams_are_asked_about_again_when_the_clock_is_back() {
+    fresh(|| {
+        let (vm, context, again) = asked_again();
+        host(|host| host.faults.insert("time", INTERNAL_FAILURE));
+        vm.reply(&again, &Reply::http(200, r#"{"decision":false}"#));
+        wait(&vm, 1);
+        assert!(host(|host| host.responses.is_empty() && host.callouts.is_empty()));
+        host(|host| host.faults.clear());
+        wait(&vm, 1);
+        vm.reply(&the_question(), &Reply::http(200, r#"{"decision":false}"#));
+        wait(&vm, 1);
+        assert_eq!(first_cut(), Some((context, "everycall_cut{reason=pdp_denied}".to_owned())));
+        assert_eq!(
+            host(|host| host.metrics.get("everycall.clock_stepped;instance=shop-inbound").copied()),
+            None
+        );
+    });
 }

@@ -183,6 +183,14 @@ impl Engine {
         self.finish(case, progress, now)
     }
 
+    /// What to do with a [`Pending`] if there is no clock to go on by.
+    pub fn refuse_without_clock(&mut self, pending: Pending) -> Step {
+        let Waiting { case, .. } = *pending.0;
+        self.pdps.forget(case.request.stream, self.latest);
+        self.forget_waiting(case.request.stream);
+        Step::Done(self.denied(case, Refused::new(Reason::NotReady, "the host tells no time")))
+    }
+
     fn run(&mut self, mut case: Case, now: UnixTime) -> Step {
         let progress = self.decide(&mut case, now);
         self.finish(case, progress, now)

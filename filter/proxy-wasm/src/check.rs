@@ -5,7 +5,7 @@ use std::rc::Rc;
 
 use everycall_core::{
     json, Admission, Connection, Decision, DecisionRecord, Denial, Farewell, HeaderChanges, Headers, Pending,
-    Permit, Reason, Request, Step, StreamId, UnixTime,
+    Permit, Reason, Reply, Request, Step, StreamId, UnixTime,
 };
 use proxy_wasm::types::Action;
 use serde_json::{json, Value};
@@ -70,8 +70,7 @@ impl Check {
         else {
             return Action::Pause;
         };
-        let now = host::now().unwrap_or(self.arrived);
-        let step = instance.engine.borrow_mut().resume(pending, Vec::new(), now);
+        let step = resume(&instance, pending, Vec::new());
         self.act(step)
     }
 
@@ -88,7 +87,7 @@ impl Check {
     /// The stream has ended, and the host can still tell of it.
     pub(crate) fn log(&mut self) {
         let (Some(instance), State::Admitted { .. }) = (self.instance.clone(), &self.state) else { return };
-        let now = host::now().unwrap_or(self.arrived);
+        let now = host::now_or_last_told();
         // Host calls that most requests are spared.
         let asks = instance.engine.borrow().asks_farewell(self.id, now);
         let farewell = if asks { farewell() } else { Farewell::default() };
@@ -102,7 +101,7 @@ impl Check {
     /// Forgets the request.
     pub(crate) fn end(&mut self) {
         if let (Some(instance), false) = (&self.instance, matches!(self.state, State::Ended)) {
-            let now = host::now().unwrap_or(self.arrived);
+            let now = host::now_or_last_told();
             instance.engine.borrow_mut().ended(self.id, Farewell::default(), now);
         }
         self.state = State::Ended;
@@ -167,9 +166,7 @@ impl Check {
             return None;
         };
         let (pending, replies) = calls.into_parts();
-        let instance = self.instance.as_ref()?;
-        let now = host::now().unwrap_or(self.arrived);
-        Some(instance.engine.borrow_mut().resume(pending, replies, now))
+        Some(resume(self.instance.as_ref()?, pending, replies))
     }
 
     /// Prepares the request for the upstream. If the host does not do what the permit says, the
@@ -248,8 +245,7 @@ impl Check {
         if let Some(denial) = denial.filter(|denial| record.reason != Some(denial.reason)) {
             record.overrule(denial.reason, "the host refused to change the request's headers");
         }
-        let now = host::now().unwrap_or(self.arrived);
-        let micros = now.micros().saturating_sub(self.arrived.micros());
+        let micros = host::now_or_last_told().micros().saturating_sub(self.arrived.micros());
         record.duration_us = u64::try_from(micros).ok();
         if let Some(reason) = record.reason {
             instance.metrics.decided(reason);
@@ -288,6 +284,14 @@ impl Check {
                 Action::Pause
             }
         }
+    }
+}
+
+/// Goes on with what waited.
+fn resume(instance: &Instance, pending: Pending, replies: Vec<Reply>) -> Step {
+    match host::now() {
+        Ok(now) => instance.engine.borrow_mut().resume(pending, replies, now),
+        Err(_) => instance.engine.borrow_mut().refuse_without_clock(pending),
     }
 }
 

@@ -5,6 +5,7 @@
 //! bytes only. Callouts alone go through the SDK, which has to know whose reply it delivers.
 #![allow(unsafe_code)] // INVARIANT: every unsafe block below calls one import with live buffers
 
+use std::cell::Cell;
 use std::ptr::null_mut;
 use std::time::Duration;
 
@@ -155,12 +156,26 @@ pub(crate) fn init_log() {
     std::panic::set_hook(Box::new(|info| log::error!("everycall: {info}")));
 }
 
-/// The wall clock. Without one nothing can be decided: validity is a question of time.
+thread_local! {
+    /// What the clock told last.
+    static LAST_TOLD: Cell<UnixTime> = const { Cell::new(UnixTime::from_micros(0)) };
+}
+
+/// The wall clock. Without one nothing is decided, for validity is a question of time: requests are
+/// refused, ticks leave their work to the next one, and open streams are asked about again.
 pub(crate) fn now() -> Result<UnixTime, Error> {
     let mut nanos = 0u64;
     let status = unsafe { proxy_get_current_time_nanoseconds(&mut nanos) };
     check(status)?;
-    Ok(UnixTime::from_micros(i64::try_from(nanos / 1_000).unwrap_or(i64::MAX)))
+    let now = UnixTime::from_micros(i64::try_from(nanos / 1_000).unwrap_or(i64::MAX));
+    LAST_TOLD.set(now);
+    Ok(now)
+}
+
+/// The time of what has happened with or without a clock, such as the end of a stream: the last that
+/// was told. Another one would look like a clock that was set. Nothing is decided by it.
+pub(crate) fn now_or_last_told() -> UnixTime {
+    now().unwrap_or_else(|_| LAST_TOLD.get())
 }
 
 pub(crate) fn set_tick_period(period: Duration) {

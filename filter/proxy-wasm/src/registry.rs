@@ -68,11 +68,7 @@ pub(crate) fn configure(settings: Settings, root: u32) -> Rc<Instance> {
 /// Differs between proxies, restarts, workers and reloads of a VM.
 fn id_seed() -> IdSeed {
     let node = host::property(&["xds", "node", "id"]).unwrap_or_default();
-    IdSeed::derive(&[
-        &node,
-        &host::now().unwrap_or_default().micros().to_le_bytes(),
-        &worker_number().to_le_bytes(),
-    ])
+    IdSeed::derive(&[&node, &host::now_or_last_told().micros().to_le_bytes(), &worker_number().to_le_bytes()])
 }
 
 /// Nothing in the host names a worker, and all workers may start in one microsecond: so they count

@@ -91,7 +91,8 @@ impl Root {
     }
 
     fn fetched(&self, id: FetchId, reply: Reply) -> Vec<Effect> {
-        let (Some(instance), Ok(now)) = (&self.instance, host::now()) else { return Vec::new() };
+        let Some(instance) = &self.instance else { return Vec::new() };
+        let now = host::now_or_last_told();
         let effects = instance.engine.borrow_mut().fetched(id, reply, now);
         effects
     }
@@ -102,7 +103,7 @@ impl Root {
         let context = u32::try_from(stream.0).unwrap_or_default();
         if host::set_effective_context(context).is_err() {
             // The client was faster, and the host did not say so.
-            let now = host::now().unwrap_or_default();
+            let now = host::now_or_last_told();
             instance.engine.borrow_mut().ended(stream, Farewell::default(), now);
             return;
         }
@@ -118,13 +119,18 @@ impl Root {
         self.take_effect_back();
     }
 
-    /// Hands the replies on once all have come.
+    /// Hands the replies on once all have come. If no clock tells when, they count for nothing.
     fn go_on_asking(&mut self, stream: StreamId) -> Vec<Effect> {
         let Some(instance) = &self.instance else { return Vec::new() };
         if !self.asking.get(&stream).is_some_and(Calls::is_complete) {
             return Vec::new();
         }
-        let (Some(calls), Ok(now)) = (self.asking.remove(&stream), host::now()) else { return Vec::new() };
+        let Some(calls) = self.asking.remove(&stream) else { return Vec::new() };
+        let Ok(now) = host::now() else {
+            let now = host::now_or_last_told();
+            instance.engine.borrow_mut().unanswered(stream, now);
+            return Vec::new();
+        };
         let (pending, replies) = calls.into_parts();
         let effects = instance.engine.borrow_mut().answered(pending, replies, now);
         effects
@@ -151,7 +157,7 @@ impl Root {
     fn prepare(&mut self, begun: UnixTime) {
         let Some(instance) = self.instance.clone() else { return };
         let mut effects = Vec::new();
-        let mut now = host::now().unwrap_or(begun);
+        let Ok(mut now) = host::now() else { return };
         while instance.engine.borrow().is_preparing() {
             effects.extend(instance.engine.borrow_mut().prepare(now));
             let Ok(after) = host::now() else { break };
@@ -262,7 +268,7 @@ impl Context for Root {
         if let Some(instance) = self.instance.clone() {
             // No reply will come here any more.
             for stream in std::mem::take(&mut self.asking).into_keys() {
-                let now = host::now().unwrap_or_default();
+                let now = host::now_or_last_told();
                 instance.engine.borrow_mut().unanswered(stream, now);
             }
             let effects = instance.engine.borrow_mut().flush(usize::MAX);
