@@ -314,6 +314,24 @@ fn a_refusal_says_why_to_the_access_log_and_no_more_than_it_should_to_the_client
 }
 
 #[test]
+fn figures_are_published_no_oftener_while_ticks_come_often() {
+    let mut vm = vm();
+    // More records than a tick writes.
+    for _ in 0..500 {
+        let (context, _) = vm.begin(&get("/nowhere"));
+        vm.drop_stream(context);
+    }
+    let open = || host(|host| host.metrics.get("everycall.streams_open;instance=shop-inbound").copied());
+    vm.tick();
+    vm.begin(&get("/open"));
+    vm.tick();
+    assert_eq!(open(), None);
+    host(|host| host.nanos += 100_000_000);
+    vm.tick();
+    assert_eq!(open(), Some(1));
+}
+
+#[test]
 fn gauges_and_counters_are_published() {
     let mut vm = vm();
     vm.request(&get("/open"), |_| yes());

@@ -111,7 +111,7 @@ fn states_and_commands_are_those_of_the_code() {
         .map(|row| row[0].trim_matches('`').to_owned())
         .collect();
     assert_eq!(states, ["missing", "fresh", "stale", "expired"]);
-    let metrics = file("filter/proxy-wasm/src/metrics.rs");
+    let metrics = file("filter/proxy-wasm/src/metrics/figures.rs");
     for state in states {
         assert!(metrics.contains(&format!("state={state}\"")), "{state}");
     }

@@ -54,11 +54,12 @@ fn the_picture_shows_every_answer_of_every_layer() {
     }
 }
 
-/// The metrics in the adapter's source: name to kind and labels.
+/// The metrics in the adapter's sources: name to kind and labels.
 fn metrics() -> BTreeMap<String, (&'static str, BTreeSet<String>)> {
-    let source = file("filter/proxy-wasm/src/metrics.rs");
+    let source =
+        ["metrics.rs", "metrics/figures.rs"].map(|name| file(&format!("filter/proxy-wasm/src/{name}")));
     let mut metrics: BTreeMap<String, (&'static str, BTreeSet<String>)> = BTreeMap::new();
-    for line in source.lines() {
+    for line in source.iter().flat_map(|source| source.lines()) {
         let Some(text) = line.split('"').nth(1).filter(|text| text.starts_with("everycall.")) else {
             continue;
         };

@@ -45,6 +45,12 @@ pub(crate) enum MetricKind {
     Histogram = 2,
 }
 
+impl MetricKind {
+    pub(crate) const fn is_gauge(self) -> bool {
+        matches!(self, Self::Gauge)
+    }
+}
+
 #[link(wasm_import_module = "env")]
 extern "C" {
     fn proxy_log(level: u32, message: *const u8, size: usize) -> u32;

@@ -31,6 +31,8 @@ const BUSY_TICK: Duration = Duration::from_millis(2);
 const WORKING: u64 = 1_000;
 /// Records of one slice.
 const RECORDS: usize = 20;
+/// How often figures are published while ticks come often, in microseconds.
+const PUBLISHING: u64 = 100_000;
 
 pub(crate) struct Root {
     id: u32,
@@ -48,6 +50,8 @@ pub(crate) struct Root {
     pace: Duration,
     /// The last tick had records to write.
     wrote: bool,
+    /// When figures were published last.
+    published: UnixTime,
 }
 
 impl Root {
@@ -61,6 +65,7 @@ impl Root {
             asked: BTreeMap::new(),
             pace: TICK,
             wrote: false,
+            published: UnixTime::default(),
         }
     }
 
@@ -315,15 +320,10 @@ impl RootContext for Root {
         }
         let Ok(now) = host::now() else { return };
         let effects = instance.engine.borrow_mut().tick(now);
-        {
-            let engine = instance.engine.borrow();
-            instance.metrics.publish(engine.stats(), &engine.key_stats(), &instance.signatures);
-            instance.metrics.publish_pdps(&engine.pdp_stats());
-            instance.metrics.publish_feeds(&engine.feed_stats());
-            instance.metrics.publish_streams(&engine.stream_stats());
-            if let Some(stats) = engine.bundle_stats() {
-                instance.metrics.publish_bundle(&stats);
-            }
+        // Ticks that come often would tell the host little each.
+        if self.pace == TICK || micros_between(self.published, now) >= PUBLISHING {
+            instance.metrics.publish(&instance.engine.borrow(), &instance.signatures);
+            self.published = now;
         }
         // A reply that never came belongs to a stream that is gone.
         self.woken.retain(|_, (_, check)| check.strong_count() > 0);
