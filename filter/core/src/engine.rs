@@ -219,7 +219,7 @@ impl Engine {
     /// force then.
     fn in_force(&self, case: &mut Case, now: UnixTime) -> Result<(), Refused> {
         case.record.bundle = self.bundle.head().map(BundleHead::to_record);
-        if case.replays {
+        if case.is_replay() {
             return Ok(());
         }
         let served = self.bundle.serves_at(now, self.settings.bundle_source.max_stale_s);

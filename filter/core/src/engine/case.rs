@@ -33,17 +33,9 @@ pub(super) struct Case {
     /// What was asked of the host about its connection.
     pub(super) attributes: Arc<[&'static Attribute]>,
     pub(super) record: DecisionRecord,
-    /// The caller, where it need not be found: of a record that is replayed, of a stream that is
-    /// decided again. Their tokens are not known.
-    pub(super) known: Option<Option<Arc<Verified>>>,
-    /// It is the replay of a record, which was decided by what was in force then.
-    pub(super) replays: bool,
-    /// The signals that a record tells of which is replayed.
-    pub(super) told: Option<SignalsRecord>,
+    pub(super) occasion: Occasion,
     /// The version of the signals that its policy reads; none if it reads none.
     pub(super) signals_at: Option<u64>,
-    /// When its request was admitted, if this is about its stream.
-    pub(super) admitted_at: Option<UnixTime>,
     /// Who calls, once that is known: none without a credential.
     pub(super) caller: Option<Option<Arc<Verified>>>,
     /// Questions that were answered, with their answers.
@@ -55,6 +47,17 @@ pub(super) struct Case {
     pub(super) redecided: bool,
     /// Its proof of possession was claimed: by this request, so it is not a replay.
     pub(super) proof_claimed: bool,
+}
+
+/// Why a case is decided. Where no request came, the caller need not be found: no token is known.
+#[derive(Debug)]
+pub(super) enum Occasion {
+    /// A request came.
+    Request,
+    /// A record is looked at again, which was decided by what was in force then.
+    Replay { caller: Option<Arc<Verified>>, signals: Option<SignalsRecord> },
+    /// A stream is open that was admitted then, and what it rests on has changed.
+    OpenStream { caller: Option<Arc<Verified>>, since: UnixTime },
 }
 
 /// A case that waits.
@@ -140,11 +143,8 @@ impl Case {
             request,
             attributes,
             record,
-            known: None,
-            replays: false,
-            told: None,
+            occasion: Occasion::Request,
             signals_at: None,
-            admitted_at: None,
             caller: None,
             answered: Vec::new(),
             rounds: 0,
@@ -152,6 +152,18 @@ impl Case {
             redecided: false,
             proof_claimed: false,
         }
+    }
+
+    /// When its stream was admitted, if this is about an open one.
+    pub(super) const fn open_since(&self) -> Option<UnixTime> {
+        match self.occasion {
+            Occasion::OpenStream { since, .. } => Some(since),
+            Occasion::Request | Occasion::Replay { .. } => None,
+        }
+    }
+
+    pub(super) const fn is_replay(&self) -> bool {
+        matches!(self.occasion, Occasion::Replay { .. })
     }
 
     /// Starts the record anew from the target: also when a case is begun again.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use serde_json::Map;
 
-use super::case::{Case, Refused};
+use super::case::{Case, Occasion, Refused};
 use super::Engine;
 use crate::config::RequiredBinding;
 use crate::exceptions::{self, ApiKey, API_KEY_ISSUER, API_KEY_PREFIX};
@@ -46,9 +46,9 @@ impl Engine {
         target: &Target,
         now: UnixTime,
     ) -> Result<Credential, Refused> {
-        if let Some(caller) = case.known.clone() {
+        if let Occasion::Replay { caller, .. } | Occasion::OpenStream { caller, .. } = &case.occasion {
             known(&mut case.record, caller.as_ref(), now)?;
-            return Ok(Credential::Caller(caller));
+            return Ok(Credential::Caller(caller.clone()));
         }
         let presented = source::find(case.request.headers(), &self.settings.credentials)?;
         let caller = match &presented {

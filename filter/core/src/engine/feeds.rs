@@ -1,6 +1,6 @@
 //! Feeds in the engine: what follows them, and whether a call may go on by what they tell.
 
-use super::case::{Case, Refused};
+use super::case::{Case, Occasion, Refused};
 use super::layers::Layers;
 use super::upkeep::next_fetch;
 use super::{Engine, IdSeed};
@@ -225,8 +225,8 @@ impl Layers<'_> {
         reads: &Reads,
         now: UnixTime,
     ) -> Result<SignalsRecord, Refused> {
-        if case.replays {
-            return Ok(case.told.clone().unwrap_or_default());
+        if let Occasion::Replay { signals, .. } = &case.occasion {
+            return Ok(signals.clone().unwrap_or_default());
         }
         // INVARIANT: a signal that is not known reads like one that was not raised.
         let Some(source) = &self.settings.signals else {

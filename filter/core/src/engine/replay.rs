@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use serde_json::{Map, Value};
 
-use super::case::{Case, Cause, Refused};
+use super::case::{Case, Cause, Occasion, Refused};
 use super::Engine;
 use crate::decision::Decision;
 use crate::pdp::{self, Answer};
@@ -28,15 +28,15 @@ impl Engine {
         let request = to_request(record);
         let mut case =
             Case::new(request, record.id.clone(), now, &self.settings, Arc::clone(&self.attributes));
-        case.replays = true;
-        case.known = Some(record.identity.as_ref().map(|identity| {
+        let caller = record.identity.as_ref().map(|identity| {
             let exception = record.exception.clone();
             Arc::new(Verified { exception, ..Verified::new((**identity).clone()) })
-        }));
+        });
+        let of_shadows = record.shadow.iter().filter_map(|shadow| shadow.read.signals.as_ref());
+        let signals = SignalsRecord::merged(record.signals.iter().chain(of_shadows));
+        case.occasion = Occasion::Replay { caller, signals };
         let shadows = record.shadow.iter().flat_map(|shadow| &shadow.read.connection);
         case.record.revocations = record.revocations;
-        let of_shadows = record.shadow.iter().filter_map(|shadow| shadow.read.signals.as_ref());
-        case.told = SignalsRecord::merged(record.signals.iter().chain(of_shadows));
         for (name, value) in shadows.chain(&record.connection) {
             case.request.connection.restore(name, value);
         }

@@ -47,7 +47,7 @@ impl Engine {
         now: UnixTime,
     ) {
         // A stream that is decided again was heard of when it was admitted.
-        if (self.shadow.is_none() && self.bundle.shadows.is_empty()) || case.admitted_at.is_some() {
+        if (self.shadow.is_none() && self.bundle.shadows.is_empty()) || case.open_since().is_some() {
             return;
         }
         let allowed = match progress {
@@ -71,7 +71,7 @@ impl Engine {
         if let Some(Shadow { bundle, max_stale_s }) = shadow {
             case.note_target(&target);
             let head = bundle.head().map(BundleHead::to_record);
-            let serves = match case.replays {
+            let serves = match case.is_replay() {
                 true => Ok(()),
                 false => bundle.serves_at(now, *max_stale_s),
             };

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use super::case::{Case, Refused};
+use super::case::{Case, Occasion, Refused};
 use super::Engine;
 use crate::decision::{Decision, Denial};
 use crate::grants::Granted;
@@ -37,7 +37,7 @@ impl Engine {
         max_stream_s: Option<u32>,
         now: UnixTime,
     ) -> Box<Admission> {
-        let since = case.admitted_at.unwrap_or(now);
+        let since = case.open_since().unwrap_or(now);
         let elevation = granted.elevated.as_ref().map(|elevated| Arc::clone(&elevated.elevation));
         let ends = [
             granted.grant.valid_until.map(|at| End { at, reason: Reason::NotGranted }),
@@ -52,7 +52,7 @@ impl Engine {
     /// The same for a request that is passed on although it would be refused for this reason.
     pub(super) fn observed_admission(&self, case: &Case, reason: Reason) -> Box<Admission> {
         let ends = self.settings.observe.as_ref().map(|observe| End { at: observe.until, reason });
-        let since = case.admitted_at.unwrap_or(self.latest);
+        let since = case.open_since().unwrap_or(self.latest);
         let basis = Basis { caller: case.caller.clone().flatten(), ends, since };
         Box::new(self.rests_on(case, basis))
     }
@@ -274,8 +274,7 @@ impl Engine {
             }
         };
         let mut case = Case::new(request, id, now, &self.settings, attributes);
-        case.known = Some(caller);
-        case.admitted_at = Some(since);
+        case.occasion = Occasion::OpenStream { caller, since };
         let step = self.run(case, now);
         self.decided_again(stream, step, now)
     }
