@@ -1,0 +1,131 @@
+//! Bundles, as they are written: where they come from, and what those hold that the configuration holds.
+
+use std::collections::BTreeMap;
+
+use serde::Deserialize;
+#[cfg(feature = "schema")]
+use serde::Serialize;
+use serde_json::{Map, Value};
+
+use super::authority::{Elevation, Exception, Grant};
+#[cfg(feature = "schema")]
+use super::ranges;
+use crate::keys::Jwks;
+#[cfg(feature = "schema")]
+use crate::schema::{patterns, relations};
+
+/// Where policies and authority records come from: one of `inline` and `signed`, a server, or both;
+/// then what is in this document serves until the server has answered.
+#[derive(Debug, Clone, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields, expecting = "an object")]
+#[cfg_attr(feature = "schema", schemars(transform = relations::bundle))]
+pub struct Bundle {
+    /// In this document.
+    #[serde(default)]
+    pub inline: Option<InlineBundle>,
+    /// The text of a signed bundle file.
+    #[serde(default)]
+    pub signed: Option<String>,
+    /// A server of signed bundle files.
+    #[serde(default)]
+    pub remote: Option<RemoteBundle>,
+    /// The JWK set of those who may sign.
+    #[serde(default)]
+    pub keys: Option<Jwks>,
+    /// How old a signed bundle may be, counted from its `iat`; absent: until its `exp`.
+    #[serde(default)]
+    #[cfg_attr(feature = "schema", schemars(range(min = ranges::BUNDLE_MAX_STALE_S.0, max = ranges::BUNDLE_MAX_STALE_S.1)))]
+    pub max_stale_s: Option<i64>,
+}
+
+/// A server of bundle files, behind a cluster of the proxy.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields, expecting = "an object")]
+pub struct RemoteBundle {
+    /// The Envoy cluster that leads to it.
+    #[cfg_attr(feature = "schema", schemars(length(min = 1)))]
+    pub cluster: String,
+    /// The `:authority` of the calls.
+    #[cfg_attr(feature = "schema", schemars(regex(pattern = patterns::HOST)))]
+    pub host: String,
+    /// The path of the file.
+    #[cfg_attr(feature = "schema", schemars(regex(pattern = patterns::PATH)))]
+    pub path: String,
+    /// How long an answer may take.
+    #[serde(default = "default_timeout")]
+    #[cfg_attr(feature = "schema", schemars(range(min = ranges::TIMEOUT_MS.0, max = ranges::TIMEOUT_MS.1)))]
+    pub timeout_ms: u32,
+    /// How often it is asked, over all workers.
+    #[serde(default = "default_interval")]
+    #[cfg_attr(feature = "schema", schemars(range(min = ranges::BUNDLE_INTERVAL_S.0, max = ranges::BUNDLE_INTERVAL_S.1)))]
+    pub interval_s: i64,
+    /// The largest file.
+    #[serde(default = "default_max_bytes")]
+    #[cfg_attr(feature = "schema", schemars(range(min = ranges::BUNDLE_BYTES.0, max = ranges::BUNDLE_BYTES.1)))]
+    pub max_bytes: usize,
+}
+
+/// A bundle that is a part of the configuration.
+#[derive(Debug, Clone, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields, expecting = "an object")]
+pub struct InlineBundle {
+    /// File name to Rego text.
+    #[serde(default)]
+    pub policies: BTreeMap<String, String>,
+    /// What policies see as `data`.
+    #[serde(default)]
+    pub data: Map<String, Value>,
+    /// Options of rule sets, by the name that grants call them.
+    #[serde(default)]
+    pub rule_sets: BTreeMap<String, RuleSet>,
+    /// Who is entitled to what.
+    pub grants: Vec<Grant>,
+    /// What is approved for hours.
+    #[serde(default)]
+    pub elevations: Vec<Elevation>,
+    /// Who may do what the rules forbid, until when, and what makes up for it.
+    #[serde(default)]
+    pub exceptions: Vec<Exception>,
+}
+
+/// Options of one rule set.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields, default, expecting = "an object")]
+#[cfg_attr(feature = "schema", schemars(transform = relations::rule_set))]
+pub struct RuleSet {
+    /// The form of its input and result.
+    pub input_format: InputFormat,
+    /// With `opa-envoy`: the rule that decides, package and name; absent: `envoy.authz.allow`.
+    pub entrypoint: Option<String>,
+    /// The name of a rule set that decides too and is not obeyed.
+    pub shadow: Option<String>,
+}
+
+/// Forms of what a rule set is given and answers.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema, Serialize))]
+pub enum InputFormat {
+    /// Our own.
+    #[default]
+    #[serde(rename = "everycall")]
+    Everycall,
+    /// That of OPA's plugin for Envoy.
+    #[serde(rename = "opa-envoy")]
+    OpaEnvoy,
+}
+
+fn default_timeout() -> u32 {
+    10_000
+}
+
+fn default_interval() -> i64 {
+    10
+}
+
+fn default_max_bytes() -> usize {
+    10_485_760
+}

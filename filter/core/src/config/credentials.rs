@@ -1,0 +1,119 @@
+//! Credentials and proofs of possession, as they are written.
+
+use serde::Deserialize;
+#[cfg(feature = "schema")]
+use serde::Serialize;
+
+#[cfg(feature = "schema")]
+use super::ranges;
+use crate::identity::Kind;
+#[cfg(feature = "schema")]
+use crate::schema::patterns;
+
+/// One place where a credential may stand.
+#[derive(Debug, Clone, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema, Serialize))]
+#[serde(deny_unknown_fields, expecting = "an object")]
+pub struct Credential {
+    /// Header name.
+    #[cfg_attr(feature = "schema", schemars(regex(pattern = patterns::CREDENTIAL_HEADER)))]
+    pub header: String,
+    /// The scheme before the token, such as `Bearer`; empty if the token stands alone.
+    #[serde(default)]
+    #[cfg_attr(feature = "schema", schemars(regex(pattern = patterns::SCHEME)))]
+    pub scheme: String,
+}
+
+pub(super) fn default_credentials() -> Vec<Credential> {
+    ["Bearer", "DPoP"]
+        .map(|scheme| Credential { header: "authorization".into(), scheme: scheme.into() })
+        .to_vec()
+}
+
+/// Proofs of possession by DPoP (RFC 9449).
+#[derive(Debug, Clone, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields, default, expecting = "an object")]
+pub struct Dpop {
+    /// How old a proof may be.
+    #[cfg_attr(feature = "schema", schemars(range(min = ranges::PROOF_AGE_S.0, max = ranges::PROOF_AGE_S.1)))]
+    pub max_age_s: i64,
+    /// How far the clients' clocks may run ahead of ours.
+    #[cfg_attr(feature = "schema", schemars(range(min = ranges::LEEWAY_S.0, max = ranges::LEEWAY_S.1)))]
+    pub leeway_s: i64,
+    /// The scheme that clients call, if it is not that of the connection to this proxy.
+    pub scheme: Option<Scheme>,
+}
+
+impl Default for Dpop {
+    fn default() -> Self {
+        Self { max_age_s: 60, leeway_s: 5, scheme: None }
+    }
+}
+
+/// URL schemes that a request can come by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(rename_all = "snake_case")]
+pub enum Scheme {
+    /// Plain text.
+    Http,
+    /// TLS.
+    Https,
+}
+
+/// What client certificates are good for. The listener must require and verify them.
+#[derive(Debug, Clone, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields, expecting = "an object")]
+pub struct Mtls {
+    /// Trust domains that a peer's SPIFFE ID may belong to.
+    #[cfg_attr(feature = "schema", schemars(inner(regex(pattern = patterns::TRUST_DOMAIN))))]
+    pub trust_domains: Vec<String>,
+    /// Present: a peer without a credential in a header is a caller of this kind.
+    #[serde(default)]
+    pub kind: Option<Kind>,
+    /// Present: peers that speak for their clients in `x-forwarded-client-cert`.
+    #[serde(default)]
+    pub forwarded: Option<Forwarded>,
+}
+
+/// Trusted hops in front of this proxy.
+#[derive(Debug, Clone, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields, expecting = "an object")]
+pub struct Forwarded {
+    /// Their SPIFFE IDs, exactly.
+    #[cfg_attr(feature = "schema", schemars(length(min = 1), inner(regex(pattern = patterns::WORKLOAD))))]
+    pub hops: Vec<String>,
+    /// This proxy's connection manager adds an element for its own peer (`APPEND_FORWARD`).
+    pub appends: bool,
+}
+
+/// A static key of a caller that can do no better yet.
+#[derive(Clone, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields, expecting = "an object")]
+pub struct ApiKey {
+    /// The part of the key that finds this record.
+    #[cfg_attr(feature = "schema", schemars(regex(pattern = patterns::API_KEY_ID)))]
+    pub id: String,
+    /// The caller's id, for grants.
+    #[cfg_attr(feature = "schema", schemars(regex(pattern = patterns::NOT_BLANK)))]
+    pub subject: String,
+    /// Base64url, at least 16 bytes.
+    #[cfg_attr(feature = "schema", schemars(regex(pattern = patterns::SALT)))]
+    pub salt: String,
+    /// Base64url of SHA-256 over salt and secret.
+    #[cfg_attr(feature = "schema", schemars(regex(pattern = patterns::HASH)))]
+    pub hash: String,
+    /// The id of the exception that allows it.
+    pub exception: String,
+}
+
+/// No salt and hash: they are no secrets, but nobody needs them in a log.
+impl std::fmt::Debug for ApiKey {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "ApiKey({})", self.id)
+    }
+}

@@ -1,0 +1,117 @@
+//! Feeds, as they are written.
+
+use serde::{Deserialize, Serialize};
+
+#[cfg(feature = "schema")]
+use super::ranges;
+use crate::keys::Jwks;
+use crate::revocations::Revocation;
+#[cfg(feature = "schema")]
+use crate::schema::{patterns, relations};
+use crate::signals::Signal;
+
+/// Facts that end tokens, callers, tasks and keys before their time: exactly one of `inline` and
+/// `remote`.
+#[derive(Debug, Clone, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields, expecting = "an object")]
+#[cfg_attr(feature = "schema", schemars(transform = relations::feed))]
+pub struct Revocations {
+    /// In this document.
+    #[serde(default)]
+    pub inline: Option<Vec<Revocation>>,
+    /// A server of signed lists.
+    #[serde(default)]
+    pub remote: Option<RemoteFeed>,
+    /// The JWK set of those who may sign.
+    #[serde(default)]
+    pub keys: Option<Jwks>,
+    /// How old the list may be, counted from when it was signed.
+    #[serde(default = "default_age")]
+    #[cfg_attr(feature = "schema", schemars(range(min = ranges::FEED_MAX_AGE_S.0, max = ranges::FEED_MAX_AGE_S.1)))]
+    pub max_age_s: i64,
+    /// What becomes of calls with a credential when it is older.
+    #[serde(default)]
+    pub when_stale: WhenStale,
+}
+
+/// Facts about callers and tasks that policies read as `input.signals`: exactly one of `inline` and
+/// `remote`.
+#[derive(Debug, Clone, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields, expecting = "an object")]
+#[cfg_attr(feature = "schema", schemars(transform = relations::feed))]
+pub struct Signals {
+    /// In this document.
+    #[serde(default)]
+    pub inline: Option<Vec<Signal>>,
+    /// A server of signed lists.
+    #[serde(default)]
+    pub remote: Option<RemoteFeed>,
+    /// The JWK set of those who may sign.
+    #[serde(default)]
+    pub keys: Option<Jwks>,
+    /// How old the list may be, counted from when it was signed.
+    #[serde(default = "default_age")]
+    #[cfg_attr(feature = "schema", schemars(range(min = ranges::FEED_MAX_AGE_S.0, max = ranges::FEED_MAX_AGE_S.1)))]
+    pub max_age_s: i64,
+    /// What becomes of calls whose policy reads signals when it is older.
+    #[serde(default)]
+    pub when_stale: WhenStale,
+}
+
+/// What becomes of calls when a feed is older than it may be.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(rename_all = "snake_case")]
+pub enum WhenStale {
+    /// They are refused.
+    #[default]
+    Refuse,
+    /// They are judged by the last list; without any they are refused.
+    LastKnown,
+}
+
+/// A server of a feed, behind a cluster of the proxy.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields, expecting = "an object")]
+pub struct RemoteFeed {
+    /// The Envoy cluster that leads to it.
+    #[cfg_attr(feature = "schema", schemars(length(min = 1)))]
+    pub cluster: String,
+    /// The `:authority` of the calls.
+    #[cfg_attr(feature = "schema", schemars(regex(pattern = patterns::HOST)))]
+    pub host: String,
+    /// The path of the list.
+    #[cfg_attr(feature = "schema", schemars(regex(pattern = patterns::PATH)))]
+    pub path: String,
+    /// How often it is asked, over all workers; a tenth more or less.
+    #[serde(default = "default_interval")]
+    #[cfg_attr(feature = "schema", schemars(range(min = ranges::FEED_INTERVAL_MS.0, max = ranges::FEED_INTERVAL_MS.1)))]
+    pub interval_ms: u32,
+    /// How long an answer may take.
+    #[serde(default = "default_timeout")]
+    #[cfg_attr(feature = "schema", schemars(range(min = ranges::TIMEOUT_MS.0, max = ranges::TIMEOUT_MS.1)))]
+    pub timeout_ms: u32,
+    /// The longest list.
+    #[serde(default = "default_entries")]
+    #[cfg_attr(feature = "schema", schemars(range(min = ranges::FEED_ENTRIES.0, max = ranges::FEED_ENTRIES.1)))]
+    pub max_entries: usize,
+}
+
+fn default_interval() -> u32 {
+    500
+}
+
+fn default_timeout() -> u32 {
+    2_000
+}
+
+fn default_entries() -> usize {
+    1_000_000
+}
+
+fn default_age() -> i64 {
+    60
+}

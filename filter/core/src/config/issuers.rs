@@ -1,0 +1,218 @@
+//! Issuers of tokens and their keys, as they are written.
+
+use serde::Deserialize;
+
+#[cfg(feature = "schema")]
+use super::ranges;
+use crate::identity::Kind;
+use crate::keys::{Algorithm, Jwks};
+#[cfg(feature = "schema")]
+use crate::schema::{patterns, relations};
+
+/// One issuer of tokens.
+#[derive(Debug, Clone, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields, expecting = "an object")]
+#[cfg_attr(feature = "schema", schemars(transform = relations::issuer))]
+pub struct Issuer {
+    /// Equal to the tokens' `iss`, byte for byte. For the profile `spiffe`: `spiffe://` and the
+    /// trust domain, which chooses the tokens by their `sub`.
+    #[cfg_attr(feature = "schema", schemars(length(min = 1)))]
+    pub issuer: String,
+    /// A preset for the kind of tokens that this issuer makes; the keys below change it.
+    #[serde(default)]
+    pub profile: Option<Profile>,
+    /// One of them must be in the tokens' `aud`, byte for byte.
+    #[cfg_attr(feature = "schema", schemars(length(min = 1), inner(length(min = 1))))]
+    pub audiences: Vec<String>,
+    /// What its keys may be used for.
+    #[cfg_attr(feature = "schema", schemars(length(min = 1)))]
+    pub algorithms: Vec<Algorithm>,
+    /// The longest `exp - iat` in seconds; a profile has its own.
+    #[serde(default)]
+    #[cfg_attr(feature = "schema", schemars(range(min = ranges::MAX_LIFETIME_S.0, max = ranges::MAX_LIFETIME_S.1)))]
+    pub max_lifetime_s: Option<i64>,
+    /// Its keys.
+    pub keys: Keys,
+    /// What sort of callers its tokens are for, where no rule of `kinds` holds.
+    pub kind: Kind,
+    /// Claims that make it another sort of caller: the first rule that holds.
+    #[serde(default)]
+    pub kinds: Vec<KindRule>,
+    /// What sort of callers act for a principal (`act`); without it as for other tokens.
+    #[serde(default)]
+    pub actor_kind: Option<Kind>,
+    /// The caller's id from the claims, such as `{sub}` or `ci:{repository}`.
+    #[serde(default)]
+    #[cfg_attr(feature = "schema", schemars(regex(pattern = patterns::ID)))]
+    pub id: Option<String>,
+    /// The claim that names the task; a profile may have one.
+    #[serde(default)]
+    #[cfg_attr(feature = "schema", schemars(length(min = 1)))]
+    pub task_claim: Option<String>,
+    /// Accepted `typ` values without `application/`; an empty text admits tokens without `typ`.
+    #[serde(default)]
+    #[cfg_attr(feature = "schema", schemars(length(min = 1)))]
+    pub types: Option<Vec<String>>,
+    /// Claims that must be there, besides the profile's.
+    #[serde(default)]
+    pub required_claims: Vec<String>,
+    /// SPIFFE trust domains that ids of this issuer may belong to.
+    #[serde(default)]
+    #[cfg_attr(feature = "schema", schemars(inner(regex(pattern = patterns::TRUST_DOMAIN))))]
+    pub trust_domains: Vec<String>,
+    /// How far, in seconds, the issuer's clock may run ahead of ours: for `iat` and `nbf` only.
+    #[serde(default)]
+    #[cfg_attr(feature = "schema", schemars(range(min = ranges::LEEWAY_S.0, max = ranges::LEEWAY_S.1)))]
+    pub leeway_s: i64,
+    /// The proof of possession without which its tokens are refused.
+    #[serde(default)]
+    pub required_binding: Option<RequiredBinding>,
+    /// The caller must also be the mTLS peer: its SPIFFE ID is the caller's id.
+    #[serde(default)]
+    pub peer_match: bool,
+}
+
+/// Presets for issuers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub enum Profile {
+    /// JWT-SVIDs of one trust domain.
+    #[serde(rename = "spiffe")]
+    Spiffe,
+    /// Projected service-account tokens.
+    #[serde(rename = "kubernetes")]
+    Kubernetes,
+    /// OIDC tokens of GitHub Actions jobs.
+    #[serde(rename = "github-actions")]
+    GithubActions,
+    /// ID tokens of GitLab CI jobs.
+    #[serde(rename = "gitlab-ci")]
+    GitlabCi,
+    /// OpenID Connect ID tokens.
+    #[serde(rename = "oidc")]
+    Oidc,
+    /// OAuth access tokens (RFC 9068).
+    #[serde(rename = "at+jwt")]
+    AccessToken,
+}
+
+/// A claim that tells the sort of caller.
+#[derive(Debug, Clone, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields, expecting = "an object")]
+pub struct KindRule {
+    /// The claim: its name, or a JSON Pointer (RFC 6901).
+    pub claim: String,
+    /// Its value: the text, or a member of the list of texts.
+    pub value: String,
+    /// The sort of caller then.
+    pub kind: Kind,
+}
+
+/// Proofs of possession that an issuer can insist on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(rename_all = "snake_case")]
+pub enum RequiredBinding {
+    /// DPoP (RFC 9449).
+    Dpop,
+    /// The client's certificate (RFC 8705).
+    Certificate,
+    /// One of the two.
+    Any,
+}
+
+impl RequiredBinding {
+    /// In words, behind "a token".
+    pub(crate) const fn bound_to(self) -> &'static str {
+        match self {
+            RequiredBinding::Dpop => "bound by DPoP",
+            RequiredBinding::Certificate => "bound to the client's certificate",
+            RequiredBinding::Any => "bound by DPoP or to the client's certificate",
+        }
+    }
+}
+
+/// Where an issuer's keys come from: exactly one of the two.
+#[derive(Debug, Clone, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields, expecting = "an object")]
+#[cfg_attr(feature = "schema", schemars(transform = relations::keys))]
+pub struct Keys {
+    /// A JWK set.
+    #[serde(default)]
+    pub inline: Option<Jwks>,
+    /// A server of key sets.
+    #[serde(default)]
+    pub remote: Option<RemoteKeys>,
+}
+
+/// A server of key sets, behind a cluster of the proxy.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields, expecting = "an object")]
+#[cfg_attr(feature = "schema", schemars(transform = relations::remote_keys))]
+pub struct RemoteKeys {
+    /// The Envoy cluster that leads to it.
+    #[cfg_attr(feature = "schema", schemars(length(min = 1)))]
+    pub cluster: String,
+    /// The `:authority` of the calls.
+    #[cfg_attr(feature = "schema", schemars(regex(pattern = patterns::HOST)))]
+    pub host: String,
+    /// The path of the key set; absent with `discovery`.
+    #[serde(default)]
+    #[cfg_attr(feature = "schema", schemars(regex(pattern = patterns::PATH)))]
+    pub path: Option<String>,
+    /// Find the path by OpenID Connect Discovery below the issuer's own path.
+    #[serde(default)]
+    pub discovery: bool,
+    /// How long an answer may take.
+    #[serde(default = "default_timeout")]
+    #[cfg_attr(feature = "schema", schemars(range(min = ranges::TIMEOUT_MS.0, max = ranges::TIMEOUT_MS.1)))]
+    pub timeout_ms: u32,
+    /// How often the set is fetched, unless the server's `max-age` is shorter.
+    #[serde(default = "default_refresh")]
+    #[cfg_attr(feature = "schema", schemars(range(min = ranges::REFRESH_S.0, max = ranges::REFRESH_S.1)))]
+    pub refresh_s: i64,
+    /// The least time between two fetches over all workers, also for unknown keys and failures.
+    #[serde(default = "default_interval")]
+    #[cfg_attr(feature = "schema", schemars(range(min = ranges::KEYS_INTERVAL_S.0, max = ranges::KEYS_INTERVAL_S.1)))]
+    pub interval_s: i64,
+    /// How old keys may be and still serve while the server is down.
+    #[serde(default = "default_max_stale")]
+    #[cfg_attr(feature = "schema", schemars(range(min = ranges::KEYS_MAX_STALE_S.0, max = ranges::KEYS_MAX_STALE_S.1)))]
+    pub max_stale_s: i64,
+    /// How long a request waits for keys.
+    #[serde(default = "default_wait")]
+    #[cfg_attr(feature = "schema", schemars(range(min = ranges::KEYS_WAIT_MS.0, max = ranges::KEYS_WAIT_MS.1)))]
+    pub wait_ms: u32,
+    /// Requests per worker that wait for keys of this issuer.
+    #[serde(default = "default_max_waiting")]
+    #[cfg_attr(feature = "schema", schemars(range(min = ranges::MAX_WAITING.0, max = ranges::MAX_WAITING.1)))]
+    pub max_waiting: usize,
+}
+
+fn default_timeout() -> u32 {
+    2_000
+}
+
+fn default_refresh() -> i64 {
+    300
+}
+
+fn default_interval() -> i64 {
+    10
+}
+
+fn default_max_stale() -> i64 {
+    3_600
+}
+
+fn default_wait() -> u32 {
+    1_000
+}
+
+fn default_max_waiting() -> usize {
+    100
+}

@@ -1,0 +1,43 @@
+//! What is written down, and what is only written down for a while, as it is written.
+
+use serde::Deserialize;
+
+#[cfg(feature = "schema")]
+use super::ranges;
+#[cfg(feature = "schema")]
+use crate::schema::patterns;
+use crate::settings::LogRecords;
+
+/// What is written down.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields, default, expecting = "an object")]
+pub struct Log {
+    /// Which decisions go to the proxy's log, one JSON line each.
+    pub records: LogRecords,
+    /// The end of an admitted request is recorded, too, if it was open for so long, or was cut.
+    #[cfg_attr(feature = "schema", schemars(range(min = ranges::STREAMS_AFTER_S.0, max = ranges::STREAMS_AFTER_S.1)))]
+    pub streams_after_s: u32,
+}
+
+impl Default for Log {
+    fn default() -> Self {
+        Self { records: LogRecords::default(), streams_after_s: 5 }
+    }
+}
+
+/// Where refusals of grants and policies are passed on and written down, until a day comes.
+#[derive(Debug, Clone, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields, expecting = "an object")]
+pub struct Observe {
+    /// Hosts, exactly, lower case.
+    #[cfg_attr(feature = "schema", schemars(length(min = 1), inner(regex(pattern = patterns::PLAIN_HOST))))]
+    pub hosts: Vec<String>,
+    /// Path templates, as in grants.
+    #[cfg_attr(feature = "schema", schemars(length(min = 1), inner(regex(pattern = patterns::TEMPLATE))))]
+    pub paths: Vec<String>,
+    /// RFC 3339; from then on refusals are refusals. At most 30 days ahead.
+    #[cfg_attr(feature = "schema", schemars(regex(pattern = patterns::INSTANT)))]
+    pub until: String,
+}
