@@ -17,7 +17,7 @@ use std::sync::Arc;
 
 use serde_json::{Map, Value};
 
-use crate::config::{self, InputFormat, Limits};
+use crate::config::{self, ConfigError, InputFormat, Limits};
 use crate::elevations::Elevations;
 use crate::exceptions::Exception;
 use crate::grants::Grants;
@@ -25,7 +25,6 @@ use crate::keys::KeySet;
 use crate::policy::{Entry, Library, RuleSet};
 use crate::reads::Reads;
 use crate::reason::Reason;
-use crate::settings::ConfigError;
 use crate::signature::SignatureVerifier;
 use crate::signed::{FileError, FileFault};
 use crate::time::UnixTime;
@@ -34,8 +33,8 @@ pub use content::bundle_content;
 pub use head::{bundle_claims, BundleHead, BUNDLE_TYPE};
 pub use prepare::MAX_BUNDLE_LINE;
 pub(crate) use prepare::{Preparation, Progress, DROP_SLICE};
+pub(crate) use pull::{BundleSource, Puller, Slice, World};
 pub use pull::{BundleState, BundleStats};
-pub(crate) use pull::{Puller, Slice, World};
 
 /// Where a bundle comes from, which says how long it may serve.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

@@ -6,12 +6,14 @@
 mod authority;
 mod bundle;
 mod credentials;
+mod error;
 mod feeds;
 mod issuers;
 mod log;
 mod parse;
 mod pdp;
 pub mod ranges;
+mod text;
 
 use std::collections::BTreeMap;
 
@@ -22,11 +24,16 @@ use crate::schema::{patterns, relations};
 pub use authority::{Delegation, Elevation, Exception, Grant};
 pub use bundle::{Bundle, InlineBundle, InputFormat, RemoteBundle, RuleSet};
 pub use credentials::{ApiKey, Credential, Dpop, Forwarded, Mtls, Scheme};
+pub use error::{ConfigError, ConfigErrors};
 pub use feeds::{RemoteFeed, Revocations, Signals, WhenStale};
 pub use issuers::{Issuer, Keys, KindRule, Profile, RemoteKeys, RequiredBinding};
-pub use log::{Log, Observe};
+pub use log::{Log, LogRecords, Observe};
 pub(crate) use parse::parse;
 pub use pdp::{Breaker, Pdp, PdpProtocol};
+pub(crate) use text::{instant, is_host, is_label, is_path, is_plain_host};
+
+/// The one version of this format.
+pub(crate) const VERSION: u32 = 1;
 
 /// The whole document.
 #[derive(Debug, Clone, Deserialize)]
@@ -34,7 +41,7 @@ pub use pdp::{Breaker, Pdp, PdpProtocol};
 #[serde(deny_unknown_fields, expecting = "an object")]
 pub struct Config {
     /// The version of this format: 1.
-    #[cfg_attr(feature = "schema", schemars(extend("const" = crate::settings::VERSION)))]
+    #[cfg_attr(feature = "schema", schemars(extend("const" = VERSION)))]
     pub version: u32,
     /// Names the engine. Configurations with one name share caches and streams in a worker, so two
     /// listeners with different configurations must not share one.

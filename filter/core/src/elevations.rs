@@ -8,8 +8,8 @@ use std::sync::Arc;
 
 use crate::grants::Grant;
 use crate::identity::Identity;
+use crate::network::Network;
 use crate::reason::Reason;
-use crate::settings::Network;
 use crate::time::UnixTime;
 
 /// How long the reason for a break-glass call may be, in characters.

@@ -10,7 +10,6 @@ pub(crate) mod fact;
 mod head;
 mod pull;
 mod relay;
-mod stand_in;
 
 use std::fmt;
 
@@ -22,9 +21,8 @@ use crate::time::UnixTime;
 
 pub use document::read_feed;
 pub use head::{feed_claims, feed_content, FeedHead, FeedIssue, FEED_TYPE, MAX_FEED_LINE, MAX_FEED_PAGE};
-pub(crate) use pull::{Feed, World};
+pub(crate) use pull::{Feed, FeedSource, World};
 pub use pull::{FeedState, FeedStats};
-pub use stand_in::FeedRules;
 
 /// What a feed tells of.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]

@@ -25,6 +25,7 @@ pub mod json;
 mod keyring;
 mod keys;
 mod lease;
+mod network;
 mod obligations;
 mod observe;
 mod pdp;
@@ -55,13 +56,13 @@ pub use attributes::{Attribute, Encoding, ATTRIBUTES, PROOF_ATTRIBUTES};
 pub use bundle::{
     bundle_claims, bundle_content, Bundle, BundleHead, BundleState, BundleStats, BUNDLE_TYPE, MAX_BUNDLE_LINE,
 };
-pub use config::PdpProtocol;
+pub use config::{ConfigError, ConfigErrors, LogRecords, PdpProtocol};
 pub use decision::{Challenge, Decision, Denial, Permit, Refusal};
 pub use engine::{Engine, IdSeed, PdpStats, Stats};
 pub use exceptions::{api_key_hash, is_api_key_id, Exception, API_KEY_PREFIX};
 pub use feed::{
-    feed_claims, feed_content, read_feed, FeedHead, FeedIssue, FeedKind, FeedRules, FeedState, FeedStats,
-    FEED_TYPE, MAX_FEED_LINE, MAX_FEED_PAGE,
+    feed_claims, feed_content, read_feed, FeedHead, FeedIssue, FeedKind, FeedState, FeedStats, FEED_TYPE,
+    MAX_FEED_LINE, MAX_FEED_PAGE,
 };
 pub use fetch::FetchStats;
 pub use identity::{Binding, Identity, Kind};
@@ -79,7 +80,7 @@ pub use record::{
 };
 pub use request::{Connection, Headers, Request, BREAK_GLASS_HEADER, OWN_HEADER_PREFIX, REMOVED_HEADERS};
 pub use revocations::{Revocation, RevocationKind};
-pub use settings::{ConfigError, ConfigErrors, LogRecords, Settings};
+pub use settings::{FeedRules, Settings};
 pub use shared::{LocalData, SharedData};
 pub use signals::{About, Signal};
 pub use signature::{ecdsa_der, PureRust, SignatureVerifier, Unavailable};

@@ -1,97 +1,37 @@
 //! The configuration, resolved: what exists here is valid, and the engine reads nothing else.
 
 mod resolve;
+mod stand_in;
 
 use std::collections::BTreeMap;
-use std::fmt;
-use std::net::IpAddr;
 
-use ipnet::IpNet;
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 
 use crate::attributes::{self, Attribute, ATTRIBUTES, PROOF_ATTRIBUTES};
-use crate::bundle::Bundle;
+use crate::bundle::{Bundle, BundleSource};
 use crate::config::{
-    self, Breaker, Forwarded, KindRule, Limits, PdpProtocol, Profile, RemoteBundle, RemoteFeed, RemoteKeys,
-    RequiredBinding, WhenStale,
+    self, Breaker, ConfigError, ConfigErrors, Forwarded, KindRule, Limits, LogRecords, PdpProtocol, Profile,
+    RemoteKeys, RequiredBinding,
 };
 use crate::exceptions::{ApiKey, API_KEY_ISSUER};
+use crate::feed::FeedSource;
 use crate::hex;
 use crate::identity::Kind;
 use crate::json;
 use crate::keyring::Source;
 use crate::keys::{Algorithm, KeySet, TEST_KEY_PREFIX};
+use crate::network::Network;
 use crate::observe::{Observe, MAX_OBSERVE_DAYS};
 use crate::pdp;
 use crate::reads::Reads;
 use crate::time::UnixTime;
 use crate::token::{Preset, Template};
 use resolve::Resolver;
-#[cfg(feature = "schema")]
-pub(crate) use resolve::VERSION;
-pub(crate) use resolve::{instant, is_label, is_plain_host};
+pub use stand_in::FeedRules;
 
 /// Headers that are secret besides those that credentials are looked for in.
 const SECRET_HEADERS: [&str; 3] = ["authorization", "proxy-authorization", "dpop"];
-
-/// One thing that is wrong with a configuration.
-#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
-pub struct ConfigError {
-    /// JSON path of the offending key, such as `issuers[0].audiences`.
-    pub path: String,
-    /// What is wrong and what was expected.
-    pub message: String,
-}
-
-impl ConfigError {
-    pub(crate) fn new(path: &str, message: impl Into<String>) -> Self {
-        Self { path: path.to_owned(), message: message.into() }
-    }
-}
-
-impl fmt::Display for ConfigError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.path.as_str() {
-            "" => write!(f, "configuration: {}", self.message),
-            path => write!(f, "{path}: {}", self.message),
-        }
-    }
-}
-
-/// Everything that is wrong with a configuration, never empty.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ConfigErrors(Vec<ConfigError>);
-
-impl ConfigErrors {
-    /// The errors, in order of the document as far as possible.
-    pub fn iter(&self) -> impl Iterator<Item = &ConfigError> {
-        self.0.iter()
-    }
-}
-
-impl fmt::Display for ConfigErrors {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let lines: Vec<String> = self.0.iter().map(ToString::to_string).collect();
-        f.write_str(&lines.join("; "))
-    }
-}
-
-impl std::error::Error for ConfigErrors {}
-
-/// Which decisions are written to the proxy's log.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema, serde::Serialize))]
-#[serde(rename_all = "snake_case")]
-pub enum LogRecords {
-    /// All.
-    #[default]
-    All,
-    /// Denials.
-    Refusals,
-    /// None.
-    Off,
-}
 
 /// An issuer of tokens.
 #[derive(Debug)]
@@ -182,28 +122,6 @@ pub(crate) struct Mtls {
     pub(crate) forwarded: Option<Forwarded>,
 }
 
-/// Where bundles come from that the configuration does not hold, and what makes one good.
-#[derive(Debug, Default)]
-pub(crate) struct BundleSource {
-    pub(crate) remote: Option<RemoteBundle>,
-    /// Of those who may sign.
-    pub(crate) keys: KeySet,
-    pub(crate) max_stale_s: Option<i64>,
-}
-
-/// Where a feed comes from, and how old it may be.
-#[derive(Debug)]
-pub(crate) struct FeedSource {
-    /// What the configuration holds.
-    pub(crate) inline: Vec<Value>,
-    /// `None`: there is no more than that.
-    pub(crate) remote: Option<RemoteFeed>,
-    /// Of those who may sign.
-    pub(crate) keys: KeySet,
-    pub(crate) max_age_s: i64,
-    pub(crate) when_stale: WhenStale,
-}
-
 /// A bundle that decides too and is not obeyed.
 #[derive(Debug)]
 pub(crate) struct Shadow {
@@ -224,21 +142,6 @@ pub(crate) struct Pdp {
     pub(crate) max_in_flight: usize,
     pub(crate) connect_retries: u32,
     pub(crate) breaker: Option<Breaker>,
-}
-
-/// A named set of networks.
-#[derive(Debug)]
-pub(crate) struct Network {
-    pub(crate) name: String,
-    ranges: Vec<IpNet>,
-}
-
-impl Network {
-    pub(crate) fn holds(&self, ip: IpAddr) -> bool {
-        // An IPv4 client of an IPv6 listener is the same client.
-        let ip = ip.to_canonical();
-        self.ranges.iter().any(|range| range.contains(&ip))
-    }
 }
 
 /// A valid configuration.

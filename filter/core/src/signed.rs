@@ -7,9 +7,9 @@ use std::fmt;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
+use crate::config::ConfigError;
 use crate::keys::KeySet;
 use crate::reason::Reason;
-use crate::settings::ConfigError;
 use crate::signature::SignatureVerifier;
 use crate::time::UnixTime;
 use crate::token::{Rejection, Unverified};

@@ -105,7 +105,7 @@ impl BundleHead {
     }
 
     /// To be compared with what was in force.
-    pub(super) fn offer(&self) -> Offer<'_> {
+    pub(crate) fn offer(&self) -> Offer<'_> {
         Offer { name: &self.revision, sequence: self.sequence, digest: Some(self.digest) }
     }
 

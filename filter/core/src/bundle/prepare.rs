@@ -6,10 +6,9 @@ use sha2::{Digest as _, Sha256};
 
 use super::item::Item;
 use super::{Builder, Bundle, BundleHead, Origin};
-use crate::config::Limits;
+use crate::config::{ConfigError, Limits};
 use crate::json;
 use crate::keys::KeySet;
-use crate::settings::ConfigError;
 use crate::signature::SignatureVerifier;
 use crate::signed::{self, FileError, FileFault};
 

@@ -7,14 +7,13 @@
 //! knows it.
 
 mod relay;
-mod stand_in;
 
 use super::{Bundle, BundleHead, Origin, Preparation, Progress};
 use crate::config::{Limits, RemoteBundle};
 use crate::fetch::{Ask, Fetch, FetchStats, Fetched, Place};
 use crate::floor::Floor;
+use crate::keys::KeySet;
 use crate::lease::Lease;
-use crate::settings::{BundleSource, Settings};
 use crate::shared::Shared;
 use crate::signature::SignatureVerifier;
 use crate::signed::{FileError, FileFault};
@@ -24,6 +23,15 @@ use relay::{Gathering, Notice, Sharing};
 
 /// How often a worker looks at what another may have fetched, in seconds.
 const LOOK_S: i64 = 1;
+
+/// Where bundles come from that the configuration does not hold, and what makes one good.
+#[derive(Debug, Default)]
+pub(crate) struct BundleSource {
+    pub(crate) remote: Option<RemoteBundle>,
+    /// Of those who may sign.
+    pub(crate) keys: KeySet,
+    pub(crate) max_stale_s: Option<i64>,
+}
 
 /// How good the bundle of a worker is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -96,10 +104,12 @@ pub(crate) struct Slice {
 }
 
 impl Puller {
-    pub(crate) fn new(remote: &RemoteBundle, settings: &Settings, shared: &Shared) -> Self {
+    /// `digest` is that of the parts of the configuration that credentials are judged by: workers share
+    /// what they fetched under one.
+    pub(crate) fn new(remote: &RemoteBundle, shared: &Shared, digest: &[u8; 32]) -> Self {
         Self {
             fetch: Fetch::new(place(remote)),
-            shared: relay::entries(shared, &settings.credential_digest, remote),
+            shared: relay::entries(shared, digest, remote),
             lease: Lease::default(),
             look_at: UnixTime::default(),
             work: None,
@@ -120,13 +130,14 @@ impl Puller {
     /// limits it goes on deciding until it is built again.
     pub(crate) fn configure(
         &mut self,
-        settings: &Settings,
+        source: &BundleSource,
         shared: &Shared,
+        digest: &[u8; 32],
         old: &Bundle,
         new: &Bundle,
     ) -> bool {
-        if let Some(remote) = &settings.bundle_source.remote {
-            self.shared = relay::entries(shared, &settings.credential_digest, remote);
+        if let Some(remote) = &source.remote {
+            self.shared = relay::entries(shared, digest, remote);
             self.floor.publish(&self.shared);
         }
         self.work = None;
@@ -135,7 +146,7 @@ impl Puller {
         self.refused_notice = None;
         let Some(head) = old.head().filter(|_| self.in_force.is_some()) else { return false };
         let newer = new.head().is_some_and(|new| new.sequence > head.sequence);
-        let keeps = settings.bundle_source.keys.holds(&head.key) && !newer;
+        let keeps = source.keys.holds(&head.key) && !newer;
         if !keeps {
             self.in_force = None;
         }

@@ -5,11 +5,10 @@ use std::fmt::Display;
 use std::sync::Arc;
 
 use super::Builder;
-use crate::config;
+use crate::config::{self, instant, is_label, is_plain_host};
 use crate::elevations::Elevation;
 use crate::exceptions::Exception;
 use crate::grants::{Clash, Delegation, Grant, Selector, Template, ANONYMOUS};
-use crate::settings::{instant, is_label, is_plain_host};
 use crate::spiffe::SpiffeId;
 use crate::time::UnixTime;
 

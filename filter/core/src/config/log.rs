@@ -6,7 +6,6 @@ use serde::Deserialize;
 use super::ranges;
 #[cfg(feature = "schema")]
 use crate::schema::patterns;
-use crate::settings::LogRecords;
 
 /// What is written down.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
@@ -24,6 +23,20 @@ impl Default for Log {
     fn default() -> Self {
         Self { records: LogRecords::default(), streams_after_s: 5 }
     }
+}
+
+/// Which decisions are written to the proxy's log.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema, serde::Serialize))]
+#[serde(rename_all = "snake_case")]
+pub enum LogRecords {
+    /// All.
+    #[default]
+    All,
+    /// Denials.
+    Refusals,
+    /// None.
+    Off,
 }
 
 /// Where refusals of grants and policies are passed on and written down, until a day comes.

@@ -2,8 +2,7 @@
 
 use serde_json::{Map, Value};
 
-use super::Config;
-use crate::settings::ConfigError;
+use super::{Config, ConfigError};
 
 /// The mirror as far as it could be read, and everything that is wrong with the document.
 pub(crate) struct Parsed {

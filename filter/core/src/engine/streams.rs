@@ -5,12 +5,12 @@ use std::sync::Arc;
 
 use super::case::{Case, Occasion, Refused};
 use super::Engine;
+use crate::config::LogRecords;
 use crate::decision::{Decision, Denial};
 use crate::grants::Granted;
 use crate::policy::RuleSet;
 use crate::reason::{Layer, Reason};
 use crate::record::{Record, StreamIdentity, StreamRecord};
-use crate::settings::LogRecords;
 use crate::step::{Effect, Pending, Reply, Step, StreamId};
 use crate::streams::{Admission, End, Farewell, Kept, Over, Remembered, StreamEnd, StreamStats};
 use crate::time::UnixTime;

@@ -11,11 +11,11 @@ use super::questions::Pdps;
 use super::{Engine, IdSeed, Stats};
 use crate::attributes::Attribute;
 use crate::bundle::{Bundle, BundleStats, Puller, Slice, World, DROP_SLICE};
-use crate::config::Limits;
+use crate::config::{Limits, LogRecords};
 use crate::hex;
 use crate::keyring::{Event, KeyStats, Keyring};
 use crate::record::{DecisionRecord, Record, Verdict};
-use crate::settings::{LogRecords, Settings};
+use crate::settings::Settings;
 use crate::shared::{LocalData, Shared, SharedData};
 use crate::signature::{PureRust, SignatureVerifier};
 use crate::step::{Effect, FetchId, Reply, StreamId};
@@ -92,10 +92,11 @@ impl Engine {
         let new = std::mem::take(&mut settings.bundle);
         let remote = settings.bundle_source.remote.as_ref();
         self.puller = self.puller.take().filter(|puller| remote.is_some_and(|remote| puller.is_for(remote)));
+        let (source, digest) = (&settings.bundle_source, &settings.credential_digest);
         let keeps = self
             .puller
             .as_mut()
-            .is_some_and(|puller| puller.configure(&settings, &self.shared, &self.bundle, &new));
+            .is_some_and(|puller| puller.configure(source, &self.shared, digest, &self.bundle, &new));
         self.remains.push(if keeps { new } else { std::mem::replace(&mut self.bundle, new) });
         let shadow = std::mem::replace(&mut self.shadow, settings.shadow.take());
         self.remains.extend(shadow.map(|shadow| shadow.bundle));
@@ -116,7 +117,7 @@ impl Engine {
     fn assign_puller(&mut self) {
         let Some(remote) = &self.settings.bundle_source.remote else { return };
         if self.puller.is_none() {
-            self.puller = Some(Puller::new(remote, &self.settings, &self.shared));
+            self.puller = Some(Puller::new(remote, &self.shared, &self.settings.credential_digest));
         }
     }
 

@@ -5,9 +5,9 @@ use sha2::{Digest as _, Sha256};
 
 use super::head::{FeedHead, MAX_FEED_LINE};
 use super::{Content, FeedKind, Full};
+use crate::config::ConfigError;
 use crate::json;
 use crate::keys::KeySet;
-use crate::settings::ConfigError;
 use crate::signature::SignatureVerifier;
 use crate::signed::{self, FileError, FileFault};
 use crate::time::UnixTime;

@@ -4,17 +4,18 @@
 //! A document is taken if its signature is good and it leads on from what is known. How fresh the list
 //! is follows from when its server signed it, so an answer that nothing has changed renews nothing.
 
+use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 
 use super::document::{Bounds, Document};
 use super::head::{FeedHead, MAX_FEED_PAGE};
 use super::relay::{self, Notice};
 use super::{Content, FeedKind};
-use crate::config::RemoteFeed;
+use crate::config::{RemoteFeed, WhenStale};
 use crate::fetch::{Ask, Fetch, FetchStats, Fetched, Place};
 use crate::floor::{Floor, Offer};
+use crate::keys::KeySet;
 use crate::lease::Lease;
-use crate::settings::FeedSource;
 use crate::shared::Shared;
 use crate::signature::SignatureVerifier;
 use crate::signed::{self, FileError, FileFault, MAX_HEAD};
@@ -31,6 +32,19 @@ const TIDY_SLICE: usize = 1_000;
 const MAX_BACKOFF_MS: i64 = 5_000;
 /// How long, in seconds, a warning is not repeated.
 const QUIET_S: i64 = 60;
+
+/// Where a feed comes from, and how old it may be.
+#[derive(Debug)]
+pub(crate) struct FeedSource {
+    /// What the configuration holds.
+    pub(crate) inline: Vec<Value>,
+    /// `None`: there is no more than that.
+    pub(crate) remote: Option<RemoteFeed>,
+    /// Of those who may sign.
+    pub(crate) keys: KeySet,
+    pub(crate) max_age_s: i64,
+    pub(crate) when_stale: WhenStale,
+}
 
 /// How fresh a feed is in one worker.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]

@@ -9,15 +9,12 @@ use std::collections::BTreeMap;
 
 use ipnet::IpNet;
 
-use super::{ConfigError, Network, Settings};
+use super::Settings;
 use crate::config::ranges::{self, Range};
-use crate::config::{self, Config, Limits};
+use crate::config::{self, instant, is_label, is_plain_host, Config, ConfigError, Limits, VERSION};
 use crate::grants::Template;
+use crate::network::Network;
 use crate::observe::Observe;
-use crate::time::UnixTime;
-
-/// The one version of the configuration format.
-pub(crate) const VERSION: u32 = 1;
 
 #[derive(Default)]
 pub(super) struct Resolver {
@@ -224,30 +221,4 @@ impl Resolver {
         }
         resolved
     }
-}
-
-/// What an Envoy cluster is called with in order to reach a server.
-pub(super) fn is_host(text: &str) -> bool {
-    !text.is_empty() && text.bytes().all(|b| b.is_ascii_graphic())
-}
-
-pub(super) fn is_path(text: &str) -> bool {
-    text.starts_with('/') && text.bytes().all(|b| b.is_ascii_graphic())
-}
-
-/// A host as grants name it: in lower case, with the port unless it is the scheme's default.
-pub(crate) fn is_plain_host(text: &str) -> bool {
-    let plain = |b| matches!(b, b'a'..=b'z' | b'0'..=b'9' | b'-' | b'_' | b'.' | b':' | b'[' | b']');
-    !text.is_empty() && text.bytes().all(plain) && !text.ends_with('.')
-}
-
-pub(crate) fn is_label(text: &str) -> bool {
-    (1..=64).contains(&text.len())
-        && text.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.'))
-}
-
-/// An instant of RFC 3339.
-pub(crate) fn instant(text: &str) -> Result<UnixTime, String> {
-    UnixTime::parse_rfc3339(text)
-        .ok_or_else(|| format!("`{text}` is not an RFC 3339 instant such as `2026-01-31T00:00:00Z`"))
 }

@@ -1,10 +1,11 @@
 //! Rules on `bundle`: what is in the configuration is read here, what is on a server later.
 
 use super::Resolver;
-use crate::bundle::{Builder, Bundle, Origin};
-use crate::config::{self, ranges, InlineBundle, Limits, RemoteBundle};
+use crate::bundle::{Builder, Bundle, BundleSource, Origin};
+use crate::config::{self, is_host, is_path, ranges, InlineBundle, Limits, RemoteBundle};
 use crate::keys::{Algorithm, Jwks, KeyRules, KeySet, Usage};
-use crate::settings::{BundleSource, Network, Shadow};
+use crate::network::Network;
+use crate::settings::Shadow;
 use crate::signature::PureRust;
 
 impl Resolver {
@@ -140,10 +141,10 @@ impl Resolver {
         if cluster.is_empty() {
             self.error("bundle.remote.cluster", "must not be empty");
         }
-        if !super::is_host(host) {
+        if !is_host(host) {
             self.error("bundle.remote.host", format!("`{host}` is not a host"));
         }
-        if !super::is_path(path) {
+        if !is_path(path) {
             self.error("bundle.remote.path", format!("`{path}` is not a path"));
         }
         self.range("bundle.remote.timeout_ms", i64::from(*timeout_ms), ranges::TIMEOUT_MS);

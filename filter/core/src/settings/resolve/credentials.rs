@@ -5,8 +5,8 @@ use std::collections::BTreeSet;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use base64::Engine as _;
 
-use super::{is_host, is_path, Resolver};
-use crate::config::{self, ranges, Profile, RemoteKeys, Scheme};
+use super::Resolver;
+use crate::config::{self, is_host, is_path, ranges, Profile, RemoteKeys, Scheme};
 use crate::exceptions::{is_api_key_id, ApiKey, API_KEY_ISSUER, MIN_SALT};
 use crate::keys::{Algorithm, KeyRules, KeySet};
 use crate::settings::{CredentialSource, Dpop, Issuer, KeySource, Mtls};

@@ -4,11 +4,10 @@ use serde_json::Value;
 
 use super::Resolver;
 use crate::bundle::Bundle;
-use crate::config::{ranges, RemoteFeed, Revocations, Signals};
-use crate::feed::{Content as _, FeedKind, Full};
+use crate::config::{is_host, is_path, ranges, RemoteFeed, Revocations, Signals};
+use crate::feed::{Content as _, FeedKind, FeedSource, Full};
 use crate::keys::Jwks;
 use crate::keys::KeySet;
-use crate::settings::FeedSource;
 use crate::time::UnixTime;
 
 impl Resolver {
@@ -87,10 +86,10 @@ impl Resolver {
         if cluster.is_empty() {
             self.error(format!("{place}.remote.cluster"), "must not be empty");
         }
-        if !super::is_host(host) {
+        if !is_host(host) {
             self.error(format!("{place}.remote.host"), format!("`{host}` is not a host"));
         }
-        if !super::is_path(path) {
+        if !is_path(path) {
             self.error(format!("{place}.remote.path"), format!("`{path}` is not a path"));
         }
         let entries = i64::try_from(*max_entries).unwrap_or(i64::MAX);

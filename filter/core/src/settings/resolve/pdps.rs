@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use super::{is_host, is_path, Resolver};
-use crate::config::{self, ranges, PdpProtocol};
+use super::Resolver;
+use crate::config::{self, is_host, is_path, ranges, PdpProtocol};
 use crate::pdp::{AUTHZEN_PATH, EXT_AUTHZ_PATH};
 use crate::settings::Pdp;
 
