@@ -19,13 +19,15 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use crate::revocations::Revocation;
 #[cfg(feature = "schema")]
 use crate::schema::{patterns, relations};
+use crate::signals::Signal;
 pub use authority::{Delegation, Elevation, Exception, Grant};
 pub use bundle::{Bundle, InlineBundle, InputFormat, RemoteBundle, RuleSet};
 pub use credentials::{ApiKey, Credential, Dpop, Forwarded, Mtls, Scheme};
 pub use error::{ConfigError, ConfigErrors};
-pub use feeds::{RemoteFeed, Revocations, Signals, WhenStale};
+pub use feeds::{Feed, RemoteFeed, WhenStale};
 pub use issuers::{Issuer, Keys, KindRule, Profile, RemoteKeys, RequiredBinding};
 pub use log::{Log, LogRecords, Observe};
 pub(crate) use parse::parse;
@@ -71,10 +73,10 @@ pub struct Config {
     pub shadow: Option<Bundle>,
     /// What was revoked; absent: nothing is.
     #[serde(default)]
-    pub revocations: Option<Revocations>,
+    pub revocations: Option<Feed<Revocation>>,
     /// What is known of callers and tasks; required if a policy reads `input.signals`.
     #[serde(default)]
-    pub signals: Option<Signals>,
+    pub signals: Option<Feed<Signal>>,
     /// Policy decision points by name; a question that names none goes to `default`.
     #[serde(default)]
     pub pdps: BTreeMap<String, Pdp>,

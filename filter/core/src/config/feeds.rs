@@ -5,21 +5,23 @@ use serde::{Deserialize, Serialize};
 #[cfg(feature = "schema")]
 use super::ranges;
 use crate::keys::Jwks;
+#[cfg(feature = "schema")]
 use crate::revocations::Revocation;
 #[cfg(feature = "schema")]
 use crate::schema::{patterns, relations};
+#[cfg(feature = "schema")]
 use crate::signals::Signal;
 
-/// Facts that end tokens, callers, tasks and keys before their time: exactly one of `inline` and
-/// `remote`.
+/// Where the facts of one feed come from.
 #[derive(Debug, Clone, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[serde(deny_unknown_fields, expecting = "an object")]
-#[cfg_attr(feature = "schema", schemars(transform = relations::feed))]
-pub struct Revocations {
+#[serde(deny_unknown_fields, expecting = "an object", bound = "T: Deserialize<'de>")]
+#[cfg_attr(feature = "schema", schemars(rename = "{T}s", bound = "T: schemars::JsonSchema + Described"))]
+#[cfg_attr(feature = "schema", schemars(description = T::FEED, transform = relations::feed))]
+pub struct Feed<T> {
     /// In this document.
     #[serde(default)]
-    pub inline: Option<Vec<Revocation>>,
+    pub inline: Option<Vec<T>>,
     /// A server of signed lists.
     #[serde(default)]
     pub remote: Option<RemoteFeed>,
@@ -27,37 +29,34 @@ pub struct Revocations {
     #[serde(default)]
     pub keys: Option<Jwks>,
     /// How old the list may be, counted from when it was signed.
-    #[serde(default = "default_age")]
+    #[serde(default = "default_max_age")]
     #[cfg_attr(feature = "schema", schemars(range(min = ranges::FEED_MAX_AGE_S.0, max = ranges::FEED_MAX_AGE_S.1)))]
     pub max_age_s: i64,
-    /// What becomes of calls with a credential when it is older.
+    /// What becomes of calls that rest on it when it is older.
     #[serde(default)]
+    #[cfg_attr(feature = "schema", schemars(description = T::WHEN_STALE))]
     pub when_stale: WhenStale,
 }
 
-/// Facts about callers and tasks that policies read as `input.signals`: exactly one of `inline` and
-/// `remote`.
-#[derive(Debug, Clone, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[serde(deny_unknown_fields, expecting = "an object")]
-#[cfg_attr(feature = "schema", schemars(transform = relations::feed))]
-pub struct Signals {
-    /// In this document.
-    #[serde(default)]
-    pub inline: Option<Vec<Signal>>,
-    /// A server of signed lists.
-    #[serde(default)]
-    pub remote: Option<RemoteFeed>,
-    /// The JWK set of those who may sign.
-    #[serde(default)]
-    pub keys: Option<Jwks>,
-    /// How old the list may be, counted from when it was signed.
-    #[serde(default = "default_age")]
-    #[cfg_attr(feature = "schema", schemars(range(min = ranges::FEED_MAX_AGE_S.0, max = ranges::FEED_MAX_AGE_S.1)))]
-    pub max_age_s: i64,
-    /// What becomes of calls whose policy reads signals when it is older.
-    #[serde(default)]
-    pub when_stale: WhenStale,
+/// What the schema says of a feed of such facts.
+#[cfg(feature = "schema")]
+pub trait Described {
+    /// Of the whole.
+    const FEED: &'static str;
+    /// Of `when_stale`.
+    const WHEN_STALE: &'static str;
+}
+
+#[cfg(feature = "schema")]
+impl Described for Revocation {
+    const FEED: &'static str = "Facts that end tokens, callers, tasks and keys before their time: exactly one of `inline` and\n`remote`.";
+    const WHEN_STALE: &'static str = "What becomes of calls with a credential when it is older.";
+}
+
+#[cfg(feature = "schema")]
+impl Described for Signal {
+    const FEED: &'static str = "Facts about callers and tasks that policies read as `input.signals`: exactly one of `inline` and\n`remote`.";
+    const WHEN_STALE: &'static str = "What becomes of calls whose policy reads signals when it is older.";
 }
 
 /// What becomes of calls when a feed is older than it may be.
@@ -112,6 +111,6 @@ fn default_entries() -> usize {
     1_000_000
 }
 
-fn default_age() -> i64 {
+fn default_max_age() -> i64 {
     60
 }

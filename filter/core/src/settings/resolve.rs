@@ -12,6 +12,7 @@ use ipnet::IpNet;
 use super::Settings;
 use crate::config::ranges::{self, Range};
 use crate::config::{self, instant, is_label, is_plain_host, Config, ConfigError, Limits, VERSION};
+use crate::feed::FeedKind;
 use crate::grants::Template;
 use crate::network::Network;
 use crate::observe::Observe;
@@ -66,8 +67,8 @@ impl Resolver {
         self.streams(streams, log);
         let issuers = self.issuers(issuers);
         let credentials = self.credentials(credentials);
-        let revocations = revocations.map(|written| self.revocations(written));
-        let signals = signals.map(|written| self.signals(written));
+        let revocations = revocations.map(|written| self.feed(FeedKind::Revocations, written));
+        let signals = signals.map(|written| self.feed(FeedKind::Signals, written));
         let pdps = self.pdps(pdps);
         let networks = self.networks(networks);
         let dpop = self.dpop(&dpop);

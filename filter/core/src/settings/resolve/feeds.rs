@@ -1,36 +1,57 @@
 //! Rules on feeds: where they come from, who signs them, and how old they may be.
 
+use serde::Serialize;
 use serde_json::Value;
 
 use super::Resolver;
 use crate::bundle::Bundle;
-use crate::config::{is_host, is_path, ranges, RemoteFeed, Revocations, Signals};
+use crate::config::{self, is_host, is_path, ranges, RemoteFeed};
 use crate::feed::{Content as _, FeedKind, FeedSource, Full};
-use crate::keys::Jwks;
 use crate::keys::KeySet;
+use crate::signals::Signals;
 use crate::time::UnixTime;
 
 impl Resolver {
-    /// What was revoked, or where that is told.
-    pub(super) fn revocations(&mut self, written: Revocations) -> FeedSource {
-        let Revocations { inline, remote, keys, max_age_s, when_stale } = written;
-        let inline = inline.map(|lines| lines.iter().map(serde_json::to_value).collect());
-        let (inline, keys) = self.feed(FeedKind::Revocations, inline, remote.as_ref(), keys, max_age_s);
-        FeedSource { inline, remote, keys, max_age_s, when_stale }
+    /// The rules on a feed: its lines in the configuration, or who signs those of its server.
+    pub(super) fn feed<T: Serialize>(&mut self, kind: FeedKind, written: config::Feed<T>) -> FeedSource {
+        let config::Feed { inline, remote, keys, max_age_s, when_stale } = written;
+        let place = kind.as_str();
+        if inline.is_some() == remote.is_some() {
+            self.error(place, "expected either `inline` or `remote`");
+        }
+        let keys = match (&remote, &keys) {
+            (None, Some(_)) => {
+                self.error(format!("{place}.keys"), "an `inline` list is not signed");
+                KeySet::default()
+            }
+            _ => self.signing_keys(place, keys, remote.is_some()),
+        };
+        if let Some(remote) = &remote {
+            self.remote_feed(place, remote);
+        }
+        self.range(format!("{place}.max_age_s"), max_age_s, ranges::FEED_MAX_AGE_S);
+        let mut lines = Vec::new();
+        for (index, fact) in inline.iter().flatten().enumerate() {
+            let line = serde_json::to_value(fact).map_err(|error| error.to_string());
+            match line.and_then(|line| kind.check(line.clone()).map(|()| line)) {
+                Ok(line) => lines.push(line),
+                Err(message) => self.error(format!("{place}.inline[{index}]"), message),
+            }
+        }
+        if kind == FeedKind::Signals {
+            self.signals_fit(&lines);
+        }
+        FeedSource { inline: lines, remote, keys, max_age_s, when_stale }
     }
 
-    /// What is known of callers and tasks, or where that is told.
-    pub(super) fn signals(&mut self, written: Signals) -> FeedSource {
-        let Signals { inline, remote, keys, max_age_s, when_stale } = written;
-        let inline = inline.map(|lines| lines.iter().map(serde_json::to_value).collect());
-        let (inline, keys) = self.feed(FeedKind::Signals, inline, remote.as_ref(), keys, max_age_s);
-        let mut known = crate::signals::Signals::default();
-        // What is wrong with a line was said.
-        let lines = inline.iter().all(|line| known.stage(line.clone()).is_ok());
-        if let (true, Err(Full(which))) = (lines, known.commit(usize::MAX, UnixTime::default(), usize::MAX)) {
+    /// There may be only so many signals about one thing.
+    fn signals_fit(&mut self, lines: &[Value]) {
+        let mut known = Signals::default();
+        let staged = lines.iter().all(|line| known.stage(line.clone()).is_ok());
+        if let (true, Err(Full(which))) = (staged, known.commit(usize::MAX, UnixTime::default(), usize::MAX))
+        {
             self.error("signals.inline", which);
         }
-        FeedSource { inline, remote, keys, max_age_s, when_stale }
     }
 
     /// A bundle whose policies read signals, where there are none. Of a bundle on a server it can't be known
@@ -40,45 +61,6 @@ impl Resolver {
             let package = rules.package();
             self.error("signals", format!("missing; the rule set `{package}` reads `input.signals`"));
         }
-    }
-
-    /// The rules on a feed: its lines in the configuration, or who signs those of its server.
-    fn feed(
-        &mut self,
-        kind: FeedKind,
-        inline: Option<Result<Vec<Value>, serde_json::Error>>,
-        remote: Option<&RemoteFeed>,
-        keys: Option<Jwks>,
-        max_age_s: i64,
-    ) -> (Vec<Value>, KeySet) {
-        let place = kind.as_str();
-        if inline.is_some() == remote.is_some() {
-            self.error(place, "expected either `inline` or `remote`");
-        }
-        let keys = match (remote, &keys) {
-            (None, Some(_)) => {
-                self.error(format!("{place}.keys"), "an `inline` list is not signed");
-                KeySet::default()
-            }
-            _ => self.signing_keys(place, keys, remote.is_some()),
-        };
-        if let Some(remote) = remote {
-            self.remote_feed(place, remote);
-        }
-        self.range(format!("{place}.max_age_s"), max_age_s, ranges::FEED_MAX_AGE_S);
-        let lines = match inline.transpose() {
-            Ok(lines) => lines.unwrap_or_default(),
-            Err(error) => {
-                self.error(format!("{place}.inline"), error.to_string());
-                Vec::new()
-            }
-        };
-        for (index, line) in lines.iter().enumerate() {
-            if let Err(message) = kind.check(line.clone()) {
-                self.error(format!("{place}.inline[{index}]"), message);
-            }
-        }
-        (lines, keys)
     }
 
     fn remote_feed(&mut self, place: &str, remote: &RemoteFeed) {
