@@ -14,6 +14,7 @@ mod revocations;
 mod shadow;
 mod signals;
 mod streams;
+mod workers;
 
 use std::collections::BTreeSet;
 

@@ -2,29 +2,36 @@
 //! what to answer.
 
 use std::collections::BTreeMap;
-use std::rc::Rc;
 
 use everycall::bundle_file::{test_bundle_file, Issue};
 use everycall::mint::TestKey;
 use everycall_core::{
-    Algorithm, BundleState, Effect, Engine, Failure, FileFault, Headers, IdSeed, LocalData, PureRust, Reason,
-    Reply, SharedData, UnixTime,
+    Algorithm, BundleState, Call, Effect, Failure, FileFault, Headers, LocalData, Reason, Reply,
+    SharedData, UnixTime,
 };
 use serde_json::{json, Value};
 
 use super::bundle::{issue, key, parts, signed};
+use super::workers::{self, Server};
 use super::{asks, done, later, reason, request, settings, yes, Broken, NOW};
 
-/// Workers of one proxy, and the server.
-struct Workers<D = LocalData> {
-    engines: Vec<Engine>,
-    data: Rc<D>,
+/// A server that answers what it is told.
+struct Files {
     reply: Reply,
     /// The `if-none-match` of each call.
     asked: Vec<Option<String>>,
-    warnings: Vec<String>,
-    slices: usize,
 }
+
+impl Server for Files {
+    fn answer(&mut self, call: &Call, _: UnixTime) -> Reply {
+        assert_eq!((call.cluster.as_str(), call.max_body), ("bundles", 1_000_000));
+        let condition = call.headers.iter().find(|(name, _)| name == "if-none-match");
+        self.asked.push(condition.map(|(_, value)| value.clone()));
+        self.reply.clone()
+    }
+}
+
+type Workers<D = LocalData> = workers::Workers<Files, D>;
 
 fn configuration() -> Value {
     let mut config = super::configuration();
@@ -49,65 +56,15 @@ fn closed(sequence: u64) -> Vec<u8> {
     test_bundle_file(&parts, &issue(sequence), &key()).unwrap()
 }
 
-impl Workers {
-    fn new(count: usize, config: &Value) -> Self {
-        Self::with(count, config, Rc::new(LocalData::default()))
-    }
+fn started(count: usize, config: &Value) -> Workers {
+    started_on(LocalData::default(), count, config)
+}
+
+fn started_on<D: SharedData + 'static>(data: D, count: usize, config: &Value) -> Workers<D> {
+    Workers::with(count, config, data, Files { reply: file(signed(5)), asked: Vec::new() })
 }
 
 impl<D: SharedData + 'static> Workers<D> {
-    fn with(count: usize, config: &Value, data: Rc<D>) -> Self {
-        let mut workers = Self {
-            engines: Vec::new(),
-            data,
-            reply: file(signed(5)),
-            asked: Vec::new(),
-            warnings: Vec::new(),
-            slices: 0,
-        };
-        (0..count).for_each(|_| workers.add(config));
-        workers
-    }
-
-    fn add(&mut self, config: &Value) {
-        let seed = IdSeed::derive(&[&self.engines.len().to_le_bytes()]);
-        let data = Box::new(Rc::clone(&self.data));
-        self.engines.push(Engine::new(settings(config), Box::new(PureRust), data, seed));
-    }
-
-    /// Ticks every worker, answers what they fetch, and does all the work.
-    fn tick(&mut self, now: UnixTime) {
-        for worker in 0..self.engines.len() {
-            let effects = self.engines[worker].tick(now);
-            self.run(worker, effects, now);
-            self.prepare(worker, now);
-        }
-    }
-
-    fn prepare(&mut self, worker: usize, now: UnixTime) {
-        while self.engines[worker].is_preparing() {
-            self.slices += 1;
-            let effects = self.engines[worker].prepare(now);
-            self.run(worker, effects, now);
-        }
-    }
-
-    fn run(&mut self, worker: usize, effects: Vec<Effect>, now: UnixTime) {
-        for effect in effects {
-            match effect {
-                Effect::Fetch { id, call } => {
-                    assert_eq!((call.cluster.as_str(), call.max_body), ("bundles", 1_000_000));
-                    let condition = call.headers.iter().find(|(name, _)| name == "if-none-match");
-                    self.asked.push(condition.map(|(_, value)| value.clone()));
-                    let effects = self.engines[worker].fetched(id, self.reply.clone(), now);
-                    self.run(worker, effects, now);
-                }
-                Effect::Warn { message } => self.warnings.push(message),
-                other => panic!("{other:?}"),
-            }
-        }
-    }
-
     /// What worker says of `/open`, and by which bundle.
     fn decides(&mut self, worker: usize, now: UnixTime) -> (Reason, u64) {
         let record = done(self.engines[worker].check(request(1, "/open", &token_at(now)), now)).record;
@@ -130,25 +87,25 @@ const ALLOWED: Reason = Reason::Allowed;
 
 #[test]
 fn one_worker_fetches_and_all_of_them_decide_by_it() {
-    let mut workers = Workers::new(3, &configuration());
+    let mut workers = started(3, &configuration());
     assert_eq!(workers.decides(0, NOW), (Reason::NotReady, 0));
     workers.tick(NOW);
     for worker in 0..3 {
         assert_eq!(workers.decides(worker, NOW), (ALLOWED, 5), "{worker}");
     }
-    assert_eq!(workers.asked, [None]);
+    assert_eq!(workers.server.asked, [None]);
     // Once in an interval, and a worker that starts later needs no fetch.
     workers.add(&configuration());
     workers.tick(later(9));
     assert_eq!(workers.decides(3, later(9)), (ALLOWED, 5));
-    assert_eq!(workers.asked.len(), 1);
-    workers.reply = file(closed(6));
+    assert_eq!(workers.server.asked.len(), 1);
+    workers.server.reply = file(closed(6));
     workers.tick(later(10));
     workers.tick(later(11));
     for worker in 0..4 {
         assert_eq!(workers.decides(worker, later(11)), (Reason::NotGranted, 6), "{worker}");
     }
-    assert_eq!(workers.asked.len(), 2);
+    assert_eq!(workers.server.asked.len(), 2);
     let stats = workers.engines[3].bundle_stats().unwrap();
     assert_eq!((stats.state, stats.signed), (BundleState::Serving, Some((6, NOW))));
 }
@@ -196,13 +153,13 @@ fn bundle_refused_and_the_one_before_stays() {
     ] {
         let mut config = configuration();
         config["bundle"]["max_stale_s"] = json!(3_000);
-        let mut workers = Workers::new(2, &config);
+        let mut workers = started(2, &config);
         workers.tick(NOW);
         workers.warnings.clear();
-        workers.reply = reply;
+        workers.server.reply = reply;
         workers.tick(later(10));
         workers.tick(later(12));
-        assert_eq!(workers.asked.len(), 2);
+        assert_eq!(workers.server.asked.len(), 2);
         let counted: u64 = (0..2).filter_map(|worker| workers.refused(worker).get(&fault).copied()).sum();
         assert_eq!(counted, 1, "{fault:?}: {:?}", workers.warnings);
         assert!(matches!(workers.warnings.as_slice(), [_]), "{fault:?}: {:?}", workers.warnings);
@@ -210,7 +167,7 @@ fn bundle_refused_and_the_one_before_stays() {
             assert_eq!(workers.decides(worker, later(12)), (ALLOWED, 5), "{fault:?}");
         }
         // A good one is taken after it.
-        workers.reply = file(closed(7));
+        workers.server.reply = file(closed(7));
         workers.tick(later(20));
         workers.tick(later(21));
         assert_eq!(workers.decides(0, later(21)), (Reason::NotGranted, 7), "{fault:?}");
@@ -228,15 +185,15 @@ fn bundle_server_failures_keep_what_is_in_force_until_it_is_stale() {
     ] {
         let mut config = configuration();
         config["bundle"]["max_stale_s"] = json!(100);
-        let mut workers = Workers::new(1, &config);
+        let mut workers = started(1, &config);
         // With nothing in hand even 304 is a failure.
-        workers.reply = reply.clone();
+        workers.server.reply = reply.clone();
         workers.tick(later(-20));
         assert_eq!(workers.engines[0].bundle_stats().unwrap().fetches.failed, 1);
         assert_eq!(workers.decides(0, later(-20)), (Reason::NotReady, 0));
-        workers.reply = file(signed(5));
+        workers.server.reply = file(signed(5));
         workers.tick(later(-10));
-        workers.reply = reply;
+        workers.server.reply = reply;
         for second in [0, 30, 60, 90, 100] {
             workers.tick(later(second));
             assert_eq!(workers.decides(0, later(second)), (ALLOWED, 5));
@@ -245,7 +202,7 @@ fn bundle_server_failures_keep_what_is_in_force_until_it_is_stale() {
         workers.tick(later(101));
         assert_eq!(workers.decides(0, later(101)).0, Reason::BundleStale);
         assert_eq!(workers.engines[0].bundle_stats().unwrap().state, BundleState::Stale);
-        workers.reply =
+        workers.server.reply =
             file(test_bundle_file(&parts(), &Issue { issued_at: later(110), ..issue(6) }, &key()).unwrap());
         workers.tick(later(120));
         assert_eq!(workers.decides(0, later(120)), (ALLOWED, 6));
@@ -256,32 +213,32 @@ fn bundle_server_failures_keep_what_is_in_force_until_it_is_stale() {
 fn an_entity_tag_saves_the_fetch_and_not_the_age() {
     let mut config = configuration();
     config["bundle"]["max_stale_s"] = json!(100);
-    let mut workers = Workers::new(2, &config);
-    workers.reply = tagged(signed(5), "\"five\"");
+    let mut workers = started(2, &config);
+    workers.server.reply = tagged(signed(5), "\"five\"");
     workers.tick(NOW);
-    workers.reply = Reply::http(304, "");
+    workers.server.reply = Reply::http(304, "");
     for second in [10, 20, 95] {
         workers.tick(later(second));
     }
     let tag = Some("\"five\"".to_owned());
-    assert_eq!(workers.asked, [None, tag.clone(), tag.clone(), tag.clone()]);
+    assert_eq!(workers.server.asked, [None, tag.clone(), tag.clone(), tag.clone()]);
     assert!(workers.warnings.iter().all(|warning| warning.contains("in force")), "{:?}", workers.warnings);
     assert_eq!(workers.decides(0, later(100)), (ALLOWED, 5));
     assert_eq!(workers.decides(0, later(101)).0, Reason::BundleStale);
     // Signed anew, with the same content: nothing is built again, and it is fresh.
     let again = Issue { issued_at: later(105), ..issue(5) };
-    workers.reply = tagged(test_bundle_file(&parts(), &again, &key()).unwrap(), "W/\"five-2\"");
+    workers.server.reply = tagged(test_bundle_file(&parts(), &again, &key()).unwrap(), "W/\"five-2\"");
     workers.tick(later(106));
     workers.tick(later(107));
     for worker in 0..2 {
         assert_eq!(workers.decides(worker, later(200)), (ALLOWED, 5));
     }
     // A refused one is not sent again and again.
-    workers.reply = tagged(closed(4), "\"four\"");
+    workers.server.reply = tagged(closed(4), "\"four\"");
     workers.tick(later(210));
     workers.tick(later(220));
     workers.tick(later(230));
-    let last = workers.asked.last().unwrap().clone();
+    let last = workers.server.asked.last().unwrap().clone();
     assert!(last == Some("\"four\"".to_owned()) || last == Some("W/\"five-2\"".to_owned()), "{last:?}");
 }
 
@@ -290,19 +247,19 @@ fn garbage_entity_tags_are_not_sent_back() {
     let long = format!("\"{}\"", "x".repeat(300));
     for garbage in ["five", "\"", "", "\"a\"b\"", "\"a\nb\"", "\"a\r\nx: y\"", "w/\"a\"", "\"\u{e9}\"", &long]
     {
-        let mut workers = Workers::new(1, &configuration());
-        workers.reply = tagged(signed(5), garbage);
+        let mut workers = started(1, &configuration());
+        workers.server.reply = tagged(signed(5), garbage);
         workers.tick(NOW);
         assert_eq!(workers.decides(0, NOW), (ALLOWED, 5), "{garbage}");
         workers.tick(later(10));
-        assert_eq!(workers.asked, [None, None], "{garbage}");
+        assert_eq!(workers.server.asked, [None, None], "{garbage}");
     }
 }
 
 #[test]
 fn a_worker_that_starts_anew_takes_no_older_one() {
-    let mut workers = Workers::new(1, &configuration());
-    workers.reply = file(signed(8));
+    let mut workers = started(1, &configuration());
+    workers.server.reply = file(signed(8));
     workers.tick(NOW);
     // All workers start anew, and what is shared of the text is lost; the floor is not.
     workers.engines.clear();
@@ -313,18 +270,18 @@ fn a_worker_that_starts_anew_takes_no_older_one() {
         assert!(workers.data.put(&name, b"", Some(version)).unwrap());
     }
     workers.add(&configuration());
-    workers.reply = file(signed(7));
+    workers.server.reply = file(signed(7));
     workers.tick(later(10));
     assert_eq!(workers.decides(0, later(10)), (Reason::NotReady, 0));
     assert_eq!(workers.refused(0)[&FileFault::Older], 1);
-    workers.reply = file(signed(8));
+    workers.server.reply = file(signed(8));
     workers.tick(later(20));
     assert_eq!(workers.decides(0, later(20)), (ALLOWED, 8));
 }
 
 #[test]
 fn forged_shared_data_is_not_believed() {
-    let mut workers = Workers::new(1, &configuration());
+    let mut workers = started(1, &configuration());
     workers.tick(NOW);
     let names = workers.data.names();
     assert!(["floor", "notice", "chunk/0", "lease"]
@@ -337,13 +294,13 @@ fn forged_shared_data_is_not_believed() {
         assert!(workers.data.put(&name, &bytes, Some(version)).unwrap());
     }
     workers.add(&configuration());
-    workers.reply = Reply::http(503, "");
+    workers.server.reply = Reply::http(503, "");
     workers.tick(later(1));
     assert_eq!(workers.decides(0, later(1)), (ALLOWED, 5));
     assert_eq!(workers.decides(1, later(1)), (Reason::NotReady, 0));
     // The floor of the worker that knows it holds.
     workers.engines.pop();
-    workers.reply = file(closed(4));
+    workers.server.reply = file(closed(4));
     workers.tick(later(20));
     assert_eq!(workers.decides(0, later(20)), (ALLOWED, 5));
 }
@@ -354,12 +311,12 @@ fn what_another_worker_shared_is_verified() {
     let foreign = TestKey::foreign(Algorithm::Es256).unwrap();
     let mut trusting = configuration();
     trusting["bundle"]["keys"] = foreign.public_jwks();
-    let mut workers = Workers::new(1, &trusting);
-    workers.reply = file(test_bundle_file(&parts(), &issue(9), &foreign).unwrap());
+    let mut workers = started(1, &trusting);
+    workers.server.reply = file(test_bundle_file(&parts(), &issue(9), &foreign).unwrap());
     workers.tick(NOW);
     assert_eq!(workers.decides(0, NOW), (ALLOWED, 9));
     workers.add(&configuration());
-    workers.reply = Reply::http(503, "");
+    workers.server.reply = Reply::http(503, "");
     workers.tick(later(1));
     workers.tick(later(3));
     assert_eq!(workers.decides(1, later(3)), (Reason::NotReady, 0));
@@ -368,26 +325,26 @@ fn what_another_worker_shared_is_verified() {
 
 #[test]
 fn where_shared_data_fails_each_worker_fetches_for_itself() {
-    let mut workers = Workers::with(2, &configuration(), Rc::new(Broken));
+    let mut workers = started_on(Broken, 2, &configuration());
     workers.tick(NOW);
     workers.tick(later(5));
-    assert_eq!(workers.asked.len(), 2);
+    assert_eq!(workers.server.asked.len(), 2);
     assert_eq!((workers.decides(0, NOW), workers.decides(1, NOW)), ((ALLOWED, 5), (ALLOWED, 5)));
-    workers.reply = file(closed(4));
+    workers.server.reply = file(closed(4));
     workers.tick(later(10));
     assert_eq!(workers.decides(0, later(10)), (ALLOWED, 5));
 }
 
 #[test]
 fn what_waits_for_an_answer_is_decided_again_under_the_new_bundle() {
-    let mut workers = Workers::new(1, &configuration());
+    let mut workers = started(1, &configuration());
     workers.tick(NOW);
     let waits = |workers: &mut Workers, stream, now| {
         asks(workers.engines[0].check(request(stream, "/ask", &token_at(now)), now)).1
     };
     let (kept, gone) = (waits(&mut workers, 1, NOW), waits(&mut workers, 2, NOW));
     // Half prepared it is not in force.
-    workers.reply = file(closed(6));
+    workers.server.reply = file(closed(6));
     let effects = workers.engines[0].tick(later(10));
     workers.run(0, effects, later(10));
     workers.engines[0].prepare(later(10));
@@ -406,7 +363,7 @@ fn what_waits_for_an_answer_is_decided_again_under_the_new_bundle() {
     let pending = waits(&mut workers, 3, later(10));
     let mut parts = parts();
     parts["grants"].as_array_mut().unwrap().retain(|grant| grant["id"] != "ask");
-    workers.reply = file(test_bundle_file(&parts, &issue(7), &key()).unwrap());
+    workers.server.reply = file(test_bundle_file(&parts, &issue(7), &key()).unwrap());
     workers.tick(later(20));
     assert_eq!(reason(workers.engines[0].resume(pending, yes(), later(20))), Reason::NotGranted);
 }
@@ -414,13 +371,13 @@ fn what_waits_for_an_answer_is_decided_again_under_the_new_bundle() {
 /// Facts that nobody asked the host for are not taken for absent.
 #[test]
 fn what_waits_is_not_decided_by_facts_that_were_not_asked_for() {
-    let mut workers = Workers::new(1, &configuration());
+    let mut workers = started(1, &configuration());
     workers.tick(NOW);
     let (_, pending) = asks(workers.engines[0].check(request(1, "/ask", &token_at(NOW)), NOW));
     let mut parts = parts();
     parts["policies"]["ask.rego"] =
         json!("package everycall.ask\ndecision := {\"allow\": true} if not input.connection.mtls");
-    workers.reply = file(test_bundle_file(&parts, &issue(6), &key()).unwrap());
+    workers.server.reply = file(test_bundle_file(&parts, &issue(6), &key()).unwrap());
     workers.tick(later(10));
     assert_eq!(workers.engines[0].attributes().len(), 1);
     assert_eq!(reason(workers.engines[0].resume(pending, yes(), later(10))), Reason::NotReady);
@@ -428,8 +385,8 @@ fn what_waits_is_not_decided_by_facts_that_were_not_asked_for() {
 
 #[test]
 fn a_configuration_keeps_the_pulled_bundle_of_the_same_server() {
-    let mut workers = Workers::new(1, &configuration());
-    workers.reply = file(closed(6));
+    let mut workers = started(1, &configuration());
+    workers.server.reply = file(closed(6));
     workers.tick(NOW);
     let mut config = configuration();
     config["log"] = json!({"records": "off"});
@@ -440,10 +397,10 @@ fn a_configuration_keeps_the_pulled_bundle_of_the_same_server() {
     // Under other limits it is built again, out of what is shared.
     config["limits"] = json!({"instructions": 200});
     workers.engines[0].configure(settings(&config));
-    let asked = workers.asked.len();
+    let asked = workers.server.asked.len();
     workers.slices = 0;
     workers.tick(later(2));
-    assert!(workers.slices > 4 && workers.asked.len() == asked, "{}", workers.slices);
+    assert!(workers.slices > 4 && workers.server.asked.len() == asked, "{}", workers.slices);
     assert_eq!(workers.decides(0, later(2)), (Reason::NotGranted, 6));
     // What the configuration holds counts if it is newer, and where there is another server.
     let mut newer = config.clone();
@@ -460,7 +417,7 @@ fn a_configuration_keeps_the_pulled_bundle_of_the_same_server() {
 
 #[test]
 fn a_bundle_whose_key_is_withdrawn_decides_no_more() {
-    let mut workers = Workers::new(1, &configuration());
+    let mut workers = started(1, &configuration());
     workers.tick(NOW);
     let other = TestKey::eddsa().unwrap();
     let mut config = configuration();
@@ -470,7 +427,7 @@ fn a_bundle_whose_key_is_withdrawn_decides_no_more() {
     config["bundle"]["keys"] = other.public_jwks();
     workers.engines[0].configure(settings(&config));
     assert_eq!(workers.decides(0, NOW), (Reason::NotReady, 0));
-    workers.reply = file(test_bundle_file(&parts(), &issue(6), &other).unwrap());
+    workers.server.reply = file(test_bundle_file(&parts(), &issue(6), &other).unwrap());
     // First it looks at what is shared, and refuses it.
     workers.tick(later(10));
     workers.tick(later(11));
@@ -481,41 +438,41 @@ fn a_bundle_whose_key_is_withdrawn_decides_no_more() {
 fn what_the_configuration_holds_serves_until_the_first_answer() {
     let mut config = configuration();
     config["bundle"]["inline"] = parts();
-    let mut workers = Workers::new(1, &config);
+    let mut workers = started(1, &config);
     assert_eq!(workers.decides(0, NOW), (ALLOWED, 0));
-    workers.reply = Reply::http(503, "");
+    workers.server.reply = Reply::http(503, "");
     workers.tick(NOW);
     assert_eq!(workers.decides(0, NOW), (ALLOWED, 0));
-    workers.reply = file(closed(1));
+    workers.server.reply = file(closed(1));
     workers.tick(later(10));
     assert_eq!(workers.decides(0, later(10)), (Reason::NotGranted, 1));
     // A signed one is a floor.
     let mut config = configuration();
     config["bundle"]["signed"] = json!(String::from_utf8(signed(5)).unwrap());
-    let mut workers = Workers::new(1, &config);
-    workers.reply = file(closed(4));
+    let mut workers = started(1, &config);
+    workers.server.reply = file(closed(4));
     workers.tick(NOW);
     assert_eq!(workers.decides(0, NOW), (ALLOWED, 5));
-    workers.reply = file(closed(6));
+    workers.server.reply = file(closed(6));
     workers.tick(later(10));
     assert_eq!(workers.decides(0, later(10)), (Reason::NotGranted, 6));
 }
 
 #[test]
 fn a_clock_that_goes_back_does_not_end_the_fetches() {
-    let mut workers = Workers::new(2, &configuration());
+    let mut workers = started(2, &configuration());
     workers.tick(NOW);
-    workers.reply = file(closed(6));
+    workers.server.reply = file(closed(6));
     workers.tick(later(-5_000));
-    assert_eq!(workers.asked.len(), 2);
+    assert_eq!(workers.server.asked.len(), 2);
     workers.tick(later(-4_990));
-    assert_eq!(workers.asked.len(), 3);
+    assert_eq!(workers.server.asked.len(), 3);
 }
 
 /// A reply to a fetch of before is nobody's, and one that never comes is forgotten.
 #[test]
 fn replies_are_to_the_fetch_that_is_open() {
-    let mut workers = Workers::new(1, &configuration());
+    let mut workers = started(1, &configuration());
     let fetch = |effects: Vec<Effect>| match effects.as_slice() {
         [Effect::Fetch { id, .. }] => *id,
         other => panic!("{other:?}"),
@@ -536,8 +493,8 @@ fn a_bundle_from_a_server_that_reads_signals_decides_nothing_without_them() {
     parts["policies"]["open.rego"] =
         json!("package everycall.open\ndecision := {\"allow\": true} if not input.signals.task.risk");
     let mut config = configuration();
-    let mut workers = Workers::new(1, &config);
-    workers.reply = file(test_bundle_file(&parts, &issue(5), &key()).unwrap());
+    let mut workers = started(1, &config);
+    workers.server.reply = file(test_bundle_file(&parts, &issue(5), &key()).unwrap());
     workers.tick(NOW);
     assert_eq!(workers.decides(0, NOW), (Reason::SignalsStale, 5));
     config["signals"] = json!({"inline": []});

@@ -9,11 +9,12 @@ use everycall::feed_file::test_feed_documents;
 use everycall::mint::TestKey;
 use everycall::publisher::{Asked, Publisher};
 use everycall_core::{
-    Algorithm, Call, Effect, Engine, Failure, FeedIssue, FeedKind, FeedState, FeedStats, FileFault, Headers,
-    IdSeed, LocalData, PureRust, Reason, Reply, SharedData, UnixTime,
+    Algorithm, Call, Effect, Failure, FeedIssue, FeedKind, FeedState, FeedStats, FileFault, Headers,
+    LocalData, Reason, Reply, SharedData, UnixTime,
 };
 use serde_json::{json, Value};
 
+use super::workers::{self, Server};
 use super::{asks, done, later, reason, request, settings, yes, Broken, NOW};
 
 const ISSUER: &str = "https://id.shop.example/workloads";
@@ -60,60 +61,19 @@ fn document(facts: &[Value], issue: &FeedIssue, key: &TestKey) -> Vec<u8> {
 /// What the server does instead of its work.
 type Mood = Box<dyn Fn(&Call, Reply) -> Reply>;
 
-/// Workers of one proxy, and the server.
-struct Workers<D = LocalData> {
-    engines: Vec<Engine>,
-    data: Rc<D>,
-    server: Publisher,
+/// A server that does what the protocol says, unless it is in a mood.
+struct Feed {
+    publisher: Publisher,
     mood: Option<Mood>,
-    /// The server knows no changes, as one of files.
+    /// It knows no changes, as one of files.
     full_only: bool,
     /// Status of each answer, with the page that was asked for.
     answers: Vec<(u16, String)>,
-    warnings: Vec<String>,
-    slices: usize,
-    stream: u64,
 }
 
-impl Workers {
-    fn new(count: usize, config: &Value) -> Self {
-        Self::with(count, config, Rc::new(LocalData::default()))
-    }
-
-    /// Two workers that know a list without facts.
-    fn ready(config: &Value) -> Self {
-        let mut workers = Self::new(2, config);
-        workers.tick(NOW);
-        workers.answers.clear();
-        workers.warnings.clear();
-        workers
-    }
-}
-
-impl<D: SharedData + 'static> Workers<D> {
-    fn with(count: usize, config: &Value, data: Rc<D>) -> Self {
-        let mut workers = Self {
-            engines: Vec::new(),
-            data,
-            server: Publisher::new(FeedKind::Revocations, key(), NOW),
-            mood: None,
-            full_only: false,
-            answers: Vec::new(),
-            warnings: Vec::new(),
-            slices: 0,
-            stream: 0,
-        };
-        (0..count).for_each(|_| workers.add(config));
-        workers
-    }
-
-    fn add(&mut self, config: &Value) {
-        let seed = IdSeed::derive(&[&self.engines.len().to_le_bytes()]);
-        let data = Box::new(Rc::clone(&self.data));
-        self.engines.push(Engine::new(settings(config), Box::new(PureRust), data, seed));
-    }
-
-    fn serve(&mut self, call: &Call, now: UnixTime) -> Reply {
+impl Server for Feed {
+    fn answer(&mut self, call: &Call, now: UnixTime) -> Reply {
+        assert_eq!(call.cluster, "feeds");
         let header = |name: &str| {
             let found = call.headers.iter().find(|(other, _)| other == name);
             found.map(|(_, value)| value.clone())
@@ -126,7 +86,7 @@ impl<D: SharedData + 'static> Workers<D> {
             of: header("if-match"),
             delta: header("a-im").as_deref() == Some("everycall-delta") && !self.full_only,
         };
-        let answer = self.server.answer(&asked, now).unwrap();
+        let answer = self.publisher.answer(&asked, now).unwrap();
         let etag = answer.etag.map(|etag| ("etag".to_owned(), etag.into_bytes()));
         let headers = Headers::new(etag.into_iter().collect());
         let reply =
@@ -142,16 +102,29 @@ impl<D: SharedData + 'static> Workers<D> {
         self.answers.push((status, path));
         reply
     }
+}
 
-    /// Ticks every worker, answers what they fetch, and does all the work.
-    fn tick(&mut self, now: UnixTime) {
-        for worker in 0..self.engines.len() {
-            let effects = self.engines[worker].tick(now);
-            self.run(worker, effects, now);
-            self.prepare(worker, now);
-        }
-    }
+type Workers<D = LocalData> = workers::Workers<Feed, D>;
 
+fn started(count: usize, config: &Value) -> Workers {
+    started_on(LocalData::default(), count, config)
+}
+
+fn started_on<D: SharedData + 'static>(data: D, count: usize, config: &Value) -> Workers<D> {
+    let publisher = Publisher::new(FeedKind::Revocations, key(), NOW);
+    Workers::with(count, config, data, Feed { publisher, mood: None, full_only: false, answers: Vec::new() })
+}
+
+/// Two workers that know a list without facts.
+fn ready(config: &Value) -> Workers {
+    let mut workers = started(2, config);
+    workers.tick(NOW);
+    workers.server.answers.clear();
+    workers.warnings.clear();
+    workers
+}
+
+impl<D: SharedData + 'static> Workers<D> {
     /// As the adapter does: ten times a second.
     fn ticks(&mut self, from_ms: i64, to_ms: i64) {
         for millis in (from_ms..=to_ms).step_by(100) {
@@ -159,38 +132,9 @@ impl<D: SharedData + 'static> Workers<D> {
         }
     }
 
-    fn prepare(&mut self, worker: usize, now: UnixTime) {
-        while self.engines[worker].is_preparing() {
-            self.slices += 1;
-            let effects = self.engines[worker].prepare(now);
-            self.run(worker, effects, now);
-        }
-    }
-
-    fn run(&mut self, worker: usize, effects: Vec<Effect>, now: UnixTime) {
-        for effect in effects {
-            match effect {
-                Effect::Fetch { id, call } => {
-                    assert_eq!(call.cluster, "feeds");
-                    let reply = match self.serve(&call, now) {
-                        Reply::Http { body, .. } if body.len() > call.max_body => {
-                            Reply::Failed(Failure::TooLarge)
-                        }
-                        reply => reply,
-                    };
-                    let effects = self.engines[worker].fetched(id, reply, now);
-                    self.run(worker, effects, now);
-                }
-                Effect::Warn { message } => self.warnings.push(message),
-                other => panic!("{other:?}"),
-            }
-        }
-    }
-
     fn decides(&mut self, worker: usize, task: &str, now: UnixTime) -> Reason {
-        self.stream += 1;
         let token = token(task, now);
-        reason(self.engines[worker].check(request(self.stream, "/open", &token), now))
+        reason(self.engines[worker].check(request(1, "/open", &token), now))
     }
 
     /// What each worker says of a token of this task.
@@ -207,7 +151,7 @@ impl<D: SharedData + 'static> Workers<D> {
     }
 
     fn feel(&mut self, mood: impl Fn(&Call, Reply) -> Reply + 'static) {
-        self.mood = Some(Box::new(mood));
+        self.server.mood = Some(Box::new(mood));
     }
 }
 
@@ -219,18 +163,23 @@ fn poll(workers: &mut Workers, from_ms: i64) -> i64 {
 
 #[test]
 fn what_was_revoked_is_refused_by_every_worker_within_a_second() {
-    let mut workers = Workers::new(4, &configuration());
+    let mut workers = started(4, &configuration());
     assert_eq!(workers.all_say("t-1", NOW), [Reason::RevocationsStale; 4]);
     workers.tick(NOW);
     assert_eq!(workers.all_say("t-1", NOW), [ALLOWED; 4]);
-    assert_eq!(workers.answers.len(), 4, "who has no list fetches it");
-    workers.answers.clear();
-    workers.server.publish([end("t-1")], NOW);
+    assert_eq!(workers.server.answers.len(), 4, "who has no list fetches it");
+    workers.server.answers.clear();
+    workers.server.publisher.publish([end("t-1")], NOW);
     workers.ticks(100, 700);
     assert_eq!(workers.all_say("t-1", at(700)), [Reason::Revoked; 4]);
     assert_eq!(workers.all_say("t-2", at(700)), [ALLOWED; 4]);
-    let changes = workers.answers.iter().filter(|(status, _)| *status == 226).count();
-    assert_eq!((changes, workers.answers.len()), (1, 2), "one of them asked: {:?}", workers.answers);
+    let changes = workers.server.answers.iter().filter(|(status, _)| *status == 226).count();
+    assert_eq!(
+        (changes, workers.server.answers.len()),
+        (1, 2),
+        "one of them asked: {:?}",
+        workers.server.answers
+    );
     // A token that was verified before is refused, too.
     let token = token("t-3", at(700));
     let check = |workers: &mut Workers, now| {
@@ -238,8 +187,8 @@ fn what_was_revoked_is_refused_by_every_worker_within_a_second() {
         done(step).record
     };
     assert_eq!(check(&mut workers, at(700)).reason, Some(ALLOWED));
-    let first = workers.server.sequence();
-    workers.server.publish([end("t-3")], at(700));
+    let first = workers.server.publisher.sequence();
+    workers.server.publisher.publish([end("t-3")], at(700));
     workers.ticks(800, 1_400);
     let record = check(&mut workers, at(1_400));
     assert_eq!(record.reason, Some(Reason::Revoked));
@@ -249,7 +198,7 @@ fn what_was_revoked_is_refused_by_every_worker_within_a_second() {
     // And withdrawn.
     let mut over = end("t-3");
     over["expires_at"] = json!(later(-1).to_string());
-    workers.server.publish([over], at(1_400));
+    workers.server.publisher.publish([over], at(1_400));
     workers.ticks(1_500, 2_100);
     assert_eq!(workers.all_say("t-3", at(2_100)), [ALLOWED; 4]);
     assert_eq!(workers.warnings.len(), 4, "one for the first list of each: {:?}", workers.warnings);
@@ -258,15 +207,15 @@ fn what_was_revoked_is_refused_by_every_worker_within_a_second() {
 /// What was shared of an older list is nothing to be refused, and nothing to wait for.
 #[test]
 fn a_server_of_full_lists_only_reaches_every_worker_as_soon() {
-    let mut workers = Workers::new(4, &configuration());
-    workers.full_only = true;
+    let mut workers = started(4, &configuration());
+    workers.server.full_only = true;
     workers.tick(NOW);
     // It was signed again in the meantime, and the others were told.
     workers.ticks(100, 6_000);
     for round in 0..20 {
         let began = 6_000 + round * 900;
         let task = format!("t-{round}");
-        workers.server.publish([end(&task)], at(began));
+        workers.server.publisher.publish([end(&task)], at(began));
         workers.ticks(began + 100, began + 900);
         // The lease, and then each for itself.
         assert_eq!(workers.all_say(&task, at(began + 900)), [Reason::Revoked; 4], "{round}");
@@ -285,7 +234,7 @@ fn anonymous_calls_need_no_list_and_callers_of_all_sorts_do() {
         "purpose": "p", "subject": "anonymous", "hosts": ["h"], "methods": ["GET"], "paths": ["/all"]}));
     config["bundle"]["inline"]["policies"]["all.rego"] =
         json!("package everycall\ndecision := {\"allow\": true}");
-    let workers = Workers::new(1, &config);
+    let workers = started(1, &config);
     let mut engine = workers.engines.into_iter().next().unwrap();
     let pairs = [(":method", "GET"), (":scheme", "http"), (":authority", "h"), (":path", "/all")];
     let pairs = pairs.map(|(name, value)| (name.to_owned(), value.as_bytes().to_vec())).to_vec();
@@ -301,10 +250,10 @@ fn anonymous_calls_need_no_list_and_callers_of_all_sorts_do() {
 
 #[test]
 fn what_waits_for_an_answer_is_asked_again_whether_it_was_revoked() {
-    let mut workers = Workers::ready(&configuration());
+    let mut workers = ready(&configuration());
     let (_, pending) = asks(workers.engines[0].check(request(1, "/ask", &token("t-1", NOW)), NOW));
     let (_, other) = asks(workers.engines[0].check(request(2, "/ask", &token("t-2", NOW)), NOW));
-    workers.server.publish([end("t-1")], NOW);
+    workers.server.publisher.publish([end("t-1")], NOW);
     workers.ticks(100, 700);
     assert_eq!(reason(workers.engines[0].resume(pending, yes(), at(700))), Reason::Revoked);
     assert_eq!(reason(workers.engines[0].resume(other, yes(), at(700))), ALLOWED);
@@ -317,13 +266,13 @@ fn what_waits_for_an_answer_is_asked_again_whether_it_was_revoked() {
 
 #[test]
 fn a_heartbeat_renews_the_list_and_a_304_does_not() {
-    let mut workers = Workers::ready(&configuration());
+    let mut workers = ready(&configuration());
     for second in 1..=90 {
         workers.ticks(second * 1_000, second * 1_000 + 900);
     }
     assert_eq!(workers.all_say("t", later(91)), [ALLOWED; 2]);
-    assert!(workers.answers.iter().any(|(status, _)| *status == 304));
-    assert!(workers.answers.len() < 200, "{} of two workers in 90 s", workers.answers.len());
+    assert!(workers.server.answers.iter().any(|(status, _)| *status == 304));
+    assert!(workers.server.answers.len() < 200, "{} of two workers in 90 s", workers.server.answers.len());
     // From now on it says that nothing has changed.
     let last = workers.stats(0).signed.unwrap().1;
     workers.feel(|_, reply| match reply {
@@ -339,7 +288,7 @@ fn a_heartbeat_renews_the_list_and_a_304_does_not() {
         assert_eq!(workers.all_say("t", now), [expected; 2], "{second}");
     }
     assert_eq!(workers.stats(0).state, FeedState::Stale);
-    workers.mood = None;
+    workers.server.mood = None;
     workers.ticks(201_000, 202_000);
     assert_eq!(workers.all_say("t", at(202_000)), [ALLOWED; 2]);
 }
@@ -420,16 +369,16 @@ fn a_bad_answer_changes_nothing_until_the_list_is_too_old() {
         ),
     ];
     for (name, reply, fault) in cases {
-        let mut workers = Workers::new(2, &configuration());
-        workers.server.publish([end("t-1")], NOW);
+        let mut workers = started(2, &configuration());
+        workers.server.publisher.publish([end("t-1")], NOW);
         workers.tick(NOW);
         assert_eq!(workers.all_say("t-1", NOW), [Reason::Revoked; 2], "{name}");
-        let first = workers.answers.len();
+        let first = workers.server.answers.len();
         let bad = reply.clone();
         workers.feel(move |_, _| bad.clone());
         workers.warnings.clear();
         workers.ticks(500, 5_000);
-        assert!(workers.answers.len() > first + 2, "{name}: it is asked again");
+        assert!(workers.server.answers.len() > first + 2, "{name}: it is asked again");
         for (task, expected) in
             [("t-1", Reason::Revoked), ("t-2", ALLOWED), ("t-3", ALLOWED), ("t-4", ALLOWED)]
         {
@@ -446,8 +395,8 @@ fn a_bad_answer_changes_nothing_until_the_list_is_too_old() {
         workers.tick(at(61_000));
         assert_eq!(workers.all_say("t-4", at(61_000)), [Reason::RevocationsStale; 2], "{name}");
         assert_eq!(workers.all_say("t-1", at(61_000)), [Reason::Revoked; 2], "{name}");
-        workers.mood = None;
-        workers.server.publish([end("t-4")], at(61_000));
+        workers.server.mood = None;
+        workers.server.publisher.publish([end("t-4")], at(61_000));
         workers.ticks(61_100, 70_000);
         assert_eq!(workers.all_say("t-4", at(70_000)), [Reason::Revoked; 2], "{name}");
         assert_eq!(workers.all_say("t-2", at(70_000)), [ALLOWED; 2], "{name}");
@@ -460,7 +409,7 @@ fn without_a_list_callers_are_refused_whatever_is_configured() {
     for when_stale in ["refuse", "last_known"] {
         let mut config = configuration();
         config["revocations"]["when_stale"] = json!(when_stale);
-        let mut workers = Workers::new(2, &config);
+        let mut workers = started(2, &config);
         for reply in [
             Reply::Failed(Failure::Unavailable),
             Reply::http(200, "{}"),
@@ -479,8 +428,8 @@ fn without_a_list_callers_are_refused_whatever_is_configured() {
             assert_eq!(workers.stats(0).state, FeedState::Missing);
         }
         // It is asked less and less often, but soon enough.
-        assert!(workers.answers.len() < 120, "{}", workers.answers.len());
-        workers.mood = None;
+        assert!(workers.server.answers.len() < 120, "{}", workers.server.answers.len());
+        workers.server.mood = None;
         workers.ticks(20_000, 26_000);
         assert_eq!(workers.all_say("t", at(26_000)), [ALLOWED; 2], "{when_stale}");
     }
@@ -491,8 +440,8 @@ fn last_known_goes_on_by_the_last_list_and_says_so() {
     let mut config = configuration();
     config["revocations"]["when_stale"] = json!("last_known");
     config["revocations"]["max_age_s"] = json!(10);
-    let mut workers = Workers::new(1, &config);
-    workers.server.publish([end("t-1")], NOW);
+    let mut workers = started(1, &config);
+    workers.server.publisher.publish([end("t-1")], NOW);
     workers.tick(NOW);
     workers.feel(|_, _| Reply::Failed(Failure::Unavailable));
     workers.tick(later(11));
@@ -507,10 +456,10 @@ fn last_known_goes_on_by_the_last_list_and_says_so() {
 fn pages_are_fetched_one_by_one_and_count_when_they_are_read() {
     let many: Vec<Value> = (0..20_000).map(|number| end(&format!("{number}-{}", "x".repeat(100)))).collect();
     let last = many.last().unwrap()["id"].as_str().unwrap().to_owned();
-    let mut workers = Workers::new(1, &configuration());
-    workers.server.publish(many.clone(), NOW);
+    let mut workers = started(1, &configuration());
+    workers.server.publisher.publish(many.clone(), NOW);
     workers.tick(NOW);
-    let pages: Vec<String> = workers.answers.iter().map(|(_, path)| path.clone()).collect();
+    let pages: Vec<String> = workers.server.answers.iter().map(|(_, path)| path.clone()).collect();
     assert!(pages.len() > 3 && pages[0] == "/revocations" && pages[2] == "/revocations?page=3", "{pages:?}");
     assert_eq!(workers.all_say(&last, NOW), [Reason::Revoked]);
     assert_eq!(workers.stats(0).entries, 20_000);
@@ -545,11 +494,15 @@ fn pages_are_fetched_one_by_one_and_count_when_they_are_read() {
         }
         reply
     });
-    workers.answers.clear();
+    workers.server.answers.clear();
     workers.ticks(5_100, 8_000);
     assert_eq!(workers.decides(2, &last, at(8_000)), Reason::Revoked);
-    let full =
-        workers.answers.iter().filter(|(status, path)| *status == 200 && path == "/revocations").count();
+    let full = workers
+        .server
+        .answers
+        .iter()
+        .filter(|(status, path)| *status == 200 && path == "/revocations")
+        .count();
     assert_eq!(full, 1);
 }
 
@@ -562,7 +515,7 @@ fn pages_of_another_list_are_not_taken() {
     let (one, later_one, next) = (pages(50, NOW), pages(50, later(1)), pages(51, NOW));
     assert_eq!(one.len(), 2);
     for wrong in [&later_one[1], &next[1], &one[0]] {
-        let mut workers = Workers::new(1, &configuration());
+        let mut workers = started(1, &configuration());
         let (first, second) = (one[0].clone(), wrong.clone());
         workers.feel(move |call, _| {
             let is_page = call.headers.iter().any(|(name, value)| name == ":path" && value.contains("page="));
@@ -579,18 +532,18 @@ fn a_list_is_bounded() {
     let mut config = configuration();
     config["revocations"]["remote"]["max_entries"] = json!(10);
     let facts = |many: usize| (0..many).map(|number| end(&format!("t-{number}"))).collect::<Vec<_>>();
-    let mut workers = Workers::new(1, &config);
-    workers.server.publish(facts(11), NOW);
+    let mut workers = started(1, &config);
+    workers.server.publisher.publish(facts(11), NOW);
     workers.tick(NOW);
     assert_eq!(workers.refused(0), BTreeMap::from([(FileFault::TooLarge, 1)]));
     assert_eq!(workers.all_say("t", NOW), [Reason::RevocationsStale]);
     assert_eq!(workers.stats(0).entries, 0);
-    let mut workers = Workers::new(1, &config);
-    workers.server.publish(facts(10), NOW);
+    let mut workers = started(1, &config);
+    workers.server.publisher.publish(facts(10), NOW);
     workers.tick(NOW);
     assert_eq!((workers.all_say("t-9", NOW), workers.stats(0).entries), (vec![Reason::Revoked], 10));
     // One more change than fits: the list is incomplete and grows old; what is known counts.
-    workers.server.publish([end("more")], NOW);
+    workers.server.publisher.publish([end("more")], NOW);
     workers.ticks(500, 60_000);
     assert_eq!(workers.all_say("t-9", at(60_000)), [Reason::Revoked]);
     assert_eq!(workers.stats(0).entries, 10);
@@ -600,9 +553,9 @@ fn a_list_is_bounded() {
         fact["expires_at"] = json!(later(61).to_string());
         fact
     });
-    workers.server.publish(over, at(62_000));
+    workers.server.publisher.publish(over, at(62_000));
     workers.ticks(62_000, 70_000);
-    workers.server.publish([end("t-9")], at(70_000));
+    workers.server.publisher.publish([end("t-9")], at(70_000));
     workers.ticks(70_000, 80_000);
     assert_eq!(workers.all_say("more", at(80_000)), [Reason::Revoked]);
     assert_eq!(workers.all_say("t-1", at(80_000)), [ALLOWED]);
@@ -611,19 +564,19 @@ fn a_list_is_bounded() {
 /// A delta with a gap: the server forgot what changed, or says what leads on from elsewhere.
 #[test]
 fn who_can_not_follow_the_changes_fetches_the_list() {
-    let mut workers = Workers::ready(&configuration());
+    let mut workers = ready(&configuration());
     // More changes than are kept.
     for number in 0..1_100 {
-        workers.server.publish([end(&format!("t-{number}"))], NOW);
+        workers.server.publisher.publish([end(&format!("t-{number}"))], NOW);
     }
     poll(&mut workers, 100);
     workers.ticks(800, 2_000);
     assert_eq!(workers.all_say("t-0", at(2_000)), [Reason::Revoked; 2]);
-    assert!(workers.answers.iter().any(|(status, _)| *status == 200));
+    assert!(workers.server.answers.iter().any(|(status, _)| *status == 200));
     // What is sent does not lead on from here: the full list is asked for.
-    let sequence = workers.server.sequence();
-    workers.server.publish([end("next")], at(2_000));
-    workers.answers.clear();
+    let sequence = workers.server.publisher.sequence();
+    workers.server.publisher.publish([end("next")], at(2_000));
+    workers.server.answers.clear();
     workers.feel(move |_, reply| match reply {
         Reply::Http { status: 226, .. } => {
             Reply::http(226, document(&[end("x")], &issue(sequence + 9, Some(sequence + 8), NOW), &key()))
@@ -638,8 +591,8 @@ fn who_can_not_follow_the_changes_fetches_the_list() {
 /// What a full list leaves out is not revoked any more, and what it has stays so all the time.
 #[test]
 fn a_full_list_replaces_what_was_known() {
-    let mut workers = Workers::new(1, &configuration());
-    let sequence = workers.server.sequence();
+    let mut workers = started(1, &configuration());
+    let sequence = workers.server.publisher.sequence();
     let serve = |workers: &mut Workers, facts: Vec<Value>, sequence: u64, now: UnixTime| {
         let text = document(&facts, &issue(sequence, None, now), &key());
         workers.feel(move |_, _| Reply::http(200, text.clone()));
@@ -662,9 +615,9 @@ fn a_full_list_replaces_what_was_known() {
 
 #[test]
 fn a_worker_that_starts_anew_takes_no_older_list() {
-    let mut workers = Workers::ready(&configuration());
-    let sequence = workers.server.sequence();
-    workers.server.publish([end("t-1")], NOW);
+    let mut workers = ready(&configuration());
+    let sequence = workers.server.publisher.sequence();
+    workers.server.publisher.publish([end("t-1")], NOW);
     workers.ticks(100, 700);
     workers.engines.clear();
     workers.add(&configuration());
@@ -673,15 +626,15 @@ fn a_worker_that_starts_anew_takes_no_older_list() {
     workers.ticks(800, 5_000);
     assert_eq!(workers.all_say("t-1", at(5_000)), [Reason::RevocationsStale]);
     assert!(workers.refused(0).contains_key(&FileFault::Older));
-    workers.mood = None;
+    workers.server.mood = None;
     workers.ticks(5_100, 11_000);
     assert_eq!(workers.all_say("t-1", at(11_000)), [Reason::Revoked]);
 }
 
 #[test]
 fn forged_shared_changes_are_not_believed() {
-    let mut workers = Workers::ready(&configuration());
-    workers.server.publish([end("t-1")], NOW);
+    let mut workers = ready(&configuration());
+    workers.server.publisher.publish([end("t-1")], NOW);
     workers.feel(|_, _| Reply::Failed(Failure::Unavailable));
     // Whatever another module writes there.
     for name in workers.data.names() {
@@ -693,7 +646,7 @@ fn forged_shared_changes_are_not_believed() {
     }
     workers.ticks(100, 5_000);
     assert_eq!(workers.all_say("t-1", at(5_000)), [ALLOWED; 2]);
-    workers.mood = None;
+    workers.server.mood = None;
     workers.ticks(5_100, 6_500);
     assert_eq!(workers.all_say("t-1", at(6_500)), [Reason::Revoked; 2]);
 }
@@ -704,10 +657,10 @@ fn what_another_worker_shared_is_verified() {
     let foreign = TestKey::foreign(Algorithm::Es256).unwrap();
     let mut trusting = configuration();
     trusting["revocations"]["keys"]["keys"].as_array_mut().unwrap().push(foreign.public_jwk());
-    let mut workers = Workers::new(1, &trusting);
+    let mut workers = started(1, &trusting);
     workers.add(&configuration());
     workers.tick(NOW);
-    let sequence = workers.server.sequence();
+    let sequence = workers.server.publisher.sequence();
     let forged = document(&[end("t-1")], &issue(sequence + 1, Some(sequence), NOW), &foreign);
     workers.feel(move |_, _| Reply::http(226, forged.clone()));
     workers.ticks(500, 3_000);
@@ -718,17 +671,17 @@ fn what_another_worker_shared_is_verified() {
 
 #[test]
 fn where_shared_data_fails_each_worker_asks_for_itself() {
-    let mut workers = Workers::with(2, &configuration(), Rc::new(Broken));
+    let mut workers = started_on(Broken, 2, &configuration());
     workers.tick(NOW);
-    workers.server.publish([end("t-1")], NOW);
+    workers.server.publisher.publish([end("t-1")], NOW);
     workers.ticks(500, 1_200);
     assert_eq!(workers.all_say("t-1", at(1_200)), [Reason::Revoked; 2]);
 }
 
 #[test]
 fn a_clock_that_goes_back_and_forth_loses_nothing() {
-    let mut workers = Workers::new(2, &configuration());
-    workers.server.publish([end("t-1")], NOW);
+    let mut workers = started(2, &configuration());
+    workers.server.publisher.publish([end("t-1")], NOW);
     workers.tick(NOW);
     // Days ahead: by that clock the revocation is over, and the list is old.
     let ahead = later(200_000);
@@ -745,7 +698,7 @@ fn a_clock_that_goes_back_and_forth_loses_nothing() {
     // Hours back: the list is from the future, and that is no age.
     workers.tick(later(-7_200));
     assert_eq!(workers.all_say("t-2", later(-7_200)), [Reason::RevocationsStale; 2]);
-    workers.mood = None;
+    workers.server.mood = None;
     workers.ticks(2_000, 8_000);
     assert_eq!(workers.all_say("t-2", at(8_000)), [ALLOWED; 2]);
     assert_eq!(workers.all_say("t-1", at(8_000)), [Reason::Revoked; 2]);
@@ -753,10 +706,10 @@ fn a_clock_that_goes_back_and_forth_loses_nothing() {
 
 #[test]
 fn a_configuration_keeps_the_list_of_the_same_server_and_key() {
-    let mut workers = Workers::new(1, &configuration());
-    workers.server.publish([end("t-1")], NOW);
+    let mut workers = started(1, &configuration());
+    workers.server.publisher.publish([end("t-1")], NOW);
     workers.tick(NOW);
-    workers.answers.clear();
+    workers.server.answers.clear();
     let mut config = configuration();
     config["log"] = json!({"records": "off"});
     workers.engines[0].configure(settings(&config));
@@ -769,7 +722,7 @@ fn a_configuration_keeps_the_list_of_the_same_server_and_key() {
     workers.tick(at(100));
     assert_eq!(workers.all_say("t-2", at(100)), [Reason::RevocationsStale]);
     assert_eq!(workers.all_say("t-1", at(100)), [Reason::Revoked], "what was revoked stays so");
-    let sequence = workers.server.sequence();
+    let sequence = workers.server.publisher.sequence();
     let signed = document(&[end("t-3")], &issue(sequence + 1, None, NOW), &other);
     workers.feel(move |_, _| Reply::http(200, signed.clone()));
     workers.ticks(200, 6_000);
@@ -791,7 +744,7 @@ fn a_configuration_keeps_the_list_of_the_same_server_and_key() {
 /// A reply to a fetch of before is nobody's, and one that never comes is forgotten.
 #[test]
 fn replies_are_to_the_fetch_that_is_open() {
-    let mut workers = Workers::new(1, &configuration());
+    let mut workers = started(1, &configuration());
     let fetch = |effects: Vec<Effect>| match effects.as_slice() {
         [Effect::Fetch { id, .. }] => *id,
         other => panic!("{other:?}"),
@@ -810,12 +763,12 @@ fn replies_are_to_the_fetch_that_is_open() {
 /// While one worker waits for a slow answer, another that was asked meanwhile is enough for both.
 #[test]
 fn a_slow_answer_holds_nobody_up() {
-    let mut workers = Workers::ready(&configuration());
-    workers.server.publish([end("t-1")], NOW);
+    let mut workers = ready(&configuration());
+    workers.server.publisher.publish([end("t-1")], NOW);
     let effects = workers.engines[0].tick(at(BEAT_MS));
     let [Effect::Fetch { id, call }] = effects.as_slice() else { panic!("{effects:?}") };
-    let late = workers.serve(call, at(BEAT_MS));
-    workers.server.publish([end("t-2")], at(700));
+    let late = workers.server.answer(call, at(BEAT_MS));
+    workers.server.publisher.publish([end("t-2")], at(700));
     let effects = workers.engines[1].tick(at(1_300));
     workers.run(1, effects, at(1_300));
     workers.prepare(1, at(1_300));
