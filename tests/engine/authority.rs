@@ -55,10 +55,8 @@ fn a_grant_that_ends_ends_anonymous_streams_too() {
     config["bundle"]["inline"]["grants"][2] = json!({"id": "open", "owner": "o", "purpose": "p",
         "subject": "anonymous", "hosts": ["h"], "methods": ["GET"], "paths": ["/open"], "policy": "open",
         "valid_until": later(7).to_string()});
-    let pairs = [(":method", "GET"), (":scheme", "http"), (":authority", "h"), (":path", "/open")];
-    let pairs = pairs.map(|(name, value)| (name.to_owned(), value.as_bytes().to_vec())).to_vec();
-    let request = Request::new(StreamId(1), Headers::new(pairs), Connection::default());
-    assert_eq!(stream_cap(engine(&config).check(request, NOW)).as_deref(), Some("7000"));
+    let step = engine(&config).check(get(1, "/open", &[]), NOW);
+    assert_eq!(stream_cap(step).as_deref(), Some("7000"));
 }
 
 #[test]
@@ -191,17 +189,9 @@ fn broken_glass_is_loud_in_the_record_and_comes_out_the_same_again() {
     elevation["approver"] = json!("s");
     config["bundle"]["inline"]["grants"][2]["break_glass_kinds"] = json!(["workload"]);
     let mut engine = engine(&config);
-    let pairs = [
-        (":method", "GET"),
-        (":scheme", "http"),
-        (":authority", "h"),
-        (":path", "/open"),
-        ("authorization", &*token(600)),
-        ("x-everycall-break-glass", "INC-7: orders are stuck"),
-    ];
-    let pairs = pairs.map(|(name, value)| (name.to_owned(), value.as_bytes().to_vec())).to_vec();
-    let decision =
-        done(engine.check(Request::new(StreamId(1), Headers::new(pairs), Connection::default()), NOW));
+    let token = token(600);
+    let why = [("authorization", &*token), ("x-everycall-break-glass", "INC-7: orders are stuck")];
+    let decision = done(engine.check(get(1, "/open", &why), NOW));
     let removed = decision.verdict.unwrap();
     assert!(removed.headers_to_remove().contains(&"x-everycall-break-glass".to_owned()));
     let record = decision.record;

@@ -1,10 +1,10 @@
 //! The limits of one evaluation, natively: the policies of `everycall_tests::hostile` end at them, and
 //! what would end the module is refused with the configuration. In Envoy: `tests/e2e/limits.rs`.
 
-use everycall_core::{Connection, Engine, Headers, IdSeed, Reason, Request, Settings, StreamId};
+use everycall_core::{Engine, IdSeed, Reason, Settings};
 use everycall_tests::hostile::{self, chain};
 
-use crate::{done, NOW};
+use crate::{done, get, NOW};
 
 fn engine(bodies: &[String]) -> Engine {
     let settings =
@@ -15,16 +15,7 @@ fn engine(bodies: &[String]) -> Engine {
 /// What comes of a request to this path, with what hurts most in a header.
 fn decided(engine: &mut Engine, path: &str) -> Reason {
     let text = "x".repeat(30_000);
-    let pairs = [
-        (":method", "GET"),
-        (":scheme", "http"),
-        (":authority", "h"),
-        (":path", path),
-        (hostile::HEADER, &text),
-    ];
-    let pairs = pairs.map(|(name, value)| (name.to_owned(), value.as_bytes().to_vec())).to_vec();
-    let request = Request::new(StreamId(1), Headers::new(pairs), Connection::default());
-    done(engine.check(request, NOW)).record.reason.unwrap()
+    done(engine.check(get(1, path, &[(hostile::HEADER, &text)]), NOW)).record.reason.unwrap()
 }
 
 /// What comes of a request to this policy.

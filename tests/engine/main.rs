@@ -85,16 +85,20 @@ fn token(lifetime: i64) -> String {
     String::from_utf8(wire.headers.into_iter().find(|(name, _)| name == "authorization").unwrap().1).unwrap()
 }
 
+/// What a GET of this path at the host `h` has, with these headers.
+fn headers(path: &str, more: &[(&str, &str)]) -> Headers {
+    let pseudo = [(":method", "GET"), (":scheme", "http"), (":authority", "h"), (":path", path)];
+    let pairs =
+        pseudo.iter().chain(more).map(|(name, value)| ((*name).to_owned(), value.as_bytes().to_vec()));
+    Headers::new(pairs.collect())
+}
+
+fn get(stream: u64, path: &str, more: &[(&str, &str)]) -> Request {
+    Request::new(StreamId(stream), headers(path, more), Connection::default())
+}
+
 fn request(stream: u64, path: &str, token: &str) -> Request {
-    let pairs = [
-        (":method", "GET"),
-        (":scheme", "http"),
-        (":authority", "h"),
-        (":path", path),
-        ("authorization", token),
-    ];
-    let pairs = pairs.map(|(name, value)| (name.to_owned(), value.as_bytes().to_vec())).to_vec();
-    Request::new(StreamId(stream), Headers::new(pairs), Connection::default())
+    get(stream, path, &[("authorization", token)])
 }
 
 fn asks(step: Step) -> (Vec<Call>, Pending) {

@@ -1,29 +1,21 @@
 //! Nothing that differs from a good token or proof by as much as a bit is taken for one.
 
 use everycall::mint::TestKey;
-use everycall_core::{Algorithm, Connection, Engine, Headers, Reason, Request, Step, StreamId};
+use everycall_core::{Algorithm, Engine, Reason, Step};
 use serde_json::json;
 use sha2::{Digest as _, Sha256};
 
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use base64::Engine as _;
 
-use super::{configuration, engine, NOW};
+use super::{configuration, engine, get, NOW};
 
 const ISSUER: &str = "https://id.shop.example/workloads";
 
 fn outcome(engine: &mut Engine, authorization: &str, proof: Option<&str>) -> Reason {
-    let mut pairs = vec![
-        (":method", "GET"),
-        (":scheme", "http"),
-        (":authority", "h"),
-        (":path", "/open"),
-        ("authorization", authorization),
-    ];
-    pairs.extend(proof.map(|proof| ("dpop", proof)));
-    let pairs = pairs.into_iter().map(|(name, value)| (name.to_owned(), value.as_bytes().to_vec())).collect();
-    let request = Request::new(StreamId(1), Headers::new(pairs), Connection::default());
-    match engine.check(request, NOW) {
+    let mut credential = vec![("authorization", authorization)];
+    credential.extend(proof.map(|proof| ("dpop", proof)));
+    match engine.check(get(1, "/open", &credential), NOW) {
         Step::Done(decision) => decision.record.reason.unwrap(),
         other => panic!("{other:?}"),
     }

@@ -2,10 +2,10 @@
 
 use std::collections::BTreeSet;
 
-use everycall_core::{Connection, Engine, Headers, Reason, Refusal, Request, StreamId};
+use everycall_core::{Engine, Reason, Refusal, Request};
 use serde_json::{json, Value};
 
-use super::{configuration, done, engine, reason, token, NOW};
+use super::{configuration, done, engine, get, reason, token, NOW};
 
 /// Decides so for the subject `s` and for everybody.
 fn obliged(result: Value) -> Engine {
@@ -27,11 +27,8 @@ fn allow(obligations: Value) -> Engine {
 }
 
 fn request(token: Option<&str>, headers: &[(&str, &str)]) -> Request {
-    let pseudo = [(":method", "GET"), (":scheme", "http"), (":authority", "h"), (":path", "/")];
     let token = token.map(|token| ("authorization", token));
-    let pairs = pseudo.iter().chain(headers).copied().chain(token);
-    let pairs = pairs.map(|(name, value)| (name.to_owned(), value.as_bytes().to_vec())).collect();
-    Request::new(StreamId(1), Headers::new(pairs), Connection::default())
+    get(1, "/", &headers.iter().copied().chain(token).collect::<Vec<_>>())
 }
 
 /// How many milliseconds the stream may last.

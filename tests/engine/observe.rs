@@ -1,11 +1,9 @@
 //! Refusals that are passed on in the first days of a route, and those that are not.
 
-use everycall_core::{
-    Connection, Decision, Headers, Layer, Reason, Reply, Request, StreamId, UnixTime, Verdict,
-};
+use everycall_core::{Decision, Layer, Reason, Reply, UnixTime, Verdict};
 use serde_json::{json, Value};
 
-use super::{asks, configuration, done, engine, later, reason, request, settings, token, NOW};
+use super::{asks, configuration, done, engine, get, later, reason, request, settings, token, NOW};
 
 /// Everything on the host `h` is observed until then; `/no` refuses with obligations.
 fn observed(until: UnixTime) -> Value {
@@ -50,16 +48,7 @@ fn a_refusal_that_is_passed_on_says_so() {
 
 #[test]
 fn an_observed_request_has_no_identity_that_was_not_verified() {
-    let pairs = [
-        (":method", "GET"),
-        (":scheme", "http"),
-        (":authority", "h"),
-        (":path", "/ask"),
-        ("x-everycall-identity", "root"),
-        ("x_everycall_kind", "human"),
-    ];
-    let pairs = pairs.map(|(name, value)| (name.to_owned(), value.as_bytes().to_vec())).to_vec();
-    let nobody = Request::new(StreamId(1), Headers::new(pairs), Connection::default());
+    let nobody = get(1, "/ask", &[("x-everycall-identity", "root"), ("x_everycall_kind", "human")]);
     let decision = done(engine(&observed(later(60))).check(nobody, NOW));
     assert_eq!(decision.record.would_refuse.unwrap().reason, Reason::CredentialMissing);
     let permit = decision.verdict.unwrap();

@@ -15,7 +15,7 @@ use everycall_core::{
 use serde_json::{json, Value};
 
 use super::workers::{self, Server};
-use super::{asks, done, later, reason, request, settings, yes, Broken, NOW};
+use super::{asks, done, get, later, reason, request, settings, yes, Broken, NOW};
 
 const ISSUER: &str = "https://id.shop.example/workloads";
 const ALLOWED: Reason = Reason::Allowed;
@@ -236,14 +236,7 @@ fn anonymous_calls_need_no_list_and_callers_of_all_sorts_do() {
         json!("package everycall\ndecision := {\"allow\": true}");
     let workers = started(1, &config);
     let mut engine = workers.engines.into_iter().next().unwrap();
-    let pairs = [(":method", "GET"), (":scheme", "http"), (":authority", "h"), (":path", "/all")];
-    let pairs = pairs.map(|(name, value)| (name.to_owned(), value.as_bytes().to_vec())).to_vec();
-    let anonymous = everycall_core::Request::new(
-        everycall_core::StreamId(1),
-        Headers::new(pairs),
-        everycall_core::Connection::default(),
-    );
-    let record = done(engine.check(anonymous, NOW)).record;
+    let record = done(engine.check(get(1, "/all", &[]), NOW)).record;
     assert_eq!((record.reason, record.revocations), (Some(ALLOWED), None));
     assert_eq!(reason(engine.check(request(2, "/all", &token("t", NOW)), NOW)), Reason::RevocationsStale);
 }

@@ -1,13 +1,13 @@
 //! Shadows: they decide too, are written down, and nothing comes of it.
 
 use everycall_core::{
-    Connection, Decision, Effect, Headers, Reason, Reply, Request, Settings, ShadowOutcome, ShadowRecord,
-    Step, StreamId, UnixTime, Verdict,
+    Connection, Decision, Effect, Reason, Reply, Request, Settings, ShadowOutcome, ShadowRecord, Step,
+    StreamId, UnixTime, Verdict,
 };
 use serde_json::{json, Value};
 
 use super::bundle::{issue, key};
-use super::{asks, configuration, done, engine, later, request, settings, token, yes, NOW};
+use super::{asks, configuration, done, engine, get, headers, later, request, settings, token, yes, NOW};
 use everycall::bundle_file::test_bundle_file;
 use everycall::cases::Expect;
 use ShadowOutcome::{Differs, Error, Same, Unknown};
@@ -181,9 +181,7 @@ fn a_shadow_sees_the_layers_of_its_own_bundle() {
         bundle["grants"][2] = json!({"id": "open", "owner": "o", "purpose": "p", "subject": "anonymous",
             "hosts": ["h"], "methods": ["GET"], "paths": ["/open"], "policy": "open"});
     });
-    let pairs = [(":method", "GET"), (":scheme", "http"), (":authority", "h"), (":path", "/open")];
-    let pairs = pairs.map(|(name, value)| (name.to_owned(), value.as_bytes().to_vec())).to_vec();
-    let nobody = || Request::new(StreamId(1), Headers::new(pairs.clone()), Connection::default());
+    let nobody = || get(1, "/open", &[]);
     let decision = done(engine(&public).check(nobody(), NOW));
     assert_eq!(decision.record.reason, Some(Reason::CredentialMissing));
     assert_eq!((said(&decision).outcome, said(&decision).decision), (Differs, Verdict::Allow));
@@ -267,18 +265,8 @@ fn what_only_a_shadow_reads_stands_with_it_and_is_decided_by_again() {
     let mut connection = Connection::default();
     connection.set(sni.expect("the shadow's attributes are asked for"), b"h");
     let token = token(60);
-    let pairs = [
-        (":method", "GET"),
-        (":scheme", "http"),
-        (":authority", "h"),
-        (":path", "/open?q=2%203&r=1"),
-        ("authorization", token.as_str()),
-        ("x-a", "1"),
-        ("x-b", "2"),
-        ("x-c", "3"),
-    ];
-    let pairs = pairs.map(|(name, value)| (name.to_owned(), value.as_bytes().to_vec())).to_vec();
-    let request = Request::new(StreamId(1), Headers::new(pairs), connection);
+    let more = [("authorization", token.as_str()), ("x-a", "1"), ("x-b", "2"), ("x-c", "3")];
+    let request = Request::new(StreamId(1), headers("/open?q=2%203&r=1", &more), connection);
     let decision = done(engine.check(request, NOW));
     let record = &decision.record;
     assert_eq!(

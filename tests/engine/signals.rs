@@ -5,7 +5,7 @@ use everycall_core::{DecisionRecord, FeedKind, FeedState, Reason, Settings, Unix
 use serde_json::{json, Value};
 
 use super::streams::{millis, token_of_task, with_rule, Host};
-use super::{asks, configuration, done, engine, later, reason, request, settings, token, yes};
+use super::{configuration, done, engine, later, reason, request, settings, token, yes};
 
 const ALLOWED: Reason = Reason::Allowed;
 const STALE: Reason = Reason::SignalsStale;
@@ -355,9 +355,7 @@ fn news_while_a_decision_point_is_asked_is_not_lost() {
         rego.as_str().unwrap()
     ));
     let mut host = host(&config, &[]);
-    let (_, pending) = asks(host.engine.check(request(1, "/asks", &token_of_task("t-1")), host.now));
-    let permit = done(host.engine.resume(pending, yes(), host.now)).verdict.unwrap();
-    host.engine.admitted(permit.into_parts().1);
+    host.admit_asking(1, "/asks", &token_of_task("t-1"));
     host.until(millis(3_000));
     host.signals(2, &[risk("t-1", "low")]);
     host.until(millis(5_000));

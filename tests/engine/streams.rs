@@ -6,12 +6,12 @@ use std::collections::BTreeMap;
 use everycall::cases::CaseFile;
 use everycall::feed_file::test_feed_documents;
 use everycall_core::{
-    Connection, Effect, Engine, Failure, Farewell, FeedIssue, FeedKind, Headers, Pending, Reason, Reply,
-    Request, StreamEnd, StreamId, StreamRecord, UnixTime,
+    Effect, Engine, Failure, Farewell, FeedIssue, FeedKind, Pending, Reason, Reply, Request, Step,
+    StreamEnd, StreamId, StreamRecord, UnixTime,
 };
 use serde_json::{json, Value};
 
-use super::{asks, configuration, done, engine, later, reason, request, settings, token, yes, NOW};
+use super::{asks, configuration, done, engine, get, later, reason, request, settings, token, yes, NOW};
 
 pub(super) fn millis(millis: i64) -> UnixTime {
     UnixTime::from_micros(NOW.micros() + millis * 1_000)
@@ -37,15 +37,44 @@ impl Host {
         Self { engine: engine(config), now: NOW, cut, asked, records, slices: 0, list: None }
     }
 
+    /// One that knows a list of revocations without any.
+    fn with_list(config: &Value) -> Self {
+        let mut host = Self::new(config);
+        host.publish(1, &[]);
+        host.tick(NOW);
+        host
+    }
+
     /// Lets a request pass that is decided at once.
     pub(super) fn admit(&mut self, stream: u64, path: &str, token: &str) {
         self.admit_request(request(stream, path, token));
     }
 
     fn admit_request(&mut self, request: Request) {
-        let decision = done(self.engine.check(request, self.now));
-        let (_, admission) = decision.verdict.unwrap().into_parts();
+        let step = self.engine.check(request, self.now);
+        self.pass(step);
+    }
+
+    /// The same for one whose policy asks a decision point, which says yes.
+    pub(super) fn admit_asking(&mut self, stream: u64, path: &str, token: &str) {
+        let (_, pending) = asks(self.engine.check(request(stream, path, token), self.now));
+        let step = self.engine.resume(pending, yes(), self.now);
+        self.pass(step);
+    }
+
+    fn pass(&mut self, step: Step) {
+        let (_, admission) = done(step).verdict.unwrap().into_parts();
         self.engine.admitted(admission);
+    }
+
+    fn configure(&mut self, config: &Value) {
+        self.engine.configure(settings(config));
+    }
+
+    /// Something changes in the configuration, so that open streams are decided again.
+    fn change(&mut self, config: &mut Value) {
+        config["limits"] = json!({"pdp_rounds": 1});
+        self.configure(config);
     }
 
     /// A tick, and all the work that it finds.
@@ -172,12 +201,6 @@ fn public(config: &mut Value) {
     grant.as_object_mut().unwrap().remove("kinds");
 }
 
-fn anonymous(stream: u64, path: &str) -> Request {
-    let pairs = [(":method", "GET"), (":scheme", "http"), (":authority", "h"), (":path", path)];
-    let pairs = pairs.map(|(name, value)| (name.to_owned(), value.as_bytes().to_vec())).to_vec();
-    Request::new(StreamId(stream), Headers::new(pairs), Connection::default())
-}
-
 #[test]
 fn a_stream_is_cut_when_its_token_expires_and_others_stay() {
     let mut host = Host::new(&configuration());
@@ -226,7 +249,7 @@ fn a_stream_ends_with_the_first_thing_that_it_rests_on() {
     {
         host.admit(stream, path, &token(lifetime));
     }
-    host.admit_request(anonymous(6, "/public"));
+    host.admit_request(get(6, "/public", &[]));
     for (at, stream, expected) in [
         (5, 3, "duration_cap"),
         (10, 1, "token_expired"),
@@ -254,7 +277,7 @@ fn every_admitted_request_has_a_native_ceiling() {
     let mut host = Host::new(&config);
     assert_eq!(host.ceiling("/open", &token(10)), "10000");
     assert_eq!(host.ceiling("/open", &token(60)), "30000");
-    let permit = done(host.engine.check(anonymous(1, "/public"), NOW)).verdict.unwrap();
+    let permit = done(host.engine.check(get(1, "/public", &[]), NOW)).verdict.unwrap();
     assert!(permit.headers_to_set().any(|set| set == ("x-envoy-upstream-stream-duration-ms", "30000")));
     // A request that is only observed lives no longer than observing does.
     assert_eq!(host.ceiling("/nowhere", &token(60)), "20000");
@@ -368,36 +391,26 @@ fn a_new_configuration_decides_open_streams_again() {
     let mut host = Host::new(&config);
     host.admit(1, "/open", &token(60));
     let mut with_header = |stream, value: &str| {
-        let pairs = [
-            (":method", "GET"),
-            (":scheme", "http"),
-            (":authority", "h"),
-            (":path", "/role"),
-            ("authorization", &token(60)),
-            ("x-a", value),
-        ];
-        let pairs = pairs.map(|(name, value)| (name.to_owned(), value.as_bytes().to_vec())).to_vec();
-        host.admit_request(Request::new(StreamId(stream), Headers::new(pairs), Connection::default()));
+        host.admit_request(get(stream, "/role", &[("authorization", &token(60)), ("x-a", value)]));
     };
     with_header(2, "1");
     host.until(millis(1_000));
     // Young ones are decided again as well.
     host.admit(3, "/open", &token(60));
-    config["limits"] = json!({"pdp_rounds": 1});
-    host.engine.configure(settings(&config));
+    host.change(&mut config);
     host.until(millis(2_000));
     assert!(host.cut.is_empty(), "it says the same: {:?}", host.cut);
 
     let role =
         "package everycall.role\ndecision := {\"allow\": true} if input.request.headers[\"x-a\"][0] == \"2\"";
     config["bundle"]["inline"]["policies"]["role.rego"] = json!(role);
-    host.engine.configure(settings(&config));
+    host.configure(&config);
     host.until(millis(3_000));
     assert_eq!(host.cut.keys().map(|id| id.0).collect::<Vec<_>>(), [2]);
     assert_eq!(host.cut_for(2), Some("policy_undefined"));
 
     config["bundle"]["inline"]["grants"].as_array_mut().unwrap().retain(|grant| grant["id"] != "open");
-    host.engine.configure(settings(&config));
+    host.configure(&config);
     host.until(millis(4_000));
     assert_eq!((host.cut_for(1), host.cut_for(3)), (Some("not_granted"), Some("not_granted")));
     assert!(host.records.iter().all(|record| record.detail.is_some()));
@@ -415,7 +428,7 @@ fn a_caller_whom_the_configuration_does_not_know_any_more_is_cut() {
         let mut host = Host::new(&base);
         host.admit(1, "/open", &token(60));
         host.until(millis(1_000));
-        host.engine.configure(settings(&change));
+        host.configure(&change);
         host.until(millis(2_000));
         assert_eq!(host.cut_for(1), Some(expected));
     }
@@ -427,21 +440,11 @@ fn a_stream_whose_request_was_not_kept_is_cut_when_policy_changes() {
     let mut host = Host::new(&config);
     for (stream, size) in [(1, 100), (2, 9_000)] {
         let large = "a".repeat(size);
-        let pairs = [
-            (":method", "GET"),
-            (":scheme", "http"),
-            (":authority", "h"),
-            (":path", "/open"),
-            ("authorization", &token(60)),
-            ("x-a", &large),
-        ];
-        let pairs = pairs.map(|(name, value)| (name.to_owned(), value.as_bytes().to_vec())).to_vec();
-        host.admit_request(Request::new(StreamId(stream), Headers::new(pairs), Connection::default()));
+        host.admit_request(get(stream, "/open", &[("authorization", &token(60)), ("x-a", &large)]));
     }
     host.until(millis(5_000));
     assert!(host.cut.is_empty(), "nothing has changed");
-    config["limits"] = json!({"pdp_rounds": 1});
-    host.engine.configure(settings(&config));
+    host.change(&mut config);
     host.until(millis(6_000));
     assert_eq!((host.cut_for(1), host.cut_for(2)), (None, Some("stream_not_kept")));
 }
@@ -455,7 +458,7 @@ fn a_policy_that_reads_facts_that_were_not_asked_for_cuts() {
     host.until(millis(1_000));
     let open = "package everycall.open\ndecision := {\"allow\": true} if not input.connection.mtls == true";
     config["bundle"]["inline"]["policies"]["open.rego"] = json!(open);
-    host.engine.configure(settings(&config));
+    host.configure(&config);
     host.until(millis(2_000));
     assert_eq!(host.cut_for(1), Some("stream_not_kept"));
 }
@@ -486,13 +489,10 @@ fn asking(count: u64) -> (Host, Value) {
     let mut config = configuration();
     let mut host = Host::new(&config);
     for stream in 1..=count {
-        let (_, pending) = asks(host.engine.check(request(stream, "/ask", &token(600)), NOW));
-        let decision = done(host.engine.resume(pending, yes(), NOW));
-        host.engine.admitted(decision.verdict.unwrap().into_parts().1);
+        host.admit_asking(stream, "/ask", &token(600));
     }
     host.until(millis(1_000));
-    config["limits"] = json!({"pdp_rounds": 1});
-    host.engine.configure(settings(&config));
+    host.change(&mut config);
     host.until(millis(1_100));
     (host, config)
 }
@@ -536,7 +536,7 @@ fn a_stream_may_end_or_change_while_it_is_asked_about() {
     assert_eq!(host.open(), 2);
     // The configuration changes again: the answer is not one to the new question.
     config["bundle"]["inline"]["grants"][0]["policy"] = json!("open");
-    host.engine.configure(settings(&config));
+    host.configure(&config);
     host.answer(yes());
     // The host gave up on the last one: it is tried again.
     let (stream, pending) = host.asked.remove(0);
@@ -557,7 +557,7 @@ fn streams_stay_while_nothing_can_be_decided() {
     let mut absent = config.clone();
     absent["bundle"] = json!({"keys": super::bundle::key().public_jwks(),
         "remote": {"cluster": "b", "host": "b", "path": "/b"}});
-    host.engine.configure(settings(&absent));
+    host.configure(&absent);
     let mut cut = 0;
     for step in 0..130 {
         let now = millis(1_000 + step * 100);
@@ -582,8 +582,7 @@ fn an_observed_stream_stays_while_it_is_observed() {
     host.admit(1, "/nowhere", &token(600));
     host.admit(2, "/nowhere", &token(10));
     host.until(millis(1_000));
-    config["limits"] = json!({"pdp_rounds": 1});
-    host.engine.configure(settings(&config));
+    host.change(&mut config);
     host.until(millis(29_000));
     assert_eq!((host.cut_for(1), host.cut_for(2)), (None, Some("token_expired")));
     host.until(millis(31_000));
@@ -593,7 +592,7 @@ fn an_observed_stream_stays_while_it_is_observed() {
     host.admit(1, "/nowhere", &token(600));
     host.until(millis(1_000));
     config.as_object_mut().unwrap().remove("observe");
-    host.engine.configure(settings(&config));
+    host.configure(&config);
     host.until(millis(2_000));
     assert_eq!(host.cut_for(1), Some("not_granted"));
 }
@@ -658,15 +657,13 @@ fn a_revoked_task_ends_its_streams_and_no_other() {
     let mut config = with_feed();
     config["issuers"][0]["task_claim"] = json!("task");
     public(&mut config);
-    let mut host = Host::new(&config);
-    host.publish(1, &[]);
-    host.tick(NOW);
+    let mut host = Host::with_list(&config);
     let (one, other) = (token_of_task("t-1"), token_of_task("t-2"));
     for stream in 0..300 {
         host.admit(stream, "/open", if stream % 3 == 0 { &one } else { &other });
     }
     host.admit(300, "/open", &token(600));
-    host.admit_request(anonymous(301, "/public"));
+    host.admit_request(get(301, "/public", &[]));
     host.until(millis(3_000));
     // Some are young.
     for stream in 302..330 {
@@ -715,9 +712,7 @@ fn a_stream_is_found_by_whatever_is_revoked_of_its_caller() {
         (json!({"revoke": "issuer", "issuer": issuer, "issued_before": at(1)}), true),
         (json!({"revoke": "issuer", "issuer": issuer, "issued_before": at(0)}), false),
     ] {
-        let mut host = Host::new(&with_feed());
-        host.publish(1, &[]);
-        host.tick(NOW);
+        let mut host = Host::with_list(&with_feed());
         host.admit(1, "/open", &token(600));
         host.until(millis(2_000));
         host.admit(2, "/open", &token(600));
@@ -734,9 +729,7 @@ fn a_stream_is_found_by_whatever_is_revoked_of_its_caller() {
 #[test]
 fn open_streams_stay_while_there_is_no_news_of_revocations() {
     let mut config = with_feed();
-    let mut host = Host::new(&config);
-    host.publish(1, &[]);
-    host.tick(NOW);
+    let mut host = Host::with_list(&config);
     host.admit(1, "/open", &token(600));
     host.until(millis(2_000));
     host.list = None;
@@ -745,8 +738,7 @@ fn open_streams_stay_while_there_is_no_news_of_revocations() {
         reason(host.engine.check(request(2, "/open", &token(600)), host.now)),
         Reason::RevocationsStale
     );
-    config["limits"] = json!({"pdp_rounds": 1});
-    host.engine.configure(settings(&config));
+    host.change(&mut config);
     host.until(millis(75_000));
     assert!(host.cut.is_empty());
     // It is looked at again when there is news.
@@ -759,15 +751,10 @@ fn open_streams_stay_while_there_is_no_news_of_revocations() {
 #[test]
 fn a_stream_that_is_asked_about_can_be_revoked() {
     let mut config = with_feed();
-    let mut host = Host::new(&config);
-    host.publish(1, &[]);
-    host.tick(NOW);
-    let (_, pending) = asks(host.engine.check(request(1, "/ask", &token(600)), NOW));
-    let decision = done(host.engine.resume(pending, yes(), NOW));
-    host.engine.admitted(decision.verdict.unwrap().into_parts().1);
+    let mut host = Host::with_list(&config);
+    host.admit_asking(1, "/ask", &token(600));
     host.until(millis(1_000));
-    config["limits"] = json!({"pdp_rounds": 1});
-    host.engine.configure(settings(&config));
+    host.change(&mut config);
     host.until(millis(1_100));
     assert_eq!(host.asked.len(), 1);
     host.publish(2, &[json!({"revoke": "subject", "id": "s", "expires_at": later(3_600).to_string()})]);
