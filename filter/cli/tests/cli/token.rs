@@ -1,10 +1,8 @@
 //! `everycall token verify`: one line for each token, and never the token.
-#![cfg(feature = "cli")]
 
-mod common;
-
-use common::{everycall, forged, token, unsigned, Files, NOW};
 use serde_json::json;
+
+use crate::common::{everycall, forged, token, unsigned, Files, NOW};
 
 #[test]
 fn each_token_gets_its_line_and_is_not_repeated() {

@@ -1,10 +1,6 @@
 //! `everycall init`: what it writes is valid, tested, and never written over something else.
-#![cfg(feature = "cli")]
-#![allow(clippy::unwrap_used, clippy::indexing_slicing)] // a test that fails panics
 
-mod common;
-
-use common::{everycall, Files};
+use crate::common::{everycall, Files};
 
 #[test]
 fn what_is_written_passes_the_check_and_every_change_to_it_is_noticed() {

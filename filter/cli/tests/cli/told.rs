@@ -1,19 +1,11 @@
 //! `--revocations FILE`: `decide` and `test` take a list for what a server would send, by the filter's rules.
-#![cfg(feature = "cli")]
-#![allow(
-    clippy::unwrap_used,
-    clippy::indexing_slicing,
-    clippy::string_slice,
-    clippy::arithmetic_side_effects
-)] // a test may panic
 
-mod common;
-
-use common::{config, everycall, request, token, Files, Output, NOW};
 use everycall::feed_file::{test_feed_documents, test_feed_page};
 use everycall::mint::TestKey;
 use everycall_core::{FeedIssue, FeedKind, UnixTime};
 use serde_json::{json, Value};
+
+use crate::common::{config, everycall, request, token, Files, Output, NOW};
 
 fn remote() -> Value {
     let mut config = config();

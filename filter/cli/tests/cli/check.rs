@@ -1,11 +1,8 @@
 //! `everycall check`: exit codes, and every error with its path.
-#![cfg(feature = "cli")]
-#![allow(clippy::unwrap_used)] // a test may panic
 
-mod common;
-
-use common::{config, everycall, Files};
 use serde_json::{json, Value};
+
+use crate::common::{config, everycall, Files};
 
 /// The errors of the good configuration with a change.
 fn errors(change: impl Fn(&mut Value)) -> Vec<String> {
@@ -215,7 +212,7 @@ fn a_bundle_is_read_from_a_directory_and_keys_from_a_file() {
     let policies = rendered["bundle"]["inline"]["policies"].as_object().unwrap();
     assert_eq!(policies.keys().collect::<Vec<_>>(), ["sub/orders.rego"]);
     assert_eq!(rendered["bundle"]["inline"]["data"], json!({"limit": 50}));
-    assert_eq!(rendered["issuers"], common::config()["issuers"]);
+    assert_eq!(rendered["issuers"], crate::common::config()["issuers"]);
 
     let wrong = |name: &str, text: Option<&str>, path: &str, message: &str| {
         let before = std::fs::read(files.path(name)).ok();

@@ -1,11 +1,8 @@
 //! `everycall test`: outcomes, coverage and changes that no case notices.
-#![cfg(feature = "cli")]
-#![allow(clippy::unwrap_used, clippy::indexing_slicing)] // a test that fails panics
 
-mod common;
-
-use common::{config, everycall, Files, Output, NOW};
 use serde_json::{json, Value};
+
+use crate::common::{config, everycall, Files, Output, NOW};
 
 const POLICY: &str = "package everycall
 

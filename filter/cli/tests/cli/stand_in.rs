@@ -1,20 +1,12 @@
 //! Bundles that are signed, or on a server: `check`, `test`, `decide` and `exceptions` look into them as
 //! into those of the configuration, and say so where they can't.
-#![cfg(feature = "cli")]
-#![allow(
-    clippy::unwrap_used,
-    clippy::indexing_slicing,
-    clippy::string_slice,
-    clippy::arithmetic_side_effects
-)] // a test may panic
 
-mod common;
-
-use common::{config, everycall, request, token, Files, Output, NOW};
 use everycall::bundle_file::{bundle_parts, test_bundle_file, Issue};
 use everycall::mint::TestKey;
 use everycall_core::UnixTime;
 use serde_json::{json, Value};
+
+use crate::common::{config, everycall, request, token, Files, Output, NOW};
 
 const NEGATION: &str = "package everycall
 decision := {\"allow\": true, \"reason\": \"read\"} if {

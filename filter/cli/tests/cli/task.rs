@@ -1,14 +1,11 @@
 //! `everycall task` against the devserver.
-#![cfg(feature = "server")]
-#![allow(clippy::unwrap_used, clippy::indexing_slicing)] // a test may panic
-
-mod common;
 
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::net::TcpListener;
 
-use common::{everycall, Devserver, Files, Output};
 use serde_json::{json, Value};
+
+use crate::common::{everycall, Devserver, Files, Output};
 
 fn task(server: &str, args: &[&str]) -> Output {
     everycall(&[&["task"], args, &["--server", server]].concat(), "")

@@ -1,11 +1,8 @@
 //! `everycall schema`: what is printed, and what is asked of it by mistake.
-#![cfg(feature = "cli")]
-#![allow(clippy::unwrap_used, clippy::indexing_slicing)] // a test that fails panics
 
-mod common;
-
-use common::everycall;
 use serde_json::Value;
+
+use crate::common::everycall;
 
 #[test]
 fn each_schema_names_its_dialect_and_its_subject() {

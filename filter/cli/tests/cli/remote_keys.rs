@@ -1,12 +1,9 @@
 //! `--keys ISSUER=FILE`: configurations whose keys are on a server, tried without it.
-#![cfg(feature = "cli")]
-#![allow(clippy::unwrap_used, clippy::indexing_slicing)] // a test may panic
 
-mod common;
-
-use common::{config, everycall, request, token, Files, Output, NOW};
 use everycall::mint::TestKey;
 use serde_json::{json, Value};
+
+use crate::common::{config, everycall, request, token, Files, Output, NOW};
 
 /// Files with a configuration whose keys are on a server, and the server's set.
 fn files() -> Files {
@@ -15,7 +12,7 @@ fn files() -> Files {
     config["issuers"][0]["keys"] =
         json!({"remote": {"cluster": "id", "host": "id.example", "path": "/keys"}});
     config["issuers"][0]["algorithms"] = json!(["ES256"]);
-    let mut inline = common::config()["issuers"][0].clone();
+    let mut inline = crate::common::config()["issuers"][0].clone();
     inline["issuer"] = json!("https://inline.example");
     config["issuers"].as_array_mut().unwrap().push(inline);
     files.put("config.json", &config.to_string());

@@ -1,16 +1,8 @@
 //! `everycall bundle`: what is built verifies and decides, and what is not good is not written.
-#![cfg(feature = "cli")]
-#![allow(
-    clippy::unwrap_used,
-    clippy::indexing_slicing,
-    clippy::string_slice,
-    clippy::arithmetic_side_effects
-)] // a test may panic
 
-mod common;
-
-use common::{config, everycall, request, token, Files, NOW};
 use serde_json::{json, Value};
+
+use crate::common::{config, everycall, request, token, Files, NOW};
 
 /// A directory with the good bundle, a key, and its public half.
 fn world() -> (Files, String) {
@@ -26,7 +18,7 @@ fn world() -> (Files, String) {
     (files, directory)
 }
 
-fn build(files: &Files, directory: &str, more: &[&str]) -> common::Output {
+fn build(files: &Files, directory: &str, more: &[&str]) -> crate::common::Output {
     let (at, key, file) = (NOW.to_string(), files.name("key.json"), files.name("b"));
     let mut arguments =
         vec!["bundle", "build", directory, "-o", &file, "--sign-key", &key, "--at", &at, "--json"];
@@ -34,7 +26,7 @@ fn build(files: &Files, directory: &str, more: &[&str]) -> common::Output {
     everycall(&arguments, "")
 }
 
-fn verify(files: &Files, at: i64) -> common::Output {
+fn verify(files: &Files, at: i64) -> crate::common::Output {
     let (file, keys) = (files.name("b"), files.name("jwks.json"));
     everycall(&["bundle", "verify", &file, "--keys", &keys, "--at", &at.to_string(), "--json"], "")
 }

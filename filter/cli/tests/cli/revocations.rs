@@ -1,11 +1,8 @@
 //! `everycall revocations` and `everycall signals`: what is built is what a filter takes.
-#![cfg(feature = "cli")]
-#![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::arithmetic_side_effects)] // a test may panic
 
-mod common;
-
-use common::{everycall, Files, Output, NOW};
 use serde_json::{json, Value};
+
+use crate::common::{everycall, Files, Output, NOW};
 
 /// A key, its public half, and two revocations.
 fn world() -> Files {

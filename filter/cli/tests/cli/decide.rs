@@ -1,10 +1,8 @@
 //! `everycall decide`: records, explanations, the answers of decision points, replay.
-#![cfg(feature = "cli")]
 
-mod common;
-
-use common::{config, everycall, forged, request, token, unsigned, Files, Output, NOW};
 use serde_json::{json, Value};
+
+use crate::common::{config, everycall, forged, request, token, unsigned, Files, Output, NOW};
 
 fn decide(args: &[&str], input: &str) -> Output {
     let files = Files::with_config();

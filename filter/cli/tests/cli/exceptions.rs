@@ -1,13 +1,10 @@
 //! `everycall exceptions`, and what `everycall check` says of them.
-#![cfg(feature = "cli")]
-#![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::arithmetic_side_effects)] // a test may panic
 
-mod common;
-
-use common::{config, everycall, Files};
 use everycall::clock;
 use everycall_core::UnixTime;
 use serde_json::{json, Value};
+
+use crate::common::{config, everycall, Files};
 
 const DAY: i64 = 86_400;
 

@@ -1,16 +1,8 @@
 //! `everycall key new`: the key opens what its record stands for, and the record tells nothing of it.
-#![cfg(feature = "cli")]
-#![allow(
-    clippy::unwrap_used,
-    clippy::indexing_slicing,
-    clippy::string_slice,
-    clippy::arithmetic_side_effects
-)] // a test may panic
 
-mod common;
-
-use common::{config, everycall, request, Files, NOW};
 use serde_json::{json, Value};
+
+use crate::common::{config, everycall, request, Files, NOW};
 
 const NEW: [&str; 8] =
     ["key", "new", "--id", "reports", "--subject", "legacy:reports", "--exception", "until-june"];

@@ -1,14 +1,11 @@
 //! `everycall decide --pdp URL`: real calls, and what Envoy would make of their failures.
-#![cfg(feature = "server")]
-#![allow(clippy::unwrap_used, clippy::indexing_slicing)] // a test may panic
-
-mod common;
 
 use std::io::{Read as _, Write as _};
 use std::net::TcpListener;
 
-use common::{everycall, request, token, Files, NOW};
 use serde_json::json;
+
+use crate::common::{everycall, request, token, Files, NOW};
 
 /// A server for one connection: answers with these bytes, and hands out what it was sent.
 fn serve(answer: Vec<u8>) -> (String, std::thread::JoinHandle<String>) {

@@ -1,17 +1,14 @@
 //! Every case file through the binary: `everycall decide` comes to the outcome that the case
 //! expects, and explains what it refused.
-#![cfg(feature = "cli")]
-#![allow(clippy::unwrap_used, clippy::indexing_slicing)] // a test that fails panics
-
-mod common;
 
 use std::path::Path;
 
 use base64::Engine as _;
-use common::everycall;
 use everycall::cases::CaseFile;
 use everycall_core::UnixTime;
 use serde_json::{json, Value};
+
+use crate::common::everycall;
 
 const NOW: UnixTime = UnixTime::from_secs(1_790_000_000);
 

@@ -1,13 +1,10 @@
 //! `everycall render`: what is rendered holds exactly the configuration.
-#![cfg(feature = "cli")]
-#![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic)] // a test may panic
 
-mod common;
-
-use common::{config, everycall, Files};
 use serde_json::{json, Value};
 
-fn render(args: &[&str]) -> common::Output {
+use crate::common::{config, everycall, Files};
+
+fn render(args: &[&str]) -> crate::common::Output {
     let files = Files::with_config();
     let config = files.name("config.json");
     everycall(&[&["render", args[0], "--config", &config], &args[1..]].concat(), "")
@@ -116,7 +113,7 @@ fn envoy_gets_a_cluster_for_each_server_that_is_pulled_from() {
         let config = files.put("config.json", &config.to_string());
         everycall(&[&["render", "envoy", "--config", &config], more].concat(), "")
     };
-    let clusters = |output: &common::Output| -> Vec<(String, bool)> {
+    let clusters = |output: &crate::common::Output| -> Vec<(String, bool)> {
         let envoy: Value = serde_yaml_ng::from_str(&output.out).unwrap();
         let clusters = envoy["static_resources"]["clusters"].as_array().unwrap();
         let cluster =

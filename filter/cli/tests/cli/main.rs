@@ -1,0 +1,30 @@
+//! The command line, run as people run it.
+#![cfg(feature = "cli")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::string_slice,
+    clippy::arithmetic_side_effects
+)] // a test may panic
+
+mod bundle;
+mod cases;
+mod check;
+mod common;
+mod decide;
+mod exceptions;
+mod init;
+mod key;
+#[cfg(feature = "server")]
+mod pdp;
+mod remote_keys;
+mod render;
+mod revocations;
+mod schema;
+mod stand_in;
+#[cfg(feature = "server")]
+mod task;
+mod test;
+mod token;
+mod told;
