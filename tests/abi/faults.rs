@@ -332,6 +332,29 @@ fn figures_are_published_no_oftener_while_ticks_come_often() {
 }
 
 #[test]
+fn what_is_not_pulled_any_more_is_in_no_state() {
+    let keys = everycall::mint::TestKey::es256().unwrap().public_jwks();
+    let mut config = configuration();
+    config["bundle"]["keys"] = keys.clone();
+    config["bundle"]["remote"] = json!({"cluster": "b", "host": "b", "path": "/b"});
+    config["signals"] = json!({"keys": keys, "remote": {"cluster": "s", "host": "s", "path": "/s"}});
+    let vm = Vm::start(&config).unwrap();
+    vm.tick();
+    let workers = || {
+        [
+            "bundle;instance=shop-inbound;state=serving",
+            "feed;instance=shop-inbound;state=missing;feed=signals",
+        ]
+        .map(|name| host(|host| host.metrics[&format!("everycall.{name}")]))
+    };
+    assert_eq!(workers(), [1, 1]);
+    assert!(vm.configure(1, configuration().to_string().as_bytes()));
+    host(|host| host.nanos += 100_000_000);
+    vm.tick();
+    assert_eq!(workers(), [0, 0]);
+}
+
+#[test]
 fn gauges_and_counters_are_published() {
     let mut vm = vm();
     vm.request(&get("/open"), |_| yes());
