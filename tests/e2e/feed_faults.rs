@@ -16,25 +16,27 @@ use crate::streams::{get, start, token, wait_for_list, Revocations};
 use crate::world::{lead, now, World};
 
 /// What the server makes of a good answer.
-type Spoil = dyn Fn(&Received, Answer) -> Answer + Send;
+type Spoil = dyn Fn(&Received, Answer) -> Answer + Send + Sync;
 
 struct Faulty {
     world: Arc<World>,
     publisher: Arc<Mutex<Publisher>>,
-    spoil: Arc<Mutex<Box<Spoil>>>,
+    spoil: Arc<Mutex<Arc<Spoil>>>,
 }
 
 impl Faulty {
     /// A server that has these facts, and Envoy that asks it.
-    fn start(facts: Vec<Value>, spoil: impl Fn(&Received, Answer) -> Answer + Send + 'static) -> Self {
+    fn start(facts: Vec<Value>, spoil: impl Fn(&Received, Answer) -> Answer + Send + Sync + 'static) -> Self {
         let mut publisher = Publisher::new(FeedKind::Revocations, TestKey::es256().unwrap(), now());
         publisher.publish(facts, now());
         let publisher = Arc::new(Mutex::new(publisher));
-        let spoil: Arc<Mutex<Box<Spoil>>> = Arc::new(Mutex::new(Box::new(spoil)));
+        let spoil: Arc<Mutex<Arc<Spoil>>> = Arc::new(Mutex::new(Arc::new(spoil)));
         let (behind, bad) = (Arc::clone(&publisher), Arc::clone(&spoil));
         let server = Server::start(move |request| {
             let good = answer(&mut behind.lock().unwrap(), request);
-            bad.lock().unwrap()(request, good)
+            // One that is slow keeps nobody else waiting.
+            let spoil = Arc::clone(&bad.lock().unwrap());
+            spoil(request, good)
         })
         .unwrap();
         let world = start(Revocations::start().configured(), |document| {
@@ -43,8 +45,8 @@ impl Faulty {
         Self { world, publisher, spoil }
     }
 
-    fn spoil(&self, spoil: impl Fn(&Received, Answer) -> Answer + Send + 'static) {
-        *self.spoil.lock().unwrap() = Box::new(spoil);
+    fn spoil(&self, spoil: impl Fn(&Received, Answer) -> Answer + Send + Sync + 'static) {
+        *self.spoil.lock().unwrap() = Arc::new(spoil);
     }
 
     fn end(&self, task: &str) {
