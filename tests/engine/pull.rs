@@ -6,8 +6,8 @@ use std::collections::BTreeMap;
 use everycall::bundle_file::{test_bundle_file, Issue};
 use everycall::mint::TestKey;
 use everycall_core::{
-    Algorithm, BundleState, Call, Effect, Failure, FileFault, Headers, LocalData, Reason, Reply,
-    SharedData, UnixTime,
+    Algorithm, BundleState, Call, Effect, Failure, FileFault, Headers, LocalData, Reason, Reply, SharedData,
+    UnixTime,
 };
 use serde_json::{json, Value};
 

@@ -6,8 +6,8 @@ use std::collections::BTreeMap;
 use everycall::cases::CaseFile;
 use everycall::feed_file::test_feed_documents;
 use everycall_core::{
-    Effect, Engine, Failure, Farewell, FeedIssue, FeedKind, Pending, Reason, Reply, Request, Step,
-    StreamEnd, StreamId, StreamRecord, UnixTime,
+    Effect, Engine, Failure, Farewell, FeedIssue, FeedKind, Pending, Reason, Reply, Request, Step, StreamEnd,
+    StreamId, StreamRecord, UnixTime,
 };
 use serde_json::{json, Value};
 
