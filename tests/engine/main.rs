@@ -323,7 +323,7 @@ fn records_go_out_a_few_at_a_time_and_by_choice() {
         let mut engine = engine(&config);
         for (path, token) in [("/open", token(60)), ("/nowhere", token(60)), ("/open", "Bearer x".into())] {
             let record = done(engine.check(request(1, path, &token), NOW)).record;
-            engine.record(record);
+            engine.record(&record);
         }
         let mut written = 0;
         loop {

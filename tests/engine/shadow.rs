@@ -291,7 +291,7 @@ fn shadow_records_are_logged_where_they_differ() {
         config["log"] = json!({"records": "refusals"});
         let mut engine = engine(&config);
         let record = done(engine.check(request(1, "/open", &token(60)), NOW)).record;
-        engine.record(record);
+        engine.record(&record);
         let effects = engine.flush(usize::MAX);
         effects.iter().filter(|effect| matches!(effect, Effect::Emit { .. })).count()
     };

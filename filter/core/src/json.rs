@@ -33,10 +33,11 @@ pub fn parse_object(text: &[u8]) -> Result<Map<String, Value>, serde_json::Error
 /// they are: a terminal or a log reader may act on them.
 pub fn line<T: Serialize>(value: &T) -> Result<String, serde_json::Error> {
     let text = serde_json::to_string(value)?;
-    let acts = |c: char| c.is_control() || matches!(c, '\u{2028}' | '\u{2029}');
-    if !text.contains(acts) {
+    // Those that act are DEL and characters beyond ASCII.
+    if text.bytes().all(|byte| byte < 0x7f) {
         return Ok(text);
     }
+    let acts = |c: char| c.is_control() || matches!(c, '\u{2028}' | '\u{2029}');
     // Outside of strings there is no such character.
     let mut line = String::with_capacity(text.len());
     for c in text.chars() {

@@ -9,19 +9,49 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use crate::exceptions::Exception;
-use crate::identity::Identity;
+use crate::identity::{Identity, Kind};
+use crate::json;
 use crate::reason::{Layer, Reason};
 use crate::streams::StreamEnd;
 use crate::time::UnixTime;
 
 /// What is written down: one line each.
-#[derive(Debug, Clone, PartialEq, Serialize)]
-#[serde(untagged)]
+#[derive(Debug, Clone, PartialEq)]
 pub enum Record {
-    /// A decision.
-    Decision(Box<DecisionRecord>),
+    /// A decision, as its line: what it is made of is still at hand when it is made.
+    Decision(String),
     /// The end of a stream.
     Stream(Box<StreamRecord>),
+}
+
+impl Record {
+    /// As one line of JSON. No value in it can start a line of its own.
+    ///
+    /// # Errors
+    /// A value has no form in JSON.
+    pub fn into_line(self) -> Result<String, serde_json::Error> {
+        match self {
+            Record::Decision(line) => Ok(line),
+            Record::Stream(record) => json::line(&record),
+        }
+    }
+}
+
+/// A decision in short, for an access log.
+#[derive(Debug, Serialize)]
+struct Summary<'r> {
+    id: &'r str,
+    decision: Verdict,
+    reason: Option<Reason>,
+    layer: Layer,
+    rule: Option<&'r str>,
+    identity: Option<&'r str>,
+    kind: Option<Kind>,
+    principal: Option<&'r str>,
+    task: Option<&'r str>,
+    grant: Option<&'r str>,
+    would_refuse: Option<Reason>,
+    duration_us: Option<u64>,
 }
 
 /// The end of an admitted request. The schema's version is `v`.
@@ -158,6 +188,28 @@ pub struct DecisionRecord {
 }
 
 impl DecisionRecord {
+    /// In short, as one line of JSON: values from tokens are escaped, none can end a log line.
+    ///
+    /// # Errors
+    /// A value has no form in JSON.
+    pub fn summary(&self) -> Result<String, serde_json::Error> {
+        let identity = self.identity.as_deref();
+        json::line(&Summary {
+            id: &self.id,
+            decision: self.decision,
+            reason: self.reason,
+            layer: self.layer,
+            rule: self.policy.as_ref().and_then(|policy| policy.rule.as_deref()),
+            identity: identity.map(|identity| &*identity.id),
+            kind: identity.map(|identity| identity.kind),
+            principal: identity.and_then(|identity| identity.principal.as_deref()),
+            task: identity.and_then(|identity| identity.task.as_deref()),
+            grant: self.grant.as_ref().map(|grant| &*grant.id),
+            would_refuse: self.would_refuse.as_ref().map(|would| would.reason),
+            duration_us: self.duration_us,
+        })
+    }
+
     /// Somebody breaks the glass, or tried to and gave no reason.
     pub fn is_break_glass(&self) -> bool {
         self.elevation.as_ref().is_some_and(|elevation| elevation.break_glass)

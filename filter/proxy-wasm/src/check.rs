@@ -4,8 +4,8 @@
 use std::rc::Rc;
 
 use everycall_core::{
-    json, Admission, Connection, Decision, DecisionRecord, Denial, Farewell, HeaderChanges, Headers, Pending,
-    Permit, Reason, Reply, Request, Step, StreamId, UnixTime,
+    json, Admission, Connection, Decision, DecisionRecord, Denial, Farewell, HeaderChanges, Pending, Permit,
+    Reason, Reply, Request, Step, StreamId, UnixTime,
 };
 use proxy_wasm::types::Action;
 use serde_json::{json, Value};
@@ -259,13 +259,13 @@ impl Check {
         for shadow in &record.shadow {
             instance.metrics.shadow(&shadow.name, shadow.outcome);
         }
-        host::set_filter_state(FILTER_STATE, &summary(&record));
-        instance.engine.borrow_mut().record(record);
+        host::set_filter_state(FILTER_STATE, &record.summary().unwrap_or_default());
+        instance.engine.borrow_mut().record(&record);
     }
 
     /// What the core needs to know of this request.
     fn request(&self, instance: &Instance) -> Result<Request, Error> {
-        let headers = Headers::new(host::request_headers()?);
+        let headers = host::request_headers()?;
         let mut connection = Connection::default();
         let attributes = instance.engine.borrow().attributes().to_vec();
         for attribute in attributes {
@@ -304,25 +304,6 @@ fn farewell() -> Farewell {
         sent: bytes(&["response", "total_size"]),
         timed_out: details == b"upstream_max_stream_duration_reached",
     }
-}
-
-/// The decision in short, as JSON: values from tokens are escaped, none can end a log line.
-fn summary(record: &DecisionRecord) -> String {
-    let identity = record.identity.as_ref();
-    line(&json!({
-        "id": record.id,
-        "decision": record.decision,
-        "reason": record.reason,
-        "layer": record.layer,
-        "rule": record.policy.as_ref().and_then(|policy| policy.rule.as_deref()),
-        "identity": identity.map(|identity| &identity.id),
-        "kind": identity.map(|identity| identity.kind),
-        "principal": identity.and_then(|identity| identity.principal.as_deref()),
-        "task": identity.and_then(|identity| identity.task.as_deref()),
-        "grant": record.grant.as_ref().map(|grant| &grant.id),
-        "would_refuse": record.would_refuse.as_ref().map(|would| would.reason),
-        "duration_us": record.duration_us,
-    }))
 }
 
 /// JSON in one line; nothing in it acts on who reads it.

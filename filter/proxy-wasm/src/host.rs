@@ -153,6 +153,13 @@ impl log::Log for ProxyLog {
     fn flush(&self) {}
 }
 
+/// Writes one line to the proxy's log, as it is; at the level `info`.
+pub(crate) fn write_line(line: &str) {
+    const INFO: u32 = 2;
+    // As above.
+    let _ = unsafe { proxy_log(INFO, line.as_ptr(), line.len()) };
+}
+
 /// Sends log lines to the proxy, and the place of a panic before the VM traps.
 pub(crate) fn init_log() {
     // An error means that it is set already: statics are shared by all configurations in a VM.
@@ -215,11 +222,11 @@ pub(crate) fn call_reply(size: ReplySize, max_body: usize) -> Reply {
     if size.body > max_body {
         return Reply::Failed(Failure::TooLarge);
     }
-    let headers = header_map(CALL_RESPONSE_HEADERS).map(Headers::new).unwrap_or_default();
+    let headers = header_map(CALL_RESPONSE_HEADERS).unwrap_or_default();
     let status = headers.only(":status").and_then(|value| std::str::from_utf8(value).ok()?.parse().ok());
     let trailers = match size.trailers {
         0 => Ok(Headers::default()),
-        _ => header_map(CALL_RESPONSE_TRAILERS).map(Headers::new),
+        _ => header_map(CALL_RESPONSE_TRAILERS),
     };
     let body = match size.body {
         0 => Ok(Vec::new()),
@@ -232,20 +239,20 @@ pub(crate) fn call_reply(size: ReplySize, max_body: usize) -> Reply {
 }
 
 /// The request's headers. Readable until the request goes on.
-pub(crate) fn request_headers() -> Result<Vec<(String, Vec<u8>)>, Error> {
+pub(crate) fn request_headers() -> Result<Headers, Error> {
     header_map(REQUEST_HEADERS)
 }
 
-fn header_map(map: u32) -> Result<Vec<(String, Vec<u8>)>, Error> {
+fn header_map(map: u32) -> Result<Headers, Error> {
     let bytes = taken(|data, size| unsafe { proxy_get_header_map_pairs(map, data, size) })?;
     decode_map(&bytes).ok_or(Error::Failed)
 }
 
 /// A map on the wire: count, then the sizes of all names and values, then the texts, each with a
 /// NUL behind it. `None` if it is cut short or a name is not UTF-8.
-fn decode_map(bytes: &[u8]) -> Option<Vec<(String, Vec<u8>)>> {
+fn decode_map(bytes: &[u8]) -> Option<Headers> {
     if bytes.is_empty() {
-        return Some(Vec::new());
+        return Some(Headers::default());
     }
     let number = |at: usize| -> Option<usize> {
         let bytes = bytes.get(at..at.checked_add(4)?)?;
@@ -259,14 +266,14 @@ fn decode_map(bytes: &[u8]) -> Option<Vec<(String, Vec<u8>)>> {
         at = end.checked_add(1)?;
         Some(text)
     };
-    let mut pairs = Vec::with_capacity(count.min(1024));
+    let mut headers = Headers::with_capacity(count.min(1024), bytes.len());
     for index in 0..count {
         let sizes = index.checked_mul(8)?.checked_add(4)?;
         let name = text(number(sizes)?)?;
         let value = text(number(sizes.checked_add(4)?)?)?;
-        pairs.push((String::from_utf8(name.to_vec()).ok()?, value.to_vec()));
+        headers.push(std::str::from_utf8(name).ok()?, value);
     }
-    Some(pairs)
+    Some(headers)
 }
 
 fn encode_map(pairs: &[(&str, &str)]) -> Vec<u8> {
@@ -432,15 +439,13 @@ mod tests {
     #[test]
     fn maps_survive_the_wire_and_cut_ones_are_refused() {
         let bytes = encode_map(&[("a", "1"), ("b", ""), ("a", "2")]);
-        let pairs = decode_map(&bytes).unwrap();
-        assert_eq!(
-            pairs,
-            [("a".into(), b"1".to_vec()), ("b".into(), Vec::new()), ("a".into(), b"2".to_vec())]
-        );
+        let headers = decode_map(&bytes).unwrap();
+        let pairs: Vec<_> = headers.iter().collect();
+        assert_eq!(pairs, [("a", b"1".as_slice()), ("b", b""), ("a", b"2")]);
         for end in 1..bytes.len() - 1 {
             assert_eq!(decode_map(&bytes[..end]), None, "{end}");
         }
-        assert_eq!(decode_map(&[]), Some(Vec::new()));
+        assert_eq!(decode_map(&[]), Some(Headers::default()));
         assert_eq!(decode_map(&[0xff; 64]), None);
     }
 }

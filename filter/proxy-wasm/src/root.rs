@@ -5,9 +5,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::rc::{Rc, Weak};
 use std::time::Duration;
 
-use everycall_core::{
-    json, Effect, Failure, Farewell, FetchId, Refusal, Reply, Settings, StreamId, UnixTime,
-};
+use everycall_core::{Effect, Failure, Farewell, FetchId, Refusal, Reply, Settings, StreamId, UnixTime};
 use proxy_wasm::traits::{Context, HttpContext, RootContext};
 use proxy_wasm::types::{Action, ContextType};
 
@@ -73,9 +71,8 @@ impl Root {
         let mut open = VecDeque::from(effects);
         while let Some(effect) = open.pop_front() {
             match effect {
-                // No value in it can start a line of its own.
-                Effect::Emit { record } => match json::line(&record) {
-                    Ok(line) => log::info!("{line}"),
+                Effect::Emit { record } => match record.into_line() {
+                    Ok(line) => host::write_line(&line),
                     Err(error) => log::error!("everycall: a record can't be written: {error}"),
                 },
                 Effect::Warn { message } => log::warn!("everycall: {}", message.escape_debug()),

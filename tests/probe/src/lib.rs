@@ -9,7 +9,7 @@ use std::rc::Rc;
 
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use base64::Engine as _;
-use everycall_core::{Algorithm, Headers, Key, PureRust, SignatureVerifier};
+use everycall_core::{Algorithm, Key, PureRust, SignatureVerifier};
 use proxy_wasm::traits::{Context, HttpContext, RootContext};
 use proxy_wasm::types::{Action, ContextType};
 use serde_json::{json, Value};
@@ -69,7 +69,7 @@ impl HttpContext for Probe {
 }
 
 fn question() -> Option<Value> {
-    let headers = Headers::new(host::request_headers().ok()?);
+    let headers = host::request_headers().ok()?;
     serde_json::from_slice(&URL_SAFE_NO_PAD.decode(headers.only("x-probe")?).ok()?).ok()
 }
 

@@ -189,6 +189,7 @@ impl Engine {
     ///
     /// # Errors
     /// The reply, which is for others.
+    #[allow(clippy::result_large_err)] // no error: it is somebody else's
     pub(super) fn feed_fetched(
         &mut self,
         id: FetchId,

@@ -13,6 +13,7 @@ use crate::attributes::Attribute;
 use crate::bundle::{Bundle, BundleStats, Puller, Slice, World, DROP_SLICE};
 use crate::config::{Limits, LogRecords};
 use crate::hex;
+use crate::json;
 use crate::keyring::{Event, KeyStats, Keyring};
 use crate::record::{DecisionRecord, Record, Verdict};
 use crate::settings::Settings;
@@ -162,7 +163,7 @@ impl Engine {
     }
 
     /// Takes the record of a decision that was acted upon; [`Self::flush`] hands it out.
-    pub fn record(&mut self, record: DecisionRecord) {
+    pub fn record(&mut self, record: &DecisionRecord) {
         let wanted = match self.settings.log.records {
             LogRecords::All => true,
             LogRecords::Refusals => {
@@ -173,15 +174,22 @@ impl Engine {
         if !wanted {
             return;
         }
-        self.write_down(Record::Decision(Box::new(record)));
+        match json::line(record) {
+            Ok(line) => self.write_down(Record::Decision(line)),
+            Err(_) => self.drop_record(),
+        }
     }
 
     pub(super) fn write_down(&mut self, record: Record) {
         if self.records.len() >= MAX_RECORDS {
             self.records.pop_front();
-            self.stats.records_dropped = self.stats.records_dropped.saturating_add(1);
+            self.drop_record();
         }
         self.records.push_back(record);
+    }
+
+    fn drop_record(&mut self) {
+        self.stats.records_dropped = self.stats.records_dropped.saturating_add(1);
     }
 
     /// What is due now. Work in slices is [`Self::prepare`]'s and [`Self::sweep`]'s, records are
