@@ -1,7 +1,7 @@
 # What users, developers and CI run. The work is in scripts, one subject each; what they install goes below .tools/.
 SHELL := bash
 .NOTPARALLEL:
-.PHONY: help wasm envoy node-tools demo run render test test-native test-wasm conformance lint bench holds bench-continuous fmt clean
+.PHONY: help wasm envoy node-tools demo run render test test-native test-wasm conformance lint bench holds bench-continuous bench-peers fmt clean
 
 export EVERYCALL_WASM := $(CURDIR)/target/everycall.wasm
 export EVERYCALL_ENVOY := $(CURDIR)/.tools/envoy
@@ -51,6 +51,10 @@ holds: wasm envoy ## how long the worst policies hold a worker of Envoy
 
 bench-continuous: wasm envoy ## how soon access ends: revocations, ended tasks, expired tokens, in Envoy
 	@cargo run --quiet --package everycall-tests --bin everycall-continuous
+
+bench-peers: wasm envoy ## beside native filters and a sidecar, in Envoy: a quarter of an hour; ARGUMENTS=--help
+	@bash bench/peers/wrk.sh
+	@cargo run --quiet --profile peers --package everycall-peers -- $(ARGUMENTS)
 
 fmt: ## format the sources
 	cargo fmt --all

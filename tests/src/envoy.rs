@@ -32,12 +32,14 @@ pub struct Start {
     pub drain_s: u32,
     /// A library that is loaded before all others.
     pub preload: Option<PathBuf>,
+    /// How long, in milliseconds, lines wait until they are in the access log.
+    pub flush_ms: u32,
 }
 
 impl Start {
-    /// With so many workers, and short drains.
+    /// With so many workers, short drains, and an access log that is soon up to date.
     pub const fn with(workers: u32) -> Self {
-        Self { workers, drain_s: 2, preload: None }
+        Self { workers, drain_s: 2, preload: None, flush_ms: 5 }
     }
 }
 
@@ -194,7 +196,8 @@ impl Envoy {
         }
         let child = command
             .args(["--drain-time-s", &start.drain_s.to_string(), "--concurrency", &start.workers.to_string()])
-            .args(["--file-flush-interval-msec", "5", "--log-level", "info", "--admin-address-path"])
+            .args(["--file-flush-interval-msec", &start.flush_ms.to_string()])
+            .args(["--log-level", "info", "--admin-address-path"])
             .arg(directory.path().join("admin"))
             .stdin(Stdio::null())
             .stdout(log.try_clone()?)
@@ -217,7 +220,7 @@ impl Envoy {
             if Instant::now() > deadline {
                 bail!("envoy is not ready after {} s:\n{}", START.as_secs(), envoy.log_tail());
             }
-            std::thread::sleep(Duration::from_millis(20));
+            std::thread::sleep(Duration::from_millis(5));
         }
     }
 

@@ -1,0 +1,215 @@
+//! One run of one scenario: an Envoy of its own with one worker, checked, warmed up, measured, stopped.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use anyhow::{ensure, Context};
+use everycall_tests::client::{self, RawRequest, Response};
+use everycall_tests::envoy::{Envoy, Start};
+use everycall_tests::worker::WorkerTime;
+
+use crate::bootstrap::Places;
+use crate::paced;
+use crate::policy::HOST;
+use crate::requests::{self, Requests, Source, Tokens};
+use crate::scenario::{Filter, Scenario};
+use crate::sidecar::Sidecar;
+use crate::statistics::at;
+use crate::tokens;
+use crate::wrk::Wrk;
+
+/// V8 compiles what is hot while it runs.
+const WARM_UP: Duration = Duration::from_secs(1);
+/// Until what a worker counted is published, and twice that.
+const TICKS: Duration = Duration::from_millis(250);
+
+/// What a run came to.
+#[derive(Debug, Clone, Default)]
+pub struct Run {
+    pub requests_per_s: f64,
+    /// The worker's processor time for a request, in microseconds.
+    pub cpu_us: f64,
+    /// The same with all other threads of Envoy, and the sidecar.
+    pub all_cpu_us: f64,
+    /// The time that a request took at a fixed rate, in microseconds: of 50, 99 and 99.9 of 100.
+    pub latency_us: Option<[f64; 3]>,
+    /// Everycall only: the share of requests for which a signature was checked.
+    pub verified: Option<f64>,
+    /// Everycall only: the share of requests whose record was dropped because too many waited.
+    pub unrecorded: Option<f64>,
+    /// The share of the time in which the worker was ready to run and had no processor.
+    pub waited: f64,
+    /// Bytes of the access log for a request.
+    pub logged_bytes: f64,
+}
+
+/// What all runs share.
+pub struct Bench {
+    pub places: Places,
+    pub time: Duration,
+    sidecar: Sidecar,
+    wrk: Wrk,
+    requests: BTreeMap<Source, Requests>,
+}
+
+impl Bench {
+    /// Prepares what these sources need; files go into the directory.
+    pub fn new(directory: &Path, sources: &BTreeSet<Source>, time: Duration) -> anyhow::Result<Self> {
+        let wrk = Wrk::new(directory)?;
+        let sidecar = Sidecar::start()?;
+        let places = Places::new(directory, sidecar.address())?;
+        eprintln!("signing tokens");
+        let tokens = Tokens::for_all(sources)?;
+        let made = |source: &Source| Ok((*source, source.requests(&tokens, directory)?));
+        let requests = sources.iter().map(made).collect::<anyhow::Result<_>>()?;
+        Ok(Self { places, time, sidecar, wrk, requests })
+    }
+
+    pub fn requests(&self, source: Source) -> &Requests {
+        &self.requests[&source]
+    }
+
+    /// An Envoy with this filter that writes its access log as Envoy does by default.
+    pub fn envoy(&self, filter: &Filter, workers: u32) -> anyhow::Result<(Envoy, SocketAddr)> {
+        let start = Start { flush_ms: 10_000, ..Start::with(workers) };
+        let envoy = Envoy::start_as(&self.places.bootstrap(filter)?, &start)?;
+        let inbound = envoy.listener("inbound")?;
+        Ok((envoy, inbound))
+    }
+
+    pub fn run(&self, scenario: &Scenario) -> anyhow::Result<Run> {
+        let (envoy, inbound) = self.envoy(&scenario.filter, 1)?;
+        let requests = self.requests(scenario.source);
+        check(scenario, requests, inbound)?;
+        let worker = WorkerTime::of(&envoy)?;
+        let served = || envoy.stat("http.inbound.downstream_rq_total");
+        self.wrk.run(inbound, &requests.file, served()?, WARM_UP)?;
+        let before = Counted::of(&envoy)?;
+        let cpu = || -> anyhow::Result<[Duration; 3]> {
+            Ok([worker.time()?, process_time(envoy.id())?, process_time(self.sidecar.id())?])
+        };
+        let (waited, measured) = (worker.waited()?, Instant::now());
+        let (begun, from) = (cpu()?, served()?);
+        let requests_per_s = self.wrk.run(inbound, &requests.file, from, self.time)?;
+        let (ended, to) = (cpu()?, served()?);
+        let waited = worker.waited()?.saturating_sub(waited).div_duration_f64(measured.elapsed());
+        #[allow(clippy::cast_precision_loss)] // thousands
+        let count = (to - from) as f64;
+        let [worker_s, envoy_s, sidecar_s] =
+            [0, 1, 2].map(|at| ended[at].saturating_sub(begun[at]).as_secs_f64());
+        let after = Counted::of(&envoy)?;
+        let is_ours = matches!(scenario.filter, Filter::Everycall(_));
+        let share = |before: u64, after: u64| {
+            #[allow(clippy::cast_precision_loss)] // thousands
+            is_ours.then_some((after - before) as f64 / count)
+        };
+        let mut run = Run {
+            requests_per_s,
+            cpu_us: worker_s / count * 1e6,
+            all_cpu_us: (envoy_s + sidecar_s) / count * 1e6,
+            latency_us: None,
+            verified: share(before.signatures, after.signatures),
+            unrecorded: share(before.dropped, after.dropped),
+            waited,
+            logged_bytes: 0.0,
+        };
+        if let Some(verified) = run.verified {
+            let is_fresh = matches!(scenario.source, Source::Fresh(_));
+            let is_right = if is_fresh { verified > 0.99 } else { verified < 0.01 };
+            ensure!(is_right, "{}: a signature was checked for {verified} of the requests", scenario.name);
+        }
+        if !scenario.cost_only {
+            let took = paced::run(inbound, &requests.all, served()?, self.time)?;
+            run.latency_us = Some([0.5, 0.99, 0.999].map(|share| at(&took, share)));
+        }
+        // All were admitted, and the VM did not fail.
+        ensure!(envoy.stat("wasm.everycall.vm_reload_success")? == 0, "{}: a VM crashed", scenario.name);
+        run.logged_bytes = logged(&envoy)?;
+        Ok(run)
+    }
+}
+
+/// What the filter counted of all requests so far.
+struct Counted {
+    signatures: u64,
+    dropped: u64,
+}
+
+impl Counted {
+    fn of(envoy: &Envoy) -> anyhow::Result<Self> {
+        std::thread::sleep(TICKS);
+        let of = |name: &str| envoy.stat(&format!("wasmcustom.everycall.{name}"));
+        let signatures = of("signatures;instance=bench;by=host")? + of("signatures;instance=bench;by=rust")?;
+        Ok(Self { signatures, dropped: of("records_dropped;instance=bench")? })
+    }
+}
+
+/// The processor time of all threads of a process.
+fn process_time(id: u32) -> anyhow::Result<Duration> {
+    let mut ns = 0;
+    for task in fs::read_dir(format!("/proc/{id}/task"))? {
+        // A thread may have ended since.
+        let Ok(text) = fs::read_to_string(task?.path().join("schedstat")) else { continue };
+        ns += text.split(' ').next().and_then(|ns| ns.parse::<u64>().ok()).context("no time in schedstat")?;
+    }
+    Ok(Duration::from_nanos(ns))
+}
+
+/// The mean length of the lines that are in the access log by now.
+fn logged(envoy: &Envoy) -> anyhow::Result<f64> {
+    use std::io::Read as _;
+    let mut text = Vec::new();
+    fs::File::open(envoy.directory().join("access.log"))?.take(1 << 20).read_to_end(&mut text)?;
+    let lines = text.iter().filter(|byte| **byte == b'\n').count();
+    #[allow(clippy::cast_precision_loss)] // a megabyte
+    Ok(text.len() as f64 / lines.max(1) as f64)
+}
+
+/// What is measured is what it is called: the first request is admitted; where there is a policy, those
+/// that it forbids are not.
+fn check(scenario: &Scenario, requests: &Requests, to: SocketAddr) -> anyhow::Result<()> {
+    let first = answer(to, &requests.all[0])?;
+    let text = String::from_utf8_lossy(&first.body);
+    ensure!(first.status == 200, "{}: a request came to {}: {text}", scenario.name, first.status);
+    if !scenario.filter.decides() {
+        return Ok(());
+    }
+    let text = String::from_utf8_lossy(&requests.all[0]).into_owned();
+    let path = requests::path(0);
+    let mut forbidden = vec![
+        ("a request without a token", requests::request(&path, None, "")),
+        ("another path", text.replacen(&path, "/invoices/1", 1).into_bytes()),
+        ("another method", text.replacen("GET", "DELETE", 1).into_bytes()),
+        ("another host", text.replacen(HOST, "invoices.shop.example", 1).into_bytes()),
+    ];
+    for (what, token) in tokens::wrong(scenario.source.algorithm())? {
+        forbidden.push((what, requests::request(&path, Some(&token), "")));
+    }
+    for (what, bytes) in forbidden {
+        let status = answer(to, &bytes)?.status;
+        ensure!(matches!(status, 401 | 403), "{}: {what} came to {status}", scenario.name);
+    }
+    Ok(())
+}
+
+fn answer(to: SocketAddr, bytes: &[u8]) -> anyhow::Result<Response> {
+    client::send(to, Ipv4Addr::LOCALHOST.into(), &raw(bytes)?, Duration::from_secs(5))
+}
+
+/// The request that these bytes are, for a client that makes a connection for each.
+pub fn raw(bytes: &[u8]) -> anyhow::Result<RawRequest> {
+    let text = String::from_utf8_lossy(bytes);
+    let mut lines = text.split("\r\n").take_while(|line| !line.is_empty());
+    let mut first = lines.next().context("no request")?.split(' ');
+    let (method, path) = (first.next().context("no method")?, first.next().context("no path")?);
+    let headers = lines.filter_map(|line| line.split_once(": "));
+    Ok(RawRequest {
+        method: method.into(),
+        path: path.into(),
+        headers: headers.map(|(name, value)| (name.to_owned(), value.as_bytes().to_vec())).collect(),
+        body: Vec::new(),
+    })
+}
