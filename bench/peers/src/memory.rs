@@ -86,7 +86,7 @@ fn with(bench: &Bench, filter: &Filter, workers: u32) -> anyhow::Result<f64> {
         ensure!(cached == all, "{workers} workers remember {cached} tokens, not {all}");
     }
     let rollup = fs::read_to_string(format!("/proc/{}/smaps_rollup", envoy.id()))?;
-    proportional(&rollup).context("the system does not tell Envoy's memory")
+    own(&rollup).context("the system does not tell Envoy's memory")
 }
 
 fn ask(stream: &mut TcpStream, request: &[u8]) -> anyhow::Result<()> {
@@ -108,11 +108,14 @@ fn connections(envoy: &Envoy) -> anyhow::Result<Vec<u64>> {
     counts.with_context(|| format!("connections of workers: {stats}"))
 }
 
-/// The `Pss` of `smaps_rollup`, in MiB: what is shared with other processes counts in part.
-fn proportional(rollup: &str) -> Option<f64> {
-    let line = rollup.lines().find_map(|line| line.strip_prefix("Pss:"))?;
-    let kib: f64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
-    Some(kib / 1024.0)
+/// The memory in `smaps_rollup` that is no file, in MiB. How much of Envoy's own file is in memory depends
+/// on what the system read ahead.
+fn own(rollup: &str) -> Option<f64> {
+    let of = |name: &str| -> Option<f64> {
+        let line = rollup.lines().find_map(|line| line.strip_prefix(name))?;
+        line.trim().strip_suffix("kB")?.trim().parse().ok()
+    };
+    Some((of("Pss_Anon:")? + of("Pss_Shmem:")?) / 1024.0)
 }
 
 #[cfg(test)]
@@ -126,10 +129,10 @@ mod tests {
     }
 
     #[test]
-    fn the_proportional_size_is_read() {
-        let text =
-            "560d1 ---p 00000000 00:00 0 [rollup]\nRss:   91000 kB\nPss:   81920 kB\nPss_Dirty:  7 kB\n";
-        assert_eq!(proportional(text), Some(80.0));
-        assert_eq!(proportional("Rss: 1 kB\n"), None);
+    fn what_is_no_file_is_read() {
+        let text = "560d1 ---p 00000000 00:00 0 [rollup]\nRss:   91000 kB\nPss:   82000 kB\nPss_Anon:   \
+            40960 kB\nPss_File:  40 kB\nPss_Shmem:    1024 kB\n";
+        assert_eq!(own(text), Some(41.0));
+        assert_eq!(own("Pss: 1 kB\n"), None);
     }
 }

@@ -38,7 +38,7 @@ const fn target(key: &'static str, what: &'static str, bound: Bound) -> Target {
     Target { key, what, bound }
 }
 
-pub const TARGETS: [Target; 11] = [
+pub const TARGETS: [Target; 12] = [
     target("e_over_c_rs256", "(e) / (c) jwt_authn and RBAC, RS256", Bound::AtLeast(1.5)),
     target("e_over_c_cached_rs256", "(e) / (c) with its cache, RS256", Bound::AtLeast(0.9)),
     target("e_over_d", "(e) / (d) ext_authz, always yes", Bound::AtLeast(1.8)),
@@ -50,6 +50,7 @@ pub const TARGETS: [Target; 11] = [
     target("start_ms", "start to ready over (b), ms", Bound::AtMost(300.0)),
     target("grants_100k_over_100", "cost with 100,000 grants / with 100", Bound::AtMost(1.2)),
     target("rules_1000_over_10", "cost with 1,000 rules / with 10", Bound::AtMost(1.2)),
+    target("unrecorded", "records dropped, a request", Bound::AtMost(0.0)),
 ];
 
 /// Throughputs that are compared: the key, and between which scenarios. Each has a second one, by the
@@ -93,6 +94,11 @@ pub fn figures(runs: &Runs) -> Figures {
         });
         figures.extend(figure.map(|figure| (key.to_owned(), figure)));
     }
+    let dropped: Vec<f64> = runs.values().flatten().filter_map(|run| run.unrecorded).collect();
+    // The worst run counts: what is dropped costs nothing.
+    figures.extend(
+        Spread::of(&dropped).map(|all| ("unrecorded".to_owned(), Spread { median: all.most, ..all })),
+    );
     figures
 }
 
@@ -157,6 +163,14 @@ mod tests {
         );
         assert_eq!(median("grants_100k_over_100"), 1.2);
         assert_eq!(added(&runs, "e_100k_grants", 0), None);
+    }
+
+    #[test]
+    fn a_record_that_was_dropped_in_one_run_counts() {
+        let run = |unrecorded| Run { unrecorded: Some(unrecorded), ..Run::default() };
+        let runs = Runs::from([("e_rs256", vec![run(0.0), run(0.0)]), ("g", vec![run(0.5), run(0.0)])]);
+        let target = TARGETS.iter().find(|target| target.key == "unrecorded").unwrap();
+        assert!(!target.bound.is_met(figures(&runs)["unrecorded"].median));
     }
 
     #[test]

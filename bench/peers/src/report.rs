@@ -242,7 +242,7 @@ mod tests {
     fn report(options: &Options) -> Report<'_> {
         let run = |requests_per_s: f64, cpu_us: f64| {
             let latency_us = Some([cpu_us, 2.0 * cpu_us, 3.0 * cpu_us]);
-            vec![Run { requests_per_s, cpu_us, latency_us, ..Run::default() }; 3]
+            vec![Run { requests_per_s, cpu_us, latency_us, unrecorded: Some(0.0), ..Run::default() }; 3]
         };
         let runs = SCENARIOS.iter().map(|scenario| match scenario.letter() {
             "a" => (scenario.name, run(30_000.0, 25.0)),

@@ -23,8 +23,8 @@ use crate::wrk::Wrk;
 
 /// V8 compiles what is hot while it runs.
 const WARM_UP: Duration = Duration::from_secs(1);
-/// Until what a worker counted is published, and twice that.
-const TICKS: Duration = Duration::from_millis(250);
+/// Longer than the filter takes to write what it still has to write.
+const REST: Duration = Duration::from_millis(600);
 
 /// What a run came to.
 #[derive(Debug, Clone, Default)]
@@ -84,78 +84,90 @@ impl Bench {
         let (envoy, inbound) = self.envoy(&scenario.filter, 1)?;
         let requests = self.requests(scenario.source);
         check(scenario, requests, inbound)?;
+        self.wrk.run(inbound, &requests.file, served(&envoy)?, WARM_UP)?;
+
         let worker = WorkerTime::of(&envoy)?;
-        let served = || envoy.stat("http.inbound.downstream_rq_total");
-        self.wrk.run(inbound, &requests.file, served()?, WARM_UP)?;
-        let before = Counted::of(&envoy)?;
-        let cpu = || -> anyhow::Result<[Duration; 3]> {
-            Ok([worker.time()?, process_time(envoy.id())?, process_time(self.sidecar.id())?])
+        let read = || Reading::at_rest(&envoy, &worker, self.sidecar.id());
+        let before = read()?;
+        let begun = Instant::now();
+        let requests_per_s = self.wrk.run(inbound, &requests.file, before.served, self.time)?;
+        let waited = worker.waited()?.saturating_sub(before.waited).div_duration_f64(begun.elapsed());
+        let after = read()?;
+
+        #[allow(clippy::cast_precision_loss)] // nanoseconds of a few seconds
+        let each = |from: u64, to: u64| (to - from) as f64 / (after.served - before.served) as f64;
+        let latency_us = match scenario.cost_only {
+            true => None,
+            false => {
+                let took = paced::run(inbound, &requests.all, served(&envoy)?, self.time)?;
+                Some([0.5, 0.99, 0.999].map(|share| at(&took, share)))
+            }
         };
-        let (waited, measured) = (worker.waited()?, Instant::now());
-        let (begun, from) = (cpu()?, served()?);
-        let requests_per_s = self.wrk.run(inbound, &requests.file, from, self.time)?;
-        let (ended, to) = (cpu()?, served()?);
-        let waited = worker.waited()?.saturating_sub(waited).div_duration_f64(measured.elapsed());
-        #[allow(clippy::cast_precision_loss)] // thousands
-        let count = (to - from) as f64;
-        let [worker_s, envoy_s, sidecar_s] =
-            [0, 1, 2].map(|at| ended[at].saturating_sub(begun[at]).as_secs_f64());
-        let after = Counted::of(&envoy)?;
-        let is_ours = matches!(scenario.filter, Filter::Everycall(_));
-        let share = |before: u64, after: u64| {
-            #[allow(clippy::cast_precision_loss)] // thousands
-            is_ours.then_some((after - before) as f64 / count)
-        };
-        let mut run = Run {
+        let counts = matches!(scenario.filter, Filter::Everycall(_));
+        let run = Run {
             requests_per_s,
-            cpu_us: worker_s / count * 1e6,
-            all_cpu_us: (envoy_s + sidecar_s) / count * 1e6,
-            latency_us: None,
-            verified: share(before.signatures, after.signatures),
-            unrecorded: share(before.dropped, after.dropped),
+            cpu_us: each(before.worker_ns, after.worker_ns) / 1e3,
+            all_cpu_us: each(before.all_ns, after.all_ns) / 1e3,
+            latency_us,
+            verified: counts.then(|| each(before.signatures, after.signatures)),
+            unrecorded: counts.then(|| each(before.dropped, after.dropped)),
             waited,
-            logged_bytes: 0.0,
+            logged_bytes: logged(&envoy)?,
         };
         if let Some(verified) = run.verified {
             let is_fresh = matches!(scenario.source, Source::Fresh(_));
             let is_right = if is_fresh { verified > 0.99 } else { verified < 0.01 };
             ensure!(is_right, "{}: a signature was checked for {verified} of the requests", scenario.name);
         }
-        if !scenario.cost_only {
-            let took = paced::run(inbound, &requests.all, served()?, self.time)?;
-            run.latency_us = Some([0.5, 0.99, 0.999].map(|share| at(&took, share)));
-        }
-        // All were admitted, and the VM did not fail.
         ensure!(envoy.stat("wasm.everycall.vm_reload_success")? == 0, "{}: a VM crashed", scenario.name);
-        run.logged_bytes = logged(&envoy)?;
         Ok(run)
     }
 }
 
-/// What the filter counted of all requests so far.
-struct Counted {
+/// How many requests Envoy has had.
+fn served(envoy: &Envoy) -> anyhow::Result<u64> {
+    envoy.stat("http.inbound.downstream_rq_total")
+}
+
+/// What was counted so far.
+struct Reading {
+    served: u64,
+    worker_ns: u64,
+    /// Of all threads of Envoy, and the sidecar.
+    all_ns: u64,
+    waited: Duration,
     signatures: u64,
     dropped: u64,
 }
 
-impl Counted {
-    fn of(envoy: &Envoy) -> anyhow::Result<Self> {
-        std::thread::sleep(TICKS);
-        let of = |name: &str| envoy.stat(&format!("wasmcustom.everycall.{name}"));
-        let signatures = of("signatures;instance=bench;by=host")? + of("signatures;instance=bench;by=rust")?;
-        Ok(Self { signatures, dropped: of("records_dropped;instance=bench")? })
+impl Reading {
+    /// When nothing is left to be done: a filter may write records after the answer, and publishes its
+    /// counters from time to time.
+    fn at_rest(envoy: &Envoy, worker: &WorkerTime, sidecar: u32) -> anyhow::Result<Self> {
+        std::thread::sleep(REST);
+        let counted = |name: &str| envoy.stat(&format!("wasmcustom.everycall.{name}"));
+        Ok(Self {
+            served: served(envoy)?,
+            worker_ns: u64::try_from(worker.time()?.as_nanos())?,
+            all_ns: process_ns(envoy.id())? + process_ns(sidecar)?,
+            waited: worker.waited()?,
+            signatures: counted("signatures;instance=bench;by=host")?
+                + counted("signatures;instance=bench;by=rust")?,
+            dropped: counted("records_dropped;instance=bench")?,
+        })
     }
 }
 
 /// The processor time of all threads of a process.
-fn process_time(id: u32) -> anyhow::Result<Duration> {
-    let mut ns = 0;
+fn process_ns(id: u32) -> anyhow::Result<u64> {
+    let mut all = 0;
     for task in fs::read_dir(format!("/proc/{id}/task"))? {
         // A thread may have ended since.
         let Ok(text) = fs::read_to_string(task?.path().join("schedstat")) else { continue };
-        ns += text.split(' ').next().and_then(|ns| ns.parse::<u64>().ok()).context("no time in schedstat")?;
+        all +=
+            text.split(' ').next().and_then(|ns| ns.parse::<u64>().ok()).context("no time in schedstat")?;
     }
-    Ok(Duration::from_nanos(ns))
+    Ok(all)
 }
 
 /// The mean length of the lines that are in the access log by now.
