@@ -14,6 +14,11 @@ pub struct WorkerTime {
 }
 
 impl WorkerTime {
+    /// Of the calling thread, for tests that have no Envoy.
+    pub fn of_this_thread() -> Self {
+        Self { times: "/proc/thread-self/schedstat".into() }
+    }
+
     /// # Errors
     /// Envoy has no worker.
     pub fn of(envoy: &Envoy) -> anyhow::Result<Self> {

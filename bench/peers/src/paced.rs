@@ -8,6 +8,7 @@ use std::net::{SocketAddr, TcpStream};
 use std::time::{Duration, Instant};
 
 use anyhow::{bail, ensure, Context};
+use everycall_tests::worker::{waited_for_processor, WorkerTime};
 
 use crate::wrk::CONNECTIONS;
 
@@ -16,6 +17,16 @@ pub const PER_SECOND: u32 = 1_000;
 const NOT_COUNTED: usize = 200;
 /// Requests that none is answered of for so long are lost.
 const LOST: Duration = Duration::from_secs(10);
+/// Where the worker or the client had to wait this long for a processor, something else had it.
+const DISTURBED: Duration = Duration::from_micros(100);
+
+/// Microseconds that requests took.
+#[derive(Default)]
+pub struct Took {
+    pub all: Vec<f64>,
+    /// Those during which neither the worker nor the client had to wait for a processor.
+    pub undisturbed: Vec<f64>,
+}
 
 struct Connection {
     stream: TcpStream,
@@ -23,8 +34,14 @@ struct Connection {
     answer: Vec<u8>,
 }
 
-/// Microseconds that each request took; it is an error if one was not admitted.
-pub fn run(to: SocketAddr, requests: &[Vec<u8>], from: u64, time: Duration) -> anyhow::Result<Vec<f64>> {
+/// Sends requests for so long; it is an error if one is not admitted.
+pub fn run(
+    to: SocketAddr,
+    requests: &[Vec<u8>],
+    from: u64,
+    time: Duration,
+    worker: &WorkerTime,
+) -> anyhow::Result<Took> {
     let mut idle = VecDeque::new();
     for _ in 0..CONNECTIONS {
         let stream = TcpStream::connect(to)?;
@@ -36,10 +53,13 @@ pub fn run(to: SocketAddr, requests: &[Vec<u8>], from: u64, time: Duration) -> a
     let interval = Duration::from_secs(1) / PER_SECOND;
     let count = NOT_COUNTED + usize::try_from(time.as_nanos() / interval.as_nanos())?;
     let mut coming = requests.iter().cycle().skip(usize::try_from(from)? % requests.len());
-    let (mut took, mut sent) = (Vec::with_capacity(count), 0);
+    let waits = || -> anyhow::Result<[Duration; 2]> { Ok([worker.waited()?, waited_for_processor()?]) };
+    let (mut took, mut sent) = (Took::default(), 0);
+    // Since no request was open.
+    let (mut since, mut waited) = (Vec::new(), waits()?);
     let mut due = Instant::now() + interval;
     let mut last = Instant::now();
-    while took.len() < count {
+    while sent < count || !busy.is_empty() {
         if sent < count && Instant::now() >= due {
             // If all are busy it waits, and its time is running.
             if let Some(mut connection) = idle.pop_front() {
@@ -54,15 +74,25 @@ pub fn run(to: SocketAddr, requests: &[Vec<u8>], from: u64, time: Duration) -> a
             if busy[at].is_answered()? {
                 let connection = busy.swap_remove(at);
                 last = Instant::now();
-                took.push(last.duration_since(connection.due).as_secs_f64() * 1e6);
+                since.push(last.duration_since(connection.due).as_secs_f64() * 1e6);
                 idle.push_back(connection);
             } else {
                 at += 1;
             }
         }
+        if busy.is_empty() && !since.is_empty() {
+            let now = waits()?;
+            let most = (0..2).map(|of| now[of].saturating_sub(waited[of])).max().unwrap_or_default();
+            waited = now;
+            if sent > NOT_COUNTED {
+                took.all.extend(&since);
+                took.undisturbed.extend(since.iter().filter(|_| most < DISTURBED));
+            }
+            since.clear();
+        }
         ensure!(last.elapsed() < LOST, "{} requests were not answered", busy.len());
     }
-    Ok(took.split_off(NOT_COUNTED))
+    Ok(took)
 }
 
 impl Connection {
@@ -127,9 +157,10 @@ mod tests {
                 });
             }
         });
-        let took = run(to, &[b"GET / HTTP/1.1\r\n\r\n".to_vec()], 0, Duration::from_millis(300)).unwrap();
-        assert_eq!(took.len(), 300);
-        let paused = took.iter().filter(|took| **took > 10_000.0).count();
+        let worker = WorkerTime::of_this_thread();
+        let request = b"GET / HTTP/1.1\r\n\r\n".to_vec();
+        let took = run(to, &[request], 0, Duration::from_millis(300), &worker).unwrap();
+        let paused = took.all.iter().filter(|took| **took > 10_000.0).count();
         assert!(paused > 100, "{paused}");
     }
 }

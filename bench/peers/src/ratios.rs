@@ -68,7 +68,8 @@ const THROUGHPUTS: [(&str, &str, &str); 11] = [
     ("g_over_d", "g", "d"),
     ("h_over_c_large", "h", "c_large"),
 ];
-/// Latencies that are compared with those of `b`.
+/// Latencies that are compared with those of `b`. With `all_` in front: also those of requests during
+/// which something else had the processor.
 const LATENCIES: [(&str, usize); 3] = [("p50_added_us", 0), ("p99_added_us", 1), ("p999_added_us", 2)];
 /// What is costs more than `b`, compared: the worker's processor time for a request without that of `b`.
 const COSTS: [(&str, &str, &str); 2] = [
@@ -87,6 +88,9 @@ pub fn figures(runs: &Runs) -> Figures {
     }
     for (key, at) in LATENCIES {
         figures.extend(added(runs, "e_rs256", at).map(|figure| (key.to_owned(), figure)));
+        let latency = |run: &Run| run.all_latency_us.map_or(f64::NAN, |latency| latency[at]);
+        let all = paired(runs, ["e_rs256", "b"], |[one, empty]| latency(one) - latency(empty));
+        figures.extend(all.map(|figure| (format!("all_{key}"), figure)));
     }
     for (key, one, other) in COSTS {
         let figure = paired(runs, [one, other, "b"], |[one, other, empty]| {

@@ -89,14 +89,7 @@ impl Report<'_> {
             text.push_str(&self.scenarios());
         }
         text.push_str(&self.targets(colour));
-        let waited = self.runs.values().flatten().map(|run| run.waited).collect::<Vec<_>>();
-        if let Some(Spread { median, most, .. }) = Spread::of(&waited) {
-            text.push_str(&format!(
-                "\nThe worker waited for a processor {:.0} % of the time (at most {:.0} %): the less, the truer the figures.\n",
-                median * 100.0,
-                most * 100.0
-            ));
-        }
+        text.push_str(&self.disturbances());
         let machine = |key: &str| {
             self.machine[key].as_str().map_or_else(|| self.machine[key].to_string(), str::to_owned)
         };
@@ -111,6 +104,21 @@ impl Report<'_> {
             self.took.as_secs()
         ));
         text
+    }
+
+    /// How far something else had the processors.
+    fn disturbances(&self) -> String {
+        let all = |figure: fn(&Run) -> Option<f64>| {
+            let shares: Vec<f64> = self.runs.values().flatten().filter_map(figure).collect();
+            Spread::of(&shares).map(|all| 100.0 * all.median)
+        };
+        let (Some(waited), Some(disturbed)) = (all(|run| Some(run.waited)), all(|run| run.disturbed)) else {
+            return String::new();
+        };
+        format!(
+            "\nThe worker waited for a processor {waited:.0} % of the time; {disturbed:.0} % of the requests at a fixed rate were disturbed\n\
+             by that, and are left out above. The less, the truer the figures: nothing else should run.\n"
+        )
     }
 
     fn scenarios(&self) -> String {
@@ -202,11 +210,14 @@ impl Spread {
 
 impl Run {
     fn json(&self) -> Value {
-        let latency = self
-            .latency_us
-            .map(|[p50, p99, p999]| json!({"p50": rounded(p50), "p99": rounded(p99), "p999": rounded(p999)}));
+        let latency = |all: Option<[f64; 3]>| {
+            all.map(
+                |[p50, p99, p999]| json!({"p50": rounded(p50), "p99": rounded(p99), "p999": rounded(p999)}),
+            )
+        };
         json!({"requests_per_s": rounded(self.requests_per_s), "cpu_us": rounded(self.cpu_us),
-            "all_cpu_us": rounded(self.all_cpu_us), "latency_us": latency, "waited": rounded(self.waited),
+            "all_cpu_us": rounded(self.all_cpu_us), "latency_us": latency(self.latency_us),
+            "all_latency_us": latency(self.all_latency_us), "disturbed": self.disturbed.map(rounded), "waited": rounded(self.waited),
             "verified": self.verified.map(rounded), "unrecorded": self.unrecorded.map(rounded),
             "logged_bytes": rounded(self.logged_bytes)})
     }

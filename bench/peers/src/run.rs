@@ -12,7 +12,7 @@ use everycall_tests::envoy::{Envoy, Start};
 use everycall_tests::worker::WorkerTime;
 
 use crate::bootstrap::Places;
-use crate::paced;
+use crate::paced::{self, Took};
 use crate::policy::HOST;
 use crate::requests::{self, Requests, Source, Tokens};
 use crate::scenario::{Filter, Scenario};
@@ -26,6 +26,9 @@ const WARM_UP: Duration = Duration::from_secs(1);
 /// Longer than the filter takes to write what it still has to write.
 const REST: Duration = Duration::from_millis(600);
 
+/// Requests of which percentiles tell something.
+const ENOUGH: usize = 500;
+
 /// What a run came to.
 #[derive(Debug, Clone, Default)]
 pub struct Run {
@@ -34,8 +37,13 @@ pub struct Run {
     pub cpu_us: f64,
     /// The same with all other threads of Envoy, and the sidecar.
     pub all_cpu_us: f64,
-    /// The time that a request took at a fixed rate, in microseconds: of 50, 99 and 99.9 of 100.
+    /// The time that a request took at a fixed rate, in microseconds: of 50, 99 and 99.9 of 100. Of those
+    /// during which nothing else had the processor, if they are enough to tell.
     pub latency_us: Option<[f64; 3]>,
+    /// The same of all.
+    pub all_latency_us: Option<[f64; 3]>,
+    /// The share of requests during which something else had the processor.
+    pub disturbed: Option<f64>,
     /// Everycall only: the share of requests for which a signature was checked.
     pub verified: Option<f64>,
     /// Everycall only: the share of requests whose record was dropped because too many waited.
@@ -96,19 +104,23 @@ impl Bench {
 
         #[allow(clippy::cast_precision_loss)] // nanoseconds of a few seconds
         let each = |from: u64, to: u64| (to - from) as f64 / (after.served - before.served) as f64;
-        let latency_us = match scenario.cost_only {
-            true => None,
-            false => {
-                let took = paced::run(inbound, &requests.all, served(&envoy)?, self.time)?;
-                Some([0.5, 0.99, 0.999].map(|share| at(&took, share)))
-            }
+        let took = match scenario.cost_only {
+            true => Took::default(),
+            false => paced::run(inbound, &requests.all, served(&envoy)?, self.time, &worker)?,
         };
+        let percentiles =
+            |took: &[f64]| (took.len() >= ENOUGH).then(|| [0.5, 0.99, 0.999].map(|share| at(took, share)));
+        #[allow(clippy::cast_precision_loss)] // thousands
+        let share =
+            |part: &[f64], all: &[f64]| (!all.is_empty()).then(|| part.len() as f64 / all.len() as f64);
         let counts = matches!(scenario.filter, Filter::Everycall(_));
         let run = Run {
             requests_per_s,
             cpu_us: each(before.worker_ns, after.worker_ns) / 1e3,
             all_cpu_us: each(before.all_ns, after.all_ns) / 1e3,
-            latency_us,
+            latency_us: percentiles(&took.undisturbed),
+            all_latency_us: percentiles(&took.all),
+            disturbed: share(&took.undisturbed, &took.all).map(|share| 1.0 - share),
             verified: counts.then(|| each(before.signatures, after.signatures)),
             unrecorded: counts.then(|| each(before.dropped, after.dropped)),
             waited,
