@@ -125,8 +125,12 @@ fn paired<const N: usize>(
 ) -> Option<Spread> {
     let of = scenarios.map(|scenario| runs.get(scenario).map_or(&[][..], Vec::as_slice));
     let rounds = of.iter().map(|runs| runs.len()).min()?;
-    let all: Vec<f64> = (0..rounds).map(|round| figure(of.map(|runs| &runs[round]))).collect();
-    Spread::of(&all).filter(|spread| spread.median.is_finite())
+    let all: Vec<f64> = (0..rounds)
+        .map(|round| figure(of.map(|runs| &runs[round])))
+        // A latency that was not measured is no number.
+        .filter(|figure| figure.is_finite())
+        .collect();
+    Spread::of(&all)
 }
 
 #[cfg(test)]
@@ -167,6 +171,11 @@ mod tests {
         );
         assert_eq!(median("grants_100k_over_100"), 1.2);
         assert_eq!(added(&runs, "e_100k_grants", 0), None);
+        // Where one round has none, the others count.
+        let mut runs = runs;
+        runs.get_mut("b").unwrap()[0].latency_us = None;
+        runs.get_mut("e_rs256").unwrap()[1].latency_us = Some([95.0; 3]);
+        assert_eq!(added(&runs, "e_rs256", 0), Some(Spread { median: 15.0, least: 15.0, most: 15.0 }));
     }
 
     #[test]

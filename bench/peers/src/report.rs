@@ -164,7 +164,12 @@ impl Report<'_> {
         let mut text =
             format!("{:22} {:width$} {:>10} {:>24} {:>12}\n", "", "", "median", "least to most", "target");
         for target in &TARGETS {
-            let Some(figure) = figures.get(target.key) else { continue };
+            let Some(figure) = figures.get(target.key) else {
+                if self.options.only.is_empty() {
+                    text.push_str(&format!("{:22} {:width$} not measured\n", target.key, target.what));
+                }
+                continue;
+            };
             let is_met = target.bound.is_met(figure.median);
             let verdict = match (is_met, colour) {
                 (true, _) => "met",
@@ -315,6 +320,9 @@ mod tests {
         assert!(report.is_met());
         report.memories.clear();
         assert!(!report.is_met());
+        let text = report.text(false);
+        let line = text.lines().find(|line| line.starts_with("worker_mib ")).unwrap();
+        assert!(line.ends_with("not measured"), "{text}");
     }
 
     #[test]

@@ -25,7 +25,6 @@ use crate::wrk::Wrk;
 const WARM_UP: Duration = Duration::from_secs(1);
 /// Longer than the filter takes to write what it still has to write.
 const REST: Duration = Duration::from_millis(600);
-
 /// Requests of which percentiles tell something.
 const ENOUGH: usize = 500;
 
