@@ -32,6 +32,15 @@ impl WorkerTime {
         bail!("Envoy has no worker in `{}`", tasks.display())
     }
 
+    /// The id of its thread.
+    ///
+    /// # Errors
+    /// It is not a worker of Envoy.
+    pub fn thread(&self) -> anyhow::Result<i32> {
+        let name = self.times.parent().and_then(Path::file_name).context("no thread")?;
+        Ok(name.to_string_lossy().parse()?)
+    }
+
     /// The processor time that it took so far.
     ///
     /// # Errors

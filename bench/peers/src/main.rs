@@ -4,6 +4,7 @@
 
 mod bootstrap;
 mod chart;
+mod cores;
 mod machine;
 mod memory;
 mod options;

@@ -87,7 +87,7 @@ pub fn help() -> String {
 
 /// What has to be known to read the figures.
 pub const NOTES: [&str; 7] = [
-    "Load: wrk, one thread, 16 connections that are kept, 10,000 paths, 100 callers; for latency 1,000 requests/s.",
+    "Load: wrk, one thread, 16 connections that are kept, 10,000 paths, 100 callers; for latency 1,000 requests/s. The worker has the first core, the load the last one.",
     "Latency is of requests during which neither the worker nor the client waited 0.1 ms for a processor that something else had; the JSON has that of all as well.",
     "Envoy answers itself, so that an upstream does not hide the difference: all ratios are further apart than in service.",
     "The policy is the same in (c) and (e) to (h): issuer, audience, expiry, one claim, host, methods, path; (e) to (h) have a grant for each caller besides.",

@@ -12,6 +12,7 @@ use everycall_tests::envoy::{Envoy, Start};
 use everycall_tests::worker::WorkerTime;
 
 use crate::bootstrap::Places;
+use crate::cores::Apart;
 use crate::paced::{self, Took};
 use crate::policy::HOST;
 use crate::requests::{self, Requests, Source, Tokens};
@@ -91,9 +92,10 @@ impl Bench {
         let (envoy, inbound) = self.envoy(&scenario.filter, 1)?;
         let requests = self.requests(scenario.source);
         check(scenario, requests, inbound)?;
+        let worker = WorkerTime::of(&envoy)?;
+        let _apart = Apart::from(worker.thread()?)?;
         self.wrk.run(inbound, &requests.file, served(&envoy)?, WARM_UP)?;
 
-        let worker = WorkerTime::of(&envoy)?;
         let read = || Reading::at_rest(&envoy, &worker, self.sidecar.id());
         let before = read()?;
         let begun = Instant::now();
