@@ -1,10 +1,11 @@
-//! Envoy's worker has one core of the machine, and what makes its load another: else the system wakes the
-//! worker where the client runs, and the time that the client then waits would count as the worker's.
+//! While latency is measured Envoy's worker has one core of the machine, and the client another: else the
+//! system wakes the worker where the client runs, and the time that the client then waits would count as
+//! the worker's. Under full load both run all the time, and the system keeps them apart.
 
 use anyhow::Context;
 use rustix::thread::{sched_getaffinity, sched_setaffinity, CpuSet, Pid};
 
-/// While it lives, the calling thread and what it starts have a core of their own.
+/// While it lives, the calling thread has a core of its own.
 pub struct Apart {
     before: CpuSet,
 }

@@ -93,7 +93,6 @@ impl Bench {
         let requests = self.requests(scenario.source);
         check(scenario, requests, inbound)?;
         let worker = WorkerTime::of(&envoy)?;
-        let _apart = Apart::from(worker.thread()?)?;
         self.wrk.run(inbound, &requests.file, served(&envoy)?, WARM_UP)?;
 
         let read = || Reading::at_rest(&envoy, &worker, self.sidecar.id());
@@ -107,7 +106,10 @@ impl Bench {
         let each = |from: u64, to: u64| (to - from) as f64 / (after.served - before.served) as f64;
         let took = match scenario.cost_only {
             true => Took::default(),
-            false => paced::run(inbound, &requests.all, served(&envoy)?, self.time, &worker)?,
+            false => {
+                let _apart = Apart::from(worker.thread()?)?;
+                paced::run(inbound, &requests.all, served(&envoy)?, self.time, &worker)?
+            }
         };
         let percentiles =
             |took: &[f64]| (took.len() >= ENOUGH).then(|| [0.5, 0.99, 0.999].map(|share| at(took, share)));
