@@ -81,8 +81,7 @@ const COSTS: [(&str, &str, &str); 2] = [
 pub fn figures(runs: &Runs) -> Figures {
     let mut figures = Figures::new();
     for (key, one, other) in THROUGHPUTS {
-        let figure = paired(runs, [one, other], |[one, other]| one.requests_per_s / other.requests_per_s);
-        figures.extend(figure.map(|figure| (key.to_owned(), figure)));
+        figures.extend(over(runs, one, other).map(|figure| (key.to_owned(), figure)));
         let figure = paired(runs, [one, other], |[one, other]| other.cpu_us / one.cpu_us);
         figures.extend(figure.map(|figure| (format!("{key}_cpu"), figure)));
     }
