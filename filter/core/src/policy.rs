@@ -7,6 +7,7 @@
 
 mod advice;
 mod bounds;
+mod calls;
 mod charges;
 mod library;
 mod mended;

@@ -8,7 +8,7 @@ use regorus::rvm::program::Program;
 use regorus::rvm::vm::RegoVM;
 use regorus::Value;
 
-use super::{advice, bounds, charges, opa, text, Entry, RuleSet};
+use super::{advice, bounds, calls, charges, opa, text, Entry, RuleSet};
 use crate::config::{InputFormat, Limits};
 use crate::reads::{self, Reads};
 
@@ -150,6 +150,7 @@ impl Library {
         bounds::check_calls(&program)?;
         let owners = bounds::owners(&program);
         let counted = Arc::make_mut(&mut program);
+        calls::in_place_of_lookups(counted);
         bounds::guard(counted)?;
         charges::insert(counted, &owners)?;
         let mut vm = RegoVM::new();

@@ -8,14 +8,13 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use regorus::languages::rego::compiler::Compiler;
-use regorus::rvm::instructions::LiteralOrRegister;
 use regorus::rvm::program::{Program, RuleInfo};
 use regorus::rvm::vm::{ExecutionMode, ExecutionState};
 use regorus::rvm::Instruction;
 use regorus::unstable::Rule;
 use regorus::Value;
 
-use super::{PolicyValue, RuleSet};
+use super::{calls, PolicyValue, RuleSet};
 
 /// One evaluation of a rule set.
 #[derive(Clone, PartialEq)]
@@ -96,15 +95,13 @@ impl RuleSet {
     /// `None` if there are more rules than entry points can be.
     fn tracer(&self) -> Option<Tracer> {
         let mut order = Vec::new();
-        let mut program = (*self.program).clone();
-        call_what_is_looked_up(&mut program);
-        for index in 0..program.rule_infos.len() {
-            callees_first(&program, index, &mut order);
+        for index in 0..self.program.rule_infos.len() {
+            callees_first(&self.program, index, &mut order);
         }
-        let names = order.iter().rev().filter_map(|index| program.rule_infos.get(*index));
+        let names = order.iter().rev().filter_map(|index| self.program.rule_infos.get(*index));
         let names: Vec<&str> = names.map(|info| info.name.as_str()).collect();
         let mut program = Arc::unwrap_or_clone(Compiler::compile_from_policy(&self.policy, &names).ok()?);
-        let looked_up = call_what_is_looked_up(&mut program);
+        let looked_up = calls::in_place_of_lookups(&mut program);
         let starts = program.rule_infos.iter().flat_map(starts_of).collect();
         Some(Tracer { program: Arc::new(program), starts, looked_up })
     }
@@ -242,59 +239,6 @@ fn overlap(a: &str, b: &str) -> bool {
 fn starts_of(info: &RuleInfo) -> impl Iterator<Item = usize> + '_ {
     let starts = info.definitions.iter().flatten().chain(info.destructuring_blocks.iter().flatten());
     starts.filter_map(|pc| usize::try_from(*pc).ok())
-}
-
-/// Turns each lookup of exactly one rule into a call of it; answers the paths of the others.
-fn call_what_is_looked_up(program: &mut Program) -> BTreeMap<usize, String> {
-    let mut others = BTreeMap::new();
-    for pc in 0..program.instructions.len() {
-        let next = pc.saturating_add(1);
-        let Some((path, whole, dest)) = lookup(program, pc) else { continue };
-        let rule = |path: &str| {
-            let index = program.rule_infos.iter().position(|info| info.name == path)?;
-            u16::try_from(index).ok()
-        };
-        // `data.lib.rule` by an import of `data.lib` is a lookup of the package and then of the rule.
-        let member = match program.instructions.get(next) {
-            Some(Instruction::IndexLiteral { dest: to, container, literal_idx }) if *container == dest => {
-                let name =
-                    program.literals.get(usize::from(*literal_idx)).and_then(|name| name.as_string().ok());
-                name.and_then(|name| Some((*to, rule(&format!("{path}.{name}"))?)))
-            }
-            _ => None,
-        };
-        let mut put = |at: usize, new| {
-            if let Some(old) = program.instructions.get_mut(at) {
-                *old = new;
-            }
-        };
-        match (rule(&path), member) {
-            (Some(rule_index), _) if whole => put(pc, Instruction::CallRule { dest, rule_index }),
-            (_, Some((to, rule_index))) if whole => {
-                put(pc, Instruction::LoadNull { dest });
-                put(next, Instruction::CallRule { dest: to, rule_index });
-            }
-            _ => drop(others.insert(pc, path)),
-        }
-    }
-    others
-}
-
-/// The path that a lookup below `data` starts with, whether that is all of it, and where it goes.
-fn lookup(program: &Program, pc: usize) -> Option<(String, bool, u8)> {
-    let Instruction::VirtualDataDocumentLookup { params_index } = program.instructions.get(pc)? else {
-        return None;
-    };
-    let params = program.instruction_data.get_virtual_data_document_lookup_params(*params_index)?;
-    let literals = params.path_components.iter().map_while(|part| match part {
-        LiteralOrRegister::Literal(at) => {
-            program.literals.get(usize::from(*at))?.as_string().ok().map(|text| text.to_string())
-        }
-        LiteralOrRegister::Register(_) => None,
-    });
-    let path: Vec<String> = std::iter::once("data".to_owned()).chain(literals).collect();
-    let whole = path.len() == params.path_components.len().saturating_add(1);
-    Some((path.join("."), whole, params.dest))
 }
 
 /// Adds a rule behind all that it calls. Rules are not recursive.
