@@ -1,7 +1,7 @@
 # What users, developers and CI run. The work is in scripts, one subject each; what they install goes below .tools/.
 SHELL := bash
 .NOTPARALLEL:
-.PHONY: help wasm envoy node-tools demo run render test test-native test-wasm conformance lint bench holds bench-continuous bench-peers fmt clean
+.PHONY: help wasm envoy node-tools demo run render test test-native test-wasm conformance lint bench holds bench-continuous bench-peers bench-instructions fmt clean
 
 export EVERYCALL_WASM := $(CURDIR)/target/everycall.wasm
 export EVERYCALL_ENVOY := $(CURDIR)/.tools/envoy
@@ -54,7 +54,11 @@ bench-continuous: wasm envoy ## how soon access ends: revocations, ended tasks, 
 
 bench-peers: wasm envoy ## beside native filters and a sidecar, in Envoy: a quarter of an hour; ARGUMENTS=--help
 	@bash bench/peers/wrk.sh
-	@cargo run --quiet --profile peers --package everycall-peers -- $(ARGUMENTS)
+	@cargo run --quiet --profile measured --package everycall-peers -- $(ARGUMENTS)
+
+bench-instructions: ## how many instructions decisions take, each with its bound
+	@bash bench/instructions/valgrind.sh
+	@cargo run --quiet --profile measured --package everycall-instructions -- --check
 
 fmt: ## format the sources
 	cargo fmt --all
