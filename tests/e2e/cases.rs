@@ -81,7 +81,7 @@ fn run(
         ("rule", text(expected.policy.as_ref().and_then(|policy| policy.rule.as_deref()))),
         ("identity", text(expected.identity.as_ref().map(|identity| identity.id.as_str()))),
         ("would_refuse", text(expected.would_refuse.as_ref().map(|would| would.reason.code()))),
-        ("grant", text(expected.grant.as_ref().map(|grant| grant.id.as_str()))),
+        ("grant", text(expected.grant.as_ref().map(|grant| &*grant.id))),
     ] {
         if decision[member] != value {
             wrong.push(format!("{member}: decide says {value}, Envoy {}", decision[member]));

@@ -78,7 +78,7 @@ fn a_signed_bundle_decides_and_the_record_names_it() {
     let record = done(engine.check(request(1, "/open", &token(60)), NOW)).record;
     assert_eq!(record.reason, Some(Reason::Allowed));
     let bundle = record.bundle.unwrap();
-    assert_eq!((bundle.revision.as_str(), bundle.sequence), ("r5", 5));
+    assert_eq!((&*bundle.revision, bundle.sequence), ("r5", 5));
     let mut unsigned = super::engine(&super::configuration());
     assert_eq!(done(unsigned.check(request(1, "/open", &token(60)), NOW)).record.bundle, None);
 }

@@ -143,9 +143,9 @@ pub fn full() -> DecisionRecord {
             id: "x".into(),
             purpose: "x".into(),
             owner: "x".into(),
-            sensitivity: text(),
-            source: text(),
-            ticket: text(),
+            sensitivity: Some("x".into()),
+            source: Some("x".into()),
+            ticket: Some("x".into()),
             params: Map::new(),
         }),
         elevation: Some(ElevationRecord {

@@ -5,6 +5,7 @@ use std::borrow::Cow;
 
 use serde_json::json;
 
+use crate::ascii;
 use crate::identity::{Binding, Identity};
 use crate::keys::Algorithm;
 use crate::obligations::{HeaderChanges, Obligations, Response, StepUp};
@@ -278,6 +279,9 @@ fn ask_for_proof(error: &str) -> String {
 /// from a token must neither end a line nor look like another id.
 fn visible_ascii(text: &str) -> String {
     use std::fmt::Write as _;
+    if ascii::is_graphic(text.as_bytes()) && !text.contains('%') {
+        return text.to_owned();
+    }
     let mut encoded = String::with_capacity(text.len());
     for byte in text.bytes() {
         match byte {

@@ -198,7 +198,13 @@ impl Engine {
 
     /// The layers, in order. Each `?` is a refusal; only the last line can allow.
     fn decide(&mut self, case: &mut Case, now: UnixTime) -> Result<Progress, Refused> {
-        let target = Target::read(case.request.headers())?;
+        let target = match Target::read(case.request.headers()) {
+            Ok(target) => target,
+            Err(wrong) => {
+                case.note_as_it_came();
+                return Err(wrong.into());
+            }
+        };
         case.note_target(&target);
         case.observed = self.settings.observe.as_ref().is_some_and(|observe| observe.covers(&target));
         self.in_force(case, now)?;

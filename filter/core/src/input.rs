@@ -1,6 +1,7 @@
 //! The `input` document of a policy, built as values and not as text, and only what is read.
 
 pub(crate) mod opa;
+mod shape;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -16,11 +17,12 @@ use crate::identity::Identity;
 use crate::network::Network;
 use crate::pdp::Answer;
 use crate::policy::PolicyValue;
-use crate::reads::Reads;
 use crate::record::{RequestRecord, SignalsRecord};
 use crate::target::Target;
 use crate::time::UnixTime;
 use crate::token::cache::Verified;
+pub(crate) use shape::{Names, Shape};
+use shape::{OfGrant, OfRequest, Root};
 
 /// What a decision's input is built from. The request's part is the record's: the two cannot
 /// disagree.
@@ -34,35 +36,26 @@ pub(crate) struct Facts<'a> {
     /// Absent: the policy does not read them.
     pub(crate) signals: Option<&'a SignalsRecord>,
     pub(crate) networks: &'a [Network],
-    pub(crate) reads: &'a Reads,
+    pub(crate) shape: &'a Shape,
 }
 
 /// `input` but for `pdp`. Bounded by the caller.
 pub(crate) fn build(facts: &Facts<'_>) -> PolicyValue {
-    let reads = facts.reads;
-    let mut input = vec![("time", Value::from(facts.now.secs()))];
-    if reads.any(&["request"]) {
-        input.push(("request", request(facts)));
-    }
-    if reads.any(&["connection"]) {
-        input.push(("connection", connection(facts)));
-    }
-    if reads.any(&["clock"]) {
-        if let Some(clock) = clock(facts.now) {
-            input.push(("clock", clock));
+    let value = |member| match member {
+        Root::Clock => clock(facts.now).unwrap_or(Value::Undefined),
+        Root::Connection => connection(facts),
+        Root::Elevation => facts.granted.elevated.as_ref().map_or(Value::Null, elevation),
+        Root::Exception => {
+            let exception = facts.caller.and_then(|caller| caller.exception.as_deref());
+            exception.map_or(Value::Null, exception_value)
         }
-    }
-    if reads.any(&["identity"]) {
-        input.push(("identity", facts.caller.map_or(Value::Null, |caller| identity(caller, facts.now))));
-    }
-    if reads.any(&["grant"]) {
-        input.push(("grant", grant(facts.granted)));
-    }
-    input.push(("elevation", facts.granted.elevated.as_ref().map_or(Value::Null, elevation)));
-    let exception = facts.caller.and_then(|caller| caller.exception.as_deref());
-    input.push(("exception", exception.map_or(Value::Null, exception_value)));
-    input.extend(facts.signals.map(|known| ("signals", signals(known))));
-    PolicyValue(object(input))
+        Root::Grant => grant(facts),
+        Root::Identity => facts.caller.map_or(Value::Null, |caller| identity(caller, facts)),
+        Root::Request => request(facts),
+        Root::Signals => facts.signals.map_or(Value::Undefined, signals),
+        Root::Time => Value::from(facts.now.secs()),
+    };
+    PolicyValue(facts.shape.root.object(value))
 }
 
 /// The same input with the answers of the policy decision points.
@@ -130,29 +123,35 @@ fn object(members: Vec<(&str, Value)>) -> Value {
 
 fn request(facts: &Facts<'_>) -> Value {
     let request = facts.request;
-    let mut members = vec![
-        ("method", Value::from(request.method.as_str())),
-        ("scheme", Value::from(request.scheme.as_str())),
-        ("host", Value::from(request.host.as_str())),
-        ("path", Value::from(request.path.as_str())),
-    ];
-    if facts.reads.any(&["request", "id"]) {
-        members.push(("id", request.id.as_deref().map_or(Value::Null, Value::from)));
-    }
-    if facts.reads.any(&["request", "segments"]) {
-        let segments: Vec<Value> =
-            facts.target.segments.iter().map(|segment| Value::from(segment.as_str())).collect();
-        members.push(("segments", Value::from(segments)));
-    }
-    members.push(("headers", Value::from(Json::Object(request.headers.clone()))));
-    members.push(("query", Value::from(Json::Object(request.query.clone()))));
-    object(members)
+    facts.shape.request.object(|member| match member {
+        OfRequest::Headers => values(&request.headers),
+        OfRequest::Host => Value::from(request.host.as_str()),
+        OfRequest::Id => request.id.as_deref().map_or(Value::Null, Value::from),
+        OfRequest::Method => Value::from(request.method.as_str()),
+        OfRequest::Path => Value::from(request.path.as_str()),
+        OfRequest::Query => values(&request.query),
+        OfRequest::Scheme => Value::from(request.scheme.as_str()),
+        OfRequest::Segments => {
+            let segments = facts.target.segments.iter().map(|segment| Value::from(segment.as_str()));
+            Value::from(segments.collect::<Vec<_>>())
+        }
+    })
+}
+
+/// Names to lists of text.
+fn values(all: &Map<String, Json>) -> Value {
+    let texts = |texts: &Json| {
+        let texts = texts.as_array().into_iter().flatten().filter_map(Json::as_str);
+        Value::from(texts.map(Value::from).collect::<Vec<_>>())
+    };
+    let all = all.iter().map(|(name, of)| (Value::from(name.as_str()), texts(of)));
+    Value::from(all.collect::<BTreeMap<_, _>>())
 }
 
 fn connection(facts: &Facts<'_>) -> Value {
     let mut members: Vec<(&str, Value)> =
         facts.connection.iter().map(|(name, value)| (name.as_str(), Value::from(value.clone()))).collect();
-    if facts.reads.any(&["connection", "networks"]) {
+    if facts.shape.networks {
         let source = facts.connection.get(SOURCE_IP).and_then(Json::as_str).and_then(|ip| ip.parse().ok());
         if let Some(source) = source {
             let names = facts.networks.iter().filter(|network| network.holds(source));
@@ -163,29 +162,33 @@ fn connection(facts: &Facts<'_>) -> Value {
     object(members)
 }
 
-fn identity(caller: &Verified, now: UnixTime) -> Value {
+fn identity(caller: &Verified, facts: &Facts<'_>) -> Value {
     let mut value = caller.input.0.clone();
+    if !facts.shape.expires_in {
+        return value;
+    }
     if let Ok(members) = value.as_object_mut() {
-        let left = caller.identity.expires_at.secs().saturating_sub(now.secs());
+        let left = caller.identity.expires_at.secs().saturating_sub(facts.now.secs());
         members.insert(Value::from("expires_in"), Value::from(left));
     }
     value
 }
 
-fn grant(granted: &Granted) -> Value {
+fn grant(facts: &Facts<'_>) -> Value {
     let text = |text: &Option<Arc<str>>| text.as_deref().map_or(Value::Null, Value::from);
-    let grant = &granted.grant;
-    let params = granted.params.iter();
-    let params = params.map(|(name, value)| (name.as_str(), Value::from(value.as_str()))).collect();
-    object(vec![
-        ("id", Value::from(&*grant.id)),
-        ("purpose", Value::from(&*grant.purpose)),
-        ("owner", Value::from(&*grant.owner)),
-        ("sensitivity", text(&grant.sensitivity)),
-        ("source", text(&grant.source)),
-        ("ticket", text(&grant.ticket)),
-        ("params", object(params)),
-    ])
+    let Granted { grant, params, .. } = facts.granted;
+    facts.shape.grant.object(|member| match member {
+        OfGrant::Id => Value::from(&*grant.id),
+        OfGrant::Owner => Value::from(&*grant.owner),
+        OfGrant::Params => {
+            let params = params.iter().map(|(name, value)| (name.as_str(), Value::from(value.as_str())));
+            object(params.collect())
+        }
+        OfGrant::Purpose => Value::from(&*grant.purpose),
+        OfGrant::Sensitivity => text(&grant.sensitivity),
+        OfGrant::Source => text(&grant.source),
+        OfGrant::Ticket => text(&grant.ticket),
+    })
 }
 
 /// Every member is there, so that a policy can tell what was not raised from what is not known.

@@ -9,6 +9,11 @@ use serde::de::{DeserializeSeed, Error as _, MapAccess, SeqAccess, Visitor};
 use serde::Serialize;
 use serde_json::{Map, Number, Value};
 
+use crate::ascii;
+
+/// What most records take, in bytes: to grow is to copy.
+const ROOM: usize = 1_536;
+
 /// Levels of nesting that tokens, key sets, configurations and PDP answers may have.
 pub const MAX_DEPTH: usize = 32;
 
@@ -32,9 +37,11 @@ pub fn parse_object(text: &[u8]) -> Result<Map<String, Value>, serde_json::Error
 /// One line of JSON for a log. serde_json leaves DEL, the C1 controls and Unicode's own line ends as
 /// they are: a terminal or a log reader may act on them.
 pub fn line<T: Serialize>(value: &T) -> Result<String, serde_json::Error> {
-    let text = serde_json::to_string(value)?;
+    let mut text = Vec::with_capacity(ROOM);
+    serde_json::to_writer(&mut text, value)?;
+    let text = String::from_utf8(text).map_err(serde_json::Error::custom)?;
     // Those that act are DEL and characters beyond ASCII.
-    if text.bytes().all(|byte| byte < 0x7f) {
+    if ascii::is_below_del(text.as_bytes()) {
         return Ok(text);
     }
     let acts = |c: char| c.is_control() || matches!(c, '\u{2028}' | '\u{2029}');

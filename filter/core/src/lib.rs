@@ -5,6 +5,7 @@
 //! calls that a [`Step::Ask`] names, and lets a request through only with a [`Permit`].
 #![forbid(unsafe_code)]
 
+mod ascii;
 mod attributes;
 mod bounded;
 mod bundle;

@@ -25,6 +25,7 @@ use regorus::{CompiledPolicy, Value};
 use serde_json::{Map, Value as Json};
 
 use crate::config::InputFormat;
+use crate::input::Shape;
 use crate::pdp::Question;
 use crate::reads::Reads;
 use crate::reason::Reason;
@@ -132,7 +133,7 @@ pub fn offered_builtins() -> &'static [&'static str] {
 /// Which rule of which package decides, and what it is given.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Entry {
-    pub(crate) package: String,
+    pub(crate) package: Arc<str>,
     pub(crate) rule: String,
     pub(crate) format: InputFormat,
 }
@@ -144,7 +145,7 @@ impl Entry {
             Some(name) => format!("everycall.{name}"),
             None => "everycall".to_owned(),
         };
-        Self { package, rule: "decision".to_owned(), format: InputFormat::Everycall }
+        Self { package: package.into(), rule: "decision".to_owned(), format: InputFormat::Everycall }
     }
 
     /// An entry point of OPA-Envoy, such as `envoy.authz.allow`, which is its default.
@@ -178,6 +179,8 @@ pub struct RuleSet {
     policy: CompiledPolicy,
     asks: bool,
     reads: Reads,
+    /// What follows from that for its input.
+    shape: Shape,
 }
 
 impl fmt::Debug for RuleSet {
@@ -214,6 +217,11 @@ impl RuleSet {
         &self.entry.package
     }
 
+    /// The same, for a record.
+    pub(crate) fn shared_package(&self) -> Arc<str> {
+        Arc::clone(&self.entry.package)
+    }
+
     /// The form of its input.
     pub(crate) const fn format(&self) -> InputFormat {
         self.entry.format
@@ -222,6 +230,11 @@ impl RuleSet {
     /// What it reads of `input`.
     pub(crate) fn reads(&self) -> &Reads {
         &self.reads
+    }
+
+    /// The same, as its input is built by it.
+    pub(crate) fn shape(&self) -> &Shape {
+        &self.shape
     }
 
     /// Whether time alone can change what it says.

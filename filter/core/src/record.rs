@@ -66,7 +66,7 @@ pub struct StreamRecord {
     /// When it ended.
     pub time: UnixTime,
     /// Which engine decided.
-    pub instance: String,
+    pub instance: Arc<str>,
     /// Why it ended.
     pub reason: StreamEnd,
     /// The fact behind it.
@@ -132,9 +132,9 @@ pub struct DecisionRecord {
     /// When the request arrived.
     pub time: UnixTime,
     /// Which engine decided.
-    pub instance: String,
+    pub instance: Arc<str>,
     /// Digest of the configuration that decided.
-    pub revision: String,
+    pub revision: Arc<str>,
     /// The signed bundle that decided; null if it was not signed.
     #[serde(default)]
     pub bundle: Option<BundleRecord>,
@@ -241,7 +241,7 @@ impl DecisionRecord {
 #[serde(deny_unknown_fields)]
 pub struct BundleRecord {
     /// Its author's name for it.
-    pub revision: String,
+    pub revision: Arc<str>,
     /// Its number.
     pub sequence: u64,
 }
@@ -436,19 +436,19 @@ pub struct RequestRecord {
 #[serde(deny_unknown_fields)]
 pub struct GrantRecord {
     /// Its name.
-    pub id: String,
+    pub id: Arc<str>,
     /// Why it exists.
-    pub purpose: String,
+    pub purpose: Arc<str>,
     /// Who answers for it.
-    pub owner: String,
+    pub owner: Arc<str>,
     /// How sensitive what lies behind it is.
-    pub sensitivity: Option<String>,
+    pub sensitivity: Option<Arc<str>>,
     /// Which system it comes from.
     #[serde(default)]
-    pub source: Option<String>,
+    pub source: Option<Arc<str>>,
     /// Its number there.
     #[serde(default)]
-    pub ticket: Option<String>,
+    pub ticket: Option<Arc<str>>,
     /// Values of the path template.
     pub params: Map<String, Value>,
 }
@@ -484,7 +484,7 @@ pub struct ElevationRecord {
 #[serde(deny_unknown_fields)]
 pub struct PolicyRecord {
     /// The package.
-    pub rule_set: String,
+    pub rule_set: Arc<str>,
     /// The policy's own code for the rule that decided.
     pub rule: Option<String>,
     /// An allow that counts although a question failed.

@@ -4,6 +4,7 @@ mod resolve;
 mod stand_in;
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
@@ -147,9 +148,9 @@ pub(crate) struct Pdp {
 /// A valid configuration.
 #[derive(Debug)]
 pub struct Settings {
-    pub(crate) instance: String,
+    pub(crate) instance: Arc<str>,
     /// Digest of the whole configuration.
-    pub(crate) revision: String,
+    pub(crate) revision: Arc<str>,
     /// Digest of the parts that credentials are judged by.
     pub(crate) credential_digest: [u8; 32],
     /// Changes when anything changes that a verified token rests on.

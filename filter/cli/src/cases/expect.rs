@@ -61,7 +61,7 @@ impl Expect {
         let code = |reason: Reason| reason.code().to_owned();
         compare("reason", self.reason().map(code), record.reason.map(code));
         compare("rule", self.rule.clone(), record.policy.as_ref().and_then(|policy| policy.rule.clone()));
-        compare("grant", self.grant.clone(), record.grant.as_ref().map(|grant| grant.id.clone()));
+        compare("grant", self.grant.clone(), record.grant.as_ref().map(|grant| grant.id.to_string()));
         compare(
             "elevation",
             self.elevation.clone(),

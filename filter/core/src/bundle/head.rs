@@ -1,5 +1,7 @@
 //! What the first line of a bundle file says.
 
+use std::sync::Arc;
+
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use base64::Engine as _;
 use serde::{Deserialize, Serialize};
@@ -34,7 +36,7 @@ struct Claims {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct BundleHead {
     /// Its author's name for this state of things.
-    pub revision: String,
+    pub revision: Arc<str>,
     /// Grows with each bundle; a lower one is not taken.
     pub sequence: u64,
     /// When it was signed: its age counts from then.
@@ -132,7 +134,7 @@ impl BundleHead {
         }
         let digest = URL_SAFE_NO_PAD.decode(digest).ok().and_then(|digest| digest.try_into().ok());
         Ok(Self {
-            revision: revision.clone(),
+            revision: revision.as_str().into(),
             sequence: *sequence,
             issued_at: UnixTime::from_secs(*iat),
             expires_at: UnixTime::from_secs(*exp),

@@ -166,6 +166,15 @@ impl Case {
         matches!(self.occasion, Occasion::Replay { .. })
     }
 
+    /// A target that is refused is recorded as it came, the path without the query.
+    pub(super) fn note_as_it_came(&mut self) {
+        let (request, record) = (&self.request, &mut self.record.request);
+        record.method = request.lossy(":method");
+        record.scheme = request.lossy(":scheme");
+        record.host = request.lossy(":authority");
+        record.path = request.lossy(":path").split('?').next().unwrap_or_default().to_owned();
+    }
+
     /// Starts the record anew from the target: also when a case is begun again.
     pub(super) fn note_target(&mut self, target: &Target) {
         self.record.request.method.clone_from(&target.method);
@@ -193,8 +202,8 @@ pub(super) fn begun(request: &Request, id: String, now: UnixTime, settings: &Set
         v: 1,
         id,
         time: now,
-        instance: settings.instance.clone(),
-        revision: settings.revision.clone(),
+        instance: Arc::clone(&settings.instance),
+        revision: Arc::clone(&settings.revision),
         bundle: None,
         decision: Verdict::Ask,
         reason: None,
@@ -202,16 +211,9 @@ pub(super) fn begun(request: &Request, id: String, now: UnixTime, settings: &Set
         layer: Layer::Request,
         detail: None,
         would_refuse: None,
-        // As it came, should the target be refused; the path without the query.
         request: RequestRecord {
             id: request.headers().only("x-request-id").map(|id| String::from_utf8_lossy(id).into_owned()),
-            method: request.lossy(":method"),
-            scheme: request.lossy(":scheme"),
-            host: request.lossy(":authority"),
-            path: request.lossy(":path").split('?').next().unwrap_or_default().to_owned(),
-            path_and_query: None,
-            headers: Map::new(),
-            query: Map::new(),
+            ..RequestRecord::default()
         },
         connection: Map::new(),
         identity: None,
@@ -230,15 +232,14 @@ pub(super) fn begun(request: &Request, id: String, now: UnixTime, settings: &Set
 
 impl Granted {
     pub(super) fn to_record(&self) -> GrantRecord {
-        let text = |text: &Option<Arc<str>>| text.as_deref().map(str::to_owned);
         let params = self.params.iter().map(|(name, value)| (name.clone(), Value::from(value.as_str())));
         GrantRecord {
-            id: self.grant.id.to_string(),
-            purpose: self.grant.purpose.to_string(),
-            owner: self.grant.owner.to_string(),
-            sensitivity: text(&self.grant.sensitivity),
-            source: text(&self.grant.source),
-            ticket: text(&self.grant.ticket),
+            id: Arc::clone(&self.grant.id),
+            purpose: Arc::clone(&self.grant.purpose),
+            owner: Arc::clone(&self.grant.owner),
+            sensitivity: self.grant.sensitivity.clone(),
+            source: self.grant.source.clone(),
+            ticket: self.grant.ticket.clone(),
             params: params.collect(),
         }
     }
@@ -246,7 +247,7 @@ impl Granted {
 
 impl BundleHead {
     pub(super) fn to_record(&self) -> BundleRecord {
-        BundleRecord { revision: self.revision.clone(), sequence: self.sequence }
+        BundleRecord { revision: Arc::clone(&self.revision), sequence: self.sequence }
     }
 }
 

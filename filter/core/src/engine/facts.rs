@@ -7,7 +7,7 @@ use super::layers::Layers;
 use crate::attributes;
 use crate::config::InputFormat;
 use crate::grants::Granted;
-use crate::input::{self, Facts};
+use crate::input::{self, Facts, Names};
 use crate::policy::PolicyValue;
 use crate::reason::Reason;
 use crate::record::PolicyRecord;
@@ -29,20 +29,16 @@ impl Layers<'_> {
         let Some(rules) = self.bundle.rule_sets.get(rule_set) else {
             return Err(Refused::new(Reason::PolicyError, "the grant has no rule set"));
         };
-        let reads = rules.reads();
+        let (reads, shape) = (rules.reads(), rules.shape());
         case.record.policy =
-            Some(PolicyRecord { rule_set: rules.package().to_owned(), rule: None, without_pdp: false });
+            Some(PolicyRecord { rule_set: rules.shared_package(), rule: None, without_pdp: false });
         let mut bytes = case.record.request.path.len();
         if let Some(caller) = caller {
             bytes = bytes.saturating_add(caller.bytes);
         }
-        if reads.any(&["request", "headers"]) {
-            let wanted = reads.names(&["request", "headers"]);
+        if !shape.headers.are_none() {
             for (name, value) in case.request.headers().iter() {
-                if self.settings.is_secret(name)
-                    || name.starts_with(':')
-                    || wanted.as_ref().is_some_and(|names| !names.contains(name))
-                {
+                if !shape.headers.hold(name) || self.settings.is_secret(name) || name.starts_with(':') {
                     continue;
                 }
                 let Ok(text) = std::str::from_utf8(value) else {
@@ -59,18 +55,16 @@ impl Layers<'_> {
                 }
             }
         }
-        if reads.any(&["request", "query"]) {
+        if !shape.query.are_none() {
             let mut query = target.query_values()?;
-            if let Some(names) = reads.names(&["request", "query"]) {
-                query.retain(|name, _| names.contains(name.as_str()));
-            }
+            query.retain(|name, _| shape.query.hold(name));
             for (name, values) in &query {
                 let values = values.as_array().into_iter().flatten().filter_map(Value::as_str);
                 bytes = values
                     .fold(bytes.saturating_add(name.len()), |sum, value| sum.saturating_add(value.len()));
             }
             case.record.request.query = query;
-            if rules.format() == InputFormat::OpaEnvoy && reads.names(&["request", "query"]).is_none() {
+            if rules.format() == InputFormat::OpaEnvoy && matches!(shape.query, Names::All) {
                 case.record.request.path_and_query = Some(target.path_and_query());
             }
         }
@@ -97,7 +91,7 @@ impl Layers<'_> {
             granted,
             signals: case.record.signals.as_ref(),
             networks: &self.settings.networks,
-            reads,
+            shape,
         };
         Ok(match rules.format() {
             InputFormat::Everycall => input::build(&facts),

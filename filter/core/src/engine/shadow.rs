@@ -110,7 +110,7 @@ impl Matter<'_> {
         decided.policy.as_ref()?;
         let granted = self.granted(bundle, case).ok()?;
         // Another grant may be the one by now, after a wait.
-        if decided.grant.as_ref()?.id != *granted.grant.id {
+        if decided.grant.as_ref()?.id != granted.grant.id {
             return None;
         }
         let (name, rule_set) = bundle.shadows.get(&granted.grant.rule_set).cloned()?;

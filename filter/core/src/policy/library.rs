@@ -10,6 +10,7 @@ use regorus::Value;
 
 use super::{advice, bounds, calls, charges, opa, text, Entry, RuleSet};
 use crate::config::{InputFormat, Limits};
+use crate::input::Shape;
 use crate::reads::{self, Reads};
 
 struct Source {
@@ -111,7 +112,7 @@ impl Library {
 
     fn compile(&mut self, entry: Entry, limits: &Limits) -> Result<RuleSet, String> {
         let Entry { package, rule, format } = &entry;
-        let package = package.as_str();
+        let package = &**package;
         let decision = format!("data.{package}.{rule}");
         let ask = format!("data.{package}.ask");
         let file_of = |error: &str| position(package, error);
@@ -165,6 +166,7 @@ impl Library {
             program,
             policy,
             asks,
+            shape: Shape::of(&reads),
             reads,
         })
     }

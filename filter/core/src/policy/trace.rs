@@ -84,7 +84,7 @@ impl RuleSet {
     pub(crate) fn trace(&mut self, input: &PolicyValue, decided: bool) -> Trace {
         let rules = self.tracer().map(|tracer| self.rules_in(&tracer, input, decided));
         Trace {
-            package: self.entry.package.clone(),
+            package: self.package().to_owned(),
             input: serde_json::to_value(&input.0).unwrap_or_default(),
             decided,
             shadow: false,

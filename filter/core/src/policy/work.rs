@@ -270,9 +270,10 @@ pub(super) fn calculation(values: &[Value]) -> u64 {
 /// twice counts twice, as it is visited twice; looks no further than `most`. What is too deep is too
 /// large.
 pub(super) fn size(value: &Value, most: u64) -> u64 {
-    let mut open = vec![(value, 0_u32)];
+    let mut open = Vec::new();
+    let mut next = Some((value, 0_u32));
     let mut sum: u64 = 0;
-    while let Some((value, depth)) = open.pop() {
+    while let Some((value, depth)) = next {
         let inner = depth.saturating_add(1);
         let own = match value {
             Value::String(text) => u64::try_from(text.len()).unwrap_or(u64::MAX),
@@ -299,6 +300,7 @@ pub(super) fn size(value: &Value, most: u64) -> u64 {
         if sum > most || depth > MAX_DEPTH {
             return u64::MAX;
         }
+        next = open.pop();
     }
     sum
 }

@@ -95,8 +95,8 @@ impl Resolver {
         }
         let token_generation = credential_digest.first_chunk::<8>().copied().map(u64::from_le_bytes);
         Settings {
-            instance,
-            revision: revision.to_owned(),
+            instance: instance.into(),
+            revision: revision.into(),
             credential_digest,
             token_generation: token_generation.unwrap_or_default(),
             issuers,

@@ -1,5 +1,6 @@
 //! Where the credential of a request is found (RFC 6750 section 2.1).
 
+use crate::ascii;
 use crate::reason::Reason;
 use crate::request::Headers;
 use crate::settings::CredentialSource;
@@ -53,7 +54,7 @@ fn read<'a>(value: &'a [u8], schemes: &[String]) -> Result<Presented<'a>, (Reaso
         (None, true) => Presented { text, is_dpop: false },
         (None, false) => return Err((Reason::TokenMalformed, "the credential has another scheme")),
     };
-    match !presented.text.is_empty() && presented.text.bytes().all(|b| b.is_ascii_graphic()) {
+    match !presented.text.is_empty() && ascii::is_graphic(presented.text.as_bytes()) {
         true => Ok(presented),
         false => Err((Reason::TokenMalformed, "the credential is not one token")),
     }
