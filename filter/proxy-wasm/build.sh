@@ -10,10 +10,14 @@ source filter/proxy-wasm/toolchain.sh
 module=target/everycall.wasm
 made_from=target/everycall.wasm.from
 expected=filter/proxy-wasm/imports.txt
+# What the host calls. The SDK exports more: each callback that is left out costs a call less (of the response's
+# body each piece would be one), and nothing is done in it.
+exported=filter/proxy-wasm/exports.txt
 binaryen=132.0.0
+level=${EVERYCALL_WASM_OPT:--O3}
 # Envoy's V8 takes these features and no more: --all-features makes a module that it refuses.
-optimise="${EVERYCALL_WASM_OPT:--O3} --enable-bulk-memory --enable-bulk-memory-opt --enable-sign-ext
-  --enable-nontrapping-float-to-int --enable-mutable-globals --enable-multivalue --enable-reference-types"
+features="--enable-bulk-memory --enable-bulk-memory-opt --enable-sign-ext --enable-nontrapping-float-to-int
+  --enable-mutable-globals --enable-multivalue --enable-reference-types"
 
 checksum() { if command -v sha256sum >/dev/null; then sha256sum; else shasum -a 256; fi | cut -d ' ' -f 1; }
 
@@ -24,7 +28,7 @@ compile() {
     say "compiling the module with the $toolchain toolchain (minutes the first time)"
   fi
   wasm_cargo build --quiet --release --package everycall-filter
-  input="$toolchain $( { cat "$linked"; echo "$binaryen $optimise"; } | checksum)"
+  input="$toolchain $( { cat "$linked"; echo "$binaryen $level $features"; cat "$exported"; } | checksum)"
 }
 
 has_binaryen() { grep -qs "\"version\": \"$binaryen\"" .tools/node/node_modules/binaryen/package.json; }
@@ -34,6 +38,15 @@ get_binaryen() {
   if has_binaryen; then return; fi
   say "installing binaryen $binaryen (npm) into .tools/node"
   npm install --silent --no-audit --no-fund --prefix .tools/node "binaryen@$binaryen" >.tools/npm.log 2>&1
+}
+
+binaryen() { node ".tools/node/node_modules/binaryen/bin/$1" "${@:2}"; }
+
+# As wasm-metadce wants it: the host reaches these exports, and nothing reaches another.
+exports_graph() {
+  echo "[{\"name\": \"host\", \"root\": true, \"reaches\": [$(sed 's/.*/"&"/' "$exported" | paste -sd ,)]}"
+  sed 's/.*/, {"name": "&", "export": "&"}/' "$exported"
+  echo "]"
 }
 
 # True if the module was made from what is linked now, in the way that it would be made now.
@@ -49,9 +62,12 @@ up_to_date() {
 make_module() {
   mkdir -p target
   if get_binaryen; then
-    say "optimising the module (wasm-opt ${EVERYCALL_WASM_OPT:--O3}, up to a minute)"
+    say "optimising the module (wasm-opt $level, up to a minute)"
+    exports_graph >target/exports.json
     # shellcheck disable=SC2086  # the options are words
-    node .tools/node/node_modules/binaryen/bin/wasm-opt $optimise "$linked" -o "$module.new"
+    binaryen wasm-metadce $features --graph-file target/exports.json "$linked" -o "$module.new" >/dev/null
+    # shellcheck disable=SC2086
+    binaryen wasm-opt $level $features "$module.new" -o "$module.new"
     mv "$module.new" "$module"
     echo "$input optimised" >"$made_from"
   else
