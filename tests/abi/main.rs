@@ -11,5 +11,6 @@ mod faults;
 mod keys;
 mod obligations;
 mod observe;
+mod records;
 mod streams;
 mod vm;

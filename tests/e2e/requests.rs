@@ -3,8 +3,9 @@
 use std::sync::{Arc, LazyLock};
 
 use everycall::WireRequest;
-use everycall_core::REMOVED_HEADERS;
+use everycall_core::{DecisionRecord, REMOVED_HEADERS};
 use everycall_tests::client::RawRequest;
+use everycall_tests::envoy::connection_manager;
 use serde_json::{json, Value};
 
 use crate::world::{Listener, Paths, World};
@@ -32,6 +33,34 @@ pub fn with_policy(name: &str, rego: &str) -> Value {
         "id": "t", "owner": "o", "purpose": "p", "subject": "anonymous", "hosts": ["t"], "methods": ["GET", "POST"],
         "paths": ["/t/{rest...}"], "policy": name}));
     config
+}
+
+/// The format that the README gives for records in the access log.
+fn format_with_record() -> &'static str {
+    include_str!("../../README.md").split('`').find(|code| code.starts_with("{\"code\":")).unwrap()
+}
+
+#[test]
+fn records_in_the_access_log() {
+    let mut config = with_policy("t", "decision := {\"allow\": true} if input.request.path == \"/t/a\"");
+    config["log"] = json!({"to": "access_log"});
+    let listener = Listener { name: "only".into(), config, paths: Paths::Plain };
+    let world = World::start_with(&[listener], |document| {
+        let manager = connection_manager(&mut document["static_resources"]["listeners"][0]);
+        manager["access_log"][0]["typed_config"]["log_format"] =
+            json!({"text_format_source": {"inline_string": format!("{}\n", format_with_record())}});
+    });
+    for (path, status, decision) in [("/t/a", 200, "allow"), ("/t/b", 403, "deny"), ("/t/../b", 400, "deny")]
+    {
+        let seen = world.send("only", &get("t", path));
+        let record: DecisionRecord = serde_json::from_value(seen.line["record"].clone()).unwrap();
+        assert_eq!((&seen.line["code"], seen.response.status), (&json!(status), status));
+        assert_eq!(serde_json::to_value(record.decision).unwrap(), decision);
+        assert_eq!(record.request.path, path);
+    }
+    // Nothing is left to be written: a tick later it would be.
+    std::thread::sleep(std::time::Duration::from_millis(300));
+    assert!(!world.envoy.log().contains("{\"v\":1"), "{}", world.envoy.log());
 }
 
 /// A world with two listeners, with the connection manager's path options and without: `mended`

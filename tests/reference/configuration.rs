@@ -311,6 +311,8 @@ fn defaults_are_what_is_taken() {
         everycall_core::LogRecords::Off => "off",
     };
     defaults.insert("log.records".into(), json!(records));
+    assert_eq!(config.log.to, everycall_core::config::LogTo::ProxyLog);
+    defaults.insert("log.to".into(), json!("proxy_log"));
     defaults.insert("log.streams_after_s".into(), json!(config.log.streams_after_s));
     let streams = config.streams;
     for (name, value) in

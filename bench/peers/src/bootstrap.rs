@@ -11,6 +11,10 @@ use serde_json::{json, Value};
 
 use crate::scenario::Filter;
 
+/// The access log of a proxy with Everycall: its records, and how each request ended.
+const RECORDS: &str = "{\"code\":%RESPONSE_CODE%,\"flags\":\"%RESPONSE_FLAGS%\",\"details\":\"%RESPONSE_CODE_DETAILS%\",\
+    \"duration_ms\":%DURATION%,\"bytes_sent\":%BYTES_SENT%,\"record\":%FILTER_STATE(wasm.everycall.decision:PLAIN)%}\n";
+
 /// What scenarios share.
 pub struct Places {
     /// The module that is measured.
@@ -40,11 +44,15 @@ impl Places {
         let manager = connection_manager(&mut document["static_resources"]["listeners"][0]);
         // What an upstream would add is the same for all, and would hide what differs.
         manager["route_config"]["virtual_hosts"][0]["routes"] = json!([{"match": {"prefix": "/"}, "direct_response": {"status": 200, "body": {"inline_string": "ok\n"}}}]);
-        if let Some(instead) = filter.instead(&self.empty.display().to_string())? {
-            let filters = manager["http_filters"].as_array_mut().context("no filters")?;
-            filters.splice(0..1, instead);
-            manager["access_log"][0]["typed_config"]["log_format"]["json_format"] = ordinary_log();
-        }
+        let log = match filter.instead(&self.empty.display().to_string())? {
+            Some(instead) => {
+                let filters = manager["http_filters"].as_array_mut().context("no filters")?;
+                filters.splice(0..1, instead);
+                json!({"json_format": ordinary_log()})
+            }
+            None => json!({"text_format_source": {"inline_string": RECORDS}}),
+        };
+        manager["access_log"][0]["typed_config"]["log_format"] = log;
         Ok(document.to_string())
     }
 }

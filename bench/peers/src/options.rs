@@ -91,7 +91,7 @@ pub const NOTES: [&str; 8] = [
     "Latency is of requests during which neither the worker nor the client waited 0.1 ms for a processor that something else had; the JSON has that of all as well.",
     "Envoy answers itself, so that an upstream does not hide the difference: all ratios are further apart than in service.",
     "The policy is the same in (c) and (e) to (h): issuer, audience, expiry, one claim, host, methods, path; (e) to (h) have a grant for each caller besides.",
-    "Everycall writes each record (`log.records: all`), and the access log as it is rendered; the others write Istio's default access log, of about that length. All to files.",
+    "Everycall writes each record (`log.records: all`) into the access log; the others write Istio's default access log, of about that length. All to files.",
     "(d) asks a server on one thread of its own that says yes to everything; its processor time is in `all CPU`.",
     "Memory is what a worker adds that has 10,000 grants and remembers 10,000 RS256 tokens; `limits.tokens_cached_bytes` is raised until they fit.",
     "(f) brings 12,000 tokens in turn, of which Everycall forgets each before it comes again; the run fails unless a signature was checked for each.",

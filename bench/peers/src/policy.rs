@@ -88,7 +88,7 @@ pub fn everycall(setting: &Setting) -> anyhow::Result<Value> {
             "keys": {"inline": TestKey::of(setting.algorithm)?.public_jwks()}}],
         "credentials": [{"header": "authorization", "scheme": "Bearer"}],
         "bundle": {"inline": {"policies": policies, "grants": grants}},
-        "log": {"records": "all"},
+        "log": {"records": "all", "to": "access_log"},
     });
     if setting.asks {
         config["pdps"] = json!({"default": {"protocol": "ext_authz", "cluster": "pdp", "host": "pdp"}});

@@ -259,8 +259,8 @@ impl Check {
         for shadow in &record.shadow {
             instance.metrics.shadow(&shadow.name, shadow.outcome);
         }
-        host::set_filter_state(FILTER_STATE, &record.summary().unwrap_or_default());
-        instance.engine.borrow_mut().record(&record);
+        let shown = instance.engine.borrow_mut().record(&record);
+        host::set_filter_state(FILTER_STATE, &shown);
     }
 
     /// What the core needs to know of this request.

@@ -2,16 +2,21 @@
 
 use std::fmt::Write as _;
 
-use everycall_core::{BundleRecord, DecisionRecord, Reason, ShadowOutcome};
+use everycall_core::{json, BundleRecord, DecisionRecord, Reason, ShadowOutcome};
+use serde_json::Value;
 
 use super::decide::Decider;
 use super::{explain, request};
 
-/// Decides a record again. What stands before the first `{` is a log's prefix.
+/// Decides a record again. What stands before the first `{` is a log's prefix; the line of an access log
+/// may hold the record as a member.
 pub(super) fn run(decider: &mut Decider, line: &[u8], human: bool) -> Result<String, String> {
     let start = line.iter().position(|byte| *byte == b'{').ok_or("there is no record in this line")?;
     let text = line.get(start..).unwrap_or_default();
-    let recorded: DecisionRecord = request::parse(text)?;
+    let recorded = match held(text) {
+        Some(record) => request::parse(&record)?,
+        None => request::parse::<DecisionRecord>(text)?,
+    };
     let invalid = |error: super::Invalid| error.to_string();
     let record = decider.engine_at(recorded.time).map_err(invalid)?.replay(&recorded).record;
     match human {
@@ -20,6 +25,18 @@ pub(super) fn run(decider: &mut Decider, line: &[u8], human: bool) -> Result<Str
         }
         false => serde_json::to_string(&record).map_err(|error| error.to_string()),
     }
+}
+
+/// The record that is a member of this object, as text or as an object; an object with `v` is one itself.
+fn held(text: &[u8]) -> Option<Vec<u8>> {
+    let members = json::parse_object(text).ok().filter(|members| !members.contains_key("v"))?;
+    members.into_iter().find_map(|(_, member)| match member {
+        Value::String(text) if text.starts_with('{') => Some(text.into_bytes()),
+        Value::Object(members) if members.contains_key("v") => {
+            Some(Value::Object(members).to_string().into_bytes())
+        }
+        _ => None,
+    })
 }
 
 fn compare(recorded: &DecisionRecord, record: &DecisionRecord) -> String {

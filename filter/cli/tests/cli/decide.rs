@@ -197,6 +197,16 @@ fn a_record_is_replayed_to_the_same_outcome() {
         let again = replay(&config_name, &[]);
         assert_eq!((again.code, again.err.as_str()), (0, ""));
         assert_eq!(again.json(), first.json());
+        // As access logs hold them: as text in a member, or as they are.
+        for held in [
+            |line: &str| json!({"code": 200, "decision": line}).to_string(),
+            |line: &str| format!("{{\"code\":200,\"flags\":\"-\",\"record\":{line}}}"),
+        ] {
+            let log: Vec<String> = first.out.lines().map(held).collect();
+            let again = everycall(&["decide", "--config", &config_name, "--record", "-"], &log.join("\n"));
+            assert_eq!((again.code, again.err.as_str()), (0, ""));
+            assert_eq!(again.json(), first.json());
+        }
         let explained = replay(&config_name, &["--explain"]);
         assert_eq!(
             explained.out.matches("recorded    the same outcome").count(),
@@ -211,8 +221,11 @@ fn a_record_is_replayed_to_the_same_outcome() {
         assert!(explained.out.contains("recorded    ANOTHER outcome: allow allowed"), "{}", explained.out);
         assert!(explained.out.contains("under another configuration"));
     }
-    let output = everycall(&["decide", "--config", &config_name, "--record", "-"], "no record\n{\"v\":1}\n");
-    assert_eq!((output.code, output.err.lines().count()), (1, 2));
+    let output = everycall(
+        &["decide", "--config", &config_name, "--record", "-"],
+        "no record\n{\"v\":1}\n{\"decision\":\"allow\"}\n{\"record\":{\"v\":1}}\n",
+    );
+    assert_eq!((output.code, output.err.lines().count()), (1, 4));
     assert_eq!(
         everycall(&["decide", "--config", &config_name, "--record", "-", "--pdp", "allow"], "").code,
         2

@@ -12,8 +12,10 @@ use crate::schema::patterns;
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields, default, expecting = "an object")]
 pub struct Log {
-    /// Which decisions go to the proxy's log, one JSON line each.
+    /// Which decisions are recorded, one JSON line each.
     pub records: LogRecords,
+    /// Where their records go.
+    pub to: LogTo,
     /// The end of an admitted request is recorded, too, if it was open for so long, or was cut.
     #[cfg_attr(feature = "schema", schemars(range(min = ranges::STREAMS_AFTER_S.0, max = ranges::STREAMS_AFTER_S.1)))]
     pub streams_after_s: u32,
@@ -21,11 +23,11 @@ pub struct Log {
 
 impl Default for Log {
     fn default() -> Self {
-        Self { records: LogRecords::default(), streams_after_s: 5 }
+        Self { records: LogRecords::default(), to: LogTo::default(), streams_after_s: 5 }
     }
 }
 
-/// Which decisions are written to the proxy's log.
+/// Which decisions are recorded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema, serde::Serialize))]
 #[serde(rename_all = "snake_case")]
@@ -37,6 +39,19 @@ pub enum LogRecords {
     Refusals,
     /// None.
     Off,
+}
+
+/// Where records of decisions go. Those of streams that ended go to the proxy's log: the access log has its
+/// line by then.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema, serde::Serialize))]
+#[serde(rename_all = "snake_case")]
+pub enum LogTo {
+    /// To the proxy's log, a line each; the access log is shown the decision in short.
+    #[default]
+    ProxyLog,
+    /// The access log is shown the record in place of the decision in short.
+    AccessLog,
 }
 
 /// Where refusals of grants and policies are passed on and written down, until a day comes.

@@ -11,7 +11,7 @@ use super::questions::Pdps;
 use super::{Engine, IdSeed, Stats};
 use crate::attributes::Attribute;
 use crate::bundle::{Bundle, BundleStats, Puller, Slice, World, DROP_SLICE};
-use crate::config::{Limits, LogRecords};
+use crate::config::{Limits, LogRecords, LogTo};
 use crate::hex;
 use crate::json;
 use crate::keyring::{Event, KeyStats, Keyring};
@@ -162,8 +162,9 @@ impl Engine {
         self.keyrings.values().map(|keyring| keyring.stats(self.latest)).collect()
     }
 
-    /// Takes the record of a decision that was acted upon; [`Self::flush`] hands it out.
-    pub fn record(&mut self, record: &DecisionRecord) {
+    /// Takes the record of a decision that was acted upon; [`Self::flush`] hands it out. Answers what the
+    /// access log is to show: the decision in short, or the record if that is where records go.
+    pub fn record(&mut self, record: &DecisionRecord) -> String {
         let wanted = match self.settings.log.records {
             LogRecords::All => true,
             LogRecords::Refusals => {
@@ -171,13 +172,14 @@ impl Engine {
             }
             LogRecords::Off => false,
         };
-        if !wanted {
-            return;
+        if wanted {
+            match (json::line(record), self.settings.log.to) {
+                (Ok(line), LogTo::AccessLog) => return line,
+                (Ok(line), LogTo::ProxyLog) => self.write_down(Record::Decision(line)),
+                (Err(_), _) => self.drop_record(),
+            }
         }
-        match json::line(record) {
-            Ok(line) => self.write_down(Record::Decision(line)),
-            Err(_) => self.drop_record(),
-        }
+        record.summary().unwrap_or_default()
     }
 
     pub(super) fn write_down(&mut self, record: Record) {

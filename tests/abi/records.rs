@@ -1,0 +1,40 @@
+//! Where records go: to the proxy's log or into the access log, and never to both or to none.
+
+use serde_json::json;
+
+use crate::faults::get;
+use crate::vm::{fresh, Vm};
+
+#[test]
+fn a_record_is_written_once_where_it_is_to_be() {
+    // For an admitted and a refused request: its record is in the access log, and in the proxy's log.
+    for (log, admitted, refused) in [
+        (json!({}), (false, true), (false, true)),
+        (json!({"to": "proxy_log"}), (false, true), (false, true)),
+        (json!({"to": "access_log"}), (true, false), (true, false)),
+        (json!({"to": "access_log", "records": "refusals"}), (false, false), (true, false)),
+        (json!({"to": "proxy_log", "records": "refusals"}), (false, false), (false, true)),
+        (json!({"to": "access_log", "records": "off"}), (false, false), (false, false)),
+    ] {
+        fresh(|| {
+            let mut config = everycall_tests::cases::reference().unwrap();
+            config["log"] = log.clone();
+            let grant = json!({"id": "open", "owner": "o", "purpose": "p", "subject": "anonymous", "hosts": ["h"],
+                "methods": ["GET"], "paths": ["/open"], "policy": "open"});
+            config["bundle"]["inline"]["grants"].as_array_mut().unwrap().push(grant);
+            config["bundle"]["inline"]["policies"]["open.rego"] =
+                json!("package everycall.open\ndecision := {\"allow\": true}\n");
+            let mut vm = Vm::start(&config).unwrap();
+            for (path, verdict, expected) in [("/open", "allow", admitted), ("/x", "deny", refused)] {
+                let outcome = vm.request(&get(path), |_| unreachable!());
+                let shown = outcome.summary.unwrap();
+                assert_eq!(shown["decision"], verdict);
+                let (in_access_log, in_log) = (shown.get("v").is_some(), outcome.record.is_some());
+                assert_eq!((in_access_log, in_log), expected, "{path} under {log}: {shown}");
+                if in_access_log {
+                    assert_eq!(shown["request"]["path"], path);
+                }
+            }
+        });
+    }
+}
