@@ -74,6 +74,8 @@ pub struct Host {
     /// No context but the root's can be set.
     pub faults_after_context: bool,
     pub log: Vec<(u32, String)>,
+    /// Milliseconds between ticks.
+    pub tick_period: u32,
     pub metrics: BTreeMap<String, i64>,
     metric_names: Vec<String>,
     pub filter_state: BTreeMap<String, String>,
@@ -204,8 +206,11 @@ unsafe extern "C" fn proxy_get_current_time_nanoseconds(time: *mut u64) -> u32 {
 }
 
 #[no_mangle]
-extern "C" fn proxy_set_tick_period_milliseconds(_period: u32) -> u32 {
-    fault("tick").unwrap_or(OK)
+extern "C" fn proxy_set_tick_period_milliseconds(period: u32) -> u32 {
+    fault("tick").unwrap_or_else(|| {
+        host(|host| host.tick_period = period);
+        OK
+    })
 }
 
 #[no_mangle]

@@ -2,7 +2,8 @@
 
 use serde_json::json;
 
-use crate::faults::get;
+use crate::fake::host;
+use crate::faults::{configuration, get};
 use crate::vm::{fresh, Vm};
 
 #[test]
@@ -37,4 +38,22 @@ fn a_record_is_written_once_where_it_is_to_be() {
             }
         });
     }
+}
+
+#[test]
+fn ticks_are_brisk_while_records_come_also_after_another_configuration() {
+    fresh(|| {
+        let mut vm = Vm::start(&configuration()).unwrap();
+        let period = || host(|host| host.tick_period);
+        assert_eq!(period(), 100);
+        for _ in 0..2 {
+            // The request ends with a tick, which writes its record.
+            vm.request(&get("/open"), |_| unreachable!());
+            assert_eq!(period(), 5);
+            assert!(vm.configure(1, configuration().to_string().as_bytes()));
+            assert_eq!(period(), 100);
+        }
+        vm.tick();
+        assert_eq!(period(), 100, "nothing is to be written");
+    });
 }

@@ -51,7 +51,8 @@ impl Headers {
     /// Without any, with room for so many of so many bytes.
     pub fn with_capacity(count: usize, bytes: usize) -> Self {
         Self {
-            names: String::with_capacity(bytes),
+            // Most are no longer than `x-forwarded-proto`; a large header is one of a large value.
+            names: String::with_capacity(bytes.min(count.saturating_mul(20))),
             values: Vec::with_capacity(bytes),
             ends: Vec::with_capacity(count),
         }

@@ -267,8 +267,8 @@ impl Check {
     fn request(&self, instance: &Instance) -> Result<Request, Error> {
         let headers = host::request_headers()?;
         let mut connection = Connection::default();
-        let attributes = instance.engine.borrow().attributes().to_vec();
-        for attribute in attributes {
+        let attributes = instance.engine.borrow().attributes();
+        for attribute in attributes.iter() {
             if let Ok(bytes) = host::property(attribute.host) {
                 connection.set(attribute, &bytes);
             }

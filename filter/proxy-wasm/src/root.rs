@@ -296,6 +296,7 @@ impl RootContext for Root {
                     log::warn!("everycall: issuer `{issuer}` trusts the public test key `{kid}`: anybody can forge its credentials");
                 }
                 self.instance = Some(registry::configure(settings, self.id));
+                self.pace = TICK;
                 host::set_tick_period(TICK);
                 true
             }

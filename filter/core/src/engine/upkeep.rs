@@ -143,8 +143,8 @@ impl Engine {
     }
 
     /// The attributes of the connection that a check needs to be told.
-    pub fn attributes(&self) -> &[&'static Attribute] {
-        &self.attributes
+    pub fn attributes(&self) -> Arc<[&'static Attribute]> {
+        Arc::clone(&self.attributes)
     }
 
     /// Current figures.
