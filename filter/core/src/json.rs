@@ -3,11 +3,14 @@
 //! serde_json keeps the last of two members with one name and recurses 128 levels deep. A token or
 //! a PDP's answer with `"decision": false, "decision": true` must not depend on who reads it.
 
+mod typed;
+
 use std::fmt;
 
 use serde::de::{DeserializeSeed, Error as _, MapAccess, SeqAccess, Visitor};
 use serde::Serialize;
 use serde_json::{Map, Number, Value};
+pub(crate) use typed::typed;
 
 use crate::ascii;
 

@@ -101,7 +101,7 @@ impl Revocation {
     /// # Errors
     /// It is not one.
     pub fn read(line: Value) -> Result<Self, String> {
-        fact::read(line)
+        fact::read(&line)
     }
 
     /// Whether it can be understood.

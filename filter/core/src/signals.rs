@@ -90,7 +90,7 @@ impl Signal {
     /// # Errors
     /// It is not one.
     pub fn read(line: Value) -> Result<Self, String> {
-        fact::read(line)
+        fact::read(&line)
     }
 
     /// Whether it can be understood.

@@ -8,6 +8,7 @@ use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
 use crate::config::ConfigError;
+use crate::json;
 use crate::keys::KeySet;
 use crate::reason::Reason;
 use crate::signature::SignatureVerifier;
@@ -160,8 +161,7 @@ pub(crate) fn read_head<C: DeserializeOwned>(
         FileError::new(FileFault::Signature, "line 1", message)
     })?;
     jws.signed_by(key, verifier).map_err(rejected)?;
-    let claims = serde_path_to_error::deserialize(Value::Object(jws.claims))
-        .map_err(|error| malformed(error.to_string()))?;
+    let claims = json::typed(&Value::Object(jws.claims)).map_err(|wrong| malformed(wrong.to_string()))?;
     Ok((claims, *key.fingerprint()))
 }
 
@@ -174,8 +174,7 @@ pub(crate) fn unverified_head<C: DeserializeOwned>(file: &[u8]) -> Result<(Map<S
     let text = std::str::from_utf8(line).map_err(|_| "line 1: not text".to_owned())?;
     let jws =
         Unverified::parse(text, MAX_HEAD).map_err(|rejection| format!("line 1: {}", rejection.detail))?;
-    let claims = serde_path_to_error::deserialize(Value::Object(jws.claims))
-        .map_err(|error| format!("line 1: {error}"))?;
+    let claims = json::typed(&Value::Object(jws.claims)).map_err(|wrong| format!("line 1: {wrong}"))?;
     Ok((jws.header, claims))
 }
 

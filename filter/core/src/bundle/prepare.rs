@@ -182,7 +182,7 @@ fn read(builder: &mut Builder, rank: &mut u8, number: usize, line: &[u8]) {
         Ok(_) => return builder.error(at, "not an object"),
         Err(error) => return builder.error(at, format!("not strict JSON: {error}")),
     };
-    match serde_path_to_error::deserialize::<_, Item>(value) {
+    match json::typed::<Item>(&value) {
         Ok(item) if item.rank() < *rank => {
             builder.error(at, "out of order: policies come first, grants last")
         }
@@ -191,11 +191,11 @@ fn read(builder: &mut Builder, rank: &mut u8, number: usize, line: &[u8]) {
             builder.add(&at, item);
         }
         Err(error) => {
-            let path = match error.path().to_string().as_str() {
-                "." => at,
+            let path = match error.path() {
+                "" => at,
                 path => format!("{at}: {path}"),
             };
-            builder.errors.push(ConfigError::new(&path, error.into_inner().to_string()));
+            builder.errors.push(ConfigError::new(&path, error.message()));
         }
     }
 }

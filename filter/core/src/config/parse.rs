@@ -3,6 +3,7 @@
 use serde_json::{Map, Value};
 
 use super::{Config, ConfigError};
+use crate::json;
 
 /// The mirror as far as it could be read, and everything that is wrong with the document.
 pub(crate) struct Parsed {
@@ -49,10 +50,7 @@ pub(crate) fn parse(mut document: Value) -> Parsed {
 }
 
 fn read(document: &Value) -> Result<Config, (String, String)> {
-    serde_path_to_error::deserialize(document).map_err(|error| {
-        let path = error.path().to_string();
-        (if path == "." { String::new() } else { path }, error.into_inner().to_string())
-    })
+    json::typed(document).map_err(|wrong| (wrong.path().to_owned(), wrong.message()))
 }
 
 enum Mended {

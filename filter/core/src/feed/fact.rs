@@ -5,6 +5,8 @@ use serde_json::Value;
 use time::format_description::well_known::Rfc3339;
 use time::OffsetDateTime;
 
+use crate::json;
+
 /// The longest issuer, id, reason or ticket, in bytes.
 const MAX_TEXT: usize = 2048;
 
@@ -12,11 +14,8 @@ const MAX_TEXT: usize = 2048;
 ///
 /// # Errors
 /// The member that is wrong, and what is wrong with it.
-pub(crate) fn read<T: DeserializeOwned>(line: Value) -> Result<T, String> {
-    serde_path_to_error::deserialize(line).map_err(|error| match error.path().to_string().as_str() {
-        "." => error.into_inner().to_string(),
-        path => format!("{path}: {}", error.into_inner()),
-    })
+pub(crate) fn read<T: DeserializeOwned>(line: &Value) -> Result<T, String> {
+    json::typed(line).map_err(|wrong| wrong.to_string())
 }
 
 /// Whether those of these texts that are there are neither empty nor too long.

@@ -11,6 +11,7 @@ use serde_json::{Map, Value};
 
 use super::set::{KeyError, KeyRules, Usage};
 use super::{roca, Algorithm, Key, PublicKey};
+use crate::json;
 
 /// The most that a message repeats of a value, in characters: a proof's key is written by anybody.
 const MAX_QUOTED: usize = 64;
@@ -76,14 +77,10 @@ pub(super) fn of_members(members: &Map<String, Value>, algorithm: Algorithm) -> 
 impl Jwk {
     /// A key of a set that nobody looked at yet. The error repeats no value.
     pub(super) fn parse(value: &Value) -> Result<Self, KeyError> {
-        // serde would take an array for an object.
         if !value.is_object() {
             return error("", "not an object");
         }
-        serde_path_to_error::deserialize(value).map_err(|wrong| {
-            let path = wrong.path().to_string();
-            (path, "of a wrong type".to_owned())
-        })
+        json::typed(value).map_err(|wrong| (wrong.path().to_owned(), "of a wrong type".to_owned()))
     }
 
     /// `None` for a key that is not meant for this use.

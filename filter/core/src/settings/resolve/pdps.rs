@@ -9,12 +9,12 @@ use crate::settings::Pdp;
 
 impl Resolver {
     pub(super) fn pdps(&mut self, pdps: BTreeMap<String, config::Pdp>) -> BTreeMap<String, Pdp> {
-        pdps.into_iter()
-            .map(|(name, written)| {
-                let pdp = self.pdp(&format!("pdps.{name}"), written);
-                (name, pdp)
-            })
-            .collect()
+        let mut resolved = BTreeMap::new();
+        for (name, written) in pdps {
+            let pdp = self.pdp(&format!("pdps.{name}"), written);
+            resolved.insert(name, pdp);
+        }
+        resolved
     }
 
     fn pdp(&mut self, at: &str, written: config::Pdp) -> Pdp {

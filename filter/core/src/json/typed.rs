@@ -1,0 +1,346 @@
+//! JSON values into our own types, with the path of what is wrong.
+//!
+//! Every type is read through this one deserializer: each further one would put the readers of all
+//! types into the module once more. An object must be an object: serde's own would also take an array.
+
+#[cfg(test)]
+mod tests;
+
+use std::fmt;
+
+use serde::de::value::BorrowedStrDeserializer;
+use serde::de::{
+    self, DeserializeSeed, Deserializer, EnumAccess, Error as _, MapAccess, SeqAccess, Unexpected,
+    VariantAccess, Visitor,
+};
+use serde_json::{Map, Value};
+
+/// Reads a value. Texts may be borrowed from it.
+///
+/// # Errors
+/// What is wrong, and where.
+pub(crate) fn typed<'v, T: de::Deserialize<'v>>(value: &'v Value) -> Result<T, Wrong> {
+    T::deserialize(At(value))
+}
+
+/// What is wrong with a value.
+#[derive(Debug)]
+pub(crate) struct Wrong(Box<Parts>);
+
+#[derive(Debug)]
+struct Parts {
+    /// Each step with the sign before it: `.keys[0].kty`.
+    steps: String,
+    message: serde_json::Error,
+}
+
+impl Wrong {
+    /// The JSON path of what is wrong, such as `keys[0].kty`; empty for the value itself.
+    pub(crate) fn path(&self) -> &str {
+        self.0.steps.strip_prefix('.').unwrap_or(&self.0.steps)
+    }
+
+    /// What is wrong there.
+    pub(crate) fn message(&self) -> String {
+        self.0.message.to_string()
+    }
+
+    #[cold]
+    fn inside(mut self, step: fmt::Arguments<'_>) -> Self {
+        self.0.steps = format!("{step}{}", self.0.steps);
+        self
+    }
+
+    fn in_member(self, name: &str) -> Self {
+        self.inside(format_args!(".{name}"))
+    }
+
+    #[cold]
+    fn new(message: serde_json::Error) -> Self {
+        Self(Box::new(Parts { steps: String::new(), message }))
+    }
+}
+
+/// The path, if there is one, and the message.
+impl fmt::Display for Wrong {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.path() {
+            "" => self.0.message.fmt(f),
+            path => write!(f, "{path}: {}", self.0.message),
+        }
+    }
+}
+
+impl std::error::Error for Wrong {}
+
+impl de::Error for Wrong {
+    fn custom<T: fmt::Display>(message: T) -> Self {
+        Self::new(serde_json::Error::custom(message))
+    }
+
+    // As serde_json names what it found: null, not a unit.
+    fn invalid_type(found: Unexpected<'_>, expected: &dyn de::Expected) -> Self {
+        Self::new(serde_json::Error::invalid_type(found, expected))
+    }
+
+    fn invalid_value(found: Unexpected<'_>, expected: &dyn de::Expected) -> Self {
+        Self::new(serde_json::Error::invalid_value(found, expected))
+    }
+}
+
+#[derive(Clone, Copy)]
+struct At<'v>(&'v Value);
+
+impl At<'_> {
+    #[cold]
+    fn instead_of(self, expected: &dyn de::Expected) -> Wrong {
+        let found = match self.0 {
+            Value::Null => Unexpected::Unit,
+            Value::Bool(value) => Unexpected::Bool(*value),
+            Value::Number(number) => match (number.as_u64(), number.as_i64()) {
+                (Some(value), _) => Unexpected::Unsigned(value),
+                (None, Some(value)) => Unexpected::Signed(value),
+                (None, None) => Unexpected::Float(number.as_f64().unwrap_or(f64::NAN)),
+            },
+            Value::String(text) => Unexpected::Str(text),
+            Value::Array(_) => Unexpected::Seq,
+            Value::Object(_) => Unexpected::Map,
+        };
+        Wrong::invalid_type(found, expected)
+    }
+}
+
+// Each method offers a visitor what its type can be, and no more: what a type cannot be needs no code.
+impl<'v> Deserializer<'v> for At<'v> {
+    type Error = Wrong;
+
+    fn deserialize_any<V: Visitor<'v>>(self, visitor: V) -> Result<V::Value, Wrong> {
+        match self.0 {
+            Value::Null => visitor.visit_unit(),
+            Value::Bool(value) => visitor.visit_bool(*value),
+            Value::Number(_) => self.deserialize_f64(visitor),
+            Value::String(text) => visitor.visit_borrowed_str(text),
+            Value::Array(items) => visitor.visit_seq(Items { items: items.iter(), next: 0 }),
+            Value::Object(members) => visitor.visit_map(Members::of(members)),
+        }
+    }
+
+    fn deserialize_bool<V: Visitor<'v>>(self, visitor: V) -> Result<V::Value, Wrong> {
+        match self.0 {
+            Value::Bool(value) => visitor.visit_bool(*value),
+            _ => Err(self.instead_of(&visitor)),
+        }
+    }
+
+    // Whole numbers too: what fits is the visitor's business.
+    fn deserialize_f64<V: Visitor<'v>>(self, visitor: V) -> Result<V::Value, Wrong> {
+        let Value::Number(number) = self.0 else { return Err(self.instead_of(&visitor)) };
+        match (number.as_u64(), number.as_i64(), number.as_f64()) {
+            (Some(value), ..) => visitor.visit_u64(value),
+            (None, Some(value), _) => visitor.visit_i64(value),
+            (None, None, Some(value)) => visitor.visit_f64(value),
+            (None, None, None) => Err(self.instead_of(&visitor)),
+        }
+    }
+
+    fn deserialize_u8<V: Visitor<'v>>(self, visitor: V) -> Result<V::Value, Wrong> {
+        self.deserialize_f64(visitor)
+    }
+
+    fn deserialize_u16<V: Visitor<'v>>(self, visitor: V) -> Result<V::Value, Wrong> {
+        self.deserialize_f64(visitor)
+    }
+
+    fn deserialize_u32<V: Visitor<'v>>(self, visitor: V) -> Result<V::Value, Wrong> {
+        self.deserialize_f64(visitor)
+    }
+
+    fn deserialize_u64<V: Visitor<'v>>(self, visitor: V) -> Result<V::Value, Wrong> {
+        self.deserialize_f64(visitor)
+    }
+
+    fn deserialize_i64<V: Visitor<'v>>(self, visitor: V) -> Result<V::Value, Wrong> {
+        self.deserialize_f64(visitor)
+    }
+
+    fn deserialize_str<V: Visitor<'v>>(self, visitor: V) -> Result<V::Value, Wrong> {
+        match self.0 {
+            Value::String(text) => visitor.visit_borrowed_str(text),
+            _ => Err(self.instead_of(&visitor)),
+        }
+    }
+
+    fn deserialize_string<V: Visitor<'v>>(self, visitor: V) -> Result<V::Value, Wrong> {
+        self.deserialize_str(visitor)
+    }
+
+    fn deserialize_option<V: Visitor<'v>>(self, visitor: V) -> Result<V::Value, Wrong> {
+        match self.0 {
+            Value::Null => visitor.visit_none(),
+            _ => visitor.visit_some(self),
+        }
+    }
+
+    fn deserialize_newtype_struct<V: Visitor<'v>>(self, _: &str, visitor: V) -> Result<V::Value, Wrong> {
+        visitor.visit_newtype_struct(self)
+    }
+
+    fn deserialize_seq<V: Visitor<'v>>(self, visitor: V) -> Result<V::Value, Wrong> {
+        match self.0 {
+            Value::Array(items) => visitor.visit_seq(Items { items: items.iter(), next: 0 }),
+            _ => Err(self.instead_of(&visitor)),
+        }
+    }
+
+    fn deserialize_map<V: Visitor<'v>>(self, visitor: V) -> Result<V::Value, Wrong> {
+        match self.0 {
+            Value::Object(members) => visitor.visit_map(Members::of(members)),
+            _ => Err(self.instead_of(&visitor)),
+        }
+    }
+
+    fn deserialize_struct<V: Visitor<'v>>(
+        self,
+        _: &'static str,
+        _: &'static [&'static str],
+        visitor: V,
+    ) -> Result<V::Value, Wrong> {
+        self.deserialize_map(visitor)
+    }
+
+    fn deserialize_enum<V: Visitor<'v>>(
+        self,
+        _: &'static str,
+        _: &'static [&'static str],
+        visitor: V,
+    ) -> Result<V::Value, Wrong> {
+        match self.0 {
+            Value::String(variant) => visitor.visit_enum(Variant { name: variant, value: None }),
+            Value::Object(members) => {
+                let mut all = members.iter();
+                match (all.next(), all.next()) {
+                    (Some((name, value)), None) => visitor.visit_enum(Variant { name, value: Some(value) }),
+                    _ => Err(Wrong::invalid_value(Unexpected::Map, &"map with a single key")),
+                }
+            }
+            _ => Err(self.instead_of(&"string or map")),
+        }
+    }
+
+    fn deserialize_ignored_any<V: Visitor<'v>>(self, visitor: V) -> Result<V::Value, Wrong> {
+        visitor.visit_unit()
+    }
+
+    serde::forward_to_deserialize_any! {
+        <V: Visitor<'v>>
+        i8 i16 i32 i128 u128 f32 char bytes byte_buf unit unit_struct tuple tuple_struct identifier
+    }
+}
+
+struct Items<'v> {
+    items: std::slice::Iter<'v, Value>,
+    next: usize,
+}
+
+impl<'v> SeqAccess<'v> for Items<'v> {
+    type Error = Wrong;
+
+    fn next_element_seed<S: DeserializeSeed<'v>>(&mut self, seed: S) -> Result<Option<S::Value>, Wrong> {
+        let Some(item) = self.items.next() else { return Ok(None) };
+        let index = self.next;
+        self.next = index.saturating_add(1);
+        seed.deserialize(At(item)).map(Some).map_err(|wrong| wrong.inside(format_args!("[{index}]")))
+    }
+
+    fn size_hint(&self) -> Option<usize> {
+        Some(self.items.len())
+    }
+}
+
+struct Members<'v> {
+    members: serde_json::map::Iter<'v>,
+    current: Option<(&'v str, &'v Value)>,
+}
+
+impl<'v> Members<'v> {
+    fn of(members: &'v Map<String, Value>) -> Self {
+        Self { members: members.iter(), current: None }
+    }
+}
+
+impl<'v> MapAccess<'v> for Members<'v> {
+    type Error = Wrong;
+
+    fn next_key_seed<S: DeserializeSeed<'v>>(&mut self, seed: S) -> Result<Option<S::Value>, Wrong> {
+        let Some((name, value)) = self.members.next() else { return Ok(None) };
+        self.current = Some((name, value));
+        let key = seed.deserialize(BorrowedStrDeserializer::new(name));
+        key.map(Some).map_err(|wrong: Wrong| wrong.in_member(name))
+    }
+
+    fn next_value_seed<S: DeserializeSeed<'v>>(&mut self, seed: S) -> Result<S::Value, Wrong> {
+        let Some((name, value)) = self.current else { return Err(Wrong::custom("value is missing")) };
+        seed.deserialize(At(value)).map_err(|wrong| wrong.in_member(name))
+    }
+
+    fn size_hint(&self) -> Option<usize> {
+        Some(self.members.len())
+    }
+}
+
+/// An enum: a name alone, or an object with one member.
+struct Variant<'v> {
+    name: &'v str,
+    value: Option<&'v Value>,
+}
+
+impl<'v> EnumAccess<'v> for Variant<'v> {
+    type Error = Wrong;
+    type Variant = Self;
+
+    fn variant_seed<S: DeserializeSeed<'v>>(self, seed: S) -> Result<(S::Value, Self), Wrong> {
+        Ok((seed.deserialize(BorrowedStrDeserializer::new(self.name))?, self))
+    }
+}
+
+impl<'v> VariantAccess<'v> for Variant<'v> {
+    type Error = Wrong;
+
+    fn unit_variant(self) -> Result<(), Wrong> {
+        match self.value {
+            None | Some(Value::Null) => Ok(()),
+            Some(value) => Err(At(value).instead_of(&"unit").in_member(self.name)),
+        }
+    }
+
+    fn newtype_variant_seed<S: DeserializeSeed<'v>>(self, seed: S) -> Result<S::Value, Wrong> {
+        match self.value {
+            Some(value) => seed.deserialize(At(value)).map_err(|wrong| wrong.in_member(self.name)),
+            None => {
+                let wrong = Wrong::invalid_type(Unexpected::UnitVariant, &"newtype variant");
+                Err(wrong.in_member(self.name))
+            }
+        }
+    }
+
+    fn tuple_variant<V: Visitor<'v>>(self, _: usize, _: V) -> Result<V::Value, Wrong> {
+        Err(Wrong::custom("tuple variants are not read"))
+    }
+
+    fn struct_variant<V: Visitor<'v>>(
+        self,
+        _: &'static [&'static str],
+        visitor: V,
+    ) -> Result<V::Value, Wrong> {
+        match self.value {
+            Some(Value::Object(members)) => {
+                visitor.visit_map(Members::of(members)).map_err(|wrong| wrong.in_member(self.name))
+            }
+            Some(value) => Err(At(value).instead_of(&"struct variant").in_member(self.name)),
+            None => {
+                let wrong = Wrong::invalid_type(Unexpected::UnitVariant, &"struct variant");
+                Err(wrong.in_member(self.name))
+            }
+        }
+    }
+}
