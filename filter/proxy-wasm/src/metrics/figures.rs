@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use everycall_core::{
-    BundleState, BundleStats, Engine, FeedState, FeedStats, FetchStats, FileFault, KeyState, KeyStats,
-    PdpStats, Reason, Stats, StreamEnd, StreamStats, UnixTime,
+    BundleState, BundleStats, Engine, FeedState, FeedStats, FetchStats, KeyState, KeyStats, PdpStats, Stats,
+    StreamStats, UnixTime,
 };
 
 use super::{label, labelled};
@@ -93,8 +93,7 @@ pub(super) struct Figures {
     pdps: Family<4>,
     bundles: Pulled,
     feeds: Pulled,
-    streams_ended: BTreeMap<StreamEnd, Figure>,
-    streams_cut: BTreeMap<Reason, Figure>,
+    streams: Tallies,
 }
 
 impl Default for Figures {
@@ -105,8 +104,7 @@ impl Default for Figures {
             pdps: Family::new(&PDP),
             bundles: Pulled::new(&BUNDLES),
             feeds: Pulled::new(&FEEDS),
-            streams_ended: BTreeMap::new(),
-            streams_cut: BTreeMap::new(),
+            streams: Tallies::default(),
         }
     }
 }
@@ -135,12 +133,10 @@ impl Figures {
         let feeds: Vec<_> = engine.feed_stats().into_iter().map(State::of_feed).collect();
         self.feeds.publish(instance, &feeds);
         for (end, times) in ended {
-            let name = || labelled(&format!("everycall.streams_ended;reason={end}"), instance);
-            tally(&mut self.streams_ended, end, name, times);
+            self.streams.publish(instance, format!("everycall.streams_ended;reason={end}"), times);
         }
         for (reason, times) in cut {
-            let name = || labelled(&format!("everycall.streams_cut;reason={reason}"), instance);
-            tally(&mut self.streams_cut, reason, name, times);
+            self.streams.publish(instance, format!("everycall.streams_cut;reason={reason}"), times);
         }
     }
 }
@@ -187,7 +183,7 @@ impl State {
 struct Pulled {
     names: &'static PulledNames,
     states_and_fetches: Family<6>,
-    refused: BTreeMap<(String, FileFault), Figure>,
+    refused: Tallies,
     latest: BTreeMap<String, Latest>,
 }
 
@@ -203,7 +199,7 @@ impl Pulled {
         Self {
             names,
             states_and_fetches: Family::new(&names.states_and_fetches),
-            refused: BTreeMap::new(),
+            refused: Tallies::default(),
             latest: BTreeMap::new(),
         }
     }
@@ -217,8 +213,8 @@ impl Pulled {
         self.states_and_fetches.publish(instance, &now.iter().map(values).collect::<Vec<_>>());
         for State { labels, fetches, latest, .. } in now {
             for (fault, times) in &fetches.refused {
-                let name = || labelled(&format!("{}={}{labels}", self.names.refused, fault.code()), instance);
-                tally(&mut self.refused, (labels.clone(), *fault), name, *times);
+                let name = format!("{}={}{labels}", self.names.refused, fault.code());
+                self.refused.publish(instance, name, *times);
             }
             let Some(values) = *latest else { continue };
             let names = self.names.latest.iter();
@@ -241,29 +237,44 @@ impl Pulled {
 #[derive(Debug)]
 struct Family<const N: usize> {
     names: &'static Names<N>,
-    published: BTreeMap<String, [Figure; N]>,
+    published: Published,
 }
+
+/// By their labels, as many as the family has names.
+type Published = BTreeMap<String, Vec<Figure>>;
 
 impl<const N: usize> Family<N> {
     const fn new(names: &'static Names<N>) -> Self {
         Self { names, published: BTreeMap::new() }
     }
 
-    /// What is not among these any more is in no state; what it counted stays counted.
     fn publish(&mut self, instance: &str, now: &[(String, [i64; N])]) {
-        for (labels, figures) in &mut self.published {
-            if now.iter().all(|(present, _)| present != labels) {
-                let gauges = self.names.iter().zip(figures).filter(|((kind, _), _)| kind.is_gauge());
-                gauges.for_each(|(_, figure)| figure.publish(0));
-            }
+        let now: Vec<_> = now.iter().map(|(labels, values)| (labels.as_str(), values.as_slice())).collect();
+        publish_family(self.names, &mut self.published, instance, &now);
+    }
+}
+
+/// What is not among these any more is in no state; what it counted stays counted.
+fn publish_family(
+    names: &[(MetricKind, &str)],
+    published: &mut Published,
+    instance: &str,
+    now: &[(&str, &[i64])],
+) {
+    for (labels, figures) in &mut *published {
+        if now.iter().all(|(present, _)| present != labels) {
+            let gauges = names.iter().zip(figures).filter(|((kind, _), _)| kind.is_gauge());
+            gauges.for_each(|(_, figure)| figure.publish(0));
         }
-        for (labels, values) in now {
-            let figures = self.published.entry(labels.clone()).or_insert_with(|| {
-                self.names
-                    .map(|(kind, name)| Figure::define(kind, &labelled(&format!("{name}{labels}"), instance)))
-            });
-            figures.iter_mut().zip(values).for_each(|(figure, value)| figure.publish(*value));
-        }
+    }
+    for (labels, values) in now {
+        let figures = published.entry((*labels).to_owned()).or_insert_with(|| {
+            let define = |(kind, name): &(MetricKind, &str)| {
+                Figure::define(*kind, &labelled(&format!("{name}{labels}"), instance))
+            };
+            names.iter().map(define).collect()
+        });
+        figures.iter_mut().zip(*values).for_each(|(figure, value)| figure.publish(*value));
     }
 }
 
@@ -288,10 +299,15 @@ impl Figure {
     }
 }
 
-/// Publishes how often something happened that is named once it did.
-fn tally<K: Ord>(figures: &mut BTreeMap<K, Figure>, key: K, name: impl FnOnce() -> String, times: u64) {
-    let figure = figures.entry(key).or_insert_with(|| Figure::define(MetricKind::Counter, &name()));
-    figure.publish(total(times));
+/// How often things happened that are named once they did, by the metric that counts them.
+#[derive(Debug, Default)]
+struct Tallies(BTreeMap<String, Figure>);
+
+impl Tallies {
+    fn publish(&mut self, instance: &str, name: String, times: u64) {
+        let define = |name: &String| Figure::define(MetricKind::Counter, &labelled(name, instance));
+        self.0.entry(name).or_insert_with_key(define).publish(total(times));
+    }
 }
 
 fn secs(time: UnixTime) -> u64 {
