@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use everycall_core::config::{Config, Limits};
+use everycall_core::config::{Config, Grant, Limits};
 use everycall_core::Settings;
 use serde_json::{json, Map, Value};
 
@@ -245,6 +245,7 @@ fn defaults_are_what_is_taken() {
         .collect();
     let bare: everycall_core::config::Credential = serde_json::from_value(json!({"header": "x"})).unwrap();
     let inline = config.bundle.inline.as_ref().unwrap();
+    let grant: Grant = serde_json::from_value(inline.grants[0].clone()).unwrap();
     let mut defaults = BTreeMap::from([
         ("credentials".to_owned(), json!(credentials)),
         ("credentials[].scheme".to_owned(), json!(bare.scheme)),
@@ -255,9 +256,9 @@ fn defaults_are_what_is_taken() {
         ("pdps.*.timeout_ms".to_owned(), json!(200)),
         ("pdps.*.max_in_flight".to_owned(), json!(pdp.max_in_flight)),
         ("bundle.inline.rule_sets.*.input_format".to_owned(), json!("everycall")),
-        ("bundle.inline.grants[].semicolons".to_owned(), json!(inline.grants[0].semicolons)),
-        ("bundle.inline.grants[].requires_elevation".to_owned(), json!(inline.grants[0].requires_elevation)),
-        ("bundle.inline.grants[].break_glass_kinds".to_owned(), json!(inline.grants[0].break_glass_kinds)),
+        ("bundle.inline.grants[].semicolons".to_owned(), json!(grant.semicolons)),
+        ("bundle.inline.grants[].requires_elevation".to_owned(), json!(grant.requires_elevation)),
+        ("bundle.inline.grants[].break_glass_kinds".to_owned(), json!(grant.break_glass_kinds)),
         ("bundle.inline.elevations[].break_glass".to_owned(), json!(inline.elevations[0].break_glass)),
         ("pdps.*.connect_retries".to_owned(), json!(pdp.connect_retries)),
     ]);

@@ -30,7 +30,7 @@ pub use error::{ConfigError, ConfigErrors};
 pub use feeds::{Feed, RemoteFeed, WhenStale};
 pub use issuers::{Issuer, Keys, KindRule, Profile, RemoteKeys, RequiredBinding};
 pub use log::{Log, LogRecords, LogTo, Observe};
-pub(crate) use parse::parse;
+pub(crate) use parse::{parse, parse_part, Parsed};
 pub use pdp::{Breaker, Pdp, PdpProtocol};
 pub(crate) use text::{instant, is_host, is_label, is_path, is_plain_host};
 

@@ -120,6 +120,8 @@ impl<'de> Visitor<'de> for Strict {
         while let Some(item) = seq.next_element_seed(inner)? {
             items.push(item);
         }
+        // Most lists are short, and a configuration has very many of them.
+        items.shrink_to_fit();
         Ok(Value::Array(items))
     }
 

@@ -4,6 +4,7 @@ mod resolve;
 mod stand_in;
 
 use std::collections::BTreeMap;
+use std::io;
 use std::sync::Arc;
 
 use serde_json::Value;
@@ -176,12 +177,15 @@ pub struct Settings {
 }
 
 impl Settings {
-    /// Reads a configuration from JSON text.
+    /// Reads a configuration from JSON text. A text that is handed over is dropped as soon as it was parsed:
+    /// it may be long, and the module's memory never shrinks.
     ///
     /// # Errors
     /// Everything that is wrong with it; nothing is half-applied.
-    pub fn from_json(text: &[u8]) -> Result<Self, ConfigErrors> {
-        match json::parse(text) {
+    pub fn from_json(text: impl AsRef<[u8]>) -> Result<Self, ConfigErrors> {
+        let document = json::parse(text.as_ref());
+        drop(text);
+        match document {
             Ok(document) => Self::from_value(document),
             Err(error) => Err(ConfigErrors(vec![ConfigError::new("", format!("not strict JSON: {error}"))])),
         }
@@ -199,7 +203,7 @@ impl Settings {
         );
         let mut parsed = config::parse(document);
         let settings =
-            parsed.config.map(|config| {
+            parsed.read.map(|config| {
                 let mut resolver = Resolver::default();
                 let settings = resolver.settings(config, &revision, credential_digest);
                 // In an item with a placeholder, what is wrong may be an echo of what was reported already.
@@ -317,10 +321,25 @@ fn item(path: &str) -> &str {
 }
 
 fn digest<'v>(values: impl IntoIterator<Item = &'v Value>) -> [u8; 32] {
-    let mut hash = Sha256::new();
+    let mut hash = Hash(Sha256::new());
     for value in values {
-        hash.update(value.to_string().as_bytes());
-        hash.update([0]);
+        // What takes every byte has no errors.
+        let _ = serde_json::to_writer(&mut hash, value);
+        hash.0.update([0]);
     }
-    hash.finalize().into()
+    hash.0.finalize().into()
+}
+
+/// Takes a text in pieces: the whole may be long.
+struct Hash(Sha256);
+
+impl io::Write for Hash {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.update(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
 }

@@ -190,6 +190,33 @@ fn all_mistakes_are_reported_at_once() {
 }
 
 #[test]
+fn mistakes_in_grants_are_named_where_they_are_and_once() {
+    let mut document = valid();
+    let inline = document["bundle"]["inline"].clone();
+    document["shadow"] = json!({"inline": inline});
+    let grants = document["shadow"]["inline"]["grants"].as_array_mut().unwrap();
+    // A list of hosts that is none admits nothing either, which is an echo.
+    grants[0]["hosts"] = json!("orders.shop.example");
+    grants.push(json!(["a", "b"]));
+    let found = all(document.clone());
+    let paths: Vec<&str> = found.iter().map(|(path, _)| path.as_str()).collect();
+    assert_eq!(paths, ["shadow.inline.grants[0].hosts", "shadow.inline.grants[1]"]);
+
+    document["shadow"]["inline"]["grants"] = json!({});
+    assert_eq!(all(document.clone())[0].0, "shadow.inline.grants");
+    document.as_object_mut().unwrap().remove("shadow");
+    let grant = document["bundle"]["inline"]["grants"][0].clone();
+    document["bundle"]["inline"].as_object_mut().unwrap().remove("grants");
+    assert_eq!(all(document.clone()).len(), 1, "{:?}", all(document));
+
+    let mut many = vec![grant; 1_000];
+    many.iter_mut().for_each(|grant| grant["hots"] = json!([]));
+    document["bundle"]["inline"]["grants"] = json!(many);
+    let unknown = all(document).into_iter().filter(|(path, _)| path.ends_with(".hots")).count();
+    assert_eq!(unknown, 100, "the rest is not looked at");
+}
+
+#[test]
 fn duplicate_members_and_ids_are_mistakes() {
     let text = valid().to_string().replacen("\"version\":1", "\"version\":1,\"version\":1", 1);
     assert!(Settings::from_json(text.as_bytes()).is_err());

@@ -287,7 +287,7 @@ impl RootContext for Root {
             log::error!("everycall: the configuration can't be read from the host");
             return false;
         };
-        let settings = Settings::from_json(&text);
+        let settings = Settings::from_json(text);
         // Without a clock no end is near enough: a configuration that observes is refused.
         let now = host::now().unwrap_or_default();
         match settings.and_then(|settings| settings.check_at(now).map(|()| settings)) {

@@ -5,7 +5,7 @@ use serde::Deserialize;
 use serde_json::{Map, Value};
 
 use super::Builder;
-use crate::config::{self, InlineBundle};
+use crate::config::{self, ConfigError, InlineBundle, Parsed};
 
 /// One part. In a bundle file a line each: an object with one member, which is the variant's name.
 /// Parts of a file come in this order.
@@ -52,9 +52,9 @@ impl Item {
 }
 
 impl InlineBundle {
-    /// All parts, with the path of each in the configuration, where all of it stands at `place`.
+    /// All parts but the grants, with the path of each in the configuration, where all of it stands at `place`.
     pub(crate) fn items(self, place: &str) -> impl Iterator<Item = (String, Item)> + '_ {
-        let Self { policies, data, rule_sets, grants, elevations, exceptions } = self;
+        let Self { policies, data, rule_sets, grants: _, elevations, exceptions } = self;
         let at = move |list: &str, index: usize| format!("{place}.{list}[{index}]");
         let policies = policies.into_iter().map(move |(file, text)| {
             let at = format!("{place}.policies[{file:?}]");
@@ -65,17 +65,37 @@ impl InlineBundle {
         });
         let exceptions = exceptions.into_iter().enumerate();
         let elevations = elevations.into_iter().enumerate();
-        let grants = grants.into_iter().enumerate();
         policies
             .chain([(format!("{place}.data"), Item::Data(data))])
             .chain(rule_sets)
             .chain(exceptions.map(move |(index, one)| (at("exceptions", index), Item::Exception(one))))
             .chain(elevations.map(move |(index, one)| (at("elevations", index), Item::Elevation(one))))
-            .chain(grants.map(move |(index, one)| (at("grants", index), Item::Grant(Box::new(one)))))
     }
 }
 
 impl Builder {
+    /// Takes one grant of a configuration, as it is written at `at`. How many mistakes kept it from being
+    /// read as it is.
+    pub(crate) fn written_grant(&mut self, at: &str, written: Value) -> usize {
+        let Parsed { read, errors, placeholders } = config::parse_part::<config::Grant>(written);
+        let before = self.errors.len();
+        if let Some(grant) = read {
+            self.grant(&at, grant);
+        }
+        if !placeholders.is_empty() {
+            // What is wrong with it may be an echo of what is reported now.
+            let found = self.errors.split_off(before.min(self.errors.len()));
+            self.errors.extend(found.into_iter().filter(|error| !error.path.starts_with(at)));
+        }
+        let mistakes = errors.len();
+        let inside = |error: ConfigError| {
+            let path = if error.path.is_empty() { at.to_owned() } else { format!("{at}.{}", error.path) };
+            ConfigError::new(&path, error.message)
+        };
+        self.errors.extend(errors.into_iter().map(inside));
+        mistakes
+    }
+
     /// Takes one part; `at` is where it stands.
     pub(crate) fn add(&mut self, at: &str, item: Item) {
         match item {

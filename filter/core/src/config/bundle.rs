@@ -7,7 +7,9 @@ use serde::Deserialize;
 use serde::Serialize;
 use serde_json::{Map, Value};
 
-use super::authority::{Elevation, Exception, Grant};
+#[cfg(feature = "schema")]
+use super::authority::Grant;
+use super::authority::{Elevation, Exception};
 #[cfg(feature = "schema")]
 use super::ranges;
 use crate::keys::Jwks;
@@ -81,8 +83,9 @@ pub struct InlineBundle {
     /// Options of rule sets, by the name that grants call them.
     #[serde(default)]
     pub rule_sets: BTreeMap<String, RuleSet>,
-    /// Who is entitled to what.
-    pub grants: Vec<Grant>,
+    /// Who is entitled to what. There may be very many: each is read when it is built, and dropped.
+    #[cfg_attr(feature = "schema", schemars(with = "Vec<Grant>"))]
+    pub grants: Vec<Value>,
     /// What is approved for hours.
     #[serde(default)]
     pub elevations: Vec<Elevation>,

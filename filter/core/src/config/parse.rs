@@ -1,34 +1,56 @@
 //! Reads the written configuration and goes on after mistakes, so that all are reported at once.
 
+use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
 use super::{Config, ConfigError};
 use crate::json;
 
 /// The mirror as far as it could be read, and everything that is wrong with the document.
-pub(crate) struct Parsed {
+pub(crate) struct Parsed<T> {
     /// `None` if not even placeholders could make the document readable.
-    pub(crate) config: Option<Config>,
+    pub(crate) read: Option<T>,
     pub(crate) errors: Vec<ConfigError>,
     /// Paths whose value is a placeholder: what is wrong below them was said already.
     pub(crate) placeholders: Vec<String>,
 }
 
+/// Reads a configuration, but for the grants that it holds: those are handed on as they are written. All
+/// of them in both forms at once would take as much memory as a worker needs for everything else.
+pub(crate) fn parse(mut document: Value) -> Parsed<Config> {
+    let [bundle, shadow] = ["/bundle/inline/grants", "/shadow/inline/grants"].map(|place| {
+        match document.pointer_mut(place) {
+            Some(Value::Array(grants)) => std::mem::take(grants),
+            // What is wrong with it is said below.
+            _ => Vec::new(),
+        }
+    });
+    let mut parsed = parse_part::<Config>(document);
+    if let Some(config) = &mut parsed.read {
+        for (into, grants) in [(Some(&mut config.bundle), bundle), (config.shadow.as_mut(), shadow)] {
+            if let Some(inline) = into.and_then(|bundle| bundle.inline.as_mut()) {
+                inline.grants = grants;
+            }
+        }
+    }
+    parsed
+}
+
 /// Reads the document and goes on after each mistake, so that all of them are reported at once:
 /// an unknown key is dropped, a wrong or missing value is replaced by a placeholder. A document
 /// with errors is never used.
-pub(crate) fn parse(mut document: Value) -> Parsed {
+pub(crate) fn parse_part<T: DeserializeOwned>(mut document: Value) -> Parsed<T> {
     // Each round reads the whole document.
     const MAX_ROUNDS: usize = 100;
     let mut rounds: usize = 0;
     let mut errors = Vec::new();
     let mut placeholders = Vec::new();
     loop {
-        let (path, message) = match read(&document) {
-            Ok(config) => return Parsed { config: Some(config), errors, placeholders },
+        let (path, message) = match read::<T>(&document) {
+            Ok(read) => return Parsed { read: Some(read), errors, placeholders },
             Err(error) => error,
         };
-        let mended = mend(&mut document, &path, &message);
+        let mended = mend(&mut document, &path, &message, &|document| read::<T>(document).map(drop));
         let path = match &mended {
             Mended::Missing(name) => join(&path, name),
             _ => path,
@@ -40,16 +62,19 @@ pub(crate) fn parse(mut document: Value) -> Parsed {
         match mended {
             Mended::Dropped => {}
             Mended::Replaced | Mended::Missing(_) => placeholders.push(path),
-            Mended::No => return Parsed { config: None, errors, placeholders },
+            Mended::No => return Parsed { read: None, errors, placeholders },
         }
         rounds = rounds.saturating_add(1);
         if rounds >= MAX_ROUNDS {
-            return Parsed { config: None, errors, placeholders };
+            return Parsed { read: None, errors, placeholders };
         }
     }
 }
 
-fn read(document: &Value) -> Result<Config, (String, String)> {
+/// Where, and what.
+type Wrong = (String, String);
+
+fn read<T: DeserializeOwned>(document: &Value) -> Result<T, Wrong> {
     json::typed(document).map_err(|wrong| (wrong.path().to_owned(), wrong.message()))
 }
 
@@ -60,7 +85,12 @@ enum Mended {
     No,
 }
 
-fn mend(document: &mut Value, path: &str, message: &str) -> Mended {
+fn mend(
+    document: &mut Value,
+    path: &str,
+    message: &str,
+    read: &dyn Fn(&Value) -> Result<(), Wrong>,
+) -> Mended {
     let quoted = |message: &str| message.split('`').nth(1).map(str::to_owned);
     if message.starts_with("unknown field") {
         let Some(name) = quoted(message) else { return Mended::No };
@@ -104,7 +134,7 @@ fn mend(document: &mut Value, path: &str, message: &str) -> Mended {
         *slot = candidate;
         // Good if the next error, if any, is elsewhere: at a missing member of the placeholder too.
         let good = match read(document) {
-            Ok(_) => true,
+            Ok(()) => true,
             Err((next, message)) if next == at && !message.starts_with("missing field") => {
                 candidates.extend(option(&message).filter(|_| was_text));
                 false

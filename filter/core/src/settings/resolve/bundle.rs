@@ -89,10 +89,20 @@ impl Resolver {
         }
     }
 
-    fn inline_bundle(&mut self, place: &str, inline: InlineBundle, limits: &Limits) -> Bundle {
+    fn inline_bundle(&mut self, place: &str, mut inline: InlineBundle, limits: &Limits) -> Bundle {
+        // Grants that can't be read before the rest is not looked at.
+        const MAX_UNREAD: usize = 100;
         let mut builder = Builder::new(limits);
+        let grants = std::mem::take(&mut inline.grants);
         for (at, item) in inline.items(place) {
             builder.add(&at, item);
+        }
+        let mut unread: usize = 0;
+        for (index, grant) in grants.into_iter().enumerate() {
+            unread = unread.saturating_add(builder.written_grant(&format!("{place}.grants[{index}]"), grant));
+            if unread >= MAX_UNREAD {
+                break;
+            }
         }
         let (bundle, errors) = builder.finish();
         match errors.is_empty() {
