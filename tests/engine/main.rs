@@ -243,6 +243,19 @@ fn a_cached_token_is_the_whole_token_and_is_checked_again() {
     let forged = format!("{}.{}.{}", parts[0], claims.iter().collect::<String>(), parts[2]);
     assert_ne!(reason(engine.check(request(1, "/open", &forged), NOW)), Reason::Allowed);
     assert_ne!(reason(engine.check(request(1, "/open", &format!("{token}=")), NOW)), Reason::Allowed);
+    // What is told of the header and what of the rest: each end of both.
+    let (header, rest) = (parts[0].trim_start_matches("Bearer "), format!("{}.{}", parts[1], parts[2]));
+    for forged in [
+        format!("Bearer {}.{rest}", &header[1..]),
+        format!("Bearer {}.{rest}", &header[..header.len() - 1]),
+        format!("Bearer e{header}.{rest}"),
+        format!("Bearer {header}{rest}"),
+        format!("Bearer {header}..{rest}"),
+        format!("Bearer {header}.{}", &rest[1..]),
+        format!("Bearer {rest}"),
+    ] {
+        assert_ne!(reason(engine.check(request(1, "/open", &forged), NOW)), Reason::Allowed, "{forged}");
+    }
     assert_eq!(reason(engine.check(request(1, "/open", &token), later(60))), Reason::TokenExpired);
 }
 

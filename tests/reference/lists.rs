@@ -4,9 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use everycall_core::{
-    Binding, BundleRecord, DecisionRecord, ElevationRecord, Exception, FeedRecord, GrantRecord, Identity,
-    Kind, Layer, PdpExchange, PolicyRecord, Reason, RequestRecord, ShadowOutcome, ShadowReads, ShadowRecord,
-    SignalsRecord, StreamEnd, StreamIdentity, StreamRecord, UnixTime, Verdict, WouldRefuse,
+    Binding, BundleRecord, Claims, DecisionRecord, ElevationRecord, Exception, FeedRecord, GrantRecord,
+    Identity, Kind, Layer, PdpExchange, PolicyRecord, Reason, RequestRecord, ShadowOutcome, ShadowReads,
+    ShadowRecord, SignalsRecord, StreamEnd, StreamIdentity, StreamRecord, UnixTime, Verdict, WouldRefuse,
 };
 use serde_json::{json, Map};
 
@@ -108,12 +108,12 @@ pub fn full() -> DecisionRecord {
         principal: text(),
         actors: vec!["x".into()],
         task: text(),
-        token_id: text(),
-        key_id: text(),
+        token_id: Some("x".into()),
+        key_id: Some("x".into()),
         bound: Some(Binding::Dpop),
         not_before: UnixTime::default(),
         expires_at: UnixTime::default(),
-        claims: Map::new(),
+        claims: Claims::default(),
     };
     DecisionRecord {
         v: 1,

@@ -232,8 +232,7 @@ impl Grant {
         if let Some(caller) = caller.filter(|caller| !self.kinds.holds(caller.kind)) {
             return Err(format!("is not for callers of the kind `{}`", caller.kind.as_str()));
         }
-        if self.issuer.is_some() && self.issuer.as_deref() != caller.map(|identity| identity.issuer.as_str())
-        {
+        if self.issuer.is_some() && self.issuer.as_deref() != caller.map(|identity| &*identity.issuer) {
             return Err("is for callers of another issuer".into());
         }
         if let Some(caller) = caller {
@@ -284,7 +283,7 @@ impl Grant {
         let bound = caller.and_then(|caller| caller.bound);
         let dpop = matches!(bound, Some(Binding::Dpop | Binding::Both));
         let certificate = matches!(bound, Some(Binding::Certificate | Binding::Both))
-            || caller.is_some_and(|caller| caller.credential == "mtls");
+            || caller.is_some_and(|caller| *caller.credential == *"mtls");
         let proven = match required {
             RequiredBinding::Dpop => dpop,
             RequiredBinding::Certificate => certificate,

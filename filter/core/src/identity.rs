@@ -1,9 +1,10 @@
 //! The verified caller.
 
-use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value};
+use std::sync::Arc;
 
+use crate::policy::Claims;
 use crate::time::UnixTime;
+use serde::{Deserialize, Serialize};
 
 /// What sort of caller an identity is. It follows from the issuer's configuration, never from the
 /// caller's word.
@@ -88,7 +89,7 @@ impl Binding {
 }
 
 /// A caller whose credential was verified. Only the credential layer and the replay of a record
-/// make one.
+/// make one. What many tokens have in common is held once for all that are remembered.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
@@ -100,9 +101,9 @@ pub struct Identity {
     pub id: String,
     /// The issuer as configured; `spiffe://` and the trust domain for certificates, `api_keys` for
     /// those.
-    pub issuer: String,
+    pub issuer: Arc<str>,
     /// How the caller proved itself: `jwt`, `jwt_svid`, `mtls` or `api_key`.
-    pub credential: String,
+    pub credential: Arc<str>,
     /// On whose behalf the call is made: `sub` of a delegated token.
     pub principal: Option<String>,
     /// Prior actors, nearest first, without the caller.
@@ -110,9 +111,9 @@ pub struct Identity {
     /// The task that the credential is bound to.
     pub task: Option<String>,
     /// The `jti` claim.
-    pub token_id: Option<String>,
+    pub token_id: Option<Arc<str>>,
     /// The `kid` of the key that verified the token; the id of an API key.
-    pub key_id: Option<String>,
+    pub key_id: Option<Arc<str>>,
     /// What the token is bound to.
     pub bound: Option<Binding>,
     /// From when on the credential is valid: the later of `iat` and `nbf`.
@@ -120,5 +121,6 @@ pub struct Identity {
     /// From when on the credential is not valid: the `exp` claim.
     pub expires_at: UnixTime,
     /// All verified claims.
-    pub claims: Map<String, Value>,
+    #[cfg_attr(feature = "schema", schemars(with = "serde_json::Map<String, serde_json::Value>"))]
+    pub claims: Claims,
 }

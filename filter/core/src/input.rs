@@ -13,7 +13,7 @@ use crate::attributes::SOURCE_IP;
 use crate::elevations::Elevated;
 use crate::exceptions::Exception;
 use crate::grants::Granted;
-use crate::identity::Identity;
+use crate::identity::{Binding, Identity};
 use crate::network::Network;
 use crate::pdp::Answer;
 use crate::policy::PolicyValue;
@@ -21,6 +21,7 @@ use crate::record::{RequestRecord, SignalsRecord};
 use crate::target::Target;
 use crate::time::UnixTime;
 use crate::token::cache::Verified;
+use crate::token::Texts;
 pub(crate) use shape::{Names, Shape};
 use shape::{OfGrant, OfRequest, Root};
 
@@ -72,21 +73,24 @@ pub(crate) fn with_answers<'a>(
 }
 
 /// `input.identity` but for `expires_in`, which changes with every use.
-pub(crate) fn identity_once(identity: &Identity) -> PolicyValue {
-    let text = |text: &Option<String>| text.as_deref().map_or(Value::Null, Value::from);
-    let task = identity.task.as_deref().map_or(Value::Null, |task| object(vec![("id", Value::from(task))]));
-    let actors: Vec<Value> = identity.actors.iter().map(|actor| Value::from(actor.as_str())).collect();
-    PolicyValue(object(vec![
-        ("kind", Value::from(identity.kind.as_str())),
-        ("id", Value::from(identity.id.as_str())),
-        ("issuer", Value::from(identity.issuer.as_str())),
-        ("credential", Value::from(identity.credential.as_str())),
-        ("claims", Value::from(Json::Object(identity.claims.clone()))),
-        ("principal", text(&identity.principal)),
+pub(crate) fn identity_once(identity: &Identity, texts: &mut Texts) -> PolicyValue {
+    let mut shared = |text: &str| Value::String(texts.share(text));
+    let mut text = |text: Option<&str>| text.map_or(Value::Null, &mut shared);
+    let actors: Vec<Value> = identity.actors.iter().map(|actor| text(Some(actor))).collect();
+    let task = identity.task.as_deref().map(|task| (text(Some("id")), text(Some(task))));
+    let members = [
+        ("kind", text(Some(identity.kind.as_str()))),
+        ("id", text(Some(&identity.id))),
+        ("issuer", text(Some(&identity.issuer))),
+        ("credential", text(Some(&identity.credential))),
+        ("claims", identity.claims.value().0.clone()),
+        ("principal", text(identity.principal.as_deref())),
         ("actors", Value::from(actors)),
-        ("task", task),
-        ("bound", identity.bound.map_or(Value::Null, |bound| Value::from(bound.as_str()))),
-    ]))
+        ("task", task.map_or(Value::Null, |task| Value::from(BTreeMap::from([task])))),
+        ("bound", text(identity.bound.map(Binding::as_str))),
+    ];
+    let members = members.into_iter().map(|(name, value)| (shared(name), value));
+    PolicyValue(Value::from(members.collect::<BTreeMap<_, _>>()))
 }
 
 fn elevation(elevated: &Elevated) -> Value {

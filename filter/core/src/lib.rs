@@ -72,7 +72,7 @@ pub use keys::{Algorithm, Fetched, Jwks, Key, KeyError, KeyRules, KeySet, Usage,
 pub use obligations::{HeaderChanges, FORBIDDEN_HEADERS, FORBIDDEN_PREFIXES, OBLIGATIONS, RESPONSE_STATUSES};
 pub use observe::MAX_OBSERVE_DAYS;
 pub use pdp::MAX_ANSWER;
-pub use policy::{offered_builtins, RuleSet, RuleTrace, Trace};
+pub use policy::{offered_builtins, Claims, RuleSet, RuleTrace, Trace};
 pub use reason::{Layer, Reason};
 pub use record::{
     BundleRecord, DecisionRecord, ElevationRecord, FeedRecord, GrantRecord, PdpExchange, PolicyRecord,

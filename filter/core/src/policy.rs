@@ -9,6 +9,7 @@ mod advice;
 mod bounds;
 mod calls;
 mod charges;
+mod claims;
 mod library;
 mod mended;
 mod opa;
@@ -29,6 +30,7 @@ use crate::input::Shape;
 use crate::pdp::Question;
 use crate::reads::Reads;
 use crate::reason::Reason;
+pub use claims::Claims;
 pub(crate) use library::Library;
 pub use trace::{RuleTrace, Trace};
 

@@ -110,11 +110,11 @@ impl From<&Identity> for StreamIdentity {
         let Identity { id, issuer, principal, task, token_id, key_id, .. } = identity;
         Self {
             id: id.clone(),
-            issuer: issuer.clone(),
+            issuer: issuer.as_ref().to_owned(),
             principal: principal.clone(),
             task: task.clone(),
-            token_id: token_id.clone(),
-            key_id: key_id.clone(),
+            token_id: token_id.as_deref().map(str::to_owned),
+            key_id: key_id.as_deref().map(str::to_owned),
         }
     }
 }

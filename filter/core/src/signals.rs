@@ -352,7 +352,7 @@ mod tests {
             bound: None,
             not_before: NOW,
             expires_at: at(60),
-            claims: Map::new(),
+            claims: Default::default(),
         })
     }
 

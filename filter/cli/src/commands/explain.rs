@@ -49,9 +49,12 @@ pub(super) fn text(record: &DecisionRecord, traces: &[Trace], policies: &Policie
         Some(identity) => {
             let proof = proof(identity);
             let mut text = format!("{} `{}`, by {proof}", identity.kind.as_str(), identity.id);
-            for (name, value) in
-                [("for", &identity.principal), ("task", &identity.task), ("key", &identity.key_id)]
-            {
+            let more = [
+                ("for", identity.principal.as_deref()),
+                ("task", identity.task.as_deref()),
+                ("key", identity.key_id.as_deref()),
+            ];
+            for (name, value) in more {
                 if let Some(value) = value {
                     text.push_str(&format!(", {name} `{value}`"));
                 }
@@ -197,7 +200,7 @@ fn short(text: &str) -> String {
 /// How the caller proved itself.
 fn proof(identity: &Identity) -> String {
     let issuer = &identity.issuer;
-    let mut text = match identity.credential.as_str() {
+    let mut text = match &*identity.credential {
         "jwt_svid" => format!("a JWT-SVID of `{issuer}`"),
         "mtls" => format!("a client certificate of `{issuer}`"),
         "api_key" => "an API key".to_owned(),
@@ -238,7 +241,7 @@ pub(super) fn visible(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use everycall_core::{Binding, Kind, UnixTime};
+    use everycall_core::{Binding, Claims, Kind, UnixTime};
 
     use super::*;
 
@@ -257,7 +260,7 @@ mod tests {
             bound,
             not_before: UnixTime::default(),
             expires_at: UnixTime::default(),
-            claims: serde_json::Map::new(),
+            claims: Claims::default(),
         };
         let exception = Exception {
             id: "e".into(),

@@ -24,7 +24,7 @@ use crate::step::{Pending, StreamId};
 use crate::target::Target;
 use crate::time::UnixTime;
 use crate::token::cache::Verified;
-use crate::token::{self, Confirmation, Proven};
+use crate::token::{self, Confirmation, Proven, Texts};
 
 /// One request on its way through the layers.
 #[derive(Debug)]
@@ -269,22 +269,26 @@ impl Elevated {
 }
 
 impl Verified {
+    /// Of a caller whom nothing is kept of.
     pub(crate) fn new(identity: Identity) -> Self {
-        let bytes = Value::Object(identity.claims.clone()).to_string().len();
+        Self::sharing(identity, &mut Texts::default())
+    }
+
+    fn sharing(identity: Identity, texts: &mut Texts) -> Self {
         Self {
-            input: input::identity_once(&identity),
+            input: input::identity_once(&identity, texts),
+            bytes: identity.claims.text().len(),
             revocable: Revocable::of(&identity),
             identity: Arc::new(identity),
             issuer: None,
             key: [0; 32],
             confirmation: Confirmation::default(),
             exception: None,
-            bytes,
         }
     }
 
-    pub(super) fn of_token(proven: Proven) -> Self {
+    pub(super) fn of_token(proven: Proven, texts: &mut Texts) -> Self {
         let Proven { identity, confirmation, issuer, key } = proven;
-        Self { issuer: Some(issuer), key, confirmation, ..Self::new(identity) }
+        Self { issuer: Some(issuer), key, confirmation, ..Self::sharing(identity, texts) }
     }
 }

@@ -3,8 +3,6 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use serde_json::Map;
-
 use super::case::{Case, Occasion, Refused};
 use super::Engine;
 use crate::config::RequiredBinding;
@@ -13,6 +11,7 @@ use crate::identity::{Identity, Kind};
 use crate::keyring::{Answer, Keyring};
 use crate::keys::KeySet;
 use crate::peer::{self, Peer};
+use crate::policy::Claims;
 use crate::reason::Reason;
 use crate::record::DecisionRecord;
 use crate::replay;
@@ -96,9 +95,9 @@ impl Engine {
             }
             tokens.remove(text);
         }
-        match token::check(text, settings, keys, &**verifier, now) {
+        match token::check(text, settings, keys, &**verifier, tokens.texts(), now) {
             Ok(proven) => {
-                let verified = Arc::new(Verified::of_token(proven));
+                let verified = Arc::new(Verified::of_token(proven, self.tokens.texts()));
                 self.tokens.insert(text, generation, Arc::clone(&verified));
                 Ok(Some(verified))
             }
@@ -135,7 +134,7 @@ impl Engine {
         };
         exception.valid_at(now)?;
         let identity = Identity {
-            key_id: Some(key.id.clone()),
+            key_id: Some(key.id.as_str().into()),
             not_before: exception.valid_from,
             expires_at: span(now).min(exception.valid_until),
             ..bare(Kind::Legacy, key.subject.clone(), API_KEY_ISSUER, "api_key")
@@ -161,10 +160,11 @@ impl Engine {
         now: UnixTime,
     ) -> Result<Arc<Verified>, Refused> {
         let identity = &caller.identity;
-        match identity.credential.as_str() {
+        match &*identity.credential {
             "api_key" => {
-                let same =
-                    |key: &&ApiKey| Some(&key.id) == identity.key_id.as_ref() && key.subject == identity.id;
+                let same = |key: &&ApiKey| {
+                    Some(&*key.id) == identity.key_id.as_deref() && key.subject == identity.id
+                };
                 match self.settings.api_keys.iter().find(same) {
                     Some(key) => self.api_key_caller(key, now),
                     None => {
@@ -178,7 +178,7 @@ impl Engine {
             },
             _ => {
                 let mut issuers = self.settings.issuers.iter().enumerate();
-                let Some((index, issuer)) = issuers.find(|(_, issuer)| issuer.issuer == identity.issuer)
+                let Some((index, issuer)) = issuers.find(|(_, issuer)| issuer.issuer == *identity.issuer)
                 else {
                     return Err(Refused::new(Reason::TokenIssuer, "the issuer is not configured any more"));
                 };
@@ -223,7 +223,11 @@ impl Engine {
                 Some(mtls) => peer::find(request, mtls)?,
                 None => None,
             };
-            certificate(peer.as_ref(), bound.x5t, peer_match.then_some(caller.identity.id.as_str()))?;
+            certificate(
+                peer.as_ref(),
+                bound.x5t.as_deref(),
+                peer_match.then_some(caller.identity.id.as_str()),
+            )?;
         }
         // RFC 9449 section 7.1: the scheme says that a proof comes with it, and bound tokens have no
         // other.
@@ -288,10 +292,10 @@ fn known(record: &mut DecisionRecord, caller: Option<&Arc<Verified>>, now: UnixT
 
 /// The rules on the client's certificate: the one that the token is bound to (RFC 8705 section 3),
 /// the one of the caller itself.
-fn certificate(peer: Option<&Peer>, x5t: Option<[u8; 32]>, caller: Option<&str>) -> Result<(), Refused> {
+fn certificate(peer: Option<&Peer>, x5t: Option<&[u8; 32]>, caller: Option<&str>) -> Result<(), Refused> {
     if let Some(bound_to) = x5t {
         match peer.and_then(|peer| peer.digest) {
-            Some(digest) if digest == bound_to => {}
+            Some(digest) if digest == *bound_to => {}
             Some(_) => {
                 return Err(Refused::new(
                     Reason::CertificateMismatch,
@@ -331,8 +335,8 @@ fn bare(kind: Kind, id: String, issuer: &str, credential: &str) -> Identity {
     Identity {
         kind,
         id,
-        issuer: issuer.to_owned(),
-        credential: credential.to_owned(),
+        issuer: issuer.into(),
+        credential: credential.into(),
         principal: None,
         actors: Vec::new(),
         task: None,
@@ -341,6 +345,6 @@ fn bare(kind: Kind, id: String, issuer: &str, credential: &str) -> Identity {
         bound: None,
         not_before: UnixTime::default(),
         expires_at: UnixTime::default(),
-        claims: Map::new(),
+        claims: Claims::default(),
     }
 }

@@ -10,7 +10,6 @@ use std::sync::Arc;
 use super::flat::FlatMap;
 use crate::identity::Identity;
 use crate::spiffe::SpiffeId;
-use crate::token::lookup;
 
 /// The subject of grants that need no credential.
 pub(crate) const ANONYMOUS: &str = "anonymous";
@@ -149,9 +148,8 @@ impl Selectors {
         if caller.principal.is_some() {
             return;
         }
-        for set in self.claim_sets.get(caller.issuer.as_str()).into_iter().flatten() {
-            let texts =
-                set.names.iter().map(|name| lookup(&caller.claims, name)?.as_str().map(str::to_owned));
+        for set in self.claim_sets.get(&caller.issuer).into_iter().flatten() {
+            let texts = set.names.iter().map(|name| caller.claims.find_text(name).map(str::to_owned));
             let Some(texts) = texts.collect::<Option<Vec<String>>>() else { continue };
             let Some(selector) = self.claims.get(&(set.number, texts)) else { continue };
             let count = u32::try_from(set.names.len()).unwrap_or(u32::MAX);

@@ -29,7 +29,7 @@ fn identity() -> Identity {
         bound: None,
         not_before: NOW,
         expires_at: at(HOUR),
-        claims: json!({"iat": NOW.secs()}).as_object().cloned().unwrap(),
+        claims: json!({"iat": NOW.secs()}).as_object().cloned().unwrap().into(),
     }
 }
 
@@ -120,7 +120,7 @@ fn callers_are_found_by_what_they_are() {
     // What tells no time of issue is issued before any time.
     let older = json!({"revoke": "subject", "id": "agent", "issued_before": "1970-01-01T00:00:01Z"});
     assert_eq!(revoked_by(older.clone(), &identity()), None);
-    let timeless = Identity { claims: serde_json::Map::new(), ..identity() };
+    let timeless = Identity { claims: Default::default(), ..identity() };
     assert_eq!(revoked_by(older, &timeless), Some(RevocationKind::Subject));
     // The tokens of a trust domain are not its certificates.
     let peer = Identity { credential: "mtls".into(), key_id: None, ..timeless };
@@ -133,7 +133,7 @@ fn callers_are_found_by_what_they_are() {
 fn times_round_to_where_nothing_is_missed() {
     let line = |before: &str| json!({"revoke": "task", "id": "t-1", "issued_before": before});
     let mut identity = identity();
-    identity.claims = json!({"iat": 100.7}).as_object().cloned().unwrap();
+    identity.claims = json!({"iat": 100.7}).as_object().cloned().unwrap().into();
     for (before, revoked) in [
         ("1970-01-01T00:01:40Z", false),
         ("1970-01-01T00:01:40.5Z", true),

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use super::Confirmation;
+use super::{Confirmation, Texts};
 use crate::bounded::BoundedMap;
 use crate::exceptions::Exception;
 use crate::identity::Identity;
@@ -35,41 +35,60 @@ pub(crate) struct Verified {
 
 #[derive(Debug)]
 struct Entry {
-    token: Box<[u8]>,
+    /// The token: its header and the dot behind it, which many tokens have in common, and all the rest.
+    header: Arc<str>,
+    rest: Box<str>,
     generation: u64,
     verified: Arc<Verified>,
 }
 
+impl Entry {
+    /// Whether it is for this token, to the last byte.
+    fn is_of(&self, token: &str) -> bool {
+        token.strip_prefix(&*self.header) == Some(&*self.rest)
+    }
+}
+
 /// What an entry takes besides the texts of the token and its claims, in bytes; and how often the
-/// claims are held: as JSON, and as policy values.
+/// claims are held: as text, and as values, which take about three times as much. What entries share is
+/// counted for each of them.
 const ENTRY_BYTES: usize = 1_024;
-const CLAIMS_HELD: usize = 6;
+const CLAIMS_HELD: usize = 4;
+/// How many texts are looked for in what comes next.
+const TEXTS: usize = 1_024;
 
 /// A bounded number of verified tokens. INVARIANT: only verified tokens are inserted, so a client
 /// cannot fill it with rubbish; two tokens with one tail replace each other.
 #[derive(Debug)]
 pub(crate) struct TokenCache {
     entries: BoundedMap<Tail, Entry>,
+    texts: Texts,
 }
 
 impl TokenCache {
     pub(crate) fn new(capacity: usize, max_bytes: usize) -> Self {
-        Self { entries: BoundedMap::weighed(capacity, max_bytes) }
+        Self { entries: BoundedMap::weighed(capacity, max_bytes), texts: Texts::new(TEXTS) }
+    }
+
+    /// What its entries have in common.
+    pub(crate) fn texts(&mut self) -> &mut Texts {
+        &mut self.texts
     }
 
     /// The identity of exactly this token, if it was verified under the same issuers and keys.
     /// The whole text is compared: one signature under two payloads must not be one entry.
     pub(crate) fn get(&self, token: &str, generation: u64) -> Option<Arc<Verified>> {
         let entry = self.entries.get(&tail(token)?)?;
-        (entry.generation == generation && *entry.token == *token.as_bytes())
-            .then(|| Arc::clone(&entry.verified))
+        (entry.generation == generation && entry.is_of(token)).then(|| Arc::clone(&entry.verified))
     }
 
     pub(crate) fn insert(&mut self, token: &str, generation: u64, verified: Arc<Verified>) {
         let Some(tail) = tail(token) else { return };
         let claims = verified.bytes.saturating_mul(CLAIMS_HELD);
         let weight = token.len().saturating_add(claims).saturating_add(ENTRY_BYTES);
-        let entry = Entry { token: token.as_bytes().into(), generation, verified };
+        let end = token.find('.').map_or(0, |dot| dot.saturating_add(1));
+        let Some((header, rest)) = token.split_at_checked(end) else { return };
+        let entry = Entry { header: self.texts.share(header), rest: rest.into(), generation, verified };
         self.entries.insert_weighed(tail, entry, weight);
     }
 

@@ -5,9 +5,10 @@ use base64::Engine as _;
 use serde_json::{Map, Value};
 
 use super::profile::lookup;
-use super::{reject, Rejection};
+use super::{reject, Rejection, Texts};
 use crate::config::Profile;
 use crate::identity::{Binding, Identity, Kind};
+use crate::policy::Claims;
 use crate::reason::Reason;
 use crate::settings::Issuer;
 use crate::spiffe::SpiffeId;
@@ -24,7 +25,7 @@ pub struct Confirmation {
     /// The SHA-256 thumbprint of a DPoP key (RFC 9449 section 6.1).
     pub(crate) jkt: Option<String>,
     /// The SHA-256 digest of the client's certificate (RFC 8705 section 3.1).
-    pub(crate) x5t: Option<[u8; 32]>,
+    pub(crate) x5t: Option<Box<[u8; 32]>>,
 }
 
 impl Confirmation {
@@ -43,6 +44,7 @@ pub(super) fn identity(
     claims: Map<String, Value>,
     issuer: &Issuer,
     key_id: Option<&str>,
+    texts: &mut Texts,
     now: UnixTime,
 ) -> Result<(Identity, Confirmation), Rejection> {
     audience(&claims, issuer)?;
@@ -77,17 +79,17 @@ pub(super) fn identity(
         // The claims tell of the subject. Who acts for it may be of another kind.
         kind: issuer.actor_kind.filter(|_| principal.is_some()).unwrap_or_else(|| kind(&claims, issuer)),
         id,
-        issuer: issuer.issuer.clone(),
-        credential: issuer.credential().into(),
+        issuer: texts.share(&issuer.issuer),
+        credential: texts.share(issuer.credential()),
         principal,
         actors,
         task,
-        token_id,
-        key_id: key_id.map(str::to_owned),
+        token_id: token_id.map(|id| texts.share(&id)),
+        key_id: key_id.map(|id| texts.share(id)),
         bound: confirmation.binding(),
         not_before,
         expires_at,
-        claims,
+        claims: Claims::new(claims, texts),
     };
     Ok((identity, confirmation))
 }
@@ -221,7 +223,7 @@ fn confirmation(claims: &Map<String, Value>) -> Result<Confirmation, Rejection> 
             .and_then(|bytes| <[u8; 32]>::try_from(bytes).ok());
         match (name.as_str(), digest) {
             ("jkt", Some(_)) => confirmation.jkt = value.as_str().map(str::to_owned),
-            ("x5t#S256", Some(digest)) => confirmation.x5t = Some(digest),
+            ("x5t#S256", Some(digest)) => confirmation.x5t = Some(Box::new(digest)),
             ("jkt" | "x5t#S256", None) => {
                 return reject(Reason::TokenClaims, format!("`cnf.{name}` is not a SHA-256 in base64url"))
             }

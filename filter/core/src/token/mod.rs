@@ -7,14 +7,18 @@ pub(crate) mod dpop;
 mod jws;
 mod profile;
 pub(crate) mod source;
+mod texts;
 mod verify;
 
 use crate::reason::Reason;
 
 pub(crate) use claims::{valid_at, Confirmation};
 pub(crate) use jws::Unverified;
-pub(crate) use profile::{lookup, Template};
+#[cfg(test)]
+pub(crate) use profile::lookup;
+pub(crate) use profile::Template;
 pub use profile::{Preset, PRESETS};
+pub(crate) use texts::Texts;
 pub(crate) use verify::{check, Failure, Proven};
 pub use verify::{verify, verify_signature};
 

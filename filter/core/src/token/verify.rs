@@ -6,7 +6,7 @@
 use serde_json::{Map, Value};
 
 use super::claims::{self, Confirmation};
-use super::{reject, Rejection, Unverified};
+use super::{reject, Rejection, Texts, Unverified};
 use crate::identity::Identity;
 use crate::keys::{Key, KeySet};
 use crate::reason::Reason;
@@ -59,18 +59,20 @@ pub fn verify(
     verifier: &dyn SignatureVerifier,
     now: UnixTime,
 ) -> Result<Identity, Rejection> {
-    match check(token, settings, |_, issuer| issuer.keys.inline(), verifier, now) {
+    match check(token, settings, |_, issuer| issuer.keys.inline(), verifier, &mut Texts::default(), now) {
         Ok(proven) => Ok(proven.identity),
         Err(Failure::Rejected(rejection) | Failure::KeyUnknown { rejection, .. }) => Err(rejection),
     }
 }
 
-/// As [`verify`], with the key sets at hand: `None` where there is none.
+/// As [`verify`], with the key sets at hand: `None` where there is none. What it keeps of the claims is shared
+/// with `texts`.
 pub(crate) fn check<'s>(
     token: &str,
     settings: &'s Settings,
     keys: impl FnOnce(usize, &'s Issuer) -> Option<&'s KeySet>,
     verifier: &dyn SignatureVerifier,
+    texts: &mut Texts,
     now: UnixTime,
 ) -> Result<Proven, Failure> {
     let token = Unverified::parse(token, settings.limits.token_bytes)?;
@@ -102,7 +104,7 @@ pub(crate) fn check<'s>(
     };
     token.signed_by(key, verifier)?;
     token.type_rule(&issuer.types)?;
-    let (identity, confirmation) = claims::identity(token.claims, issuer, key.id(), now)?;
+    let (identity, confirmation) = claims::identity(token.claims, issuer, key.id(), texts, now)?;
     Ok(Proven { identity, confirmation, issuer: index, key: *key.fingerprint() })
 }
 
