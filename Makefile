@@ -1,7 +1,7 @@
 # What users, developers and CI run. The work is in scripts, one subject each; what they install goes below .tools/.
 SHELL := bash
 .NOTPARALLEL:
-.PHONY: help wasm envoy node-tools demo run render test test-native test-wasm conformance lint bench holds bench-continuous bench-peers bench-instructions fmt clean
+.PHONY: help wasm envoy node-tools demo run render test test-native test-wasm conformance lint bench holds bench-continuous bench-peers bench-instructions bench-stages fmt clean
 
 export EVERYCALL_WASM := $(CURDIR)/target/everycall.wasm
 export EVERYCALL_ENVOY := $(CURDIR)/.tools/envoy
@@ -59,6 +59,9 @@ bench-peers: wasm envoy ## beside native filters and a sidecar, in Envoy: a quar
 bench-instructions: ## how many instructions decisions take, each with its bound
 	@bash bench/instructions/valgrind.sh
 	@cargo run --quiet --profile measured --package everycall-instructions -- --check
+
+bench-stages: bench-instructions ## how long the parts of a decision take in V8, beside their instructions
+	@bash bench/instructions/v8.sh
 
 fmt: ## format the sources
 	cargo fmt --all
