@@ -68,14 +68,14 @@ use Token::{Broken, Fresh, None as NoToken, Warm};
 
 /// In one order for both ways to measure.
 pub const STAGES: [Stage; 10] = [
-    stage("request", "a request, as the host hands it over", 20_000, ORDER, Warm).until(Until::Request),
+    stage("request", "a request, as the host hands it over", 17_000, ORDER, Warm).until(Until::Request),
     stage("token_malformed", "refused for what is no token", 37_000, ORDER, Broken)
         .beyond("request", "read the request, refuse"),
     stage("not_granted", "refused for want of a grant", 43_000, "/nowhere", Warm)
         .beyond("token_malformed", "know the token again"),
-    stage("constant", "admitted by a policy that reads nothing", 134_000, "/constant/o-1001", Warm)
+    stage("constant", "admitted by a policy that reads nothing", 66_000, "/constant/o-1001", Warm)
         .beyond("not_granted", "find the grant, evaluate, admit"),
-    stage("inputs", "admitted by a policy that only reads", 134_000, "/inputs/o-1001", Warm)
+    stage("inputs", "admitted by a policy that only reads", 111_000, "/inputs/o-1001", Warm)
         .beyond("constant", "build the input"),
     stage("admitted", "admitted by grant and policy, warm token", 134_000, ORDER, Warm)
         .beyond("inputs", "evaluate rules, a library, data"),
