@@ -69,25 +69,25 @@ use Token::{Broken, Fresh, None as NoToken, Warm};
 /// In one order for both ways to measure.
 pub const STAGES: [Stage; 10] = [
     stage("request", "a request, as the host hands it over", 17_000, ORDER, Warm).until(Until::Request),
-    stage("token_malformed", "refused for what is no token", 37_000, ORDER, Broken)
+    stage("token_malformed", "refused for what is no token", 33_500, ORDER, Broken)
         .beyond("request", "read the request, refuse"),
-    stage("not_granted", "refused for want of a grant", 43_000, "/nowhere", Warm)
+    stage("not_granted", "refused for want of a grant", 39_500, "/nowhere", Warm)
         .beyond("token_malformed", "know the token again"),
-    stage("constant", "admitted by a policy that reads nothing", 66_000, "/constant/o-1001", Warm)
+    stage("constant", "admitted by a policy that reads nothing", 54_500, "/constant/o-1001", Warm)
         .beyond("not_granted", "find the grant, evaluate, admit"),
-    stage("inputs", "admitted by a policy that only reads", 111_000, "/inputs/o-1001", Warm)
+    stage("inputs", "admitted by a policy that only reads", 72_500, "/inputs/o-1001", Warm)
         .beyond("constant", "build the input"),
-    stage("admitted", "admitted by grant and policy, warm token", 134_000, ORDER, Warm)
+    stage("admitted", "admitted by grant and policy, warm token", 88_500, ORDER, Warm)
         .beyond("inputs", "evaluate rules, a library, data"),
-    stage("line", "the same, with its record", 160_000, ORDER, Warm)
+    stage("line", "the same, with its record", 109_000, ORDER, Warm)
         .until(Until::Line)
         .beyond("admitted", "write the record"),
-    stage("recorded", "the same, with record and summary", 168_000, ORDER, Warm)
+    stage("recorded", "the same, with record and summary", 114_000, ORDER, Warm)
         .until(Until::Summary)
         .beyond("line", "write the summary"),
-    stage("fresh", "admitted, signature checked (ES256)", 3_750_000, ORDER, Fresh)
+    stage("fresh", "admitted, signature checked (ES256)", 3_700_000, ORDER, Fresh)
         .beyond("admitted", "verify and remember the token"),
-    stage("anonymous", "admitted without a credential", 54_000, "/healthz", NoToken),
+    stage("anonymous", "admitted without a credential", 45_000, "/healthz", NoToken),
 ];
 
 const ORDER: &str = "/orders/o-1001";
