@@ -15,7 +15,8 @@ use crate::stages::{HOST, ISSUER, NOW};
 /// Callers. Each has a grant of its own.
 const CALLERS: usize = 100;
 
-/// A configuration with that many grants, as its text.
+/// A configuration with that many grants, as its text: written piece by piece, since a document of it would
+/// grow the memory that is measured.
 pub fn configuration(grants: usize) -> anyhow::Result<Vec<u8>> {
     let keys = TestKey::of(Algorithm::Rs256)?.public_jwks();
     let mut text = format!(

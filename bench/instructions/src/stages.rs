@@ -28,6 +28,7 @@ const INPUTS: &str = "package everycall.inputs\n\n\
 const PUBLIC: &str = "package everycall.public\n\ndecision := {\"allow\": true, \"reason\": \"public\"}\n";
 
 pub const NOW: UnixTime = UnixTime::from_secs(1_800_000_000);
+
 /// What is counted, and how much it may take at most.
 #[derive(Debug)]
 pub struct Stage {

@@ -28,15 +28,13 @@ pub(super) fn run(decider: &mut Decider, line: &[u8], human: bool) -> Result<Str
 }
 
 /// The record that is a member of this object, as text or as an object; an object with `v` is one itself.
+/// Members of other names may repeat what a client sent, and that may look like a record.
 fn held(text: &[u8]) -> Option<Vec<u8>> {
-    let members = json::parse_object(text).ok().filter(|members| !members.contains_key("v"))?;
-    members.into_iter().find_map(|(_, member)| match member {
-        Value::String(text) if text.starts_with('{') => Some(text.into_bytes()),
-        Value::Object(members) if members.contains_key("v") => {
-            Some(Value::Object(members).to_string().into_bytes())
-        }
-        _ => None,
-    })
+    let mut members = json::parse_object(text).ok().filter(|members| !members.contains_key("v"))?;
+    match ["record", "decision"].into_iter().find_map(|name| members.remove(name))? {
+        Value::String(text) => Some(text.into_bytes()),
+        member => Some(member.to_string().into_bytes()),
+    }
 }
 
 fn compare(recorded: &DecisionRecord, record: &DecisionRecord) -> String {

@@ -199,7 +199,10 @@ fn a_record_is_replayed_to_the_same_outcome() {
         assert_eq!(again.json(), first.json());
         // As access logs hold them: as text in a member, or as they are.
         for held in [
-            |line: &str| json!({"code": 200, "decision": line}).to_string(),
+            |line: &str| {
+                let sent = line.replace("\"method\":\"GET\"", "\"method\":\"PUT\"");
+                json!({"agent": sent, "code": 200, "decision": line}).to_string()
+            },
             |line: &str| format!("{{\"code\":200,\"flags\":\"-\",\"record\":{line}}}"),
         ] {
             let log: Vec<String> = first.out.lines().map(held).collect();
