@@ -249,7 +249,7 @@ impl Settings {
         &self.revision
     }
 
-    /// Which decisions are written to the proxy's log.
+    /// Which decisions are recorded.
     pub const fn log_records(&self) -> LogRecords {
         self.log.records
     }
