@@ -1,0 +1,310 @@
+//! Expressions: each has one value, or none.
+
+use super::*;
+use crate::bytes::of_text;
+
+impl<'p> Vm<'p> {
+    pub(super) fn holds(&mut self, expr: &'p Expr) -> Outcome<bool> {
+        if let Expr::Operator(Operator::Equal, operands) = expr {
+            let (left, right) = &**operands;
+            if let Expr::Const(value) = right {
+                return self.is_equal(left, value);
+            }
+            if let Expr::Const(value) = left {
+                return self.is_equal(right, value);
+            }
+        }
+        Ok(!matches!(self.eval(expr)?, None | Some(Value::Bool(false))))
+    }
+
+    pub(super) fn is_equal(&mut self, expr: &'p Expr, value: &Value) -> Outcome<bool> {
+        if value.members() > 0 {
+            let Some(other) = self.eval(expr)? else { return Ok(false) };
+            self.weigh_lesser(&other, value)?;
+            return Ok(other == *value);
+        }
+        Ok(match expr {
+            Expr::Local(register) => self.local(*register) == Some(value),
+            Expr::Input(slot) => self.input(*slot) == Some(value),
+            Expr::Base(slot) => self.base(*slot) == Some(value),
+            expr => self.eval(expr)?.as_ref() == Some(value),
+        })
+    }
+
+    pub(super) fn matches(&mut self, pattern: &'p Pattern, value: &Value) -> Outcome<bool> {
+        match pattern {
+            Pattern::Any => Ok(true),
+            Pattern::Bind(register) => {
+                self.set(*register, value.clone());
+                Ok(true)
+            }
+            Pattern::Equal(expr) => self.is_equal(expr, value),
+            Pattern::Array(patterns) => {
+                let Value::Array(items) = value else { return Ok(false) };
+                if items.len() != patterns.len() {
+                    return Ok(false);
+                }
+                for (pattern, item) in patterns.iter().zip(items.iter()) {
+                    if !self.matches(pattern, item)? {
+                        return Ok(false);
+                    }
+                }
+                Ok(true)
+            }
+            Pattern::Object(patterns) => {
+                let Value::Object(members) = value else { return Ok(false) };
+                if members.len() != patterns.len() {
+                    return Ok(false);
+                }
+                for (key, pattern) in patterns {
+                    let Some(key) = self.eval(key)? else { return Ok(false) };
+                    self.weigh(&key)?;
+                    let Some(value) = members.get(&key) else { return Ok(false) };
+                    if !self.matches(pattern, value)? {
+                        return Ok(false);
+                    }
+                }
+                Ok(true)
+            }
+        }
+    }
+
+    pub(super) fn all(&mut self, exprs: &'p [Expr]) -> Outcome<Option<Vec<Value>>> {
+        let mut values = Vec::with_capacity(exprs.len());
+        for expr in exprs {
+            match self.eval(expr)? {
+                Some(value) => values.push(value),
+                None => return Ok(None),
+            }
+        }
+        Ok(Some(values))
+    }
+
+    pub(super) fn eval(&mut self, expr: &'p Expr) -> Outcome<Option<Value>> {
+        match expr {
+            Expr::Const(value) => Ok(Some(value.clone())),
+            Expr::Local(register) => Ok(self.local(*register).cloned()),
+            Expr::Input(slot) => Ok(self.input(*slot).cloned()),
+            Expr::Base(slot) => Ok(self.base(*slot).cloned()),
+            Expr::Document(id) => self.document(*id),
+            Expr::Node(node, keys) => self.node(*node, keys),
+            Expr::Get { base, keys, stored } => self.get(base, keys, *stored),
+            Expr::Array(items) => {
+                self.charge(items.len())?;
+                self.all(items)?.map(|items| shallow(Value::from(items))).transpose()
+            }
+            Expr::Set(items) => {
+                self.charge(items.len())?;
+                let Some(items) = self.all(items)? else { return Ok(None) };
+                items.iter().try_for_each(|item| self.weigh(item))?;
+                shallow(Value::Set(Set::from(items))).map(Some)
+            }
+            Expr::Object(members) => {
+                self.charge(members.len())?;
+                let mut made = Vec::with_capacity(members.len());
+                for (key, value) in members {
+                    let Some(key) = self.eval(key)? else { return Ok(None) };
+                    let Some(value) = self.eval(value)? else { return Ok(None) };
+                    self.weigh(&key)?;
+                    made.push((key, value));
+                }
+                shallow(Value::Object(Object::from(made))).map(Some)
+            }
+            Expr::Collect(collected, collect) => self.collect(*collected, collect).map(Some),
+            Expr::Operator(operator, operands) => {
+                let (left, right) = &**operands;
+                let Some(left) = self.eval(left)? else { return Ok(None) };
+                let Some(right) = self.eval(right)? else { return Ok(None) };
+                self.operate(*operator, &left, &right)
+            }
+            Expr::Call(call) => self.call(call),
+            Expr::In(parts) => {
+                let (key, value, collection) = &**parts;
+                let key = match key {
+                    Some(key) => match self.eval(key)? {
+                        Some(key) => Some(key),
+                        None => return Ok(None),
+                    },
+                    None => None,
+                };
+                let Some(value) = self.eval(value)? else { return Ok(None) };
+                let Some(collection) = self.eval(collection)? else { return Ok(None) };
+                self.is_in(key.as_ref(), &value, &collection).map(|is_in| Some(Value::Bool(is_in)))
+            }
+        }
+    }
+
+    pub(super) fn is_in(&mut self, key: Option<&Value>, value: &Value, collection: &Value) -> Outcome<bool> {
+        self.weigh(value)?;
+        if let Some(key) = key {
+            self.weigh(key)?;
+            return Ok(collection.get(key).is_some_and(|member| member == value));
+        }
+        match collection {
+            Value::Set(items) => Ok(items.contains(value)),
+            _ => {
+                self.charge(collection.members())?;
+                // It may be compared with each of them.
+                for _ in 1..collection.members() {
+                    self.weigh(value)?;
+                }
+                Ok((0..collection.members())
+                    .filter_map(|at| collection.member(at))
+                    .any(|(_, member)| member == value))
+            }
+        }
+    }
+
+    /// Keys are known before what they are looked up in: where one is undefined, nothing else is evaluated.
+    pub(super) fn get(&mut self, base: &'p Expr, keys: &'p [Key], stored: bool) -> Outcome<Option<Value>> {
+        let mut found = Vec::new();
+        for key in keys {
+            if let Key::Expr(key) = key {
+                let Some(key) = self.eval(key)? else { return Ok(None) };
+                self.weigh(&key)?;
+                found.push(key);
+            }
+        }
+        let mut found = found.into_iter();
+        let mut rest = keys.iter();
+        let value = match (base, keys) {
+            (Expr::Document(id), [Key::Name(name), ..]) => {
+                rest.next();
+                self.document_member(*id, &Value::String(Arc::clone(name)))?
+            }
+            (Expr::Document(id), [Key::Expr(_), ..]) => {
+                rest.next();
+                match found.next() {
+                    Some(key) => self.document_member(*id, &key)?,
+                    None => None,
+                }
+            }
+            _ => self.eval(base)?,
+        };
+        let Some(mut value) = value else { return Ok(None) };
+        for key in rest {
+            let inner = match key {
+                Key::Name(name) if !stored => value.get_str(name),
+                Key::Name(name) => in_store(&value, &Value::String(Arc::clone(name))),
+                Key::Expr(_) => match found.next() {
+                    Some(key) if stored => in_store(&value, &key),
+                    Some(key) => value.get(&key),
+                    None => None,
+                },
+            };
+            match inner.cloned() {
+                Some(inner) => value = inner,
+                None => return Ok(None),
+            }
+        }
+        Ok(Some(value))
+    }
+
+    pub(super) fn collect(&mut self, collected: Collected, collect: &'p Collect) -> Outcome<Value> {
+        let mut values = Vec::new();
+        let mut keys = Vec::new();
+        self.closed(&collect.steps, &mut |vm| {
+            vm.charge(1)?;
+            if let Some(key) = &collect.key {
+                let Some(key) = vm.eval(key)? else { return Ok(Flow::More) };
+                let Some(value) = vm.eval(&collect.value)? else { return Ok(Flow::More) };
+                vm.weigh(&key)?;
+                vm.weigh(&value)?;
+                keys.push((key, value));
+            } else if let Some(value) = vm.eval(&collect.value)? {
+                if collected == Collected::Set {
+                    vm.weigh(&value)?;
+                }
+                values.push(value);
+            }
+            Ok(Flow::More)
+        })?;
+        self.charge(values.len().saturating_add(keys.len()))?;
+        match collected {
+            Collected::Array => shallow(Value::from(values)),
+            Collected::Set => shallow(Value::Set(Set::from(values))),
+            Collected::Object => {
+                let made = Object::unique(keys).map(Value::Object).ok_or_else(|| {
+                    Halt::Conflict("an object that is made of the solutions of a body".to_owned())
+                });
+                made.and_then(shallow)
+            }
+        }
+    }
+
+    pub(super) fn operate(
+        &mut self,
+        operator: Operator,
+        left: &Value,
+        right: &Value,
+    ) -> Outcome<Option<Value>> {
+        self.weigh_lesser(left, right)?;
+        let truth = |truth: bool| Ok(Some(Value::Bool(truth)));
+        let done = match operator {
+            Operator::Equal => return truth(left == right),
+            Operator::NotEqual => return truth(left != right),
+            Operator::Less => return truth(order(left, right).is_lt()),
+            Operator::LessOrEqual => return truth(order(left, right).is_le()),
+            Operator::Greater => return truth(order(left, right).is_gt()),
+            Operator::GreaterOrEqual => return truth(order(left, right).is_ge()),
+            other => builtins::operate(&mut self.budget, other, left, right),
+        };
+        answered(done)
+    }
+
+    pub(super) fn call(&mut self, call: &'p Call) -> Outcome<Option<Value>> {
+        let Some(arguments) = self.all(&call.arguments)? else { return Ok(None) };
+        let mock = call.mock.and_then(|mock| self.mocks.iter().rev().find(|(at, _)| *at == mock));
+        match mock.map(|(_, mock)| mock.clone()) {
+            None => self.invoke(call.callee, &arguments),
+            Some(Mock::Value(value)) => Ok(Some(value)),
+            Some(Mock::Callee(callee)) => {
+                // Inside of what stands in its place, a function is what it was.
+                let mocks = std::mem::take(&mut self.mocks);
+                let fresh = vec![None; self.memo.len()];
+                let memo = std::mem::replace(&mut self.memo, fresh);
+                let value = self.invoke(callee, &arguments)?;
+                self.memo = memo;
+                self.mocks = mocks;
+                Ok(value)
+            }
+        }
+    }
+
+    pub(super) fn invoke(&mut self, callee: Callee, arguments: &[Value]) -> Outcome<Option<Value>> {
+        match callee {
+            Callee::Builtin(builtin) => answered((builtin.call)(&mut self.budget, arguments)),
+            Callee::Now => Ok(self.facts.now_ns().map(|now| Value::Number(Number::from(now)))),
+            Callee::Rule(id) => {
+                let Some(document) = self.plan.documents.get(id) else { return Ok(None) };
+                self.nested(|vm| vm.complete(document, arguments))
+            }
+        }
+    }
+}
+
+/// What is made is not too deep: values are compared, written and dropped by going down into them, and the
+/// module's stack ends.
+pub(super) fn shallow(value: Value) -> Outcome<Value> {
+    match value.depth() {
+        0..=VALUE_DEPTH => Ok(value),
+        _ => Err(Halt::Limit("many values inside each other")),
+    }
+}
+
+/// An error of a builtin is undefined.
+fn answered(answer: Result<Value, Failure>) -> Outcome<Option<Value>> {
+    match answer {
+        Ok(value) => shallow(value).map(Some),
+        Err(Failure::Error(_)) => Ok(None),
+        Err(Failure::Limit) => Err(Halt::Limit("much work")),
+    }
+}
+
+/// How values compare. Texts that hold bytes which are no text compare by their bytes.
+fn order(left: &Value, right: &Value) -> std::cmp::Ordering {
+    match (left, right) {
+        (Value::String(left), Value::String(right)) => of_text(left).cmp(&of_text(right)),
+        _ => left.cmp(right),
+    }
+}

@@ -1,0 +1,261 @@
+//! The evaluation of a plan: documents on demand, each once; bodies step by step, with a way back where
+//! a step has several results.
+
+mod bodies;
+mod documents;
+mod expressions;
+mod replaced;
+mod tree;
+
+use std::sync::Arc;
+
+use crate::budget::{Budget, Failure, MAX_DEPTH as VALUE_DEPTH};
+use crate::builtins;
+use crate::facts::Facts;
+use crate::hir::{Collected, Operator, Path, Site};
+use crate::lower::descend;
+use crate::number::Number;
+use crate::plan::{
+    Branch, Call, Callee, Child, Collect, Document, DocumentId, Expr, Key, Kind, Operand, Pattern, Plan,
+    Register, Rule, Step, StepKind, With,
+};
+use crate::trace::Watch;
+use crate::value::{Object, Set, Value};
+use tree::in_store;
+
+/// Evaluations inside each other. Each takes some frames of the module's stack of 1 MB.
+const MAX_DEPTH: usize = 200;
+
+/// Why an evaluation has no result.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Halt {
+    /// It takes more than it may. What of.
+    Limit(&'static str),
+    /// One place has two values. The document, below `data`.
+    Conflict(String),
+}
+
+impl std::fmt::Display for Halt {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Limit(what) => write!(f, "it takes too {what}"),
+            Self::Conflict(path) => write!(f, "`{path}` has two values"),
+        }
+    }
+}
+
+type Outcome<T> = Result<T, Halt>;
+
+/// Whether to look for more solutions.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Flow {
+    More,
+    Enough,
+}
+
+/// What is done with each solution.
+type Then<'t, 'p> = &'t mut dyn FnMut(&mut Vm<'p>) -> Outcome<Flow>;
+
+impl Plan {
+    /// Whether anything stands at this entry.
+    pub fn has(&self, entry: usize) -> bool {
+        self.entries.get(entry).is_some_and(Option::is_some)
+    }
+
+    /// The value of an entry; `None` if it is undefined. What is left of the budget stays in it.
+    ///
+    /// # Errors
+    /// A limit, or two values at one place.
+    pub fn evaluate(
+        &self,
+        entry: usize,
+        facts: &dyn Facts,
+        budget: &mut Budget,
+    ) -> Result<Option<Value>, Halt> {
+        let Some(Some(document)) = self.entries.get(entry) else { return Ok(None) };
+        let mut vm = Vm::new(self, facts, budget.clone());
+        let value = vm.document(*document);
+        *budget = vm.budget;
+        value
+    }
+
+    /// Evaluates an entry while it is watched. How it ends does not matter.
+    pub(crate) fn watched(
+        &self,
+        entry: usize,
+        facts: &dyn Facts,
+        budget: &mut Budget,
+        watch: Watch,
+    ) -> Watch {
+        let Some(Some(document)) = self.entries.get(entry) else { return watch };
+        let mut vm = Vm::new(self, facts, budget.clone());
+        vm.watch = Some(Box::new(watch));
+        // A limit ends it here where it ends the decision.
+        let _ = vm.document(*document);
+        vm.watch.map(|watch| *watch).unwrap_or_default()
+    }
+}
+
+/// What `data` is while `with` replaces parts of it.
+#[derive(Clone)]
+struct ReplacedData {
+    paths: Vec<Path>,
+    data: Value,
+    bases: Vec<Option<Value>>,
+}
+
+/// What is known of a document.
+#[derive(Clone)]
+enum Known {
+    Whole(Option<Value>),
+    /// Without the members at these keys, which are in conflict.
+    Partly(Value, Arc<[Value]>),
+}
+
+/// What a function is replaced by.
+#[derive(Clone)]
+enum Mock {
+    Value(Value),
+    Callee(Callee),
+}
+
+struct Vm<'p> {
+    plan: &'p Plan,
+    facts: &'p dyn Facts,
+    /// By the plan's paths below `input`: what is known of them.
+    inputs: Vec<Option<Option<Value>>>,
+    replaced: Option<Box<ReplacedData>>,
+    /// By document: its value, once it is known.
+    memo: Vec<Option<Known>>,
+    registers: Vec<Value>,
+    /// Where the frame of the rule that is evaluated begins.
+    base: usize,
+    depth: usize,
+    mocks: Vec<(usize, Mock)>,
+    budget: Budget,
+    watch: Option<Box<Watch>>,
+}
+
+impl<'p> Vm<'p> {
+    fn new(plan: &'p Plan, facts: &'p dyn Facts, budget: Budget) -> Self {
+        Self {
+            plan,
+            facts,
+            inputs: vec![None; plan.inputs.len()],
+            replaced: None,
+            memo: vec![None; plan.documents.len()],
+            registers: Vec::new(),
+            base: 0,
+            depth: 0,
+            mocks: Vec::new(),
+            budget,
+            watch: None,
+        }
+    }
+
+    fn step(&mut self) -> Outcome<()> {
+        self.budget.steps = self.budget.steps.checked_sub(1).ok_or(Halt::Limit("many steps"))?;
+        Ok(())
+    }
+
+    fn charge(&mut self, work: usize) -> Outcome<()> {
+        self.budget.charge(work).map_err(|_| Halt::Limit("much work"))
+    }
+
+    /// Takes what comparing a value may take, before it is compared: parts of it may stand in it often, so that
+    /// few steps make what takes for ever to go through. What has no parts takes nothing.
+    fn weigh(&mut self, value: &Value) -> Outcome<()> {
+        match value {
+            Value::Array(_) | Value::Set(_) | Value::Object(_) => {
+                self.budget.charge_size(value).map_err(|_| Halt::Limit("much work"))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// The same for two values, of which the one with fewer members ends the comparison.
+    fn weigh_lesser(&mut self, left: &Value, right: &Value) -> Outcome<()> {
+        if left.members() == 0 || right.members() == 0 {
+            return Ok(());
+        }
+        self.weigh(if left.members() <= right.members() { left } else { right })
+    }
+
+    fn enter(&mut self) -> Outcome<()> {
+        self.depth = self.depth.saturating_add(1);
+        match self.depth {
+            0..=MAX_DEPTH => Ok(()),
+            _ => Err(Halt::Limit("many evaluations inside each other")),
+        }
+    }
+
+    fn leave(&mut self) {
+        self.depth = self.depth.saturating_sub(1);
+    }
+
+    fn local(&self, register: Register) -> Option<&Value> {
+        self.registers.get(self.base.saturating_add(register))
+    }
+
+    fn set(&mut self, register: Register, value: Value) {
+        if let Some(place) = self.registers.get_mut(self.base.saturating_add(register)) {
+            *place = value;
+        }
+    }
+
+    /// What is read of `input` at one of the plan's paths.
+    fn input(&mut self, slot: usize) -> Option<&Value> {
+        let known = self.inputs.get_mut(slot)?;
+        if known.is_none() {
+            *known = Some(self.facts.fact(slot));
+        }
+        known.as_ref()?.as_ref()
+    }
+
+    fn base(&self, slot: usize) -> Option<&Value> {
+        match &self.replaced {
+            Some(replaced) => replaced.bases.get(slot)?.as_ref(),
+            None => self.plan.bases.get(slot)?.1.as_ref(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::facts::InputDocument;
+    use crate::library::Library;
+
+    fn evaluate(body: &str) -> Outcome<Option<Value>> {
+        let mut library = Library::default();
+        library.add("p.rego", &format!("package p\n{body}")).unwrap();
+        let plan = library.plan(&["p.x"]).unwrap();
+        let facts = InputDocument::new(&plan, None, None);
+        plan.evaluate(0, &facts, &mut Budget::new(50_000, 1_000_000))
+    }
+
+    #[test]
+    fn values_in_which_one_part_stands_often_are_not_gone_through_for_ever() {
+        let doubled: String = (1..44).map(|n| format!("v{n} := [v{}, v{}]\n", n - 1, n - 1)).collect();
+        let twins: String = (1..44).map(|n| format!("w{n} := [w{}, w{}]\n", n - 1, n - 1)).collect();
+        for x in [
+            "x if v43 == w43",
+            "x if v43 != w43",
+            "x if v43 < w43",
+            "x if v43 in [w43]",
+            "x := {v43, w43}",
+            "x := {y | some y in [v43, w43]}",
+            "x := {y: 1 | some y in [v43, w43]}",
+            "x := {v43: 1, w43: 2}",
+            "x if { [y, y] = [v43, w43] }",
+            "x if { y := {w43: 1}; y[v43] }",
+            "x contains v43\nx contains w43",
+            "x[v43] := 1\nx[w43] := 1",
+            "x := v43\nx := w43",
+            "x if { v43 = w43 }",
+        ] {
+            let text = format!("v0 := [1]\n{doubled}w0 := [1]\n{twins}{x}");
+            assert_eq!(evaluate(&text), Err(Halt::Limit("much work")), "{x}");
+        }
+    }
+}

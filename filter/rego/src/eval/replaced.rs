@@ -1,0 +1,120 @@
+//! `with`: evaluations that see another `input`, other data or other functions.
+
+use super::*;
+
+impl<'p> Vm<'p> {
+    pub(super) fn with(
+        &mut self,
+        site: Site,
+        replaced: &'p [With],
+        inner: &'p [Step],
+        after: &'p [Step],
+        then: Then<'_, 'p>,
+    ) -> Outcome<Flow> {
+        let Some(mut other) = self.replace(replaced)? else {
+            self.stopped(site);
+            return Ok(Flow::More);
+        };
+        self.swap(&mut other);
+        let flow = self.block(inner, &mut |vm| {
+            vm.swap(&mut other);
+            let flow = vm.block(after, &mut *then)?;
+            vm.swap(&mut other);
+            Ok(flow)
+        })?;
+        self.swap(&mut other);
+        Ok(flow)
+    }
+
+    pub(super) fn swap(&mut self, other: &mut World) {
+        std::mem::swap(&mut self.inputs, &mut other.inputs);
+        std::mem::swap(&mut self.replaced, &mut other.replaced);
+        std::mem::swap(&mut self.mocks, &mut other.mocks);
+        std::mem::swap(&mut self.memo, &mut other.memo);
+    }
+
+    /// What evaluations see now.
+    pub(super) fn world(&self) -> World {
+        World {
+            inputs: self.inputs.clone(),
+            replaced: self.replaced.clone(),
+            mocks: self.mocks.clone(),
+            memo: self.memo.clone(),
+        }
+    }
+
+    /// What evaluations see while these are replaced; `None` if a replacement is undefined.
+    pub(super) fn replace(&mut self, all: &'p [With]) -> Outcome<Option<World>> {
+        let mut world = World {
+            inputs: self.inputs.clone(),
+            replaced: self.replaced.clone(),
+            mocks: self.mocks.clone(),
+            memo: vec![None; self.memo.len()],
+        };
+        self.charge(world.memo.len().saturating_add(world.inputs.len()))?;
+        for with in all {
+            match with {
+                With::Input(path, value) => {
+                    let Some(value) = self.eval(value)? else { return Ok(None) };
+                    for (at, read) in self.plan.inputs.iter().enumerate() {
+                        let now = if read.starts_with(path) {
+                            Some(descend(&value, read.get(path.len()..).unwrap_or_default()).cloned())
+                        } else if path.starts_with(read) {
+                            let before = match world.inputs.get(at) {
+                                Some(Some(known)) => known.clone(),
+                                _ => self.facts.fact(at),
+                            };
+                            let below = path.get(read.len()..).unwrap_or_default();
+                            Some(Some(put(before.as_ref(), below, &value)))
+                        } else {
+                            None
+                        };
+                        if let (Some(now), Some(place)) = (now, world.inputs.get_mut(at)) {
+                            *place = Some(now);
+                        }
+                    }
+                }
+                With::Data(path, value) => {
+                    let Some(value) = self.eval(value)? else { return Ok(None) };
+                    let before = world.replaced.take();
+                    let (mut paths, data) = match before {
+                        Some(before) => (before.paths, before.data),
+                        None => (Vec::new(), self.plan.data.clone()),
+                    };
+                    let data = put(Some(&data), path, &value);
+                    paths.push(path.clone());
+                    let bases =
+                        self.plan.bases.iter().map(|(path, _)| descend(&data, path).cloned()).collect();
+                    world.replaced = Some(Box::new(ReplacedData { paths, data, bases }));
+                }
+                With::Value(at, value) => {
+                    let Some(value) = self.eval(value)? else { return Ok(None) };
+                    world.mocks.push((*at, Mock::Value(value)));
+                }
+                With::Function(at, callee) => world.mocks.push((*at, Mock::Callee(*callee))),
+            }
+        }
+        Ok(Some(world))
+    }
+}
+
+/// What changes while `with` replaces something.
+pub(super) struct World {
+    inputs: Vec<Option<Option<Value>>>,
+    replaced: Option<Box<ReplacedData>>,
+    mocks: Vec<(usize, Mock)>,
+    memo: Vec<Option<Known>>,
+}
+
+/// The value with another one at a path.
+fn put(value: Option<&Value>, path: &[Arc<str>], new: &Value) -> Value {
+    let Some((name, rest)) = path.split_first() else { return new.clone() };
+    let members = match value {
+        Some(Value::Object(members)) => Some(members),
+        _ => None,
+    };
+    let inner = put(members.and_then(|members| members.get_str(name)), rest, new);
+    let mut members = members.map(|members| members.to_vec()).unwrap_or_default();
+    members.push((Value::String(Arc::clone(name)), inner));
+    Value::Object(Object::from(members))
+}

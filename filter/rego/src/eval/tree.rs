@@ -1,0 +1,102 @@
+//! Parts of `data` that hold rules, read as a whole or by keys that are found when they are read.
+
+use super::*;
+
+impl<'p> Vm<'p> {
+    pub(super) fn node(&mut self, node: usize, keys: &'p [Expr]) -> Outcome<Option<Value>> {
+        let Some(mut node) = self.plan.nodes.get(node) else { return Ok(None) };
+        let Some(keys) = self.all(keys)? else { return Ok(None) };
+        let mut rest = keys.as_slice();
+        while let Some((key, after)) = rest.split_first() {
+            let name = key.as_str();
+            let child =
+                node.children.iter().find(|(known, _)| Some(&**known) == name).map(|(_, child)| *child);
+            let found = match child {
+                Some(Child::Node(inner)) => {
+                    let Some(inner) = self.plan.nodes.get(inner) else { return Ok(None) };
+                    (node, rest) = (inner, after);
+                    continue;
+                }
+                Some(Child::Document(id)) => self.document(id)?,
+                None => {
+                    let base = descend(self.data(), &node.path);
+                    return Ok(rest
+                        .iter()
+                        .try_fold(base, |value, key| value.map(|value| in_store(value, key)))
+                        .flatten()
+                        .cloned());
+                }
+            };
+            return Ok(after
+                .iter()
+                .try_fold(found, |value, key| value.map(|value| value.get(key).cloned()))
+                .flatten());
+        }
+        self.tree(node).map(Some)
+    }
+
+    pub(super) fn data(&self) -> &Value {
+        match &self.replaced {
+            Some(replaced) => &replaced.data,
+            None => &self.plan.data,
+        }
+    }
+
+    /// The names below a node, of data and of rules.
+    pub(super) fn names(&self, node: &crate::plan::Node) -> Set {
+        let base = match descend(self.data(), &node.path) {
+            Some(Value::Object(members)) => members.keys().cloned().collect(),
+            _ => Vec::new(),
+        };
+        let rules = node.children.iter().map(|(name, _)| Value::String(Arc::clone(name)));
+        base.into_iter().chain(rules).collect()
+    }
+
+    /// What a node holds at a name: what its rules come to, or the data there.
+    pub(super) fn child(&mut self, node: &'p crate::plan::Node, name: &Value) -> Outcome<Option<Value>> {
+        let base = descend(self.data(), &node.path).and_then(|base| base.get(name)).cloned();
+        let child =
+            node.children.iter().find(|(known, _)| Some(&**known) == name.as_str()).map(|(_, child)| *child);
+        match child {
+            Some(Child::Node(inner)) => match self.plan.nodes.get(inner) {
+                Some(inner) => self.nested(|vm| vm.tree(inner)).map(Some),
+                None => Ok(base),
+            },
+            // Where there is data, too, it counts, as in OPA where nobody looked for it before.
+            Some(Child::Document(id)) if base.is_none() => self.document(id),
+            _ => Ok(base),
+        }
+    }
+
+    /// All of a node: what its rules come to, and the data beside them.
+    fn tree(&mut self, node: &'p crate::plan::Node) -> Outcome<Value> {
+        if let Some(replaced) = &self.replaced {
+            if replaced.paths.iter().any(|path| node.path.starts_with(path)) {
+                if let Some(base) = descend(&replaced.data, &node.path) {
+                    return Ok(base.clone());
+                }
+            }
+        }
+        let names = self.names(node);
+        self.charge(names.len())?;
+        let mut members = Vec::with_capacity(names.len());
+        for name in names.iter() {
+            if let Some(value) = self.child(node, name)? {
+                members.push((name.clone(), value));
+            }
+        }
+        Ok(Value::Object(Object::from(members)))
+    }
+}
+
+/// What a key finds in base data. OPA keeps it in a store whose paths are texts.
+pub(super) fn in_store<'v>(value: &'v Value, key: &Value) -> Option<&'v Value> {
+    match (value, key) {
+        (Value::Object(members), Value::Number(number)) => members.get_str(&number.to_string()),
+        (Value::Array(items), Value::String(text)) => {
+            let index = text.parse().ok().or_else(|| Number::parse(text)?.as_index())?;
+            items.get(usize::try_from(index).ok()?)
+        }
+        (value, key) => value.get(key),
+    }
+}

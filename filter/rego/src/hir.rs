@@ -1,0 +1,189 @@
+//! A rule with its names resolved: what stands between the syntax tree and the plan.
+
+use std::sync::Arc;
+
+use crate::builtins::Builtin;
+use crate::value::Value;
+
+/// A variable of one rule.
+pub(crate) type Var = usize;
+
+/// Where something is written.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Site {
+    /// The place of its module in the library.
+    pub module: u32,
+    /// Its first byte in the module's text.
+    pub start: u32,
+    /// The byte behind its last one.
+    pub end: u32,
+    /// The line of its first byte, from 1.
+    pub line: u32,
+}
+
+/// What a reference starts with.
+#[derive(Clone)]
+pub(crate) enum Head {
+    Input,
+    Data,
+    Term(Box<Term>),
+}
+
+/// A path below `data`.
+pub(crate) type Path = Vec<Arc<str>>;
+
+/// What is called.
+#[derive(Clone)]
+pub(crate) enum Function {
+    Builtin(&'static Builtin),
+    Operator(Operator),
+    /// `walk`, which gives many results.
+    Walk,
+    /// `time.now_ns`: the time of the decision.
+    Now,
+    Rule(Path),
+}
+
+/// What is written between two operands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Operator {
+    Equal,
+    NotEqual,
+    Less,
+    LessOrEqual,
+    Greater,
+    GreaterOrEqual,
+    Plus,
+    Minus,
+    Times,
+    Divide,
+    Remainder,
+    And,
+    Or,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Collected {
+    Array,
+    Set,
+    Object,
+}
+
+/// An expression.
+#[derive(Clone)]
+pub(crate) enum Term {
+    Const(Value),
+    Var(Var),
+    Ref(Head, Vec<Term>),
+    Array(Vec<Term>),
+    Set(Vec<Term>),
+    Object(Vec<(Term, Term)>),
+    /// Of an object, the key and the value.
+    Collect(Collected, Arc<Closure>),
+    Call(Function, Vec<Term>, Site),
+    /// `key, value in collection`.
+    In(Option<Box<Term>>, Box<Term>, Box<Term>),
+}
+
+/// A body with what is made of each of its solutions. It has variables of its own.
+pub(crate) struct Closure {
+    pub(crate) body: Vec<Literal>,
+    pub(crate) heads: Vec<Term>,
+}
+
+/// One statement of a body.
+#[derive(Clone)]
+pub(crate) struct Literal {
+    pub(crate) kind: Kind,
+    pub(crate) with: Vec<With>,
+    pub(crate) site: Site,
+}
+
+#[derive(Clone)]
+pub(crate) enum Kind {
+    Expr(Term),
+    /// `=`, and `:=`, whose variables are new.
+    Unify(Term, Term),
+    /// A call whose last argument is what it gives: that, and the call.
+    Output(Term, Term),
+    /// `some key, value in collection`.
+    SomeIn(Option<Term>, Term, Term),
+    Not(Box<Kind>),
+    Every {
+        key: Option<Var>,
+        value: Var,
+        domain: Term,
+        body: Arc<Vec<Literal>>,
+    },
+}
+
+/// What `with` replaces, and by what.
+#[derive(Clone)]
+pub(crate) struct With {
+    pub(crate) target: Target,
+    pub(crate) value: Replacement,
+}
+
+#[derive(Clone, PartialEq)]
+pub(crate) enum Target {
+    Input(Path),
+    Data(Path),
+    /// By its name, or its path with `data.` before it.
+    Function(String),
+}
+
+#[derive(Clone)]
+pub(crate) enum Replacement {
+    Value(Term),
+    Function(Function),
+}
+
+/// One definition of a rule.
+pub(crate) struct Rule {
+    pub(crate) site: Site,
+    pub(crate) arguments: Vec<Term>,
+    /// A rule that adds an element to a set.
+    pub(crate) contains: bool,
+    /// The body, and each `else`.
+    pub(crate) branches: Vec<Branch>,
+    /// How deep in closures each of its variables is at home.
+    pub(crate) depths: Vec<usize>,
+}
+
+pub(crate) struct Branch {
+    pub(crate) site: Site,
+    pub(crate) body: Vec<Literal>,
+    pub(crate) value: Term,
+    /// What stands behind the constant part of the head, in the scope of the body.
+    pub(crate) tail: Vec<Term>,
+}
+
+impl Term {
+    /// Calls `each` for this term and all inside of it but for what is in closures.
+    pub(crate) fn visit(&self, each: &mut dyn FnMut(&Term)) {
+        each(self);
+        match self {
+            Self::Const(_) | Self::Var(_) | Self::Collect(..) => {}
+            Self::Ref(head, keys) => {
+                if let Head::Term(term) = head {
+                    term.visit(each);
+                }
+                keys.iter().for_each(|key| key.visit(each));
+            }
+            Self::Array(items) | Self::Set(items) | Self::Call(_, items, _) => {
+                items.iter().for_each(|item| item.visit(each));
+            }
+            Self::Object(members) => members.iter().for_each(|(key, value)| {
+                key.visit(each);
+                value.visit(each);
+            }),
+            Self::In(key, value, collection) => {
+                if let Some(key) = key {
+                    key.visit(each);
+                }
+                value.visit(each);
+                collection.visit(each);
+            }
+        }
+    }
+}

@@ -1,0 +1,690 @@
+//! One body: its statements in an order in which each finds what it needs, and the steps they become.
+
+use super::*;
+
+/// One body in the making.
+pub(super) struct Body<'p, 'l> {
+    pub(super) planner: &'p mut Planner<'l>,
+    /// By register: how deep in closures it is at home. Variables come first.
+    pub(super) depths: Vec<usize>,
+    pub(super) bound: Vec<bool>,
+    pub(super) depth: usize,
+    pub(super) steps: Vec<Step>,
+    /// The statement in the making.
+    pub(super) site: Site,
+}
+
+impl Body<'_, '_> {
+    fn is_bound(&self, var: Var) -> bool {
+        self.bound.get(var).copied().unwrap_or(false)
+    }
+
+    fn bind(&mut self, var: Var) {
+        if self.bound.len() <= var {
+            self.bound.resize(self.depths.len(), false);
+        }
+        if let Some(bound) = self.bound.get_mut(var) {
+            *bound = true;
+        }
+    }
+
+    /// A register for a value in between, bound.
+    fn temporary(&mut self) -> Var {
+        self.depths.push(self.depth);
+        let var = self.depths.len().saturating_sub(1);
+        self.bind(var);
+        var
+    }
+
+    fn push(&mut self, kind: StepKind) {
+        self.steps.push(Step { kind, site: Site::default(), guarded: false });
+    }
+
+    /// Tries it, and leaves nothing behind where it is not ready.
+    fn attempt<T>(&mut self, make: impl FnOnce(&mut Self) -> Made<T>) -> Made<T> {
+        let (steps, bound) = (self.steps.len(), self.bound.clone());
+        let made = make(self);
+        if made.is_err() {
+            self.steps.truncate(steps);
+            self.bound = bound;
+        }
+        made
+    }
+
+    /// All statements, in an order in which each finds what it needs.
+    pub(super) fn literals(&mut self, literals: &[Literal]) -> Made<()> {
+        let mut open: Vec<&Literal> = literals.iter().collect();
+        while !open.is_empty() {
+            let before = open.len();
+            let mut unready = None;
+            let mut later = Vec::new();
+            for literal in open {
+                let first = self.steps.len();
+                let around = std::mem::replace(&mut self.site, literal.site);
+                let made = self.attempt(|body| body.literal(literal));
+                self.site = around;
+                match made {
+                    Ok(()) => {
+                        for step in self.steps.iter_mut().skip(first) {
+                            step.site = literal.site;
+                        }
+                    }
+                    Err(Stop::Unready(var)) => {
+                        unready.get_or_insert((var, literal.site));
+                        later.push(literal);
+                    }
+                    Err(problem) => return Err(problem),
+                }
+            }
+            open = later;
+            if let (Some((var, site)), true) = (unready, open.len() == before) {
+                // A variable of a body around this one may be bound there later.
+                if self.depths.get(var).is_some_and(|home| *home < self.depth) {
+                    return Err(Stop::Unready(var));
+                }
+                return Err(Stop::Problem(
+                    self.planner.library.message(site, "a variable here is bound by nothing"),
+                ));
+            }
+        }
+        Ok(())
+    }
+
+    fn literal(&mut self, literal: &Literal) -> Made<()> {
+        if literal.with.is_empty() {
+            return self.kind(&literal.kind);
+        }
+        let mut replaced = Vec::with_capacity(literal.with.len());
+        for with in &literal.with {
+            replaced.push(match (&with.target, &with.value) {
+                (Target::Input(path), Replacement::Value(value)) => {
+                    With::Input(path.clone(), self.whole(value)?)
+                }
+                (Target::Data(path), Replacement::Value(value)) => {
+                    With::Data(path.clone(), self.whole(value)?)
+                }
+                (Target::Function(name), value) => {
+                    if name == "walk" {
+                        return Err(Stop::Problem(
+                            self.planner.library.message(literal.site, "`walk` can't be replaced"),
+                        ));
+                    }
+                    let at = match self.planner.mock(name) {
+                        Some(known) => known,
+                        None => {
+                            self.planner.mocked.push(name.clone());
+                            self.planner.mocked.len().saturating_sub(1)
+                        }
+                    };
+                    match value {
+                        Replacement::Value(value) => With::Value(at, self.whole(value)?),
+                        Replacement::Function(function) => {
+                            let (callee, _) = self
+                                .planner
+                                .callee(function)
+                                .map_err(|problem| self.planner.library.message(literal.site, &problem))?;
+                            With::Function(at, callee)
+                        }
+                    }
+                }
+                (_, Replacement::Function(_)) => {
+                    return Err(Stop::Problem(
+                        self.planner.library.message(literal.site, "a function is no value"),
+                    ));
+                }
+            });
+        }
+        let outer = std::mem::take(&mut self.steps);
+        let made = self.kind(&literal.kind);
+        let inner = std::mem::replace(&mut self.steps, outer);
+        made?;
+        self.push(StepKind::With(replaced, inner));
+        Ok(())
+    }
+
+    fn kind(&mut self, kind: &Statement) -> Made<()> {
+        match kind {
+            Statement::Expr(term) => {
+                let value = self.whole(term)?;
+                if let Expr::Input(slot) = &value {
+                    let condition = (self.site, *slot);
+                    if !self.planner.conditions.contains(&condition) {
+                        self.planner.conditions.push(condition);
+                    }
+                }
+                self.push(StepKind::Test(value));
+                Ok(())
+            }
+            Statement::Unify(left, right) | Statement::Output(left, right) => self.unify(left, right),
+            Statement::SomeIn(key, value, collection) => {
+                let over = self.whole(collection)?;
+                let mut deferred = Vec::new();
+                let key = match key {
+                    Some(key) => self.pattern(key, &mut deferred)?,
+                    None => Pattern::Any,
+                };
+                let value = self.pattern(value, &mut deferred)?;
+                self.push(StepKind::Scan { over, key, value });
+                self.after(deferred)
+            }
+            Statement::Not(inner) => {
+                let mut unbound = None;
+                let mut check = |term: &Term| {
+                    if let Term::Var(var) = term {
+                        if !self.is_bound(*var) {
+                            unbound.get_or_insert(*var);
+                        }
+                    }
+                };
+                match &**inner {
+                    Statement::Expr(term) => term.visit(&mut check),
+                    Statement::Unify(left, right) | Statement::Output(left, right) => {
+                        left.visit(&mut check);
+                        right.visit(&mut check);
+                    }
+                    _ => {}
+                }
+                if let Some(var) = unbound {
+                    return Err(Stop::Unready(var));
+                }
+                let operation = self.negated(inner)?;
+                let steps = self.inner(|body| body.kind(&operation))?;
+                self.push(StepKind::Not(steps));
+                Ok(())
+            }
+            Statement::Every { key, value, domain, body: inside } => {
+                let domain = self.whole(domain)?;
+                let steps = self.closed(|body| {
+                    key.iter().for_each(|key| body.bind(*key));
+                    body.bind(*value);
+                    body.literals(inside)
+                })?;
+                self.push(StepKind::Every { domain, key: *key, value: *value, body: steps });
+                Ok(())
+            }
+        }
+    }
+
+    /// What a negation denies: one operation. What it is applied to is evaluated before, as in OPA, so that
+    /// a negation does not hold because of an operand that is undefined.
+    fn negated(&mut self, kind: &Statement) -> Made<Statement> {
+        Ok(match kind {
+            Statement::Unify(left, right) => Statement::Unify(self.side(left)?, self.side(right)?),
+            Statement::Output(result, Term::Call(function, arguments, site)) => {
+                let arguments = self.before_all(arguments)?;
+                Statement::Output(self.before(result)?, Term::Call(function.clone(), arguments, *site))
+            }
+            Statement::Expr(Term::Call(Function::Operator(Operator::Equal), operands, site)) => {
+                let sides = operands.iter().map(|side| self.side(side)).collect::<Made<_>>()?;
+                Statement::Expr(Term::Call(Function::Operator(Operator::Equal), sides, *site))
+            }
+            Statement::Expr(Term::Call(function, arguments, site)) => {
+                let arguments = self.before_all(arguments)?;
+                Statement::Expr(Term::Call(function.clone(), arguments, *site))
+            }
+            Statement::Expr(Term::In(key, value, collection)) => Statement::Expr(Term::In(
+                key.as_ref().map(|key| self.before(key)).transpose()?.map(Box::new),
+                Box::new(self.before(value)?),
+                Box::new(self.before(collection)?),
+            )),
+            Statement::Expr(term) => Statement::Expr(self.side(term)?),
+            other => other.clone(),
+        })
+    }
+
+    /// A reference or comprehension that stays where it is, but for what it is made of.
+    fn side(&mut self, term: &Term) -> Made<Term> {
+        match term {
+            Term::Ref(head, keys) => {
+                let head = match head {
+                    Head::Term(inner) if !matches!(**inner, Term::Var(_) | Term::Collect(..)) => {
+                        Head::Term(Box::new(self.before(inner)?))
+                    }
+                    head => head.clone(),
+                };
+                Ok(Term::Ref(head, self.before_all(keys)?))
+            }
+            Term::Collect(..) => Ok(term.clone()),
+            term => self.before(term),
+        }
+    }
+
+    fn before_all(&mut self, terms: &[Term]) -> Made<Vec<Term>> {
+        terms.iter().map(|term| self.before(term)).collect()
+    }
+
+    /// The same with all that is computed evaluated here.
+    fn before(&mut self, term: &Term) -> Made<Term> {
+        match term {
+            Term::Const(_) | Term::Var(_) => Ok(term.clone()),
+            Term::Array(items) => Ok(Term::Array(self.before_all(items)?)),
+            Term::Set(items) => Ok(Term::Set(self.before_all(items)?)),
+            Term::Object(members) => {
+                let mut made = Vec::with_capacity(members.len());
+                for (key, value) in members {
+                    made.push((self.before(key)?, self.before(value)?));
+                }
+                Ok(Term::Object(made))
+            }
+            _ => {
+                let value = self.whole(term)?;
+                let var = self.temporary();
+                self.push(StepKind::Let(var, value));
+                Ok(Term::Var(var))
+            }
+        }
+    }
+
+    /// Steps of their own. What they bind is bound in them only.
+    fn inner(&mut self, make: impl FnOnce(&mut Self) -> Made<()>) -> Made<Vec<Step>> {
+        let outer = std::mem::take(&mut self.steps);
+        let bound = self.bound.clone();
+        let made = make(self);
+        let steps = std::mem::replace(&mut self.steps, outer);
+        self.bound = bound;
+        made.map(|()| steps)
+    }
+
+    /// The same in a closure: variables of bodies around it are bound there or not at all.
+    fn closed(&mut self, make: impl FnOnce(&mut Self) -> Made<()>) -> Made<Vec<Step>> {
+        self.depth = self.depth.saturating_add(1);
+        let made = self.inner(make);
+        self.depth = self.depth.saturating_sub(1);
+        made
+    }
+
+    /// The value of a term, in which one part may bind what another needs: `f(x, xs[x])`.
+    pub(super) fn whole(&mut self, term: &Term) -> Made<Expr> {
+        match self.attempt(|body| body.value(term)) {
+            Err(Stop::Unready(var)) => {
+                // References that find their own keys come first.
+                let mut references = Vec::new();
+                term.visit(&mut |inner| {
+                    if let Term::Ref(_, keys) = inner {
+                        if keys.iter().any(|key| matches!(key, Term::Var(_))) && !std::ptr::eq(inner, term) {
+                            references.push(inner.clone());
+                        }
+                    }
+                });
+                let mut progress = false;
+                for reference in &references {
+                    progress |= self.attempt(|body| body.value(reference)).is_ok();
+                }
+                if !progress {
+                    return Err(Stop::Unready(var));
+                }
+                // They are looked up once more, with the keys that were found.
+                self.value(term)
+            }
+            made => made,
+        }
+    }
+
+    /// Makes both sides one.
+    fn unify(&mut self, left: &Term, right: &Term) -> Made<()> {
+        match (left, right) {
+            (Term::Array(a), Term::Array(b)) if a.len() == b.len() => {
+                return self.pairs(a.iter().zip(b).collect());
+            }
+            (Term::Array(a), Term::Array(b)) => {
+                let all: Vec<&Term> = a.iter().chain(b).collect();
+                for term in all {
+                    self.whole(term)?;
+                }
+                self.push(StepKind::Test(Expr::Const(Value::Bool(false))));
+                return Ok(());
+            }
+            (Term::Object(a), Term::Object(b)) => {
+                let key = |(key, _): &(Term, Term)| match key {
+                    Term::Const(key) => Some(key.clone()),
+                    _ => None,
+                };
+                let keys: Option<(Vec<Value>, Vec<Value>)> =
+                    a.iter().map(key).collect::<Option<_>>().zip(b.iter().map(key).collect::<Option<_>>());
+                if let Some((left, right)) = keys {
+                    let mut pairs = Vec::new();
+                    for (at, key) in left.iter().enumerate() {
+                        let other =
+                            right.iter().position(|other| other == key).and_then(|other| b.get(other));
+                        if let Some(((_, a), (_, b))) = a.get(at).zip(other) {
+                            pairs.push((a, b));
+                        }
+                    }
+                    if pairs.len() == a.len() && a.len() == b.len() {
+                        return self.pairs(pairs);
+                    }
+                }
+            }
+            _ => {}
+        }
+        match self.attempt(|body| body.unify_from(left, right)) {
+            Err(Stop::Unready(var)) => match self.attempt(|body| body.unify_from(right, left)) {
+                Err(Stop::Unready(_)) => Err(Stop::Unready(var)),
+                made => made,
+            },
+            made => made,
+        }
+    }
+
+    fn pairs(&mut self, mut open: Vec<(&Term, &Term)>) -> Made<()> {
+        while !open.is_empty() {
+            let before = open.len();
+            let mut unready = None;
+            let mut later = Vec::new();
+            for (left, right) in open {
+                match self.attempt(|body| body.unify(left, right)) {
+                    Ok(()) => {}
+                    Err(Stop::Unready(var)) => {
+                        unready.get_or_insert(var);
+                        later.push((left, right));
+                    }
+                    Err(problem) => return Err(problem),
+                }
+            }
+            open = later;
+            if let (Some(var), true) = (unready, open.len() == before) {
+                return Err(Stop::Unready(var));
+            }
+        }
+        Ok(())
+    }
+
+    /// The value on the right, in the form on the left.
+    fn unify_from(&mut self, form: &Term, value: &Term) -> Made<()> {
+        let value = self.whole(value)?;
+        let mut deferred = Vec::new();
+        match form {
+            // What is no form is a value, too.
+            Term::Var(_) | Term::Array(_) | Term::Object(_) => match self.pattern(form, &mut deferred)? {
+                Pattern::Bind(var) => self.push(StepKind::Let(var, value)),
+                Pattern::Equal(other) => {
+                    self.push(StepKind::Test(Expr::Operator(Operator::Equal, Box::new((other, value)))));
+                }
+                pattern => self.push(StepKind::Match(pattern, value)),
+            },
+            _ => {
+                let other = self.whole(form)?;
+                self.push(StepKind::Test(Expr::Operator(Operator::Equal, Box::new((other, value)))));
+            }
+        }
+        self.after(deferred)
+    }
+
+    /// What a value must be. Parts that are computed are bound first and compared behind it, when all of
+    /// the form is bound.
+    pub(super) fn pattern<'t>(
+        &mut self,
+        term: &'t Term,
+        deferred: &mut Vec<(Var, &'t Term)>,
+    ) -> Made<Pattern> {
+        match term {
+            Term::Var(var) if self.is_bound(*var) => Ok(Pattern::Equal(Expr::Local(*var))),
+            Term::Var(var) => {
+                if self.depths.get(*var).is_some_and(|home| *home != self.depth) {
+                    return Err(Stop::Unready(*var));
+                }
+                self.bind(*var);
+                Ok(Pattern::Bind(*var))
+            }
+            Term::Const(value) => Ok(Pattern::Equal(Expr::Const(value.clone()))),
+            Term::Array(items) => Ok(Pattern::Array(
+                items.iter().map(|item| self.pattern(item, deferred)).collect::<Made<_>>()?,
+            )),
+            Term::Object(members) => {
+                let mut keys = Vec::with_capacity(members.len());
+                for (key, _) in members {
+                    keys.push(self.whole(key)?);
+                }
+                let mut patterns = Vec::with_capacity(members.len());
+                for (key, (_, value)) in keys.into_iter().zip(members) {
+                    patterns.push((key, self.pattern(value, deferred)?));
+                }
+                Ok(Pattern::Object(patterns))
+            }
+            _ => {
+                let var = self.temporary();
+                deferred.push((var, term));
+                Ok(Pattern::Bind(var))
+            }
+        }
+    }
+
+    pub(super) fn after(&mut self, deferred: Vec<(Var, &Term)>) -> Made<()> {
+        let mut open = deferred;
+        while !open.is_empty() {
+            let before = open.len();
+            let mut unready = None;
+            let mut later = Vec::new();
+            for (var, term) in open {
+                let compared = self.attempt(|body| {
+                    let value = body.whole(term)?;
+                    body.push(StepKind::Test(Expr::Operator(
+                        Operator::Equal,
+                        Box::new((Expr::Local(var), value)),
+                    )));
+                    Ok(())
+                });
+                match compared {
+                    Ok(()) => {}
+                    Err(Stop::Unready(missing)) => {
+                        unready.get_or_insert(missing);
+                        later.push((var, term));
+                    }
+                    Err(problem) => return Err(problem),
+                }
+            }
+            open = later;
+            if let (Some(var), true) = (unready, open.len() == before) {
+                return Err(Stop::Unready(var));
+            }
+        }
+        Ok(())
+    }
+
+    /// A key that is to be found rather than looked up.
+    fn is_open(&self, key: &Term) -> bool {
+        match key {
+            Term::Var(var) => !self.is_bound(*var),
+            Term::Array(items) => items.iter().any(|item| self.is_open(item)),
+            Term::Object(members) => members.iter().any(|(_, value)| self.is_open(value)),
+            _ => false,
+        }
+    }
+
+    fn value(&mut self, term: &Term) -> Made<Expr> {
+        match term {
+            Term::Const(value) => Ok(Expr::Const(value.clone())),
+            Term::Var(var) if self.is_bound(*var) => Ok(Expr::Local(*var)),
+            Term::Var(var) => Err(Stop::Unready(*var)),
+            Term::Ref(head, keys) => self.reference(head, keys),
+            Term::Array(items) => {
+                let items = self.values(items)?;
+                Ok(match constants(&items) {
+                    Some(values) => Expr::Const(Value::from(values)),
+                    None => Expr::Array(items),
+                })
+            }
+            Term::Set(items) => {
+                let items = self.values(items)?;
+                Ok(match constants(&items) {
+                    Some(values) => Expr::Const(Value::Set(Set::from(values))),
+                    None => Expr::Set(items),
+                })
+            }
+            Term::Object(members) => {
+                let mut made = Vec::with_capacity(members.len());
+                for (key, value) in members {
+                    made.push((self.value(key)?, self.value(value)?));
+                }
+                let constant = |(key, value): &(Expr, Expr)| match (key, value) {
+                    (Expr::Const(key), Expr::Const(value)) => Some((key.clone(), value.clone())),
+                    _ => None,
+                };
+                let members: Option<Vec<(Value, Value)>> = made.iter().map(constant).collect();
+                Ok(match members.and_then(Object::unique) {
+                    Some(object) => Expr::Const(Value::Object(object)),
+                    None => Expr::Object(made),
+                })
+            }
+            Term::Collect(collected, closure) => self.collect(*collected, closure),
+            Term::Call(function, arguments, site) => self.call(function, arguments, *site),
+            Term::In(key, value, collection) => {
+                let key = key.as_ref().map(|key| self.value(key)).transpose()?;
+                let value = self.value(value)?;
+                let collection = self.value(collection)?;
+                Ok(Expr::In(Box::new((key, value, collection))))
+            }
+        }
+    }
+
+    fn values(&mut self, terms: &[Term]) -> Made<Vec<Expr>> {
+        terms.iter().map(|term| self.value(term)).collect()
+    }
+
+    fn collect(&mut self, collected: Collected, closure: &Closure) -> Made<Expr> {
+        let mut heads = Vec::with_capacity(2);
+        let steps = self.closed(|body| {
+            body.literals(&closure.body)?;
+            for head in &closure.heads {
+                heads.push(body.whole(head)?);
+            }
+            Ok(())
+        })?;
+        let value = heads.pop().unwrap_or(Expr::Const(Value::Null));
+        Ok(Expr::Collect(collected, Box::new(Collect { steps, key: heads.pop(), value })))
+    }
+
+    fn call(&mut self, function: &Function, arguments: &[Term], site: Site) -> Made<Expr> {
+        let mut arguments = self.values(arguments)?;
+        match function {
+            Function::Operator(operator) => {
+                let right = arguments.pop().unwrap_or(Expr::Const(Value::Null));
+                let left = arguments.pop().unwrap_or(Expr::Const(Value::Null));
+                Ok(Expr::Operator(*operator, Box::new((left, right))))
+            }
+            Function::Walk => {
+                let over = arguments.pop().unwrap_or(Expr::Const(Value::Null));
+                let var = self.temporary();
+                self.push(StepKind::Walk { over, result: Pattern::Bind(var) });
+                Ok(Expr::Local(var))
+            }
+            _ => {
+                if let Some(zone) = other_zone(function, &arguments) {
+                    let message = format!("the time zone `{zone}` is not offered: compute in UTC");
+                    return Err(Stop::Problem(self.planner.library.message(site, &message)));
+                }
+                let (callee, name) = self
+                    .planner
+                    .callee(function)
+                    .map_err(|problem| self.planner.library.message(site, &problem))?;
+                let mock = self.planner.mock(&name);
+                Ok(Expr::Call(Box::new(Call { callee, arguments, mock })))
+            }
+        }
+    }
+
+    pub(super) fn reference(&mut self, head: &Head, keys: &[Term]) -> Made<Expr> {
+        let (mut base, rest) = match head {
+            Head::Term(term) => (self.value(term)?, keys),
+            Head::Input => {
+                let path: Path = keys.iter().map_while(name).collect();
+                let rest = keys.get(path.len()..).unwrap_or_default();
+                (self.planner.input(path, self.site), rest)
+            }
+            Head::Data => self.data(keys)?,
+        };
+        let stored = matches!(base, Expr::Base(_));
+        let mut known = Vec::new();
+        for key in rest {
+            if !self.is_open(key) {
+                known.push(match key {
+                    Term::Const(Value::String(name)) => Key::Name(Arc::clone(name)),
+                    key => Key::Expr(self.value(key)?),
+                });
+                continue;
+            }
+            let over = get(base, std::mem::take(&mut known), stored);
+            let mut deferred = Vec::new();
+            let pattern = self.pattern(key, &mut deferred)?;
+            let var = self.temporary();
+            self.push(StepKind::Scan { over, key: pattern, value: Pattern::Bind(var) });
+            self.after(deferred)?;
+            base = Expr::Local(var);
+        }
+        Ok(get(base, known, stored))
+    }
+
+    /// Where a path below `data` leads, and the keys that are left.
+    fn data<'t>(&mut self, keys: &'t [Term]) -> Made<(Expr, &'t [Term])> {
+        let mut path: Path = Vec::new();
+        let mut rest = keys;
+        while let Some((key, after)) = rest.split_first() {
+            let Some(name) = name(key) else { break };
+            path.push(name);
+            rest = after;
+            if self.planner.tree.documents.contains_key(&path) {
+                if let Kind::Function(_) = self.planner.kind(&path)? {
+                    return Err(Stop::Problem(self.planner.at(&path, "a function is no value")));
+                }
+                return Ok((Expr::Document(self.planner.document(&path)), rest));
+            }
+            if !self.planner.has_below(&path) {
+                path.extend(rest.iter().map_while(self::name));
+                let rest = keys.get(path.len()..).unwrap_or_default();
+                return Ok((self.planner.base(path), rest));
+            }
+        }
+        if !self.planner.has_below(&path) {
+            return Ok((self.planner.base(path), rest));
+        }
+        let keys: Vec<Option<Arc<str>>> = rest
+            .iter()
+            .map(|key| match key {
+                Term::Const(Value::String(name)) => Some(Arc::clone(name)),
+                Term::Const(Value::Number(number)) => Some(Arc::from(number.to_string())),
+                _ => None,
+            })
+            .collect();
+        let node = self.planner.node(&path, &keys);
+        let closed = rest.iter().take_while(|key| !self.is_open(key)).count();
+        let (known, rest) = rest.split_at_checked(closed).unwrap_or((rest, &[]));
+        Ok((Expr::Node(node, self.values(known)?), rest))
+    }
+}
+
+fn get(base: Expr, keys: Vec<Key>, stored: bool) -> Expr {
+    match (base, keys.is_empty()) {
+        (base, true) => base,
+        (base, false) => Expr::Get { base: Box::new(base), keys, stored },
+    }
+}
+
+fn constants(items: &[Expr]) -> Option<Vec<Value>> {
+    let constant = |item: &Expr| match item {
+        Expr::Const(value) => Some(value.clone()),
+        _ => None,
+    };
+    items.iter().map(constant).collect()
+}
+
+/// A constant time zone that is not UTC, in a call of a builtin that takes a time and a zone.
+fn other_zone(function: &Function, arguments: &[Expr]) -> Option<Arc<str>> {
+    let Function::Builtin(builtin) = function else { return None };
+    if !matches!(builtin.name, "time.date" | "time.clock" | "time.weekday" | "time.diff" | "time.format") {
+        return None;
+    }
+    arguments.iter().find_map(|argument| {
+        let zone = match argument {
+            Expr::Array(items) => match items.get(1) {
+                Some(Expr::Const(Value::String(zone))) => zone,
+                _ => return None,
+            },
+            Expr::Const(Value::Array(items)) => match items.get(1) {
+                Some(Value::String(zone)) => zone,
+                _ => return None,
+            },
+            _ => return None,
+        };
+        (!matches!(&**zone, "" | "UTC")).then(|| Arc::clone(zone))
+    })
+}

@@ -1,0 +1,447 @@
+//! From rules with resolved names to a plan: the order of statements, which variable is bound where,
+//! and which documents are needed.
+//!
+//! A statement comes as soon as all it needs is bound, and before those written behind it: OPA's
+//! order. Whether it can come is tried: what was made of it so far is dropped where something is
+//! missing.
+
+mod body;
+mod calls;
+mod index;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use regorus::unstable as ast;
+
+use crate::hir::{
+    Closure, Collected, Function, Head, Kind as Statement, Literal, Operator, Path, Replacement, Site,
+    Target, Term, Var,
+};
+use crate::library::{Definition, Library, Tree};
+use crate::plan::{
+    Branch, Call, Callee, Child, Collect, Document, DocumentId, Expr, Guard, Key, Kind, Node, Operand,
+    Pattern, Plan, Rule, Step, StepKind, With,
+};
+use crate::resolve::{self, Problem};
+use crate::value::{Object, Set, Value};
+use body::Body;
+use index::Need;
+
+impl Library {
+    /// Whether rules have this path below `data`, such as `everycall.decision`.
+    pub fn has_rule(&self, path: &str) -> bool {
+        let path: Path = path.split('.').map(Arc::from).collect();
+        self.tree().is_ok_and(|tree| tree.documents.contains_key(&path))
+    }
+
+    /// Compiles what the entries need: paths below `data` such as `everycall.decision`. An entry at which
+    /// nothing stands is no error: it is not in the plan, and `Plan::has` says so.
+    ///
+    /// # Errors
+    /// Everything that does not compile or is not offered, as `file:line: message`.
+    pub fn plan(&self, entries: &[&str]) -> Result<Plan, Vec<String>> {
+        let tree = self.tree()?;
+        let mut mocked = Vec::new();
+        loop {
+            let mut planner = Planner::new(self, tree, mocked);
+            let plan = planner.plan(entries)?;
+            // Functions that `with` replaces are known only now, and calls of them must look.
+            if planner.mocked.len() == planner.known_mocks {
+                return Ok(plan);
+            }
+            mocked = planner.mocked;
+        }
+    }
+}
+
+/// Why a statement is not made.
+enum Stop {
+    /// This variable is not bound yet.
+    Unready(Var),
+    Problem(Problem),
+}
+
+impl From<Problem> for Stop {
+    fn from(problem: Problem) -> Self {
+        Self::Problem(problem)
+    }
+}
+
+type Made<T> = Result<T, Stop>;
+
+struct Planner<'l> {
+    library: &'l Library,
+    tree: &'l Tree,
+    mocked: Vec<String>,
+    known_mocks: usize,
+    ids: BTreeMap<Path, DocumentId>,
+    /// Documents that were asked for, in the order of their ids.
+    wanted: Vec<Path>,
+    inputs: Vec<Path>,
+    input_sites: Vec<Site>,
+    conditions: Vec<(Site, usize)>,
+    bases: Vec<Path>,
+    /// Nodes of the tree, each with the keys below it that are read.
+    nodes: Vec<(Node, Vec<Option<Arc<str>>>)>,
+    reads_now: bool,
+    /// Documents that the one in the making reads.
+    reads: BTreeSet<DocumentId>,
+}
+
+impl<'l> Planner<'l> {
+    fn new(library: &'l Library, tree: &'l Tree, mocked: Vec<String>) -> Self {
+        Self {
+            library,
+            tree,
+            known_mocks: mocked.len(),
+            mocked,
+            ids: BTreeMap::new(),
+            wanted: Vec::new(),
+            inputs: Vec::new(),
+            input_sites: Vec::new(),
+            conditions: Vec::new(),
+            bases: Vec::new(),
+            nodes: Vec::new(),
+            reads_now: false,
+            reads: BTreeSet::new(),
+        }
+    }
+
+    fn plan(&mut self, entries: &[&str]) -> Result<Plan, Vec<String>> {
+        let mut found = Vec::with_capacity(entries.len());
+        for entry in entries {
+            let path: Path = entry.split('.').filter(|name| !name.is_empty()).map(Arc::from).collect();
+            let is_there =
+                self.has_below(&path) || !self.is_base(&path) || descend(&self.library.data, &path).is_some();
+            found.push(is_there.then(|| self.document(&path)));
+        }
+        let mut documents = Vec::new();
+        let mut calls: Vec<BTreeSet<DocumentId>> = Vec::new();
+        let mut problems = Vec::new();
+        while let Some(path) = self.wanted.get(documents.len()).cloned() {
+            self.reads.clear();
+            match self.make(&path) {
+                Ok(document) => documents.push(document),
+                Err(problem) => {
+                    problems.extend(
+                        problem.into_iter().filter(|problem| !problems.contains(problem)).collect::<Vec<_>>(),
+                    );
+                    documents.push(Document { path, kind: Kind::Complete, rules: Vec::new(), default: None });
+                }
+            }
+            calls.push(std::mem::take(&mut self.reads));
+        }
+        if problems.is_empty() {
+            problems.extend(calls::circle(&calls, &self.wanted));
+        }
+        if !problems.is_empty() {
+            return Err(problems);
+        }
+        let bases = self
+            .bases
+            .iter()
+            .map(|path| (path.clone(), descend(&self.library.data, path).cloned()))
+            .collect();
+        Ok(Plan {
+            documents,
+            inputs: std::mem::take(&mut self.inputs),
+            input_sites: std::mem::take(&mut self.input_sites),
+            conditions: std::mem::take(&mut self.conditions),
+            bases,
+            nodes: std::mem::take(&mut self.nodes).into_iter().map(|(node, _)| node).collect(),
+            entries: found,
+            data: self.library.data.clone(),
+            reads_now: self.reads_now,
+        })
+    }
+
+    /// The document's id. It is made later.
+    fn document(&mut self, path: &Path) -> DocumentId {
+        if let Some(id) = self.ids.get(path) {
+            self.reads.insert(*id);
+            return *id;
+        }
+        let id = self.wanted.len();
+        self.wanted.push(path.clone());
+        self.ids.insert(path.clone(), id);
+        self.reads.insert(id);
+        id
+    }
+
+    fn kind(&self, path: &Path) -> Result<Kind, Problem> {
+        let Some(document) = self.tree.documents.get(path) else {
+            return Err(format!("no rule `data.{}`", path.join(".")));
+        };
+        let mut kinds = document.definitions.iter().filter_map(|definition| match &*definition.rule {
+            ast::Rule::Default { args, .. } if !args.is_empty() => Some(Kind::Function(args.len())),
+            ast::Rule::Default { .. } => None,
+            ast::Rule::Spec { head: ast::RuleHead::Func { args, .. }, .. } => {
+                Some(Kind::Function(args.len()))
+            }
+            ast::Rule::Spec { .. } if document.open => Some(Kind::Object),
+            ast::Rule::Spec { head: ast::RuleHead::Set { .. }, .. } => Some(Kind::Set),
+            ast::Rule::Spec { .. } => Some(Kind::Complete),
+        });
+        let first = kinds.next().unwrap_or(Kind::Complete);
+        if kinds.any(|kind| kind != first) {
+            return Err(self.at(
+                path,
+                "its rules are of different kinds, or functions of different numbers of arguments",
+            ));
+        }
+        Ok(first)
+    }
+
+    /// A message for the first definition of a document.
+    fn at(&self, path: &Path, message: &str) -> Problem {
+        let first = self.tree.documents.get(path).and_then(|document| document.definitions.first());
+        let name = format!("`data.{}`: {message}", path.join("."));
+        match first {
+            Some(first) => {
+                let site = crate::syntax::site(first.module, first.rule.span());
+                self.library.message(site, &name)
+            }
+            None => name,
+        }
+    }
+
+    /// A path that is read and names no rule: a package, a part of a rule, or data.
+    fn query(&mut self, path: &Path) -> Result<Document, Vec<Problem>> {
+        let keys: Vec<Term> = path.iter().map(|name| Term::Const(Value::String(Arc::clone(name)))).collect();
+        let mut body = Body {
+            bound: Vec::new(),
+            depths: Vec::new(),
+            depth: 0,
+            planner: self,
+            steps: Vec::new(),
+            site: Site::default(),
+        };
+        let value = match body.reference(&Head::Data, &keys) {
+            Ok(value) => value,
+            Err(Stop::Problem(problem)) => return Err(vec![problem]),
+            Err(Stop::Unready(_)) => Expr::Const(Value::Null),
+        };
+        let branch = Branch {
+            site: Site::default(),
+            steps: std::mem::take(&mut body.steps),
+            tail: Vec::new(),
+            value,
+            guards: Vec::new(),
+        };
+        let rule = Rule {
+            frame: body.depths.len(),
+            arguments: Vec::new(),
+            branches: vec![branch],
+            contains: false,
+            constant: None,
+        };
+        Ok(Document { path: path.clone(), kind: Kind::Complete, rules: vec![rule], default: None })
+    }
+
+    fn make(&mut self, path: &Path) -> Result<Document, Vec<Problem>> {
+        if !self.tree.documents.contains_key(path) {
+            return self.query(path);
+        }
+        let kind = self.kind(path).map_err(|problem| vec![problem])?;
+        let (mut rules, mut needs, mut default, mut problems) = (Vec::new(), Vec::new(), None, Vec::new());
+        let definitions: Vec<Definition> =
+            self.tree.documents.get(path).map(|document| document.definitions.clone()).unwrap_or_default();
+        for definition in &definitions {
+            let is_default = matches!(&*definition.rule, ast::Rule::Default { .. });
+            match self.rule(definition) {
+                Ok(_) if is_default && default.is_some() => {
+                    problems.push(self.at(path, "it has two defaults"))
+                }
+                Ok(_) if is_default && !matches!(kind, Kind::Complete | Kind::Function(_)) => {
+                    problems.push(self.at(path, "a default has no place where rules add members"));
+                }
+                Ok((rule, _)) if is_default => default = Some(rule),
+                Ok((rule, needed)) => {
+                    let bare = rule.branches.first().is_some_and(|branch| branch.tail.is_empty());
+                    if kind == Kind::Object && bare {
+                        problems.push(
+                            self.at(path, "one rule is the whole document, and others are parts of it"),
+                        );
+                    }
+                    rules.push(rule);
+                    needs.push(needed);
+                }
+                Err(problem) => problems.push(problem),
+            }
+        }
+        if !problems.is_empty() {
+            return Err(problems);
+        }
+        index::order(&mut rules, needs);
+        Ok(Document { path: path.clone(), kind, rules, default })
+    }
+
+    /// A definition, and what its body needs.
+    fn rule(&mut self, definition: &Definition) -> Result<(Rule, Vec<Need>), Problem> {
+        let rule = resolve::rule(self.library, self.tree, definition)?;
+        let mut body = Body {
+            bound: vec![false; rule.depths.len()],
+            depths: rule.depths,
+            depth: 0,
+            planner: self,
+            steps: Vec::new(),
+            site: rule.site,
+        };
+        let unbound = |site: Site, stop: Stop, library: &Library| match stop {
+            Stop::Problem(problem) => problem,
+            Stop::Unready(_) => library.message(site, "a variable is bound by nothing"),
+        };
+        let library = body.planner.library;
+        let mut arguments = Vec::with_capacity(rule.arguments.len());
+        let mut deferred = Vec::new();
+        for argument in &rule.arguments {
+            arguments.push(
+                body.pattern(argument, &mut deferred).map_err(|stop| unbound(rule.site, stop, library))?,
+            );
+        }
+        body.after(deferred).map_err(|stop| unbound(rule.site, stop, library))?;
+        let first = std::mem::take(&mut body.steps);
+        let outer = body.bound.clone();
+        let mut branches = Vec::with_capacity(rule.branches.len());
+        let mut needs = Vec::new();
+        if !first.is_empty() && rule.branches.len() > 1 {
+            return Err(library.message(rule.site, "`else` behind a head that computes its arguments"));
+        }
+        let mut prologue = Some(first);
+        for branch in &rule.branches {
+            body.bound.clone_from(&outer);
+            body.bound.resize(body.depths.len(), false);
+            body.steps = prologue.take().unwrap_or_default();
+            body.literals(&branch.body).map_err(|stop| unbound(branch.site, stop, library))?;
+            let mut tail = Vec::with_capacity(branch.tail.len());
+            for key in &branch.tail {
+                tail.push(body.whole(key).map_err(|stop| unbound(branch.site, stop, library))?);
+            }
+            let value = body.whole(&branch.value).map_err(|stop| unbound(branch.site, stop, library))?;
+            let mut steps = std::mem::take(&mut body.steps);
+            let found = body.planner.needs(&arguments, branch);
+            for step in &mut steps {
+                step.guarded = index::is_guarded(&found, step.site);
+            }
+            let guards = index::guards(&found);
+            if branches.is_empty() {
+                needs = found;
+            }
+            branches.push(Branch { site: branch.site, guards, steps, tail, value });
+        }
+        let frame = body.depths.len();
+        let constant = match branches.split_first() {
+            Some((Branch { value: Expr::Const(value), tail, .. }, rest))
+                if !rule.contains
+                    && tail.is_empty()
+                    && rest
+                        .iter()
+                        .all(|branch| matches!(&branch.value, Expr::Const(other) if other == value)) =>
+            {
+                Some(value.clone())
+            }
+            _ => None,
+        };
+        Ok((Rule { frame, arguments, branches, contains: rule.contains, constant }, needs))
+    }
+
+    fn input(&mut self, path: Path, site: Site) -> Expr {
+        let slot = place(&mut self.inputs, path);
+        if self.input_sites.len() < self.inputs.len() {
+            self.input_sites.push(site);
+        }
+        Expr::Input(slot)
+    }
+
+    fn base(&mut self, path: Path) -> Expr {
+        Expr::Base(place(&mut self.bases, path))
+    }
+
+    /// No rule stands at, above or below this path.
+    fn is_base(&self, path: &[Arc<str>]) -> bool {
+        let above = (1..=path.len())
+            .filter_map(|end| path.get(..end))
+            .any(|above| self.tree.documents.contains_key(above));
+        !above && !self.has_below(path)
+    }
+
+    /// A rule or a package stands at this path or below.
+    fn has_below(&self, path: &[Arc<str>]) -> bool {
+        self.tree.below(path).next().is_some()
+    }
+
+    /// The node at this path, with what is below it at these keys. Any key may be where a name is missing,
+    /// and any path behind the last one.
+    fn node(&mut self, path: &[Arc<str>], keys: &[Option<Arc<str>>]) -> usize {
+        if let Some(known) = self.nodes.iter().position(|(known, under)| known.path == path && *under == keys)
+        {
+            return known;
+        }
+        let at = self.nodes.len();
+        self.nodes.push((Node { path: path.to_vec(), children: Vec::new() }, keys.to_vec()));
+        let names: BTreeSet<Arc<str>> =
+            self.tree.below(path).filter_map(|known| known.get(path.len())).cloned().collect();
+        let (key, keys) = keys.split_first().map_or((None, keys), |(key, rest)| (key.as_ref(), rest));
+        let mut children = Vec::with_capacity(names.len());
+        for name in names {
+            if key.is_some_and(|key| *key != name) {
+                continue;
+            }
+            let mut below = path.to_vec();
+            below.push(Arc::clone(&name));
+            let child = match self.tree.documents.contains_key(&below) {
+                true if matches!(self.kind(&below), Ok(Kind::Function(_))) => continue,
+                true => Child::Document(self.document(&below)),
+                false => Child::Node(self.node(&below, keys)),
+            };
+            children.push((name, child));
+        }
+        if let Some((node, _)) = self.nodes.get_mut(at) {
+            node.children = children;
+        }
+        at
+    }
+
+    fn mock(&self, name: &str) -> Option<usize> {
+        self.mocked.iter().position(|known| known == name)
+    }
+
+    fn callee(&mut self, function: &Function) -> Result<(Callee, String), Problem> {
+        match function {
+            Function::Builtin(builtin) => Ok((Callee::Builtin(builtin), builtin.name.to_owned())),
+            Function::Now => {
+                self.reads_now = true;
+                Ok((Callee::Now, "time.now_ns".to_owned()))
+            }
+            Function::Rule(path) => {
+                let id = self.document(path);
+                Ok((Callee::Rule(id), format!("data.{}", path.join("."))))
+            }
+            Function::Walk | Function::Operator(_) => Err("it has no name to be called by".to_owned()),
+        }
+    }
+}
+
+/// The place of a path in a list, which it is added to where it is missing.
+fn place(list: &mut Vec<Path>, path: Path) -> usize {
+    match list.iter().position(|known| *known == path) {
+        Some(known) => known,
+        None => {
+            list.push(path);
+            list.len().saturating_sub(1)
+        }
+    }
+}
+
+/// What stands at a path of names.
+pub(crate) fn descend<'v>(value: &'v Value, path: &[Arc<str>]) -> Option<&'v Value> {
+    path.iter().try_fold(value, |value, name| value.get_str(name))
+}
+
+fn name(key: &Term) -> Option<Arc<str>> {
+    match key {
+        Term::Const(Value::String(text)) => Some(Arc::clone(text)),
+        _ => None,
+    }
+}

@@ -1,0 +1,227 @@
+//! What a policy is compiled to: for each document its rules, for each rule the steps of its bodies,
+//! with every name in its place. It is walked as it stands.
+
+use std::sync::Arc;
+
+use crate::builtins::Builtin;
+use crate::hir::{Collected, Operator, Path, Site};
+use crate::value::Value;
+
+/// A place in the frame of the rule that is evaluated.
+pub(crate) type Register = usize;
+/// A document's place in the plan.
+pub(crate) type DocumentId = usize;
+
+/// A compiled policy.
+pub struct Plan {
+    pub(crate) documents: Vec<Document>,
+    /// Paths below `input` that are read, each once. A path stands for all below it.
+    pub(crate) inputs: Vec<Path>,
+    /// Where each of them is read first.
+    pub(crate) input_sites: Vec<Site>,
+    /// Statements that are nothing but a read of one of them.
+    pub(crate) conditions: Vec<(Site, usize)>,
+    /// Paths below `data` that hold no rules, and what stands there.
+    pub(crate) bases: Vec<(Path, Option<Value>)>,
+    /// Parts of the tree of rules that are read as a whole.
+    pub(crate) nodes: Vec<Node>,
+    pub(crate) entries: Vec<Option<DocumentId>>,
+    pub(crate) data: Value,
+    pub(crate) reads_now: bool,
+}
+
+impl std::fmt::Debug for Plan {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Plan({} documents)", self.documents.len())
+    }
+}
+
+impl Plan {
+    /// The paths below `input` that it reads, each with the place that reads it first: the slots of its
+    /// facts. A path stands for all below it, and the empty one for all of `input`.
+    pub fn inputs(&self) -> impl Iterator<Item = (&[Arc<str>], Site)> {
+        self.inputs.iter().zip(&self.input_sites).map(|(path, site)| (&**path, *site))
+    }
+
+    /// Statements that are nothing but a read of `input`, each with its slot.
+    pub fn conditions(&self) -> impl Iterator<Item = (Site, usize)> + '_ {
+        self.conditions.iter().copied()
+    }
+
+    /// Whether it reads the time by `time.now_ns`.
+    pub const fn reads_now(&self) -> bool {
+        self.reads_now
+    }
+}
+
+/// All rules of one path.
+pub(crate) struct Document {
+    /// Below `data`.
+    pub(crate) path: Path,
+    pub(crate) kind: Kind,
+    pub(crate) rules: Vec<Rule>,
+    /// What it is where no rule holds.
+    pub(crate) default: Option<Rule>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Kind {
+    /// One value.
+    Complete,
+    /// A set to which rules add.
+    Set,
+    /// An object to which rules add.
+    Object,
+    /// Of so many arguments.
+    Function(usize),
+}
+
+/// One definition.
+pub(crate) struct Rule {
+    /// Registers it needs.
+    pub(crate) frame: usize,
+    pub(crate) arguments: Vec<Pattern>,
+    /// The body, and each `else`.
+    pub(crate) branches: Vec<Branch>,
+    /// Adds an element to a set.
+    pub(crate) contains: bool,
+    /// What all of its branches come to, where that does not depend on anything.
+    pub(crate) constant: Option<Value>,
+}
+
+/// What must be there, or be equal to a constant, before anything else of a body is tried: as OPA's index
+/// does.
+pub(crate) struct Guard {
+    pub(crate) operand: Operand,
+    pub(crate) equals: Option<Value>,
+}
+
+/// What a guard looks at: a slot, and constant keys below it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Operand {
+    Input(usize, Vec<Value>),
+    Base(usize, Vec<Value>),
+    Argument(usize),
+}
+
+pub(crate) struct Branch {
+    pub(crate) site: Site,
+    pub(crate) guards: Vec<Guard>,
+    pub(crate) steps: Vec<Step>,
+    /// Keys below the document.
+    pub(crate) tail: Vec<Expr>,
+    pub(crate) value: Expr,
+}
+
+/// One step of a body.
+pub(crate) struct Step {
+    pub(crate) kind: StepKind,
+    pub(crate) site: Site,
+    /// A guard of its rule says the same.
+    pub(crate) guarded: bool,
+}
+
+pub(crate) enum StepKind {
+    /// Goes on if it is defined and not false.
+    Test(Expr),
+    /// Goes on if it is defined.
+    Let(Register, Expr),
+    /// Goes on if it is defined and of this form.
+    Match(Pattern, Expr),
+    /// Goes on for each member that is of this form.
+    Scan { over: Expr, key: Pattern, value: Pattern },
+    /// Goes on for each `[path, value]` of it and all below it.
+    Walk { over: Expr, result: Pattern },
+    /// Goes on if it has no solution.
+    Not(Vec<Step>),
+    /// Goes on if it has a solution for each member.
+    Every { domain: Expr, key: Option<Register>, value: Register, body: Vec<Step> },
+    /// Goes on for each solution of these with the replacements, and without them from there on.
+    With(Vec<With>, Vec<Step>),
+}
+
+/// What `with` replaces.
+pub(crate) enum With {
+    Input(Path, Expr),
+    Data(Path, Expr),
+    /// A function by its number.
+    Value(usize, Expr),
+    Function(usize, Callee),
+}
+
+/// An expression: it has one value, or none.
+pub(crate) enum Expr {
+    Const(Value),
+    Local(Register),
+    /// What is read of `input`, by its place in `inputs`.
+    Input(usize),
+    /// What is read of `data` where no rule stands, by its place in `bases`.
+    Base(usize),
+    Document(DocumentId),
+    /// A node of the tree of rules, or what the keys find from there.
+    Node(usize, Vec<Expr>),
+    /// What the keys find. In base data, which OPA keeps in a store, by the keys' texts.
+    Get {
+        base: Box<Expr>,
+        keys: Vec<Key>,
+        stored: bool,
+    },
+    Array(Vec<Expr>),
+    Set(Vec<Expr>),
+    Object(Vec<(Expr, Expr)>),
+    Collect(Collected, Box<Collect>),
+    Operator(Operator, Box<(Expr, Expr)>),
+    Call(Box<Call>),
+    /// `key, value in collection`.
+    In(Box<(Option<Expr>, Expr, Expr)>),
+}
+
+pub(crate) enum Key {
+    Name(Arc<str>),
+    Expr(Expr),
+}
+
+pub(crate) struct Collect {
+    pub(crate) steps: Vec<Step>,
+    /// Of an object, the key.
+    pub(crate) key: Option<Expr>,
+    pub(crate) value: Expr,
+}
+
+pub(crate) struct Call {
+    pub(crate) callee: Callee,
+    pub(crate) arguments: Vec<Expr>,
+    /// Its number among the functions that `with` replaces.
+    pub(crate) mock: Option<usize>,
+}
+
+#[derive(Clone, Copy)]
+pub(crate) enum Callee {
+    Builtin(&'static Builtin),
+    Rule(DocumentId),
+    Now,
+}
+
+/// What a value must be.
+pub(crate) enum Pattern {
+    Any,
+    Bind(Register),
+    Equal(Expr),
+    Array(Vec<Pattern>),
+    /// Exactly these keys.
+    Object(Vec<(Expr, Pattern)>),
+}
+
+/// A node of the tree of rules.
+pub(crate) struct Node {
+    /// Below `data`.
+    pub(crate) path: Path,
+    /// By name, in order.
+    pub(crate) children: Vec<(Arc<str>, Child)>,
+}
+
+#[derive(Clone, Copy)]
+pub(crate) enum Child {
+    Document(DocumentId),
+    Node(usize),
+}

@@ -1,0 +1,97 @@
+//! What became of each body in one evaluation, for people and for coverage: never for decisions.
+
+use std::collections::BTreeMap;
+
+use crate::budget::Budget;
+use crate::facts::Facts;
+use crate::hir::Site;
+use crate::plan::Plan;
+
+/// What became of one body of a rule.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BodyTrace {
+    /// The rule's path below `data`, such as `everycall.lib.purpose`.
+    pub rule: String,
+    /// Where the body is written; the whole rule for its first body.
+    pub site: Site,
+    /// It was evaluated. Rules are tried only where something refers to them.
+    pub entered: bool,
+    /// It gave a value.
+    pub held: bool,
+    /// The statement at which it did not go on, the last of them in its text, if it gave no value.
+    pub stopped: Option<Site>,
+}
+
+impl Plan {
+    /// Evaluates entries, and says what became of every body that they may use.
+    pub fn trace(&self, entries: &[usize], facts: &dyn Facts, budget: &Budget) -> Vec<BodyTrace> {
+        let mut watch = Watch::default();
+        for entry in entries {
+            watch = self.watched(*entry, facts, &mut budget.clone(), watch);
+        }
+        let rules = self
+            .documents
+            .iter()
+            .flat_map(|document| document.rules.iter().map(move |rule| (document, rule)));
+        let mut bodies: Vec<BodyTrace> = rules
+            .flat_map(|(document, rule)| {
+                let watch = &watch;
+                rule.branches.iter().map(move |branch| {
+                    let seen = watch.seen.get(&branch.site);
+                    let held = seen.is_some_and(|seen| seen.held);
+                    BodyTrace {
+                        rule: document.path.join("."),
+                        site: branch.site,
+                        entered: seen.is_some(),
+                        held,
+                        stopped: seen.filter(|_| !held).and_then(|seen| seen.stopped),
+                    }
+                })
+            })
+            .collect();
+        bodies.sort_by_key(|body| body.site);
+        bodies
+    }
+}
+
+/// What was seen of one body.
+#[derive(Debug, Default)]
+struct Seen {
+    held: bool,
+    stopped: Option<Site>,
+}
+
+/// Watches an evaluation.
+#[derive(Debug, Default)]
+pub(crate) struct Watch {
+    seen: BTreeMap<Site, Seen>,
+    /// The body whose own statements are carried out.
+    branch: Option<Site>,
+}
+
+impl Watch {
+    pub(crate) fn enter(&mut self, branch: Site) {
+        self.seen.entry(branch).or_default();
+        self.branch = Some(branch);
+    }
+
+    pub(crate) fn hold(&mut self, branch: Site) {
+        self.seen.entry(branch).or_default().held = true;
+    }
+
+    pub(crate) fn stop(&mut self, site: Site) {
+        let Some(seen) = self.branch.and_then(|branch| self.seen.get_mut(&branch)) else { return };
+        if seen.stopped.is_none_or(|known| known < site) {
+            seen.stopped = Some(site);
+        }
+    }
+
+    /// What is carried out now is no statement of a body.
+    pub(crate) fn pause(&mut self) -> Option<Site> {
+        self.branch.take()
+    }
+
+    pub(crate) fn go_on(&mut self, branch: Option<Site>) {
+        self.branch = branch;
+    }
+}

@@ -1,0 +1,424 @@
+//! What policies compute with. `undefined` is no value: it is the absence of one (`Option::None`).
+
+use std::borrow::Cow;
+use std::fmt;
+use std::sync::Arc;
+
+use crate::bytes;
+use crate::number::Number;
+
+/// A value of Rego. The order of the variants is OPA's order of types, so that the derived order of
+/// values is the one that `<`, `sort`, `min` and the order of sets and objects follow.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Value {
+    /// `null`.
+    Null,
+    /// `false` before `true`.
+    Bool(bool),
+    /// By what it is worth: `1.0` equals `1`.
+    Number(Number),
+    /// By its bytes.
+    String(Arc<str>),
+    /// Element by element, then by length.
+    Array(Array),
+    /// Member by member, then by length.
+    Object(Object),
+    /// As an array of its elements in their order.
+    Set(Set),
+}
+
+/// Claims and headers live in it: never printed by accident.
+impl fmt::Debug for Value {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.type_name())
+    }
+}
+
+impl Value {
+    /// As OPA's `type_name`.
+    pub const fn type_name(&self) -> &'static str {
+        match self {
+            Self::Null => "null",
+            Self::Bool(_) => "boolean",
+            Self::Number(_) => "number",
+            Self::String(_) => "string",
+            Self::Array(_) => "array",
+            Self::Object(_) => "object",
+            Self::Set(_) => "set",
+        }
+    }
+
+    /// The text, if it is one.
+    pub fn as_str(&self) -> Option<&str> {
+        match self {
+            Self::String(text) => Some(text),
+            _ => None,
+        }
+    }
+
+    /// The elements, if it is an array.
+    pub fn as_array(&self) -> Option<&[Value]> {
+        match self {
+            Self::Array(items) => Some(items),
+            _ => None,
+        }
+    }
+
+    /// The object, if it is one.
+    pub const fn as_object(&self) -> Option<&Object> {
+        match self {
+            Self::Object(members) => Some(members),
+            _ => None,
+        }
+    }
+
+    /// The set, if it is one.
+    pub const fn as_set(&self) -> Option<&Set> {
+        match self {
+            Self::Set(items) => Some(items),
+            _ => None,
+        }
+    }
+
+    /// How many arrays, objects and sets are inside each other.
+    pub fn depth(&self) -> usize {
+        usize::from(match self {
+            Self::Array(items) => items.1,
+            Self::Set(items) => items.1,
+            Self::Object(members) => members.1,
+            _ => 0,
+        })
+    }
+
+    /// Elements or members, or 1 for what has neither.
+    pub fn elements(&self) -> usize {
+        match self {
+            Self::Array(items) => items.len(),
+            Self::Set(items) => items.len(),
+            Self::Object(members) => members.len(),
+            _ => 1,
+        }
+    }
+
+    /// How many members it has.
+    pub fn members(&self) -> usize {
+        match self {
+            Self::Array(_) | Self::Set(_) | Self::Object(_) => self.elements(),
+            _ => 0,
+        }
+    }
+
+    /// The key and the value of a member, in their order.
+    pub fn member(&self, at: usize) -> Option<(Value, &Value)> {
+        match self {
+            Self::Array(items) => items.get(at).map(|item| (Value::from(at), item)),
+            Self::Set(items) => items.at(at).map(|item| (item.clone(), item)),
+            Self::Object(members) => members.at(at).map(|(key, value)| (key.clone(), value)),
+            _ => None,
+        }
+    }
+
+    /// What `value[key]` is. Of a set, the element that equals `key`.
+    pub fn get(&self, key: &Value) -> Option<&Value> {
+        match (self, key) {
+            (Self::Object(members), key) => members.get(key),
+            (Self::Array(items), Self::Number(index)) => items.get(usize::try_from(index.as_index()?).ok()?),
+            (Self::Set(items), key) => items.get(key),
+            _ => None,
+        }
+    }
+
+    /// What `value.name` is.
+    pub fn get_str(&self, name: &str) -> Option<&Value> {
+        match self {
+            Self::Object(members) => members.get_str(name),
+            Self::Set(items) => items.get_str(name),
+            _ => None,
+        }
+    }
+}
+
+impl From<bool> for Value {
+    fn from(value: bool) -> Self {
+        Self::Bool(value)
+    }
+}
+
+impl From<i64> for Value {
+    fn from(value: i64) -> Self {
+        Self::Number(Number::from(value))
+    }
+}
+
+impl From<usize> for Value {
+    fn from(value: usize) -> Self {
+        Self::from(i64::try_from(value).unwrap_or(i64::MAX))
+    }
+}
+
+impl From<Number> for Value {
+    fn from(value: Number) -> Self {
+        Self::Number(value)
+    }
+}
+
+/// Texts from outside. Characters that stand for bytes in ours are taken for what is no character.
+impl From<&str> for Value {
+    fn from(value: &str) -> Self {
+        Self::String(Arc::from(&*bytes::shown(value)))
+    }
+}
+
+impl From<String> for Value {
+    fn from(value: String) -> Self {
+        Self::from(value.as_str())
+    }
+}
+
+impl From<Arc<str>> for Value {
+    fn from(value: Arc<str>) -> Self {
+        match bytes::shown(&value) {
+            Cow::Borrowed(_) => Self::String(value),
+            Cow::Owned(text) => Self::from(text.as_str()),
+        }
+    }
+}
+
+impl From<Vec<Value>> for Value {
+    fn from(items: Vec<Value>) -> Self {
+        let depth = around(items.iter());
+        Self::Array(Array(Arc::from(items), depth))
+    }
+}
+
+impl From<Set> for Value {
+    fn from(items: Set) -> Self {
+        Self::Set(items)
+    }
+}
+
+impl From<Object> for Value {
+    fn from(members: Object) -> Self {
+        Self::Object(members)
+    }
+}
+
+/// The depth of what holds these.
+fn around<'v>(inside: impl Iterator<Item = &'v Value>) -> u16 {
+    let deepest = inside.map(Value::depth).max().unwrap_or(0);
+    u16::try_from(deepest).unwrap_or(u16::MAX).saturating_add(1)
+}
+
+/// Elements in their places, and their depth.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Array(Arc<[Value]>, u16);
+
+impl std::ops::Deref for Array {
+    type Target = [Value];
+    fn deref(&self) -> &[Value] {
+        &self.0
+    }
+}
+
+/// Elements in their order, each once, and their depth.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Set(Arc<[Value]>, u16);
+
+impl Set {
+    /// Whether `value` is in it.
+    pub fn contains(&self, value: &Value) -> bool {
+        self.get(value).is_some()
+    }
+
+    /// The element that equals `value`.
+    pub fn get(&self, value: &Value) -> Option<&Value> {
+        self.0.binary_search(value).ok().and_then(|at| self.0.get(at))
+    }
+
+    /// The element at this place in their order.
+    pub fn at(&self, place: usize) -> Option<&Value> {
+        self.0.get(place)
+    }
+
+    fn get_str(&self, text: &str) -> Option<&Value> {
+        self.0.binary_search_by(|item| order_with_str(item, text)).ok().and_then(|at| self.0.get(at))
+    }
+}
+
+impl Default for Set {
+    fn default() -> Self {
+        Self(Arc::from([]), 1)
+    }
+}
+
+impl std::ops::Deref for Set {
+    type Target = [Value];
+    fn deref(&self) -> &[Value] {
+        &self.0
+    }
+}
+
+impl From<Vec<Value>> for Set {
+    fn from(mut items: Vec<Value>) -> Self {
+        if !items.is_sorted_by(|a, b| a < b) {
+            // Of equal elements that are written differently, such as `1` and `1.0`, the first stays.
+            items.sort();
+            items.dedup();
+        }
+        let depth = around(items.iter());
+        Self(Arc::from(items), depth)
+    }
+}
+
+impl FromIterator<Value> for Set {
+    fn from_iter<I: IntoIterator<Item = Value>>(items: I) -> Self {
+        Self::from(items.into_iter().collect::<Vec<_>>())
+    }
+}
+
+/// Members in the order of their keys, each key once, and their depth.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Object(Arc<[(Value, Value)]>, u16);
+
+impl Object {
+    /// `None` if a key has two values that differ.
+    pub fn unique(mut members: Vec<(Value, Value)>) -> Option<Self> {
+        if !members.is_sorted_by(|(a, _), (b, _)| a < b) {
+            members.sort();
+            members.dedup();
+            if !members.is_sorted_by(|(a, _), (b, _)| a < b) {
+                return None;
+            }
+        }
+        Some(Self::of(members))
+    }
+
+    fn of(members: Vec<(Value, Value)>) -> Self {
+        let depth = around(members.iter().flat_map(|(key, value)| [key, value]));
+        Self(Arc::from(members), depth)
+    }
+
+    /// The value at `key`.
+    pub fn get(&self, key: &Value) -> Option<&Value> {
+        let at = self.0.binary_search_by(|(known, _)| known.cmp(key)).ok()?;
+        self.0.get(at).map(|(_, value)| value)
+    }
+
+    /// The member at this place in their order.
+    pub fn at(&self, place: usize) -> Option<&(Value, Value)> {
+        self.0.get(place)
+    }
+
+    /// The value at the key that is this text.
+    pub fn get_str(&self, name: &str) -> Option<&Value> {
+        let at = self.0.binary_search_by(|(known, _)| order_with_str(known, name)).ok()?;
+        self.0.get(at).map(|(_, value)| value)
+    }
+
+    /// The keys, in their order.
+    pub fn keys(&self) -> impl Iterator<Item = &Value> {
+        self.0.iter().map(|(key, _)| key)
+    }
+
+    /// The values, in the order of their keys.
+    pub fn values(&self) -> impl Iterator<Item = &Value> {
+        self.0.iter().map(|(_, value)| value)
+    }
+}
+
+impl Default for Object {
+    fn default() -> Self {
+        Self(Arc::from([]), 1)
+    }
+}
+
+impl std::ops::Deref for Object {
+    type Target = [(Value, Value)];
+    fn deref(&self) -> &[(Value, Value)] {
+        &self.0
+    }
+}
+
+/// Of several values of one key, the last one counts.
+impl From<Vec<(Value, Value)>> for Object {
+    fn from(mut members: Vec<(Value, Value)>) -> Self {
+        if !members.is_sorted_by(|(a, _), (b, _)| a < b) {
+            // The last one of equal keys comes first, and stays.
+            members.reverse();
+            members.sort_by(|(a, _), (b, _)| a.cmp(b));
+            members.dedup_by(|(a, _), (b, _)| a == b);
+        }
+        Self::of(members)
+    }
+}
+
+impl FromIterator<(Value, Value)> for Object {
+    fn from_iter<I: IntoIterator<Item = (Value, Value)>>(members: I) -> Self {
+        Self::from(members.into_iter().collect::<Vec<_>>())
+    }
+}
+
+/// How a value stands to a text.
+fn order_with_str(value: &Value, text: &str) -> std::cmp::Ordering {
+    match value {
+        Value::String(own) => (**own).cmp(text),
+        Value::Null | Value::Bool(_) | Value::Number(_) => std::cmp::Ordering::Less,
+        Value::Array(_) | Value::Object(_) | Value::Set(_) => std::cmp::Ordering::Greater,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn n(value: i64) -> Value {
+        Value::from(value)
+    }
+
+    #[test]
+    fn types_are_in_the_order_of_opa() {
+        let ascending = [
+            Value::Null,
+            Value::Bool(false),
+            Value::Bool(true),
+            n(-1),
+            n(2),
+            Value::from(""),
+            Value::from("a"),
+            Value::from(vec![]),
+            Value::from(vec![n(1)]),
+            Value::from(Object::default()),
+            Value::from(Set::default()),
+        ];
+        assert!(ascending.is_sorted_by(|a, b| a < b));
+    }
+
+    #[test]
+    fn depth_is_that_of_the_deepest() {
+        let list = |item: Value| Value::from(vec![n(1), item]);
+        let object = |key: Value, value: Value| Value::from(Object::from(vec![(key, value)]));
+        assert_eq!([n(1), Value::from(vec![]), list(list(n(1)))].map(|value| value.depth()), [0, 1, 2]);
+        assert_eq!(object(list(list(n(1))), n(1)).depth(), 3);
+        assert_eq!(object(n(1), Value::from(Set::from(vec![list(n(1)), n(1)]))).depth(), 3);
+        let deep = (0..1_000).fold(n(1), |value, _| list(value));
+        assert_eq!(deep.depth(), 1_000);
+    }
+
+    #[test]
+    fn the_last_value_of_a_key_counts_and_two_that_differ_are_no_object() {
+        let members = vec![(n(1), n(10)), (n(0), n(5)), (n(1), n(20))];
+        let object = Object::from(members.clone());
+        assert_eq!((object.len(), object.get(&n(1)) == Some(&n(20))), (2, true));
+        assert!(Object::unique(members).is_none());
+        assert!(Object::unique(vec![(n(1), n(10)), (n(0), n(5)), (n(1), n(10))]).is_some());
+    }
+
+    #[test]
+    fn members_are_found_by_text_among_keys_of_other_types() {
+        let keys = [Value::Null, n(3), Value::from("a"), Value::from("b"), Value::from(vec![])];
+        let object: Object = keys.iter().map(|key| (key.clone(), n(1))).collect();
+        assert!(object.get_str("a").is_some() && object.get_str("b").is_some());
+        assert!(object.get_str("").is_none() && object.get_str("c").is_none());
+        assert!(keys.iter().all(|key| object.get(key).is_some()));
+    }
+}
