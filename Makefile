@@ -1,7 +1,7 @@
 # What users, developers and CI run. The work is in scripts, one subject each; what they install goes below .tools/.
 SHELL := bash
 .NOTPARALLEL:
-.PHONY: help wasm envoy node-tools demo run render test test-native test-wasm conformance lint bench holds bench-continuous bench-peers bench-instructions bench-stages fmt clean
+.PHONY: help wasm envoy node-tools demo run render test test-native test-wasm conformance lint bench holds bench-continuous bench-peers bench-instructions bench-stages rego-differential fmt clean
 
 export EVERYCALL_WASM := $(CURDIR)/target/everycall.wasm
 export EVERYCALL_ENVOY := $(CURDIR)/.tools/envoy
@@ -39,6 +39,9 @@ test-wasm: ## the core on the module's target, under Node
 
 conformance: wasm envoy ## published test vectors, from the folder VECTORS
 	@bash tests/conformance/run.sh "$(VECTORS)"
+
+rego-differential: ## what programs made at random come to here and in OPA: ARGUMENTS=--help
+	@bash tests/rego/oracle.sh cargo run --quiet --package everycall-rego-tests --bin everycall-rego-differential -- $(ARGUMENTS)
 
 lint: ## format, clippy, licences, advisories
 	@bash tests/lint.sh

@@ -17,6 +17,7 @@ and name it: make conformance VECTORS=DIR. tests/conformance/suites/ names each 
   istio/            https://github.com/istio/istio (security/tools/jwt, tests/common/jwt)
   spiffe/           https://github.com/spiffe/spiffe, https://github.com/spiffe/go-spiffe (bundle/*/testdata)
   identity-model/   https://github.com/jamescrowley321/identity-model (spec)
+  opa-compliance/   https://github.com/open-policy-agent/swift-opa (OPA's compliance cases, as one file)
   opa-envoy-plugin/ https://github.com/open-policy-agent/opa-envoy-plugin (policies and requests of its tests, as files)
   authzen/          https://github.com/openid/authzen (api/schemas, interop/authzen-todo-backend, the MCP profile as JSON)
   mcp/              https://github.com/modelcontextprotocol/modelcontextprotocol (how header values are encoded, as JSON)
@@ -25,6 +26,8 @@ TEXT
   exit 2
 fi
 vectors=$(cd "$vectors" && pwd)
+
+cargo run --quiet --package everycall-rego-tests --bin everycall-rego-compliance -- --vectors "$vectors"
 
 # Results of an earlier run must not speak for this one.
 rm -rf target/conformance target/conformance.json
