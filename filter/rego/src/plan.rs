@@ -220,6 +220,14 @@ pub(crate) struct Node {
     pub(crate) children: Vec<(Arc<str>, Child)>,
 }
 
+impl Node {
+    /// What stands at a name.
+    pub(crate) fn child(&self, name: &str) -> Option<Child> {
+        let at = self.children.binary_search_by(|(known, _)| (**known).cmp(name)).ok()?;
+        self.children.get(at).map(|(_, child)| *child)
+    }
+}
+
 #[derive(Clone, Copy)]
 pub(crate) enum Child {
     Document(DocumentId),

@@ -1,6 +1,6 @@
 //! Documents: what their rules come to, each evaluated once.
 
-use super::expressions::shallow;
+use super::expressions::{equal, shallow, ANY_NUMBER};
 use super::*;
 
 impl<'p> Vm<'p> {
@@ -61,13 +61,14 @@ impl<'p> Vm<'p> {
         while let Some(rule) = rest.next() {
             self.rule(rule, arguments, &mut |vm, branch| {
                 let Some(value) = vm.eval(&branch.value)? else { return Ok(None) };
-                if result.is_some() {
-                    vm.weigh(&value)?;
-                }
                 match &result {
-                    Some(known) if *known != value => return Err(conflict(document)),
-                    Some(_) => {}
                     None => result = Some(value),
+                    known => {
+                        let same = equal(&mut vm.budget, known.as_ref(), &value);
+                        if !same.map_err(|_| Halt::Limit("much work"))? {
+                            return Err(conflict(document));
+                        }
+                    }
                 }
                 Ok(Some(if enough { Flow::Enough } else { Flow::More }))
             })?;
@@ -100,7 +101,7 @@ impl<'p> Vm<'p> {
             self.rule(rule, &[], &mut |vm, branch| {
                 let Some(value) = vm.eval(&branch.value)? else { return Ok(None) };
                 vm.charge(1)?;
-                vm.weigh(&value)?;
+                vm.search(&value, ANY_NUMBER)?;
                 items.push(value);
                 Ok(Some(Flow::More))
             })?;
@@ -120,8 +121,7 @@ impl<'p> Vm<'p> {
                 }
                 let Some(value) = vm.eval(&branch.value)? else { return Ok(None) };
                 vm.charge(keys.len().saturating_add(1))?;
-                keys.iter().try_for_each(|key| vm.weigh(key))?;
-                vm.weigh(&value)?;
+                keys.iter().chain([&value]).try_for_each(|part| vm.search(part, ANY_NUMBER))?;
                 members.push(Member { keys, contains: rule.contains, value });
                 Ok(Some(Flow::More))
             })?;

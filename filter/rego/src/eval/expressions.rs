@@ -1,7 +1,12 @@
 //! Expressions: each has one value, or none.
 
+use std::cmp::Ordering;
+
 use super::*;
 use crate::bytes::of_text;
+
+/// How many members something has whose number is not known yet.
+pub(super) const ANY_NUMBER: usize = 1_000;
 
 impl<'p> Vm<'p> {
     pub(super) fn holds(&mut self, expr: &'p Expr) -> Outcome<bool> {
@@ -18,17 +23,28 @@ impl<'p> Vm<'p> {
     }
 
     pub(super) fn is_equal(&mut self, expr: &'p Expr, value: &Value) -> Outcome<bool> {
-        if value.members() > 0 {
-            let Some(other) = self.eval(expr)? else { return Ok(false) };
-            self.weigh_lesser(&other, value)?;
-            return Ok(other == *value);
-        }
-        Ok(match expr {
-            Expr::Local(register) => self.local(*register) == Some(value),
-            Expr::Input(slot) => self.input(*slot) == Some(value),
-            Expr::Base(slot) => self.base(*slot) == Some(value),
-            expr => self.eval(expr)?.as_ref() == Some(value),
-        })
+        let same = match expr {
+            Expr::Const(known) => equal(&mut self.budget, Some(known), value),
+            Expr::Local(register) => {
+                let known = self.registers.get(self.base.saturating_add(*register));
+                equal(&mut self.budget, known, value)
+            }
+            Expr::Input(slot) => {
+                self.input(*slot);
+                let known = self.inputs.get(*slot).and_then(Option::as_ref).and_then(Option::as_ref);
+                equal(&mut self.budget, known, value)
+            }
+            expr => {
+                let known = self.eval(expr)?;
+                equal(&mut self.budget, known.as_ref(), value)
+            }
+        };
+        same.map_err(|_| Halt::Limit("much work"))
+    }
+
+    /// Takes what it takes to put a value into a set, or to look for it there.
+    pub(super) fn search(&mut self, value: &Value, among: usize) -> Outcome<()> {
+        self.budget.charge_search(value, among).map_err(|_| Halt::Limit("much work"))
     }
 
     pub(super) fn matches(&mut self, pattern: &'p Pattern, value: &Value) -> Outcome<bool> {
@@ -58,7 +74,7 @@ impl<'p> Vm<'p> {
                 }
                 for (key, pattern) in patterns {
                     let Some(key) = self.eval(key)? else { return Ok(false) };
-                    self.weigh(&key)?;
+                    self.search(&key, members.len())?;
                     let Some(value) = members.get(&key) else { return Ok(false) };
                     if !self.matches(pattern, value)? {
                         return Ok(false);
@@ -96,7 +112,7 @@ impl<'p> Vm<'p> {
             Expr::Set(items) => {
                 self.charge(items.len())?;
                 let Some(items) = self.all(items)? else { return Ok(None) };
-                items.iter().try_for_each(|item| self.weigh(item))?;
+                items.iter().try_for_each(|item| self.search(item, items.len()))?;
                 shallow(Value::Set(Set::from(items))).map(Some)
             }
             Expr::Object(members) => {
@@ -105,7 +121,7 @@ impl<'p> Vm<'p> {
                 for (key, value) in members {
                     let Some(key) = self.eval(key)? else { return Ok(None) };
                     let Some(value) = self.eval(value)? else { return Ok(None) };
-                    self.weigh(&key)?;
+                    self.search(&key, members.len())?;
                     made.push((key, value));
                 }
                 shallow(Value::Object(Object::from(made))).map(Some)
@@ -135,24 +151,23 @@ impl<'p> Vm<'p> {
     }
 
     pub(super) fn is_in(&mut self, key: Option<&Value>, value: &Value, collection: &Value) -> Outcome<bool> {
-        self.weigh(value)?;
         if let Some(key) = key {
-            self.weigh(key)?;
-            return Ok(collection.get(key).is_some_and(|member| member == value));
+            self.search(key, collection.members())?;
+            let same = equal(&mut self.budget, collection.get(key), value);
+            return same.map_err(|_| Halt::Limit("much work"));
         }
-        match collection {
-            Value::Set(items) => Ok(items.contains(value)),
-            _ => {
-                self.charge(collection.members())?;
-                // It may be compared with each of them.
-                for _ in 1..collection.members() {
-                    self.weigh(value)?;
-                }
-                Ok((0..collection.members())
-                    .filter_map(|at| collection.member(at))
-                    .any(|(_, member)| member == value))
+        if let Value::Set(items) = collection {
+            self.search(value, items.len())?;
+            return Ok(items.contains(value));
+        }
+        self.charge(collection.members())?;
+        for at in 0..collection.members() {
+            let member = collection.member(at).map(|(_, member)| member);
+            if equal(&mut self.budget, member, value).map_err(|_| Halt::Limit("much work"))? {
+                return Ok(true);
             }
         }
+        Ok(false)
     }
 
     /// Keys are known before what they are looked up in: where one is undefined, nothing else is evaluated.
@@ -161,7 +176,7 @@ impl<'p> Vm<'p> {
         for key in keys {
             if let Key::Expr(key) = key {
                 let Some(key) = self.eval(key)? else { return Ok(None) };
-                self.weigh(&key)?;
+                self.search(&key, ANY_NUMBER)?;
                 found.push(key);
             }
         }
@@ -208,12 +223,11 @@ impl<'p> Vm<'p> {
             if let Some(key) = &collect.key {
                 let Some(key) = vm.eval(key)? else { return Ok(Flow::More) };
                 let Some(value) = vm.eval(&collect.value)? else { return Ok(Flow::More) };
-                vm.weigh(&key)?;
-                vm.weigh(&value)?;
+                vm.search(&key, ANY_NUMBER)?;
                 keys.push((key, value));
             } else if let Some(value) = vm.eval(&collect.value)? {
                 if collected == Collected::Set {
-                    vm.weigh(&value)?;
+                    vm.search(&value, ANY_NUMBER)?;
                 }
                 values.push(value);
             }
@@ -238,18 +252,27 @@ impl<'p> Vm<'p> {
         left: &Value,
         right: &Value,
     ) -> Outcome<Option<Value>> {
-        self.weigh_lesser(left, right)?;
-        let truth = |truth: bool| Ok(Some(Value::Bool(truth)));
-        let done = match operator {
-            Operator::Equal => return truth(left == right),
-            Operator::NotEqual => return truth(left != right),
-            Operator::Less => return truth(order(left, right).is_lt()),
-            Operator::LessOrEqual => return truth(order(left, right).is_le()),
-            Operator::Greater => return truth(order(left, right).is_gt()),
-            Operator::GreaterOrEqual => return truth(order(left, right).is_ge()),
-            other => builtins::operate(&mut self.budget, other, left, right),
+        let compared = match operator {
+            Operator::Equal | Operator::NotEqual => {
+                let same = equal(&mut self.budget, Some(left), right);
+                same.map(|same| same == matches!(operator, Operator::Equal))
+            }
+            Operator::Less => self.order(left, right).map(Ordering::is_lt),
+            Operator::LessOrEqual => self.order(left, right).map(Ordering::is_le),
+            Operator::Greater => self.order(left, right).map(Ordering::is_gt),
+            Operator::GreaterOrEqual => self.order(left, right).map(Ordering::is_ge),
+            other => return answered(builtins::operate(&mut self.budget, other, left, right)),
         };
-        answered(done)
+        answered(compared.map(Value::Bool))
+    }
+
+    /// How values compare. Texts that hold bytes which are no text compare by their bytes.
+    fn order(&mut self, left: &Value, right: &Value) -> Result<Ordering, Failure> {
+        let order = self.budget.compare(left, right)?;
+        match (left, right) {
+            (Value::String(left), Value::String(right)) => Ok(of_text(left).cmp(&of_text(right))),
+            _ => Ok(order),
+        }
     }
 
     pub(super) fn call(&mut self, call: &'p Call) -> Outcome<Option<Value>> {
@@ -301,10 +324,12 @@ fn answered(answer: Result<Value, Failure>) -> Outcome<Option<Value>> {
     }
 }
 
-/// How values compare. Texts that hold bytes which are no text compare by their bytes.
-fn order(left: &Value, right: &Value) -> std::cmp::Ordering {
-    match (left, right) {
-        (Value::String(left), Value::String(right)) => of_text(left).cmp(&of_text(right)),
-        _ => left.cmp(right),
+/// Whether what is there is this value.
+pub(super) fn equal(budget: &mut Budget, known: Option<&Value>, value: &Value) -> Result<bool, Failure> {
+    match (known, value) {
+        (None, _) => Ok(false),
+        // Most are short.
+        (Some(Value::String(known)), Value::String(text)) if known.len() != text.len() => Ok(false),
+        (Some(known), value) => budget.compare(known, value).map(Ordering::is_eq),
     }
 }

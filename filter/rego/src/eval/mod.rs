@@ -162,25 +162,6 @@ impl<'p> Vm<'p> {
         self.budget.charge(work).map_err(|_| Halt::Limit("much work"))
     }
 
-    /// Takes what comparing a value may take, before it is compared: parts of it may stand in it often, so that
-    /// few steps make what takes for ever to go through. What has no parts takes nothing.
-    fn weigh(&mut self, value: &Value) -> Outcome<()> {
-        match value {
-            Value::Array(_) | Value::Set(_) | Value::Object(_) => {
-                self.budget.charge_size(value).map_err(|_| Halt::Limit("much work"))
-            }
-            _ => Ok(()),
-        }
-    }
-
-    /// The same for two values, of which the one with fewer members ends the comparison.
-    fn weigh_lesser(&mut self, left: &Value, right: &Value) -> Outcome<()> {
-        if left.members() == 0 || right.members() == 0 {
-            return Ok(());
-        }
-        self.weigh(if left.members() <= right.members() { left } else { right })
-    }
-
     fn enter(&mut self) -> Outcome<()> {
         self.depth = self.depth.saturating_add(1);
         match self.depth {

@@ -1,5 +1,6 @@
 //! `with`: evaluations that see another `input`, other data or other functions.
 
+use super::expressions::shallow;
 use super::*;
 
 impl<'p> Vm<'p> {
@@ -65,7 +66,7 @@ impl<'p> Vm<'p> {
                                 _ => self.facts.fact(at),
                             };
                             let below = path.get(read.len()..).unwrap_or_default();
-                            Some(Some(put(before.as_ref(), below, &value)))
+                            Some(Some(self.put(before.as_ref(), below, &value)?))
                         } else {
                             None
                         };
@@ -81,7 +82,8 @@ impl<'p> Vm<'p> {
                         Some(before) => (before.paths, before.data),
                         None => (Vec::new(), self.plan.data.clone()),
                     };
-                    let data = put(Some(&data), path, &value);
+                    let data = self.put(Some(&data), path, &value)?;
+                    self.charge(self.plan.bases.len())?;
                     paths.push(path.clone());
                     let bases =
                         self.plan.bases.iter().map(|(path, _)| descend(&data, path).cloned()).collect();
@@ -96,6 +98,17 @@ impl<'p> Vm<'p> {
         }
         Ok(Some(world))
     }
+
+    /// The value with another one at a path.
+    fn put(&mut self, value: Option<&Value>, path: &[Arc<str>], new: &Value) -> Outcome<Value> {
+        let Some((name, rest)) = path.split_first() else { return Ok(new.clone()) };
+        let members = value.and_then(Value::as_object);
+        let inner = self.put(members.and_then(|members| members.get_str(name)), rest, new)?;
+        self.charge(members.map_or(0, |members| members.len()))?;
+        let mut members = members.map(|members| members.to_vec()).unwrap_or_default();
+        members.push((Value::String(Arc::clone(name)), inner));
+        shallow(Value::Object(Object::from(members)))
+    }
 }
 
 /// What changes while `with` replaces something.
@@ -104,17 +117,4 @@ pub(super) struct World {
     replaced: Option<Box<ReplacedData>>,
     mocks: Vec<(usize, Mock)>,
     memo: Vec<Option<Known>>,
-}
-
-/// The value with another one at a path.
-fn put(value: Option<&Value>, path: &[Arc<str>], new: &Value) -> Value {
-    let Some((name, rest)) = path.split_first() else { return new.clone() };
-    let members = match value {
-        Some(Value::Object(members)) => Some(members),
-        _ => None,
-    };
-    let inner = put(members.and_then(|members| members.get_str(name)), rest, new);
-    let mut members = members.map(|members| members.to_vec()).unwrap_or_default();
-    members.push((Value::String(Arc::clone(name)), inner));
-    Value::Object(Object::from(members))
 }

@@ -2,6 +2,9 @@
 
 use super::*;
 
+/// To find what stands at one name, and put it beside the others.
+const NAME: usize = 8;
+
 impl<'p> Vm<'p> {
     pub(super) fn node(&mut self, node: usize, keys: &'p [Expr]) -> Outcome<Option<Value>> {
         let Some(mut node) = self.plan.nodes.get(node) else { return Ok(None) };
@@ -9,8 +12,7 @@ impl<'p> Vm<'p> {
         let mut rest = keys.as_slice();
         while let Some((key, after)) = rest.split_first() {
             let name = key.as_str();
-            let child =
-                node.children.iter().find(|(known, _)| Some(&**known) == name).map(|(_, child)| *child);
+            let child = name.and_then(|name| node.child(name));
             let found = match child {
                 Some(Child::Node(inner)) => {
                     let Some(inner) = self.plan.nodes.get(inner) else { return Ok(None) };
@@ -55,8 +57,7 @@ impl<'p> Vm<'p> {
     /// What a node holds at a name: what its rules come to, or the data there.
     pub(super) fn child(&mut self, node: &'p crate::plan::Node, name: &Value) -> Outcome<Option<Value>> {
         let base = descend(self.data(), &node.path).and_then(|base| base.get(name)).cloned();
-        let child =
-            node.children.iter().find(|(known, _)| Some(&**known) == name.as_str()).map(|(_, child)| *child);
+        let child = name.as_str().and_then(|name| node.child(name));
         match child {
             Some(Child::Node(inner)) => match self.plan.nodes.get(inner) {
                 Some(inner) => self.nested(|vm| vm.tree(inner)).map(Some),
@@ -77,8 +78,9 @@ impl<'p> Vm<'p> {
                 }
             }
         }
+        self.charge(node.children.len().saturating_mul(NAME))?;
         let names = self.names(node);
-        self.charge(names.len())?;
+        self.charge(names.len().saturating_mul(NAME))?;
         let mut members = Vec::with_capacity(names.len());
         for name in names.iter() {
             if let Some(value) = self.child(node, name)? {
