@@ -402,7 +402,10 @@ impl Resolver<'_> {
             Expr::Object { fields, .. } => {
                 let mut members = Vec::with_capacity(fields.len());
                 for (_, key, value) in fields {
-                    members.push((self.term(key)?, self.term(value)?));
+                    let (key, value) = (self.term(key)?, self.term(value)?);
+                    // Of a key that is written twice the last value counts, and the others are not there.
+                    members.retain(|(known, _)| !is_written_alike(known, &key));
+                    members.push((key, value));
                 }
                 Ok(Term::Object(members))
             }
@@ -631,6 +634,15 @@ impl Resolver<'_> {
             }
         }
         Ok(With { target, value: Replacement::Value(self.term(&modifier.r#as)?) })
+    }
+}
+
+/// Whether two keys are the same constant or variable.
+fn is_written_alike(one: &Term, other: &Term) -> bool {
+    match (one, other) {
+        (Term::Const(one), Term::Const(other)) => one == other,
+        (Term::Var(one), Term::Var(other)) => one == other,
+        _ => false,
     }
 }
 
