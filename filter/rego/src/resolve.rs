@@ -119,22 +119,13 @@ impl Resolver<'_> {
                 for (at, body) in bodies.iter().map(Some).chain(one).enumerate() {
                     let assign = if at == 0 { assign } else { body.and_then(|body| body.assign.as_ref()) };
                     let value = key.or(assign.map(|assign| &assign.value));
-                    let mut mentioned = BTreeSet::new();
-                    if let Some(body) = body {
-                        mention_query(&body.query, &mut mentioned);
-                    }
-                    if let Some(value) = value {
-                        mention(value, &mut mentioned);
-                    }
+                    let mut heads: Vec<&Expr> = value.iter().map(|value| &***value).collect();
                     for key in &tail {
                         if let Key::Expr(key) = key {
-                            mention(key, &mut mentioned);
+                            heads.push(key);
                         }
                     }
-                    // A closure does not mean what is declared behind it.
-                    let declared = body.map(|body| declarations(&body.query)).unwrap_or_default();
-                    mentioned.retain(|name| !declared.contains(name));
-                    self.open(mentioned);
+                    self.open_body(body.map(|body| &*body.query), &heads);
                     let statements = match body {
                         Some(body) => self.body(&body.query)?,
                         None => Vec::new(),
@@ -172,6 +163,19 @@ impl Resolver<'_> {
     fn open(&mut self, mentioned: BTreeSet<String>) {
         let scope = Scope { depth: self.depth, declared: Vec::new(), mentioned, met: Vec::new() };
         self.scopes.push(scope);
+    }
+
+    /// The scope of a body, with what stands in its heads.
+    fn open_body(&mut self, query: Option<&ast::Query>, heads: &[&Expr]) {
+        let mut mentioned = BTreeSet::new();
+        heads.iter().for_each(|head| mention(head, &mut mentioned));
+        if let Some(query) = query {
+            mention_query(query, &mut mentioned);
+            // A closure does not mean what is declared behind it.
+            let declared = declarations(query);
+            mentioned.retain(|name| !declared.contains(name));
+        }
+        self.open(mentioned);
     }
 
     fn close(&mut self) {
@@ -287,11 +291,7 @@ impl Resolver<'_> {
                 ast::Literal::Every { key, value, domain, query, .. } => {
                     let domain = self.term(domain)?;
                     self.depth = self.depth.saturating_add(1);
-                    let mut mentioned = BTreeSet::new();
-                    mention_query(query, &mut mentioned);
-                    let declared = declarations(query);
-                    mentioned.retain(|name| !declared.contains(name));
-                    self.open(mentioned);
+                    self.open_body(Some(query), &[]);
                     let key = key.as_ref().map(|key| self.declared(key)).transpose()?;
                     let value = self.declared(value)?;
                     let body = Arc::new(self.body(query)?);
@@ -475,12 +475,8 @@ impl Resolver<'_> {
         query: &ast::Query,
     ) -> Result<Term, Problem> {
         self.depth = self.depth.saturating_add(1);
-        let mut mentioned = BTreeSet::new();
-        mention_query(query, &mut mentioned);
-        heads.iter().for_each(|head| mention(head, &mut mentioned));
-        let declared = declarations(query);
-        mentioned.retain(|name| !declared.contains(name));
-        self.open(mentioned);
+        let written: Vec<&Expr> = heads.iter().map(|head| &***head).collect();
+        self.open_body(Some(query), &written);
         let body = self.body(query)?;
         let heads = heads.iter().map(|head| self.term(head)).collect::<Result<_, _>>()?;
         self.close();

@@ -86,6 +86,11 @@ impl Watch {
         }
     }
 
+    /// The body whose own statements are carried out.
+    pub(crate) const fn branch(&self) -> Option<Site> {
+        self.branch
+    }
+
     /// What is carried out now is no statement of a body.
     pub(crate) fn pause(&mut self) -> Option<Site> {
         self.branch.take()

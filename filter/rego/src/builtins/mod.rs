@@ -101,11 +101,8 @@ pub(crate) fn operate(budget: &mut Budget, operator: Operator, left: &Value, rig
         Operator::Times => Arithmetic::Times,
         Operator::Divide => Arithmetic::Divide,
         Operator::Remainder => Arithmetic::Remainder,
-        other => {
-            let name = if other == Operator::And { "and" } else { "or" };
-            let builtin = find(name).ok_or(Failure::Error("an operator"))?;
-            return (builtin.call)(budget, &[left.clone(), right.clone()]);
-        }
+        Operator::And => return sets::set_and(budget, left, right),
+        _ => return sets::set_or(budget, left, right),
     };
     numbers::arithmetic(budget, arithmetic, left, right)
 }

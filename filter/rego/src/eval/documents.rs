@@ -229,10 +229,7 @@ impl<'p> Vm<'p> {
         }
         let (budget, depth, base, end) = (self.budget.clone(), self.depth, self.base, self.registers.len());
         let mut world = self.world();
-        let watched = self.watch.as_mut().and_then(|watch| watch.pause());
-        if let Some(watch) = &mut self.watch {
-            watch.go_on(watched);
-        }
+        let watched = self.watch.as_ref().and_then(|watch| watch.branch());
         if go(self).is_err() {
             self.registers.truncate(end);
             (self.depth, self.base) = (depth, base);
