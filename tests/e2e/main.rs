@@ -13,6 +13,7 @@ mod obligations;
 mod observe;
 mod pdp;
 mod policy;
+mod rego;
 mod requests;
 mod revocations;
 mod shadow;

@@ -22,9 +22,18 @@ fn policy_undefined() {
         decided("decision := {\"allow\": true} if input.request.query.absent"),
         refused("policy_undefined")
     );
-    // Two complete rules that disagree are no decision either.
-    let both = "decision := {\"allow\": true} if true\ndecision := {\"allow\": false} if true";
-    assert_eq!(decided(both), refused("policy_undefined"));
+}
+
+#[test]
+fn policy_conflict() {
+    for rego in [
+        "decision := {\"allow\": true} if true\ndecision := {\"allow\": false} if true",
+        "decision := {\"allow\": v} if some v in [true, false]",
+        "default decision := {\"allow\": true}\ndecision := {\"allow\": f(1)}\nf(_) := true\nf(n) := false if n == 1",
+        "decision := {\"allow\": true} if not m.a\nm[\"a\"] := v if some v in [true, false]",
+    ] {
+        assert_eq!(decided(rego), refused("policy_error"), "{rego}");
+    }
 }
 
 #[test]

@@ -129,5 +129,5 @@ fn two_rules_that_oblige_to_different_things_are_no_decision() {
         "hosts": ["h"], "methods": ["GET"], "paths": ["/"]}]);
     let mut engine = engine(&config);
     assert_eq!(reason(engine.check(request(None, &[]), NOW)), Reason::Allowed);
-    assert_eq!(reason(engine.check(request(None, &[("x-a", "b")]), NOW)), Reason::PolicyUndefined);
+    assert_eq!(reason(engine.check(request(None, &[("x-a", "b")]), NOW)), Reason::PolicyError);
 }

@@ -3,7 +3,7 @@
 
 use serde_json::Value;
 
-use crate::reads::Reads;
+use crate::reads::Names;
 
 /// How the host encodes an attribute's value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -68,12 +68,9 @@ pub(crate) const PROTOCOL: &str = "protocol";
 /// The first URI SAN of the client's certificate.
 pub(crate) const PEER_ID: &str = "peer_id";
 
-/// Whether a policy that reads this needs the attribute: `networks` is made from the source.
-pub(crate) fn is_read(name: &str, reads: &Reads) -> bool {
-    if Attribute::named(name).is_none() {
-        return false;
-    }
-    reads.any(&["connection", name]) || (name == SOURCE_IP && reads.any(&["connection", "networks"]))
+/// Whether a policy that reads these of the connection needs the attribute.
+pub(crate) fn is_read(name: &str, connection: &Names) -> bool {
+    connection.hold(name) && Attribute::named(name).is_some()
 }
 
 impl Attribute {

@@ -103,7 +103,7 @@ pub struct Config {
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields, default, expecting = "an object")]
 pub struct Limits {
-    /// VM instructions of one evaluation.
+    /// Steps of one evaluation.
     #[cfg_attr(feature = "schema", schemars(range(min = ranges::INSTRUCTIONS.0, max = ranges::INSTRUCTIONS.1)))]
     pub instructions: usize,
     /// Work of builtins and large comparisons in one evaluation: about the bytes that they read and write.

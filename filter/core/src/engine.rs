@@ -26,11 +26,11 @@ use crate::attributes::Attribute;
 use crate::bundle::{Bundle, BundleHead, Puller};
 use crate::decision::{Decision, Denial, Permit};
 use crate::grants::Granted;
-use crate::input;
+use crate::input::PolicyInput;
 use crate::keyring::Keyring;
 use crate::obligations::Obligations;
 use crate::pdp::{Answer, Question};
-use crate::policy::{Outcome, PolicyValue, RuleSet};
+use crate::policy::{Outcome, RuleSet};
 use crate::reason::{Layer, Reason};
 use crate::record::{DecisionRecord, Record, Verdict, WouldRefuse};
 use crate::request::Request;
@@ -140,7 +140,7 @@ impl fmt::Debug for Engine {
 enum Progress {
     AwaitsKeys,
     Allowed(Option<Arc<Verified>>, Granted, Obligations),
-    Asks { caller: Option<Arc<Verified>>, granted: Granted, input: PolicyValue, open: Vec<Question> },
+    Asks { caller: Option<Arc<Verified>>, granted: Granted, input: PolicyInput, open: Vec<Question> },
 }
 
 impl Engine {
@@ -247,22 +247,22 @@ impl Engine {
         case: &mut Case,
         caller: Option<Arc<Verified>>,
         granted: Granted,
-        input: PolicyValue,
+        mut input: PolicyInput,
     ) -> Result<Progress, Refused> {
-        let Some(rules) = self.bundle.rule_sets.get_mut(granted.grant.rule_set) else {
+        let Some(rules) = self.bundle.rule_sets.get(granted.grant.rule_set) else {
             return Err(Refused::new(Reason::PolicyError, "the grant has no rule set"));
         };
-        let full = with_answers(&input, &case.answered);
+        rules.put_answers(&mut input, &case.answered);
         if let Some(watched) = &mut self.watched {
             watched.push(Watched {
                 rule_set: granted.grant.rule_set,
-                input: full.clone(),
+                input: input.clone(),
                 decided: false,
                 shadow: false,
             });
         }
         let mut open = Vec::new();
-        for question in rules.questions(&full)? {
+        for question in rules.questions(&input)? {
             match case.answered.iter().find(|(asked, _)| asked.id == question.id) {
                 Some((asked, _)) if *asked == question => {}
                 Some(_) => {
@@ -286,7 +286,7 @@ impl Engine {
         if let Some(watched) = self.watched.as_mut().and_then(|watched| watched.last_mut()) {
             watched.decided = true;
         }
-        let obligations = judge(rules, &full, &case.answered, &mut case.record)?;
+        let obligations = judge(rules, &input, &case.answered, &mut case.record)?;
         Ok(Progress::Allowed(caller, granted, obligations))
     }
 
@@ -383,23 +383,14 @@ impl Engine {
     }
 }
 
-/// The input as a policy sees it once some of its questions were answered.
-fn with_answers(input: &PolicyValue, answered: &[(Question, Answer)]) -> PolicyValue {
-    let answers = answered.iter().map(|(question, answer)| (question.id.as_str(), answer));
-    match answered.is_empty() {
-        true => input.clone(),
-        false => input::with_answers(input, answers),
-    }
-}
-
 /// What the rules say when no question is open.
 fn judge(
-    rules: &mut RuleSet,
-    full: &PolicyValue,
+    rules: &RuleSet,
+    input: &PolicyInput,
     answered: &[(Question, Answer)],
     record: &mut DecisionRecord,
 ) -> Result<Obligations, Refused> {
-    let outcome = rules.decide(full)?;
+    let outcome = rules.decide(input)?;
     if let (Some(record), Some(outcome)) = (&mut record.policy, &outcome) {
         record.rule.clone_from(&outcome.rule);
         record.without_pdp = outcome.without_pdp;

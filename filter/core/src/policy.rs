@@ -1,136 +1,30 @@
-//! Rego rule sets, each compiled to one small program of regorus' VM. The only module besides
-//! `input` that knows regorus' types.
+//! Rego rule sets, each compiled to one small plan.
 //!
 //! A rule set is a package with a rule `decision` and, if it wants to know more, a rule `ask`.
 //! Rules state what is allowed. An error inside a rule skips that rule, as in OPA, and no rule at
 //! all is `Undefined`: so anything but a well-formed allow is a denial.
 
-mod advice;
-mod bounds;
-mod calls;
-mod charges;
 mod claims;
 mod library;
-mod mended;
 mod opa;
-mod text;
 mod trace;
-mod work;
 
 use std::fmt;
 use std::sync::Arc;
 
-use regorus::rvm::program::Program;
-use regorus::rvm::vm::{RegoVM, VmError};
-use regorus::{CompiledPolicy, Value};
+pub use everycall_rego::offered_builtins;
+use everycall_rego::{Budget, Halt, Plan, Value};
 use serde_json::{Map, Value as Json};
 
 use crate::config::InputFormat;
-use crate::input::Shape;
-use crate::pdp::Question;
-use crate::reads::Reads;
+use crate::input::{PolicyInput, Slots, Sources};
+use crate::pdp::{Answer, Question};
+use crate::reads::{Names, Reads};
 use crate::reason::Reason;
 pub use claims::Claims;
 pub(crate) use library::Library;
+use library::Source;
 pub use trace::{RuleTrace, Trace};
-
-/// A value of the policy language; opaque outside this module and `input`.
-#[derive(Clone, PartialEq)]
-pub(crate) struct PolicyValue(pub(crate) Value);
-
-/// Claims and headers live in it: never printed.
-impl fmt::Debug for PolicyValue {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("PolicyValue(..)")
-    }
-}
-
-/// The builtins offered to policies: those of OPA whose cost is bounded by the size of their
-/// arguments and that need nothing but their arguments. Not offered, for cost: `numbers.range`,
-/// `sprintf` (widths), `strings.replace_n`, `graph.*`, `json.patch`, `units.*`.
-const BUILTINS: &[&str] = &[
-    "abs",
-    "array.concat",
-    "array.reverse",
-    "array.slice",
-    "base64.decode",
-    "base64.encode",
-    "base64.is_valid",
-    "base64url.decode",
-    "base64url.encode",
-    "base64url.encode_no_pad",
-    "bits.and",
-    "bits.negate",
-    "bits.or",
-    "bits.xor",
-    "ceil",
-    "concat",
-    "contains",
-    "count",
-    "endswith",
-    "floor",
-    "glob.match",
-    "glob.quote_meta",
-    "indexof",
-    "indexof_n",
-    "intersection",
-    "is_array",
-    "is_boolean",
-    "is_null",
-    "is_number",
-    "is_object",
-    "is_set",
-    "is_string",
-    "json.filter",
-    "json.is_valid",
-    "json.marshal",
-    "json.remove",
-    "json.unmarshal",
-    "lower",
-    "max",
-    "min",
-    "object.filter",
-    "object.get",
-    "object.keys",
-    "object.remove",
-    "object.subset",
-    "object.union",
-    "object.union_n",
-    "product",
-    "regex.find_n",
-    "regex.is_valid",
-    "regex.match",
-    "regex.replace",
-    "regex.split",
-    "replace",
-    "round",
-    "semver.compare",
-    "semver.is_valid",
-    "sort",
-    "split",
-    "startswith",
-    "strings.any_prefix_match",
-    "strings.any_suffix_match",
-    "strings.count",
-    "strings.reverse",
-    "substring",
-    "sum",
-    "to_number",
-    "trim",
-    "trim_left",
-    "trim_prefix",
-    "trim_right",
-    "trim_space",
-    "trim_suffix",
-    "type_name",
-    "union",
-    "upper",
-];
-
-/// The names of the builtins that policies may call, sorted.
-pub fn offered_builtins() -> &'static [&'static str] {
-    BUILTINS
-}
 
 /// Which rule of which package decides, and what it is given.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -173,17 +67,24 @@ impl Entry {
 /// One compiled rule set.
 pub struct RuleSet {
     entry: Entry,
-    vm: RegoVM,
-    program: Arc<Program>,
-    /// What its builtins may do in one evaluation.
-    work: u64,
-    /// Its rules as they are written, for traces.
-    policy: CompiledPolicy,
+    /// Its entries are `decision` and `ask`.
+    plan: Plan,
+    /// What one evaluation may take.
+    budget: Budget,
     asks: bool,
+    /// What answers what it reads of its input.
+    slots: Slots,
     reads: Reads,
-    /// What follows from that for its input.
-    shape: Shape,
+    headers: Names,
+    query: Names,
+    connection: Names,
+    /// The modules of its bundle, for traces.
+    sources: Arc<Vec<Source>>,
 }
+
+/// The places of the entries in a plan.
+const DECISION: usize = 0;
+const ASK: usize = 1;
 
 impl fmt::Debug for RuleSet {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -230,19 +131,41 @@ impl RuleSet {
     }
 
     /// What it reads of `input`.
-    pub(crate) fn reads(&self) -> &Reads {
+    pub(crate) const fn reads(&self) -> &Reads {
         &self.reads
     }
 
-    /// The same, as its input is built by it.
-    pub(crate) fn shape(&self) -> &Shape {
-        &self.shape
+    /// The headers that it reads.
+    pub(crate) const fn headers(&self) -> &Names {
+        &self.headers
+    }
+
+    /// The names of the query that it reads.
+    pub(crate) const fn query(&self) -> &Names {
+        &self.query
+    }
+
+    /// The attributes of the connection that it reads.
+    pub(crate) const fn connection(&self) -> &Names {
+        &self.connection
     }
 
     /// Whether time alone can change what it says.
-    pub(crate) fn reads_time(&self) -> bool {
-        let times: [&[&str]; 3] = [&["time"], &["clock"], &["identity", "expires_in"]];
-        times.iter().any(|time| self.reads.any(time))
+    pub(crate) const fn reads_time(&self) -> bool {
+        self.slots.are_timed() || self.plan.reads_now()
+    }
+
+    /// What it sees of these.
+    pub(crate) fn input(&self, of: &Sources<'_>) -> PolicyInput {
+        PolicyInput::new(&self.slots, of)
+    }
+
+    /// Adds the answers to its questions so far.
+    pub(crate) fn put_answers(&self, input: &mut PolicyInput, answered: &[(Question, Answer)]) {
+        if !answered.is_empty() {
+            let answers = answered.iter().map(|(question, answer)| (question.id.as_str(), answer));
+            input.put_answers(&self.slots, answers);
+        }
     }
 
     /// Whether it reads signals, and says so: without the word it was written for no signals.
@@ -251,22 +174,20 @@ impl RuleSet {
     }
 
     /// The questions that `ask` holds for this input; none if the rule is absent or empty.
-    pub(crate) fn questions(&mut self, input: &PolicyValue) -> Result<Vec<Question>, PolicyFailure> {
+    pub(crate) fn questions(&self, input: &PolicyInput) -> Result<Vec<Question>, PolicyFailure> {
         if !self.asks {
             return Ok(Vec::new());
         }
-        let value = self.evaluate(1, input)?;
-        let items: Vec<&Value> = match &value {
-            Value::Undefined => Vec::new(),
-            Value::Set(items) => items.iter().collect(),
-            _ => return fail(Reason::PolicyResult, "`ask` is not a set"),
+        let items = match self.evaluate(ASK, input)? {
+            None => return Ok(Vec::new()),
+            Some(Value::Set(items)) => items,
+            Some(_) => return fail(Reason::PolicyResult, "`ask` is not a set"),
         };
         let mut questions: Vec<Question> = Vec::with_capacity(items.len());
-        for item in items {
-            let json = serde_json::to_value(item).map_err(|_| PolicyFailure {
-                reason: Reason::PolicyResult,
-                detail: "a question is not JSON".into(),
-            })?;
+        for item in items.iter() {
+            let Ok(json) = serde_json::to_value(item) else {
+                return fail(Reason::PolicyResult, "a question is not JSON");
+            };
             let question = Question::read(json)
                 .map_err(|detail| PolicyFailure { reason: Reason::PolicyResult, detail })?;
             if questions.iter().any(|other| other.id == question.id) {
@@ -278,89 +199,55 @@ impl RuleSet {
     }
 
     /// What its rule says of this input; `None` if no rule holds.
-    pub(crate) fn decide(&mut self, input: &PolicyValue) -> Result<Option<Outcome>, PolicyFailure> {
-        let value = self.evaluate(0, input)?;
+    pub(crate) fn decide(&self, input: &PolicyInput) -> Result<Option<Outcome>, PolicyFailure> {
+        let Some(value) = self.evaluate(DECISION, input)? else { return Ok(None) };
         if self.entry.format == InputFormat::OpaEnvoy {
-            return opa::outcome(&value);
+            return opa::outcome(&value).map(Some);
         }
-        match value {
-            Value::Undefined => Ok(None),
-            Value::Object(result) => {
-                let mut outcome = Outcome::default();
-                let mut decided = false;
-                for (key, value) in result.iter() {
-                    match (key.as_string().map(|key| key.as_ref()), value) {
-                        (Ok("allow"), Value::Bool(allow)) => (outcome.allow, decided) = (*allow, true),
-                        (Ok("reason"), Value::String(code)) if is_code(code) => {
-                            outcome.rule = Some(code.to_string());
-                        }
-                        (Ok("without_pdp"), Value::Bool(without)) => outcome.without_pdp = *without,
-                        (Ok("obligations"), Value::Object(_)) => match serde_json::to_value(value) {
-                            Ok(Json::Object(all)) => outcome.obligations = all,
-                            _ => return fail(Reason::ObligationInvalid, "the obligations are not JSON"),
-                        },
-                        _ => {
-                            return fail(
-                                Reason::PolicyResult,
-                                format!("`decision` holds {key} of an unknown name or form"),
-                            )
-                        }
-                    }
+        let Value::Object(result) = value else {
+            return fail(Reason::PolicyResult, "`decision` is not an object");
+        };
+        let mut outcome = Outcome::default();
+        let mut decided = false;
+        for (key, value) in result.iter() {
+            match (key.as_str(), value) {
+                (Some("allow"), Value::Bool(allow)) => (outcome.allow, decided) = (*allow, true),
+                (Some("reason"), Value::String(code)) if is_code(code) => {
+                    outcome.rule = Some(code.to_string());
                 }
-                match decided {
-                    true => Ok(Some(outcome)),
-                    false => fail(Reason::PolicyResult, "`decision` has no boolean `allow`"),
+                (Some("without_pdp"), Value::Bool(without)) => outcome.without_pdp = *without,
+                (Some("obligations"), Value::Object(_)) => match serde_json::to_value(value) {
+                    Ok(Json::Object(all)) => outcome.obligations = all,
+                    _ => return fail(Reason::ObligationInvalid, "the obligations are not JSON"),
+                },
+                _ => {
+                    return fail(
+                        Reason::PolicyResult,
+                        format!("`decision` holds {} of an unknown name or form", key.to_json()),
+                    )
                 }
             }
-            _ => fail(Reason::PolicyResult, "`decision` is not an object"),
+        }
+        match decided {
+            true => Ok(Some(outcome)),
+            false => fail(Reason::PolicyResult, "`decision` has no boolean `allow`"),
         }
     }
 
-    fn evaluate(&mut self, entry_point: usize, input: &PolicyValue) -> Result<Value, PolicyFailure> {
-        self.vm.set_input(input.0.clone());
-        bounds::begin(self.work);
-        let result = self.vm.execute_entry_point_by_index(entry_point);
-        self.vm.set_input(Value::Null);
-        let result = result.and_then(|value| bounds::take_result(&value).map(|()| value));
-        result.map_err(|error| match error {
-            VmError::InstructionLimitExceeded { limit, .. } => PolicyFailure {
-                reason: Reason::PolicyLimit,
-                detail: format!("more than {limit} instructions"),
-            },
-            VmError::MemoryLimitExceeded { .. } => PolicyFailure {
-                reason: Reason::PolicyLimit,
-                detail: format!("more than {} units of work, or values too deep", self.work),
-            },
-            VmError::RegexSizeLimitExceeded { limit, .. } => PolicyFailure {
-                reason: Reason::PolicyLimit,
-                detail: format!("a regex of more than {limit} bytes"),
-            },
-            error => PolicyFailure {
-                reason: Reason::PolicyError,
-                detail: format!("the evaluation failed: {}", kind(&error)),
-            },
+    fn evaluate(&self, entry: usize, input: &PolicyInput) -> Result<Option<Value>, PolicyFailure> {
+        let mut budget = self.budget.clone();
+        let value = self.plan.evaluate(entry, input, &mut budget).and_then(|value| {
+            value.iter().try_for_each(|value| budget.take(value))?;
+            Ok(value)
+        });
+        value.map_err(|halt| {
+            let reason = match &halt {
+                Halt::Limit(_) => Reason::PolicyLimit,
+                Halt::Conflict(_) => Reason::PolicyError,
+            };
+            PolicyFailure { reason, detail: format!("the evaluation ended: {halt}") }
         })
     }
-}
-
-/// What kind of an error it is. The rest may repeat values of the input, and be long: it is not written.
-fn kind(error: &VmError) -> String {
-    struct Name(String);
-    impl fmt::Write for Name {
-        fn write_str(&mut self, text: &str) -> fmt::Result {
-            let name = text.split(|c: char| !c.is_ascii_alphanumeric()).next().unwrap_or_default();
-            self.0.push_str(name);
-            if name.len() < text.len() {
-                Err(fmt::Error)
-            } else {
-                Ok(())
-            }
-        }
-    }
-    let mut name = Name(String::new());
-    // It ends where the name does.
-    fmt::write(&mut name, format_args!("{error:?}")).ok();
-    name.0
 }
 
 /// A policy's own code for a rule: it goes into records and headers.

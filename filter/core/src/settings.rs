@@ -26,7 +26,7 @@ use crate::keys::{Algorithm, KeySet, TEST_KEY_PREFIX};
 use crate::network::Network;
 use crate::observe::{Observe, MAX_OBSERVE_DAYS};
 use crate::pdp;
-use crate::reads::Reads;
+use crate::reads::{Names, Reads};
 use crate::time::UnixTime;
 use crate::token::{Preset, Template};
 use resolve::Resolver;
@@ -302,6 +302,7 @@ impl Settings {
     pub fn attributes(&self, bundles: &[&Bundle]) -> Vec<&'static Attribute> {
         let mut reads = Reads::default();
         bundles.iter().for_each(|bundle| reads.merge(&bundle.reads()));
+        let connection = Names::of(&reads, &["connection"]);
         let by_network = bundles.iter().any(|bundle| bundle.elevations.by_network());
         let proves = |name: &str| self.mtls.is_some() && name == "mtls";
         let told = self.pdps.values().any(|pdp| pdp.protocol == PdpProtocol::ExtAuthz);
@@ -309,7 +310,7 @@ impl Settings {
         let read = ATTRIBUTES.iter().filter(|attribute| {
             let name = attribute.name;
             let by_network = name == attributes::SOURCE_IP && by_network;
-            attributes::is_read(name, &reads) || proves(name) || told(name) || by_network
+            attributes::is_read(name, &connection) || proves(name) || told(name) || by_network
         });
         read.chain(PROOF_ATTRIBUTES.iter().filter(|_| self.mtls.is_some())).collect()
     }

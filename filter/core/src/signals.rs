@@ -376,8 +376,14 @@ mod tests {
         signals
     }
 
+    fn reads(path: &[&str]) -> Reads {
+        let mut reads = Reads::default();
+        reads.add(path.iter().map(|name| (*name).into()).collect());
+        reads
+    }
+
     fn all() -> Reads {
-        Reads::of("p", &BTreeMap::from([("p".to_owned(), vec!["x := input.signals"])]))
+        reads(&["signals"])
     }
 
     fn seen(signals: &Signals, now: UnixTime) -> Value {
@@ -449,11 +455,10 @@ mod tests {
             line("task", "t-1", json!(1)),
             with(line("task", "t-1", json!(2)), "signal", json!("other")),
         ]);
-        let reads = |source| Reads::of("p", &BTreeMap::from([("p".to_owned(), vec![source])]));
-        let task = |source| json!(signals.of_call(Some(&caller()), &reads(source), NOW).task);
-        assert_eq!(task("x if input.signals.task.risk"), json!({"risk": 1}));
-        assert_eq!(task("x if input.signals.task[name]"), json!({"risk": 1, "other": 2}));
-        assert_eq!(task("x if input.signals.identity.risk"), json!({}));
+        let task = |path: &[&str]| json!(signals.of_call(Some(&caller()), &reads(path), NOW).task);
+        assert_eq!(task(&["signals", "task", "risk"]), json!({"risk": 1}));
+        assert_eq!(task(&["signals", "task"]), json!({"risk": 1, "other": 2}));
+        assert_eq!(task(&["signals", "identity", "risk"]), json!({}));
     }
 
     #[test]

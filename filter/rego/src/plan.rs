@@ -54,14 +54,25 @@ impl Plan {
     }
 }
 
-/// All rules of one path.
+/// All rules of one path, or what they come to below keys that are known when it is read.
 pub(crate) struct Document {
     /// Below `data`.
     pub(crate) path: Path,
     pub(crate) kind: Kind,
+    /// The same document without keys, if that is read as well.
+    pub(crate) whole: Option<DocumentId>,
     pub(crate) rules: Vec<Rule>,
+    /// Whether the first rule that holds decides: all come to one constant. `None` if that depends on which of
+    /// them are tried.
+    pub(crate) one_is_enough: Option<bool>,
     /// What it is where no rule holds.
     pub(crate) default: Option<Rule>,
+}
+
+impl Document {
+    pub(crate) const fn complete(path: Path, rules: Vec<Rule>) -> Self {
+        Self { path, kind: Kind::Complete, whole: None, rules, one_is_enough: None, default: None }
+    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -80,6 +91,7 @@ pub(crate) enum Kind {
 pub(crate) struct Rule {
     /// Registers it needs.
     pub(crate) frame: usize,
+    /// Of a function, or the keys of its head where the document is read by keys.
     pub(crate) arguments: Vec<Pattern>,
     /// The body, and each `else`.
     pub(crate) branches: Vec<Branch>,
@@ -89,11 +101,53 @@ pub(crate) struct Rule {
     pub(crate) constant: Option<Value>,
 }
 
-/// What must be there, or be equal to a constant, before anything else of a body is tried: as OPA's index
-/// does.
+/// What must be there, or be of a form, before anything else of a body is tried: as OPA's index does.
 pub(crate) struct Guard {
     pub(crate) operand: Operand,
-    pub(crate) equals: Option<Value>,
+    pub(crate) form: Form,
+}
+
+/// What a guard asks for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Form {
+    Any,
+    Equal(Value),
+    /// An array of so many items, some of which are constants.
+    Array(Vec<Option<Value>>),
+    /// A member of this constant.
+    Within(Value),
+    /// What has this member.
+    Has(Value),
+}
+
+impl Form {
+    pub(crate) fn fits(&self, value: &Value) -> bool {
+        match self {
+            Self::Any => true,
+            Self::Equal(constant) => value == constant,
+            Self::Array(items) => match value {
+                Value::Array(values) => {
+                    let fits = |(item, value): (&Option<Value>, &Value)| {
+                        item.as_ref().is_none_or(|item| item == value)
+                    };
+                    values.len() == items.len() && items.iter().zip(values.iter()).all(fits)
+                }
+                _ => false,
+            },
+            Self::Within(all) => all.has_member(value),
+            Self::Has(member) => value.has_member(member),
+        }
+    }
+
+    /// What it takes to look at a value, in units of work. Constants are small.
+    pub(crate) fn work(&self, value: &Value) -> usize {
+        match self {
+            Self::Any | Self::Equal(_) => 0,
+            Self::Array(items) => items.len(),
+            Self::Within(all) => all.members(),
+            Self::Has(_) => value.members(),
+        }
+    }
 }
 
 /// What a guard looks at: a slot, and constant keys below it.
@@ -158,6 +212,9 @@ pub(crate) enum Expr {
     /// What is read of `data` where no rule stands, by its place in `bases`.
     Base(usize),
     Document(DocumentId),
+    /// What stands at these keys of a document to which rules add: they are given to the rules, which make
+    /// nothing else then.
+    Member(DocumentId, Vec<Expr>),
     /// A node of the tree of rules, or what the keys find from there.
     Node(usize, Vec<Expr>),
     /// What the keys find. In base data, which OPA keeps in a store, by the keys' texts.
@@ -230,6 +287,7 @@ impl Node {
 
 #[derive(Clone, Copy)]
 pub(crate) enum Child {
-    Document(DocumentId),
+    /// Also by the keys behind it, if rules add to it and keys are there.
+    Document(DocumentId, Option<(DocumentId, usize)>),
     Node(usize),
 }

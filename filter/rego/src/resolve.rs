@@ -276,6 +276,13 @@ impl Resolver<'_> {
                     continue;
                 }
                 ast::Literal::SomeIn { key, value, collection, .. } => {
+                    let (mut names, mut read) = (BTreeSet::new(), BTreeSet::new());
+                    key.iter().chain([value]).for_each(|pattern| declares(pattern, &mut names));
+                    mention(collection, &mut read);
+                    if let Some(name) = names.intersection(&read).find(|name| *name != "_") {
+                        let message = format!("`{name}` is declared here and read in what it is a member of: give it another name");
+                        return self.problem(collection.span(), &message);
+                    }
                     let collection = self.term(collection)?;
                     let before = self.declared_here();
                     let key = key.as_ref().map(|key| self.pattern(key, Some(before))).transpose()?;
@@ -398,7 +405,11 @@ impl Resolver<'_> {
                 Meaning::Global(path) => reference(&path, Vec::new()),
             }),
             Expr::Array { items, .. } => Ok(Term::Array(self.terms(items)?)),
-            Expr::Set { items, .. } => Ok(Term::Set(self.terms(items)?)),
+            Expr::Set { items, .. } => {
+                let mut items = self.terms(items)?;
+                items.sort_by(|a, b| Written::of(a).cmp(&Written::of(b)));
+                Ok(Term::Set(items))
+            }
             Expr::Object { fields, .. } => {
                 let mut members = Vec::with_capacity(fields.len());
                 for (_, key, value) in fields {
@@ -407,6 +418,7 @@ impl Resolver<'_> {
                     members.retain(|(known, _)| !is_written_alike(known, &key));
                     members.push((key, value));
                 }
+                members.sort_by(|(a, _), (b, _)| Written::of(a).cmp(&Written::of(b)));
                 Ok(Term::Object(members))
             }
             Expr::ArrayCompr { term, query, .. } => self.closure(Collected::Array, &[term], query),
@@ -652,10 +664,50 @@ fn reference(path: &Path, keys: Vec<Term>) -> Term {
     Term::Ref(head, names.chain(keys).collect())
 }
 
+/// How OPA orders what is written in a set or as keys of an object, which is the order of evaluation there:
+/// where one part ends in a conflict and another is undefined, that can be seen.
+#[derive(PartialEq, Eq, PartialOrd, Ord)]
+enum Written<'t> {
+    Scalar(&'t Value),
+    Var,
+    Reference(&'static str, Vec<Option<&'t Value>>),
+    Other,
+}
+
+impl<'t> Written<'t> {
+    fn of(term: &'t Term) -> Self {
+        let path = |keys: &'t [Term]| {
+            let constant = |key: &'t Term| match key {
+                Term::Const(value) => Some(value),
+                _ => None,
+            };
+            keys.iter().map(constant).collect()
+        };
+        match term {
+            Term::Const(value) if value.is_scalar() => Self::Scalar(value),
+            Term::Var(_) | Term::Call(..) | Term::In(..) => Self::Var,
+            Term::Ref(Head::Data, keys) => Self::Reference("data", path(keys)),
+            Term::Ref(Head::Input, keys) => Self::Reference("input", path(keys)),
+            _ => Self::Other,
+        }
+    }
+}
+
 /// A component of a head's reference.
 enum Key<'a> {
     Name(&'a str),
     Expr(&'a Expr),
+}
+
+/// How many keys the definition's head has below its document: of what it adds to a set, the element is one.
+pub(crate) fn head_keys(definition: &Definition) -> usize {
+    match &*definition.rule {
+        ast::Rule::Spec { head: RuleHead::Compr { refr, .. }, .. } => tail_of(refr, definition.named).len(),
+        ast::Rule::Spec { head: RuleHead::Set { refr, .. }, .. } => {
+            tail_of(refr, definition.named).len().saturating_add(1)
+        }
+        _ => 0,
+    }
 }
 
 /// What stands behind the first components of a head's reference.

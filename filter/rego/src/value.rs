@@ -108,6 +108,20 @@ impl Value {
         }
     }
 
+    pub(crate) const fn is_scalar(&self) -> bool {
+        !matches!(self, Self::Array(_) | Self::Set(_) | Self::Object(_))
+    }
+
+    /// Whether one of its members is this value.
+    pub(crate) fn has_member(&self, value: &Value) -> bool {
+        match self {
+            Self::Array(items) => items.contains(value),
+            Self::Set(items) => items.get(value).is_some(),
+            Self::Object(members) => members.iter().any(|(_, member)| member == value),
+            _ => false,
+        }
+    }
+
     /// The key and the value of a member, in their order.
     pub fn member(&self, at: usize) -> Option<(Value, &Value)> {
         match self {

@@ -131,7 +131,8 @@ impl Answer {
     fn read(self) -> Opa {
         match (self.error, self.result) {
             (Some(Problem { code, message }), _) => {
-                if message.contains("eval_builtin_error") || message.contains("eval_type_error") {
+                let undecided = ["eval_builtin_error", "eval_type_error", "eval_internal_error"];
+                if undecided.iter().any(|code| message.contains(code)) {
                     Opa::Undecided(message)
                 } else if code == "eval_error" {
                     Opa::Conflict(message)

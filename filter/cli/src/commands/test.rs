@@ -1,4 +1,4 @@
-//! `everycall test`: the case files of a bundle, by the same core and the same VM as in the filter.
+//! `everycall test`: the case files of a bundle, by the same core and the same evaluator as in the filter.
 
 mod report;
 

@@ -50,7 +50,7 @@ impl Pdp {
         let Some(policy) = &self.policy else {
             return Ok(Some(json!({"decision": false, "context": {"reason": "no_policy"}})));
         };
-        match policy.evaluate(question.clone()) {
+        match policy.evaluate(question) {
             Ok(None) => Ok(None),
             Ok(Some(answer)) if answer.is_boolean() || is_answer(&answer) => Ok(Some(answer)),
             Ok(Some(_)) => Err(Refused::server_error(

@@ -1,23 +1,18 @@
-//! The PDP's policy: Rego from files, compiled to one program of regorus' VM. The same VM as in the
-//! filter, because the interpreter differs in what an error does to a rule.
+//! The PDP's policy: Rego from files, with the meaning that it has in the filter.
 
 use std::path::Path;
-use std::sync::Mutex;
 
-use anyhow::{bail, Context as _};
-use regorus::languages::rego::compiler::Compiler;
-use regorus::rvm::vm::RegoVM;
-use regorus::Value;
-
-use super::lock;
+use anyhow::{anyhow, bail, Context as _};
+use everycall_rego::{Budget, InputDocument, Library, Plan, Value};
 
 /// The rule that answers.
-const ENTRY_POINT: &str = "data.pdp.decision";
-/// VM instructions of one evaluation.
-const MAX_INSTRUCTIONS: usize = 1_000_000;
+const ENTRY_POINT: &str = "pdp.decision";
+/// Steps of one evaluation, and units of work.
+const MAX_STEPS: u64 = 1_000_000;
+const MAX_WORK: u64 = 10_000_000;
 
 /// A compiled policy.
-pub(super) struct Policy(Mutex<RegoVM>);
+pub(super) struct Policy(Plan);
 
 impl Policy {
     /// Compiles the `*.rego` files of a directory.
@@ -34,38 +29,24 @@ impl Policy {
         if files.is_empty() {
             bail!("policies `{}`: no `*.rego` file", directory.display());
         }
-        let mut engine = regorus::Engine::new();
-        // Strict mode turns comparisons of mixed types into skipped rules.
-        engine.set_strict_builtin_errors(false);
+        let mut library = Library::default();
         for path in files {
             let name = path.display().to_string();
             let source = std::fs::read_to_string(&path).with_context(|| format!("policy `{name}`"))?;
-            engine.add_policy(name, source)?;
+            library.add(&name, &source).map_err(|error| anyhow!(error))?;
         }
-        Self::compile(engine).with_context(context)
-    }
-
-    fn compile(mut engine: regorus::Engine) -> anyhow::Result<Self> {
-        let context = || format!("rule `{ENTRY_POINT}`");
-        let policy = engine.compile_with_entrypoint(&ENTRY_POINT.into()).with_context(context)?;
-        let program = Compiler::compile_from_policy(&policy, &[ENTRY_POINT]).with_context(context)?;
-        let mut vm = RegoVM::new();
-        vm.set_max_instructions(MAX_INSTRUCTIONS);
-        vm.set_compiled_policy(policy);
-        vm.load_program(program);
-        vm.set_data(Value::new_object())?;
-        Ok(Self(Mutex::new(vm)))
+        if !library.has_rule(ENTRY_POINT) {
+            bail!("policies `{}`: no rule `data.{ENTRY_POINT}`", directory.display());
+        }
+        let plan = library.plan(&[ENTRY_POINT]).map_err(|errors| anyhow!(errors.join("\n")))?;
+        Ok(Self(plan))
     }
 
     /// What the policy says of this input; `None` if no rule holds.
-    pub(super) fn evaluate(&self, input: serde_json::Value) -> anyhow::Result<Option<serde_json::Value>> {
-        let mut vm = lock(&self.0);
-        vm.set_input(Value::from(input));
-        let result = vm.execute_entry_point_by_index(0);
-        vm.set_input(Value::Null);
-        match result? {
-            Value::Undefined => Ok(None),
-            value => Ok(Some(serde_json::to_value(&value)?)),
-        }
+    pub(super) fn evaluate(&self, input: &serde_json::Value) -> anyhow::Result<Option<serde_json::Value>> {
+        let input = Value::from(input);
+        let facts = InputDocument::new(&self.0, Some(&input), None);
+        let value = self.0.evaluate(0, &facts, &mut Budget::new(MAX_STEPS, MAX_WORK));
+        Ok(value.map_err(|halt| anyhow!("{halt}"))?.map(|value| value.to_json()))
     }
 }

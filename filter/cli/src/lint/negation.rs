@@ -6,7 +6,7 @@ mod facts;
 
 use std::collections::BTreeSet;
 
-use regorus::unstable::{ArithOp, BoolOp, Expr, Literal, LiteralStmt, RuleHead};
+use everycall_rego::syntax_tree::{ArithOp, BoolOp, Expr, Literal, LiteralStmt, RuleHead};
 use serde_json::Value;
 
 use super::known::{self, Type};
@@ -65,7 +65,7 @@ struct Report<'a, 'm> {
 }
 
 impl Report<'_, '_> {
-    fn query(&mut self, facts: &Facts, query: &regorus::unstable::Query) {
+    fn query(&mut self, facts: &Facts, query: &everycall_rego::syntax_tree::Query) {
         for statement in &query.stmts {
             self.statement(facts, statement);
         }
@@ -382,7 +382,7 @@ impl Check<'_, '_> {
         &mut self,
         file: &RegoFile,
         facts: &Facts,
-        query: &regorus::unstable::Query,
+        query: &everycall_rego::syntax_tree::Query,
         terms: &[&Expr],
     ) -> Option<String> {
         let mut inner = facts.clone();
@@ -396,7 +396,7 @@ impl Check<'_, '_> {
         file: &RegoFile,
         facts: &Facts,
         name: &str,
-        params: &[regorus::unstable::Ref<Expr>],
+        params: &[everycall_rego::syntax_tree::Ref<Expr>],
     ) -> Option<String> {
         if let Some(function) = self.function(file, name) {
             let why = params.iter().find_map(|param| self.expression(file, facts, param));
@@ -440,7 +440,12 @@ impl Check<'_, '_> {
         }
     }
 
-    fn fails(&self, file: &RegoFile, name: &str, params: &[regorus::unstable::Ref<Expr>]) -> String {
+    fn fails(
+        &self,
+        file: &RegoFile,
+        name: &str,
+        params: &[everycall_rego::syntax_tree::Ref<Expr>],
+    ) -> String {
         let line = params.first().map_or(0, |param| param.span().line);
         format!("`{name}` can fail ({}:{line})", file.name)
     }

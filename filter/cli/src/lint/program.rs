@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use regorus::unstable::{Expr, Rule, RuleHead};
+use everycall_rego::syntax_tree::{Expr, Rule, RuleHead};
 use serde_json::Value;
 
 use crate::rego::{walk, Body, RegoFile};

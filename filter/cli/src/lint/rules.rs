@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use everycall_core::OBLIGATIONS;
-use regorus::unstable::{BoolOp, Expr, Literal, RuleHead};
+use everycall_rego::syntax_tree::{BoolOp, Expr, Literal, RuleHead};
 
 use super::program::{read_member, Program, Target};
 use super::{

@@ -8,7 +8,7 @@ pub(crate) mod walk;
 
 use std::collections::BTreeMap;
 
-use regorus::unstable::{Expr, Module, Parser, Ref, Rule, RuleBody, RuleHead, Source, Span};
+use everycall_rego::syntax_tree::{Expr, Module, Parser, Ref, Rule, RuleBody, RuleHead, Source, Span};
 use serde_json::Value;
 
 pub(crate) use mutate::{mutants, Mutant};

@@ -3,7 +3,7 @@
 
 use std::ops::Range;
 
-use regorus::unstable::{Expr, Literal, LiteralStmt, Rule, RuleBody, RuleHead, Span};
+use everycall_rego::syntax_tree::{Expr, Literal, LiteralStmt, Rule, RuleBody, RuleHead, Span};
 
 use super::{number, RegoFile};
 

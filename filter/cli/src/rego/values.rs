@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use everycall_core::Trace;
-use regorus::unstable::Expr;
+use everycall_rego::syntax_tree::Expr;
 use serde_json::Value;
 
 use super::{walk, Place, RegoFile};

@@ -1,6 +1,6 @@
 //! Going through what is written.
 
-use regorus::unstable::{Expr, Literal, LiteralStmt, Query, RuleBody, RuleHead};
+use everycall_rego::syntax_tree::{Expr, Literal, LiteralStmt, Query, RuleBody, RuleHead};
 
 /// Visits an expression and everything in it, outermost first; `visit` says whether to go deeper.
 pub(crate) fn expression<'e>(expr: &'e Expr, visit: &mut dyn FnMut(&'e Expr) -> bool) {

@@ -79,8 +79,8 @@ fn what_fails_is_explained() {
         "1 FAILED",
         "FAILED: reading for fun",
         "decision: expected `allow`, found `deny`",
-        "not met     orders.rego:7: lib.stated",
-        "lib.rego:3: stated if",
+        "not met     lib.rego:3: stated if",
+        "            orders.rego:7: lib.stated",
         "input.request.headers[\"x-purpose\"][0] = \"fun\"",
         "4 cases, 1 failed",
     ] {

@@ -9,10 +9,10 @@ use crate::bundle::BundleHead;
 use crate::elevations::Elevated;
 use crate::grants::Granted;
 use crate::identity::Identity;
-use crate::input;
+use crate::input::{self, PolicyInput};
 use crate::obligations::Obligations;
 use crate::pdp::{Answer, Question};
-use crate::policy::{PolicyFailure, PolicyValue};
+use crate::policy::PolicyFailure;
 use crate::reason::{Layer, Reason};
 use crate::record::{
     BundleRecord, DecisionRecord, ElevationRecord, GrantRecord, RequestRecord, SignalsRecord, Verdict,
@@ -81,7 +81,7 @@ pub(super) enum Cause {
 pub(super) struct Asked {
     pub(super) caller: Option<Arc<Verified>>,
     pub(super) granted: Granted,
-    pub(super) input: PolicyValue,
+    pub(super) input: PolicyInput,
     pub(super) open: Vec<Question>,
     pub(super) generation: u64,
 }

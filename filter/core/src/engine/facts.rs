@@ -7,8 +7,8 @@ use super::layers::Layers;
 use crate::attributes;
 use crate::config::InputFormat;
 use crate::grants::Granted;
-use crate::input::{self, Facts, Names};
-use crate::policy::PolicyValue;
+use crate::input::{PolicyInput, Sources};
+use crate::reads::Names;
 use crate::reason::Reason;
 use crate::record::PolicyRecord;
 use crate::target::Target;
@@ -25,20 +25,20 @@ impl Layers<'_> {
         rule_set: usize,
         target: &Target,
         now: UnixTime,
-    ) -> Result<PolicyValue, Refused> {
+    ) -> Result<PolicyInput, Refused> {
         let Some(rules) = self.bundle.rule_sets.get(rule_set) else {
             return Err(Refused::new(Reason::PolicyError, "the grant has no rule set"));
         };
-        let (reads, shape) = (rules.reads(), rules.shape());
+        let (reads, headers, query_names) = (rules.reads(), rules.headers(), rules.query());
         case.record.policy =
             Some(PolicyRecord { rule_set: rules.shared_package(), rule: None, without_pdp: false });
         let mut bytes = case.record.request.path.len();
         if let Some(caller) = caller {
             bytes = bytes.saturating_add(caller.bytes);
         }
-        if !shape.headers.are_none() {
+        if !headers.are_none() {
             for (name, value) in case.request.headers().iter() {
-                if !shape.headers.hold(name) || self.settings.is_secret(name) || name.starts_with(':') {
+                if !headers.hold(name) || self.settings.is_secret(name) || name.starts_with(':') {
                     continue;
                 }
                 let Ok(text) = std::str::from_utf8(value) else {
@@ -55,16 +55,16 @@ impl Layers<'_> {
                 }
             }
         }
-        if !shape.query.are_none() {
+        if !query_names.are_none() {
             let mut query = target.query_values()?;
-            query.retain(|name, _| shape.query.hold(name));
+            query.retain(|name, _| query_names.hold(name));
             for (name, values) in &query {
                 let values = values.as_array().into_iter().flatten().filter_map(Value::as_str);
                 bytes = values
                     .fold(bytes.saturating_add(name.len()), |sum, value| sum.saturating_add(value.len()));
             }
             case.record.request.query = query;
-            if rules.format() == InputFormat::OpaEnvoy && matches!(shape.query, Names::All) {
+            if rules.format() == InputFormat::OpaEnvoy && matches!(query_names, Names::All) {
                 case.record.request.path_and_query = Some(target.path_and_query());
             }
         }
@@ -80,9 +80,10 @@ impl Layers<'_> {
                 format!("an input of {bytes} bytes; the limit is {limit}"),
             ));
         }
-        let connection = case.request.connection.iter().filter(|(name, _)| attributes::is_read(name, reads));
+        let is_read = |name: &str| attributes::is_read(name, rules.connection());
+        let connection = case.request.connection.iter().filter(|(name, _)| is_read(name));
         case.record.connection.extend(connection.map(|(name, value)| (name.to_owned(), value.clone())));
-        let facts = Facts {
+        Ok(rules.input(&Sources {
             now,
             request: &case.record.request,
             target,
@@ -91,11 +92,6 @@ impl Layers<'_> {
             granted,
             signals: case.record.signals.as_ref(),
             networks: &self.settings.networks,
-            shape,
-        };
-        Ok(match rules.format() {
-            InputFormat::Everycall => input::build(&facts),
-            InputFormat::OpaEnvoy => input::opa::build(&facts),
-        })
+        }))
     }
 }

@@ -7,7 +7,7 @@ use super::case::{begun, Case, Refused};
 use super::feeds::Followed;
 use super::layers::Layers;
 use super::trace::Watched;
-use super::{judge, with_answers, Engine, Progress};
+use super::{judge, Engine, Progress};
 use crate::bundle::{Bundle, BundleHead, SHADOW_BUNDLE};
 use crate::grants::Granted;
 use crate::pdp::{Answer, Question};
@@ -102,7 +102,7 @@ impl Matter<'_> {
     /// none decided, or it has no shadow.
     fn by_rule_set(
         &self,
-        bundle: &mut Bundle,
+        bundle: &Bundle,
         case: &mut Case,
         decided: &DecisionRecord,
         watched: &mut Option<Vec<Watched>>,
@@ -118,7 +118,7 @@ impl Matter<'_> {
     }
 
     /// The opinion of another bundle, in all its layers.
-    fn by_bundle(&self, bundle: &mut Bundle, case: &mut Case) -> Result<Opinion, Refused> {
+    fn by_bundle(&self, bundle: &Bundle, case: &mut Case) -> Result<Opinion, Refused> {
         let granted = self.granted(bundle, case)?;
         self.policy(bundle, case, &granted, granted.grant.rule_set, &mut None)
     }
@@ -131,30 +131,30 @@ impl Matter<'_> {
 
     fn policy(
         &self,
-        bundle: &mut Bundle,
+        bundle: &Bundle,
         case: &mut Case,
         granted: &Granted,
         rule_set: usize,
         watched: &mut Option<Vec<Watched>>,
     ) -> Result<Opinion, Refused> {
         let layers = Layers { settings: self.settings, bundle, signals: self.signals };
-        let input = layers.input(case, self.caller, granted, rule_set, self.target, self.now)?;
-        let Some(rules) = bundle.rule_sets.get_mut(rule_set) else {
+        let mut input = layers.input(case, self.caller, granted, rule_set, self.target, self.now)?;
+        let Some(rules) = bundle.rule_sets.get(rule_set) else {
             return Err(Refused::new(Reason::PolicyError, "the grant has no rule set"));
         };
         // Its questions are not sent: what the decision asked word for word is answered as it was.
         let rounds = self.settings.limits.pdp_rounds;
         let mut known: Vec<(Question, Answer)> = Vec::new();
         for _ in 0..=rounds {
-            let full = with_answers(&input, &known);
-            let mut open = rules.questions(&full)?;
+            rules.put_answers(&mut input, &known);
+            let mut open = rules.questions(&input)?;
             open.retain(|question| known.iter().all(|(asked, _)| asked != question));
             if let Some(watched) = watched {
-                let (input, decided) = (full.clone(), open.is_empty());
+                let (input, decided) = (input.clone(), open.is_empty());
                 watched.push(Watched { rule_set, input, decided, shadow: true });
             }
             if open.is_empty() {
-                return judge(rules, &full, &known, &mut case.record).map(|_| Opinion::Allow);
+                return judge(rules, &input, &known, &mut case.record).map(|_| Opinion::Allow);
             }
             for question in open {
                 match case.answered.iter().find(|(asked, _)| *asked == question) {

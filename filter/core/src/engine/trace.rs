@@ -1,13 +1,14 @@
 //! What policies saw, kept for explanations and for the coverage of tests.
 
 use super::Engine;
-use crate::policy::{PolicyValue, Trace};
+use crate::input::PolicyInput;
+use crate::policy::Trace;
 use crate::record::DecisionRecord;
 
 /// One evaluation of a rule set.
 pub(super) struct Watched {
     pub(super) rule_set: usize,
-    pub(super) input: PolicyValue,
+    pub(super) input: PolicyInput,
     /// No question was open, so `decision` was evaluated.
     pub(super) decided: bool,
     /// Of a shadow.
@@ -27,7 +28,7 @@ impl Engine {
         let watched = self.watched.as_mut().map(std::mem::take).unwrap_or_default();
         let mut traces = Vec::with_capacity(watched.len());
         for Watched { rule_set, input, decided, shadow } in watched {
-            if let Some(rules) = self.bundle.rule_sets.get_mut(rule_set) {
+            if let Some(rules) = self.bundle.rule_sets.get(rule_set) {
                 traces.push(Trace { shadow, ..rules.trace(&input, decided) });
             }
         }

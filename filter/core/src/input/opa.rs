@@ -1,73 +1,81 @@
 //! The input of OPA's plugin for Envoy (`version`: ext_authz v3 as protojson), for policies that were
-//! written for it. Members with a default value are absent there, so they are here. Our own input
-//! stands whole in `input.everycall`: verified claims among it, which its policies had to decode.
+//! written for it: facts in rows, as for our own. Members with a default value are absent there, so they are
+//! here. Our own input stands whole in `input.everycall`: verified claims among it, which its policies had
+//! to decode.
 
-use regorus::Value;
+use everycall_rego::{Object, Value};
 use serde_json::Value as Json;
 
-use super::{object, Facts};
+use super::facts::{text, texts};
+use super::slots::{members, one, Fact};
+use super::Sources;
 use crate::attributes::{DESTINATION_IP, PEER_ID, PROTOCOL, SOURCE_IP};
-use crate::policy::PolicyValue;
 
-/// The plugin's input. Bounded by the caller.
-pub(crate) fn build(facts: &Facts<'_>) -> PolicyValue {
-    let path = facts.target.path_and_query();
-    let segments: Vec<Value> = match facts.target.segments.as_slice() {
-        // As Go splits an empty path: one empty segment.
-        [] => vec![Value::from(facts.target.path.trim_start_matches('/'))],
-        segments => segments.iter().map(|segment| Value::from(segment.as_str())).collect(),
-    };
-    let version = object(vec![("ext_authz", Value::from("v3")), ("encoding", Value::from("protojson"))]);
-    let mut members = vec![
-        ("attributes", attributes(facts, &path)),
-        ("parsed_path", Value::from(segments)),
-        ("parsed_query", Value::from(Json::Object(facts.request.query.clone()))),
-        // The decision is made before a body arrives. `check` refuses policies that name one of these.
-        ("parsed_body", Value::Null),
-        ("truncated_body", Value::from(true)),
-        ("version", version),
-    ];
-    members.push(("everycall", super::build(facts).0));
-    PolicyValue(object(members))
+/// Where our own input stands.
+pub(super) const OWN: &str = "everycall";
+
+/// The facts, by path.
+pub(super) const FACTS: &[Fact] = &[
+    one("attributes.destination", |_| Some(Value::Object(Object::default()))),
+    one("attributes.destination.address", |of| address(of, DESTINATION_IP))
+        .made_from("connection.destination_ip"),
+    // Those that the policy reads, and the pseudo-headers.
+    members("attributes.request.http.headers", headers).made_from("request.headers"),
+    one("attributes.request.http.headers.:authority", |of| Some(text(&of.request.host))),
+    one("attributes.request.http.headers.:method", |of| Some(text(&of.request.method))),
+    one("attributes.request.http.headers.:path", path).made_from("request.query"),
+    one("attributes.request.http.headers.:scheme", scheme),
+    one("attributes.request.http.host", |of| Some(text(&of.request.host))),
+    one("attributes.request.http.method", |of| Some(text(&of.request.method))),
+    one("attributes.request.http.path", path).made_from("request.query"),
+    one("attributes.request.http.protocol", |of| connection(of, PROTOCOL)).made_from("connection.protocol"),
+    one("attributes.request.http.scheme", scheme),
+    one("attributes.request.time", |of| Some(Value::from(of.now.to_string()))).timed(),
+    one("attributes.source", |_| Some(Value::Object(Object::default()))),
+    one("attributes.source.address", |of| address(of, SOURCE_IP)).made_from("connection.source_ip"),
+    one("attributes.source.principal", |of| connection(of, PEER_ID)).made_from("connection.peer_id"),
+    // The decision is made before a body arrives. Policies that name one of these are refused.
+    one("parsed_body", |_| Some(Value::Null)),
+    one("parsed_path", |of| {
+        Some(match of.target.segments.as_slice() {
+            // As Go splits an empty path: one empty segment.
+            [] => Value::from(vec![Value::from(of.target.path.trim_start_matches('/'))]),
+            segments => texts(segments.iter()),
+        })
+    }),
+    members("parsed_query", |of, name| super::facts::of_map(&of.request.query, name))
+        .made_from("request.query"),
+    one("truncated_body", |_| Some(Value::Bool(true))),
+    one("version.encoding", |_| Some(Value::from("protojson"))),
+    one("version.ext_authz", |_| Some(Value::from("v3"))),
+];
+
+fn path(of: &Sources<'_>) -> Option<Value> {
+    Some(Value::from(of.target.path_and_query()))
 }
 
-fn attributes(facts: &Facts<'_>, path: &str) -> Value {
-    let request = facts.request;
-    let connection = |name: &str| facts.connection.get(name).and_then(Json::as_str);
-    let mut http = vec![
-        ("method", Value::from(request.method.as_str())),
-        ("path", Value::from(path)),
-        ("host", Value::from(request.host.as_str())),
-        ("headers", headers(facts, path)),
-    ];
-    http.extend((!request.scheme.is_empty()).then(|| ("scheme", Value::from(request.scheme.as_str()))));
-    http.extend(connection(PROTOCOL).map(|protocol| ("protocol", Value::from(protocol))));
-    let request = vec![("time", Value::from(facts.now.to_string())), ("http", object(http))];
-    let address = |ip: &str| object(vec![("socketAddress", object(vec![("address", Value::from(ip))]))]);
-    let mut source = Vec::new();
-    source.extend(connection(SOURCE_IP).map(|ip| ("address", address(ip))));
-    source.extend(connection(PEER_ID).map(|id| ("principal", Value::from(id))));
-    let mut destination = Vec::new();
-    destination.extend(connection(DESTINATION_IP).map(|ip| ("address", address(ip))));
-    object(vec![
-        ("request", object(request)),
-        ("source", object(source)),
-        ("destination", object(destination)),
-    ])
+fn scheme(of: &Sources<'_>) -> Option<Value> {
+    (!of.request.scheme.is_empty()).then(|| text(&of.request.scheme))
 }
 
-/// The headers that the policy reads, repeated ones joined as Envoy joins them, and the pseudo-headers.
-fn headers(facts: &Facts<'_>, path: &str) -> Value {
-    let request = facts.request;
-    let mut headers = vec![
-        (":method", Value::from(request.method.as_str())),
-        (":path", Value::from(path)),
-        (":authority", Value::from(request.host.as_str())),
-    ];
-    headers.extend((!request.scheme.is_empty()).then(|| (":scheme", Value::from(request.scheme.as_str()))));
-    for (name, values) in &request.headers {
+fn connection(of: &Sources<'_>, name: &str) -> Option<Value> {
+    of.connection.get(name).and_then(Json::as_str).map(Value::from)
+}
+
+fn address(of: &Sources<'_>, name: &str) -> Option<Value> {
+    let inside = |name: &str, value| Value::Object(Object::from(vec![(Value::from(name), value)]));
+    Some(inside("socketAddress", inside("address", connection(of, name)?)))
+}
+
+/// Repeated headers are joined as Envoy joins them.
+fn headers(of: &Sources<'_>, name: Option<&str>) -> Option<Value> {
+    let joined = |values: &Json| {
         let values: Vec<&str> = values.as_array().into_iter().flatten().filter_map(Json::as_str).collect();
-        headers.push((name.as_str(), Value::from(values.join(","))));
-    }
-    object(headers)
+        Value::from(values.join(","))
+    };
+    super::facts::of_all(
+        of.request.headers.iter().map(|(name, values)| (name.as_str(), values)),
+        name,
+        joined,
+    )
 }

@@ -2,14 +2,11 @@
 //! records, and as a value for policies. As many are held as tokens are remembered, and a tree for the
 //! record would take three times as much as its text.
 
-use std::collections::BTreeMap;
-
-use regorus::Value;
+use everycall_rego::{Object, Value};
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::value::{to_raw_value, RawValue};
 use serde_json::{Map, Value as Json};
 
-use super::PolicyValue;
 use crate::token::Texts;
 
 /// All verified claims of a token, as one JSON object.
@@ -18,7 +15,7 @@ use crate::token::Texts;
 pub struct Claims {
     text: Box<RawValue>,
     #[serde(skip)]
-    value: PolicyValue,
+    value: Value,
 }
 
 impl Claims {
@@ -28,7 +25,7 @@ impl Claims {
         Self {
             // Names and values of JSON always have a text.
             text: to_raw_value(&claims).unwrap_or_default(),
-            value: PolicyValue(shared(claims, texts)),
+            value: shared(claims, texts),
         }
     }
 
@@ -38,30 +35,30 @@ impl Claims {
     }
 
     /// As policies see them.
-    pub(crate) const fn value(&self) -> &PolicyValue {
+    pub(crate) const fn value(&self) -> &Value {
         &self.value
     }
 
     /// The number that a claim is.
     pub(crate) fn number(&self, name: &str) -> Option<f64> {
-        member(&self.value.0, name)?.as_f64().ok()
+        match self.value.get_str(name)? {
+            Value::Number(number) => number.to_string().parse().ok(),
+            _ => None,
+        }
     }
 
     /// The text that the claim at a path is, a name or a JSON Pointer (RFC 6901): the one that is found in the
     /// token while it is verified.
     pub fn find_text(&self, path: &str) -> Option<&str> {
-        let claims = &self.value.0;
+        let claims = &self.value;
         let found = match path.strip_prefix('/') {
-            None => member(claims, path)?,
+            None => claims.get_str(path)?,
             Some(pointer) => pointer.split('/').try_fold(claims, |value, part| match value {
                 Value::Array(items) => items.get(index(part)?),
-                _ => member(value, &part.replace("~1", "/").replace("~0", "~")),
+                _ => value.get_str(&part.replace("~1", "/").replace("~0", "~")),
             })?,
         };
-        match found {
-            Value::String(text) => Some(text),
-            _ => None,
-        }
+        found.as_str()
     }
 }
 
@@ -89,12 +86,6 @@ impl<'de> Deserialize<'de> for Claims {
     }
 }
 
-fn member<'v>(object: &'v Value, name: &str) -> Option<&'v Value> {
-    let Value::Object(members) = object else { return None };
-    let is_it = |known: &Value| matches!(known, Value::String(known) if **known == *name);
-    members.iter().find(|(known, _)| is_it(known)).map(|(_, value)| value)
-}
-
 /// RFC 6901 section 4: no sign, and no zero before other digits.
 fn index(part: &str) -> Option<usize> {
     let is_plain = part.bytes().all(|byte| byte.is_ascii_digit()) && (part == "0" || !part.starts_with('0'));
@@ -103,15 +94,15 @@ fn index(part: &str) -> Option<usize> {
 
 fn shared(value: Json, texts: &mut Texts) -> Value {
     match value {
-        Json::String(text) => Value::String(texts.share(&text)),
+        Json::String(text) => Value::from(texts.share(&text)),
         Json::Array(items) => {
             Value::from(items.into_iter().map(|item| shared(item, texts)).collect::<Vec<_>>())
         }
         Json::Object(members) => {
             let each = members
                 .into_iter()
-                .map(|(name, value)| (Value::String(texts.share(&name)), shared(value, texts)));
-            Value::from(each.collect::<BTreeMap<_, _>>())
+                .map(|(name, value)| (Value::from(texts.share(&name)), shared(value, texts)));
+            Value::Object(each.collect::<Object>())
         }
         plain @ (Json::Null | Json::Bool(_) | Json::Number(_)) => Value::from(plain),
     }
@@ -138,7 +129,7 @@ mod tests {
         assert_eq!(held.text(), Json::Object(claims.clone()).to_string());
         assert_eq!(serde_json::to_string(&held).unwrap(), held.text());
         assert_eq!(serde_json::to_value(&held).unwrap(), Json::Object(claims.clone()));
-        assert_eq!(held.value().0, Value::from(Json::Object(claims.clone())));
+        assert_eq!(*held.value(), Value::from(Json::Object(claims.clone())));
         let again: Claims = serde_json::from_str(held.text()).unwrap();
         assert!(again == held && again.value() == held.value());
         assert_eq!((held.number("n"), held.number("sub"), held.number("none")), (Some(1.5), None, None));

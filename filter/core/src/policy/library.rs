@@ -1,39 +1,26 @@
 //! The modules of a bundle, and how a rule set is compiled from them.
 
-use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use regorus::languages::rego::compiler::Compiler;
-use regorus::rvm::program::Program;
-use regorus::rvm::vm::RegoVM;
-use regorus::Value;
+use everycall_rego::{Budget, Site, Value};
 
-use super::{advice, bounds, calls, charges, opa, text, Entry, RuleSet};
+use super::{opa, Entry, RuleSet};
 use crate::config::{InputFormat, Limits};
-use crate::input::Shape;
-use crate::reads::{self, Reads};
+use crate::input::Slots;
+use crate::reads::Names;
 
-struct Source {
-    file: String,
-    package: String,
-    text: String,
+/// One module: its file, and its text.
+#[derive(Debug, Clone)]
+pub(super) struct Source {
+    pub(super) file: String,
+    pub(super) text: String,
 }
 
 /// The modules of a bundle, parsed, and their data: what rule sets are compiled from.
+#[derive(Debug, Default)]
 pub(crate) struct Library {
-    engine: regorus::Engine,
-    sources: Vec<Source>,
-    data: Value,
-}
-
-impl Default for Library {
-    fn default() -> Self {
-        let mut engine = regorus::Engine::new();
-        // Strict mode turns comparisons of mixed types into skipped rules: `input.amount > 100`
-        // with "1000" would then say no more than an absent rule does.
-        engine.set_strict_builtin_errors(false);
-        Self { engine, sources: Vec::new(), data: Value::new_object() }
-    }
+    rego: everycall_rego::Library,
+    sources: Arc<Vec<Source>>,
 }
 
 impl Library {
@@ -45,26 +32,17 @@ impl Library {
         &mut self,
         data: serde_json::Map<String, serde_json::Value>,
     ) -> Result<(), String> {
-        merge(&mut self.data, Value::from(serde_json::Value::Object(data)))
+        self.rego.add_data(Value::from(serde_json::Value::Object(data)))
     }
 
     /// Parses one module.
     ///
     /// # Errors
     /// `file:line:column: message`.
-    pub(crate) fn add(&mut self, file: &str, source: &str) -> Result<(), String> {
-        text::check_text(file, source)?;
-        let package = self
-            .engine
-            .add_policy(file.to_owned(), source.to_owned())
-            .map_err(|error| advice::parse_error(position(file, &error.to_string())))?;
-        let package = package.strip_prefix("data.").unwrap_or(&package).to_owned();
-        if let Some((line, member)) = reads::bare_nullable(source) {
-            return Err(format!(
-                "{file}:{line}: `{member}` is null where there is none, and null holds as a condition: compare it with null"
-            ));
-        }
-        self.sources.push(Source { file: file.to_owned(), package, text: source.to_owned() });
+    pub(crate) fn add(&mut self, file: &str, text: &str) -> Result<(), String> {
+        self.rego.add(file, text)?;
+        let source = Source { file: file.to_owned(), text: text.to_owned() };
+        Arc::make_mut(&mut self.sources).push(source);
         Ok(())
     }
 
@@ -73,130 +51,227 @@ impl Library {
     /// # Errors
     /// Its rule is missing, something does not compile, or a builtin or a member of `input` is not
     /// offered: each place with what to write instead, where that is known.
-    pub(crate) fn rule_set(&mut self, entry: Entry, limits: &Limits) -> Result<RuleSet, Vec<String>> {
-        let reached = reads::reach(&entry.package, &self.modules());
-        let reached = |source: &&Source| reached.contains(&source.package);
-        let mut absent = Vec::new();
-        if entry.format == InputFormat::OpaEnvoy {
-            absent.extend(
-                self.sources
-                    .iter()
-                    .filter(reached)
-                    .flat_map(|source| opa::absent(&source.file, &source.text)),
-            );
+    pub(crate) fn rule_set(&self, entry: Entry, limits: &Limits) -> Result<RuleSet, Vec<String>> {
+        let Entry { package, rule, format } = &entry;
+        let (decision, ask) = (format!("{package}.{rule}"), format!("{package}.ask"));
+        if !self.rego.packages().any(|known| known == **package) {
+            return Err(vec![format!("no module has the package `{package}`")]);
         }
-        let compiled = self.compile(entry, limits);
-        let known = || {
-            let sources = self.sources.iter().filter(reached);
-            sources.flat_map(|source| advice::constructs(&source.file, &source.text))
-        };
-        match compiled {
-            Ok(rules) if absent.is_empty() => Ok(rules),
-            Ok(_) => Err(absent),
-            Err(message) => {
-                absent.extend(known());
-                // What is not known is at least said as the compiler says it.
-                Err(if absent.is_empty() { vec![message] } else { absent })
+        let entries = [decision.as_str(), ask.as_str()];
+        // OPA-Envoy knows no questions: a rule that happens to be called so is only a rule.
+        let asks = *format == InputFormat::Everycall && self.rego.declares(package, "ask");
+        let plan = self.rego.plan(if asks { &entries } else { entries.get(..1).unwrap_or_default() })?;
+        if !self.rego.declares(package, rule) {
+            return Err(vec![format!("the package `{package}` has no rule `{rule}`")]);
+        }
+        if let Some(path) = self.rego.overlaps().first() {
+            return Err(vec![format!("`data` and rules overlap: base data stands at the rule `{path}`")]);
+        }
+        let (slots, mut reads) = Slots::resolve(*format, plan.inputs().map(|(path, _)| path));
+        if self.rego.mentions(&plan, "signals") && reads.any(&["signals"]) {
+            reads.name_signals();
+        }
+        let mut refused = Vec::new();
+        if *format == InputFormat::OpaEnvoy {
+            for (path, site) in plan.inputs() {
+                if let Some((absent, instead)) = opa::absent(path) {
+                    refused.push(self.at(site, &format!("`input.{absent}` is not there: {instead}")));
+                }
             }
         }
-    }
-
-    /// Package to the texts of its modules.
-    fn modules(&self) -> BTreeMap<String, Vec<&str>> {
-        let mut modules: BTreeMap<String, Vec<&str>> = BTreeMap::new();
-        for source in &self.sources {
-            modules.entry(source.package.clone()).or_default().push(&source.text);
+        for (site, slot) in plan.conditions() {
+            if let (true, Some((path, _))) = (slots.is_nullable(slot), plan.inputs().nth(slot)) {
+                let message = format!(
+                    "`input.{}` is null where there is none, and null holds as a condition: compare it with null",
+                    path.join(".")
+                );
+                refused.push(self.at(site, &message));
+            }
         }
-        modules
-    }
-
-    fn compile(&mut self, entry: Entry, limits: &Limits) -> Result<RuleSet, String> {
-        let Entry { package, rule, format } = &entry;
-        let package = &**package;
-        let decision = format!("data.{package}.{rule}");
-        let ask = format!("data.{package}.ask");
-        let file_of = |error: &str| position(package, error);
-        let mut files = self.sources.iter().filter(|source| source.package == package).peekable();
-        if files.peek().is_none() {
-            return Err(format!("no module has the package `{package}`"));
+        if !refused.is_empty() {
+            return Err(refused);
         }
-        if !files.any(|source| self.engine.has_declared_rule_rooted_at(&source.file, rule).unwrap_or(true)) {
-            return Err(format!("the package `{package}` has no rule `{rule}`"));
-        }
-        let mut reads = Reads::of(package, &self.modules());
-        if *format == InputFormat::OpaEnvoy {
-            reads = opa::reads(&reads);
-        }
-        let policy = self
-            .engine
-            .compile_with_entrypoint(&decision.as_str().into())
-            .map_err(|error| file_of(&error.to_string()))?;
-        // OPA-Envoy knows no questions: a rule that happens to be called so is only a rule.
-        let asks = *format == InputFormat::Everycall && policy.get_rules().contains_key(&ask);
-        let entry_points: &[&str] = if asks { &[&decision, &ask] } else { &[&decision] };
-        let mut program: Arc<Program> = Compiler::compile_from_policy(&policy, entry_points)
-            .map_err(|error| file_of(&error.to_string()))?;
-        let unknown: BTreeSet<&str> = program
-            .builtin_info_table
-            .iter()
-            .map(|builtin| builtin.name.as_str())
-            // Operators that the compiler spells as calls.
-            .filter(|name| !name.starts_with("__builtin_"))
-            .filter(|name| !super::BUILTINS.contains(name))
-            .collect();
-        if let Some(name) = unknown.first() {
-            let instead = advice::builtin(name).unwrap_or("its cost is not bounded");
-            return Err(format!("the builtin `{name}` is not offered: {instead}"));
-        }
-        bounds::check_calls(&program)?;
-        let owners = bounds::owners(&program);
-        let counted = Arc::make_mut(&mut program);
-        calls::in_place_of_lookups(counted);
-        bounds::guard(counted)?;
-        charges::insert(counted, &owners)?;
-        let mut vm = RegoVM::new();
-        vm.set_max_instructions(limits.instructions);
-        vm.set_compiled_policy(policy.clone());
-        vm.load_program(Arc::clone(&program));
-        vm.set_data(self.data.clone()).map_err(|error| format!("`data` and rules overlap: {error}"))?;
+        let number = |limit: usize| u64::try_from(limit).unwrap_or(u64::MAX);
         Ok(RuleSet {
-            work: u64::try_from(limits.builtin_work).unwrap_or(u64::MAX),
+            budget: Budget::new(number(limits.instructions), number(limits.builtin_work)),
+            headers: Names::of(&reads, &["request", "headers"]),
+            query: Names::of(&reads, &["request", "query"]),
+            connection: Names::of(&reads, &["connection"]),
+            sources: Arc::clone(&self.sources),
             entry,
-            vm,
-            program,
-            policy,
+            plan,
             asks,
-            shape: Shape::of(&reads),
+            slots,
             reads,
         })
     }
+
+    /// `file:line: message`.
+    fn at(&self, site: Site, message: &str) -> String {
+        let file = self.rego.source(site).map_or("", |(file, _)| file);
+        format!("{file}:{}: {message}", site.line)
+    }
 }
 
-/// Objects become one; anything else must not meet. As deep as JSON that was read may be.
-fn merge(into: &mut Value, piece: Value) -> Result<(), String> {
-    let (Ok(members), Value::Object(piece)) = (into.as_object_mut(), piece) else {
-        return Err("`data` has two values at one place".to_owned());
-    };
-    for (name, value) in piece.iter() {
-        match members.get_mut(name) {
-            Some(known) => {
-                merge(known, value.clone()).map_err(|_| format!("`data` has two values at {name}"))?
-            }
-            None => drop(members.insert(name.clone(), value.clone())),
+#[cfg(test)]
+mod tests {
+    use serde_json::{json, Value as Json};
+
+    use super::*;
+
+    fn library(modules: &[&str], data: &Json) -> Library {
+        let mut library = Library::default();
+        for (at, module) in modules.iter().enumerate() {
+            library.add(&format!("{at}.rego"), module).unwrap();
+        }
+        library.add_data(data.as_object().cloned().unwrap()).unwrap();
+        library
+    }
+
+    fn compiled(entry: Entry, modules: &[&str], data: &Json) -> Result<RuleSet, Vec<String>> {
+        library(modules, data).rule_set(entry, &Limits::default())
+    }
+
+    fn refused(entry: Entry, modules: &[&str], data: &Json) -> Vec<String> {
+        compiled(entry, modules, data).err().unwrap_or_default()
+    }
+
+    #[test]
+    fn what_is_null_where_there_is_none_is_no_condition() {
+        let own = |body: &str| {
+            let module = format!("package everycall\n\nimport input.identity as who\n\nx := input.time\n\ndecision := {{\"allow\": true}} if {body}");
+            refused(Entry::named(None), &[&module], &json!({}))
+        };
+        for (body, line, member) in [
+            ("input.identity", 7, "identity"),
+            ("{\n\t# a comment\n\tinput.identity.task\n}", 9, "identity.task"),
+            ("{ x > 1; input.elevation; true }", 7, "elevation"),
+            ("{\n  input[\"exception\"]\n}", 8, "exception"),
+            ("who", 7, "identity"),
+            ("who.principal", 7, "identity.principal"),
+            ("not input.exception", 7, "exception"),
+            ("count([1 | input.grant.ticket]) == 1", 7, "grant.ticket"),
+        ] {
+            let expected = format!("0.rego:{line}: `input.{member}` is null where there is none, and null holds as a condition: compare it with null");
+            assert_eq!(own(body), [expected], "{body}");
+        }
+        for body in [
+            "input.identity.id",
+            "input.identity != null",
+            "is_object(input.identity)",
+            "{\n\tinput.identity.task.id == \"x\"\n}",
+            "x == input.identity",
+            "true # input.identity",
+            "{ y := input.identity; y.id == \"a\" }",
+            "input.connection",
+            "who.kind",
+        ] {
+            assert_eq!(own(body), [""; 0], "{body}");
+        }
+        let module = "package envoy.authz\n\nallow if input.everycall.identity";
+        let found = refused(Entry::opa(None).unwrap(), &[module], &json!({}));
+        assert!(
+            found.len() == 1 && found[0].starts_with("0.rego:3: `input.everycall.identity` is null"),
+            "{found:?}"
+        );
+    }
+
+    #[test]
+    fn members_that_are_absent_in_the_other_form_are_refused_where_they_are_read() {
+        let opa = |body: &str| {
+            let module = format!(
+                "package envoy.authz\n\nimport input.attributes.request.http as r\n\nallow if {body}"
+            );
+            refused(
+                Entry::opa(None).unwrap(),
+                &[&module, "package lib\n\nok if input.truncated_body"],
+                &json!({}),
+            )
+        };
+        for (body, message) in [
+            ("input.parsed_body.a == 1", "0.rego:5: `input.parsed_body` is not there: everycall decides before the body"),
+            ("not r.body", "0.rego:5: `input.attributes.request.http.body` is not there"),
+            ("r.headers.authorization != \"\"", "0.rego:5: `input.attributes.request.http.headers.authorization` is not there: no policy sees"),
+            ("data.lib.ok", "1.rego:3: `input.truncated_body` is not there"),
+            ("input.attributes.metadataContext.filterMetadata.x", "0.rego:5: `input.attributes.metadataContext` is not there"),
+        ] {
+            let found = opa(body);
+            assert!(found.len() == 1 && found[0].starts_with(message), "{body}: {found:?}");
+        }
+        for body in [
+            "r.method == \"GET\"",
+            "r.headers[\"x-a\"] == \"\"",
+            "count(input) > 0",
+            "input.attributes.source.principal",
+        ] {
+            assert_eq!(opa(body), [""; 0], "{body}");
         }
     }
-    Ok(())
-}
 
-/// regorus says `--> file:line:col` above a picture of the place; we want one line.
-fn position(file: &str, error: &str) -> String {
-    let place = error.lines().find_map(|line| line.trim_start().strip_prefix("--> "));
-    let message = error
-        .lines()
-        .map(str::trim)
-        .filter_map(|line| line.strip_prefix("error: ").or_else(|| line.strip_prefix("Error: ")))
-        .next_back()
-        .map(str::to_owned)
-        .unwrap_or_else(|| error.split_whitespace().collect::<Vec<_>>().join(" "));
-    format!("{}: {message}", place.unwrap_or(file))
+    #[test]
+    fn what_decides_is_a_rule_of_its_package() {
+        let named = || Entry::named(Some("a"));
+        let one = |module: &str, data: Json| refused(named(), &[module], &data);
+        assert_eq!(one("package everycall", json!({})), ["no module has the package `everycall.a`"]);
+        let missing = ["the package `everycall.a` has no rule `decision`"];
+        assert_eq!(one("package everycall.a\nx := 1", json!({})), missing);
+        let by_data = json!({"everycall": {"a": {"decision": {"allow": true}}}});
+        assert_eq!(one("package everycall.a\nx := 1", by_data), missing);
+        let below = ["package everycall.a\nx := 1", "package everycall.a.decision\nallow := true"];
+        assert_eq!(refused(named(), &below, &json!({})), missing);
+        assert!(one("package everycall.a\ndecision.allow := true", json!({})).is_empty());
+        let asks = |modules: &[&str]| compiled(named(), modules, &json!({})).unwrap().asks;
+        let decides = "package everycall.a\ndecision := {\"allow\": true}";
+        assert!(!asks(&[decides]) && !asks(&[decides, "package everycall.a.ask\nx := 1"]));
+        assert!(asks(&[decides, "package everycall.a\nask contains 1"]));
+    }
+
+    #[test]
+    fn base_data_has_no_place_where_rules_stand() {
+        let module = "package everycall.a\ndecision := {\"allow\": true}\nlimits[k] := 1 if some k in [\"x\"]\nq.r := 1";
+        let with = |data: Json| refused(Entry::named(Some("a")), &[module], &data);
+        for (data, rule) in [
+            (json!({"decision": {"allow": true}}), "decision"),
+            (json!({"decision": null}), "decision"),
+            (json!({"limits": {"y": 2}}), "limits"),
+            (json!({"q": {"r": {"x": 1}}}), "q.r"),
+            (json!({"q": 1}), "q.r"),
+        ] {
+            let found = with(json!({"everycall": {"a": data}}));
+            assert_eq!(
+                found,
+                [format!("`data` and rules overlap: base data stands at the rule `data.everycall.a.{rule}`")],
+                "{data}"
+            );
+        }
+        assert_eq!(with(json!({"everycall": {"a": {"other": 1, "q": {"s": 1}}, "b": 1}, "c": 1})), [""; 0]);
+        assert!(!with(json!({"everycall": 1})).is_empty());
+    }
+
+    #[test]
+    fn signals_are_read_where_they_are_named() {
+        let reads = |body: &str| {
+            let module = format!("package everycall.a\ndecision := {{\"allow\": true}} if {body}");
+            let other = "package other\nx if input.signals.task.risk";
+            compiled(Entry::named(Some("a")), &[&module, other], &json!({})).unwrap().reads_signals()
+        };
+        for body in [
+            "input.signals.task.risk == 1",
+            "not input[\"s\\u0069gnals\"].task",
+            "{ all := input; not all.signals.task.risk }",
+            "{ name := \"signals\"; not input[name].task.risk }",
+            "object.get(input, [\"signals\", \"task\"], 1) == 1",
+            "data.other.x",
+        ] {
+            assert!(reads(body), "{body}");
+        }
+        for body in [
+            "count(input) > 0",
+            "true # signals",
+            "input.request.path == \"/signals\"",
+            "count(input) > 0 # signals",
+        ] {
+            assert!(!reads(body), "{body}");
+        }
+    }
 }

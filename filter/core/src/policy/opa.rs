@@ -1,28 +1,16 @@
-//! What OPA's plugin for Envoy gives its policies and takes from them: which parts of its input are
-//! here, what is not and what to write instead, and how its results are read. `input::opa` builds it.
+//! What OPA's plugin for Envoy gives its policies and takes from them: what of its input is not here and
+//! what to write instead, and how its results are read. What is here is in `input::opa`.
 
-use regorus::Value;
+use std::sync::Arc;
+
+use everycall_rego::Value;
 use serde_json::{json, Map, Value as Json};
 
 use super::{fail, Outcome, PolicyFailure};
-use crate::reads::{self, Reads};
 use crate::reason::Reason;
 
 /// The plugin's default.
 pub(super) const ENTRYPOINT: &str = "envoy.authz.allow";
-
-/// Its members, and what each is made from.
-const MEMBERS: &[(&[&str], &[&str])] = &[
-    (&["attributes", "request", "http", "headers"], &["request", "headers"]),
-    (&["attributes", "request", "http", "headers", ":path"], &["request", "query"]),
-    (&["attributes", "request", "http", "path"], &["request", "query"]),
-    (&["attributes", "request", "http", "protocol"], &["connection", "protocol"]),
-    (&["attributes", "source", "address"], &["connection", "source_ip"]),
-    (&["attributes", "source", "principal"], &["connection", "peer_id"]),
-    (&["attributes", "destination", "address"], &["connection", "destination_ip"]),
-    (&["parsed_query"], &["request", "query"]),
-    (&["everycall"], &[]),
-];
 
 /// What the plugin gives and we do not, and what to write instead. A policy that reads one of them
 /// is refused: a member that is always absent makes a negation hold.
@@ -66,35 +54,20 @@ const BODY: &str = "everycall decides before the body arrives: decide by path, q
 const CREDENTIAL: &str = "no policy sees credentials: read the verified claims in \
                           `input.everycall.identity.claims`";
 
-/// What a policy reads of our own input when it reads this of the plugin's.
-pub(super) fn reads(reads: &Reads) -> Reads {
-    reads.translated(MEMBERS)
-}
-
-/// Every read of what is not offered, as `file:line: message`.
-pub(super) fn absent(file: &str, source: &str) -> Vec<String> {
-    let mut found = Vec::new();
-    for site in reads::sites(source) {
-        let within = |absent: &[&str]| {
-            site.path.len() >= absent.len() && site.path.iter().zip(absent).all(|(a, b)| a == b)
-        };
-        if let Some((path, instead)) = ABSENT.iter().find(|(path, _)| within(path)) {
-            let line = site.line;
-            let message = format!("{file}:{line}: `input.{}` is not there: {instead}", path.join("."));
-            if !found.contains(&message) {
-                found.push(message);
-            }
-        }
-    }
-    found
+/// A path below what is not offered, and what to write instead.
+pub(super) fn absent(path: &[Arc<str>]) -> Option<(String, &'static str)> {
+    let within = |absent: &[&str]| {
+        path.len() >= absent.len() && path.iter().zip(absent).all(|(own, name)| **own == **name)
+    };
+    let (absent, instead) = ABSENT.iter().find(|(absent, _)| within(absent))?;
+    Some((absent.join("."), instead))
 }
 
 /// Reads a result: a boolean, or an object with a boolean `allowed`. What else it holds becomes our
 /// obligations, and what those do not know is a refusal.
-pub(super) fn outcome(value: &Value) -> Result<Option<Outcome>, PolicyFailure> {
+pub(super) fn outcome(value: &Value) -> Result<Outcome, PolicyFailure> {
     let mut members = match value {
-        Value::Undefined => return Ok(None),
-        Value::Bool(allow) => return Ok(Some(Outcome { allow: *allow, ..Outcome::default() })),
+        Value::Bool(allow) => return Ok(Outcome { allow: *allow, ..Outcome::default() }),
         value => match serde_json::to_value(value) {
             Ok(Json::Object(members)) => members,
             _ => return fail(Reason::PolicyResult, "the result is neither a boolean nor an object"),
@@ -110,7 +83,7 @@ pub(super) fn outcome(value: &Value) -> Result<Option<Outcome>, PolicyFailure> {
             detail: format!("`{name}` in the result is not {what}"),
         })?;
     }
-    Ok(Some(Outcome { allow, obligations: found.obligations(allow), ..Outcome::default() }))
+    Ok(Outcome { allow, obligations: found.obligations(allow), ..Outcome::default() })
 }
 
 /// What a result holds besides `allowed`.

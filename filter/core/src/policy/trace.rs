@@ -1,20 +1,10 @@
-//! What became of each rule in one evaluation, for people and for coverage: never for decisions.
-//!
-//! The program is stepped through once more with the same input. Each body of a rule knows where its
-//! instructions start, and the compiled policy knows where the body is written.
+//! What became of each rule in one evaluation, for people and for coverage: never for decisions. The plan is
+//! evaluated once more with the same facts, and watched.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::ops::Range;
-use std::sync::Arc;
+use everycall_rego::{BodyTrace, Site};
 
-use regorus::languages::rego::compiler::Compiler;
-use regorus::rvm::program::{Program, RuleInfo};
-use regorus::rvm::vm::{ExecutionMode, ExecutionState};
-use regorus::rvm::Instruction;
-use regorus::unstable::Rule;
-use regorus::Value;
-
-use super::{calls, PolicyValue, RuleSet};
+use super::{RuleSet, ASK, DECISION};
+use crate::input::PolicyInput;
 
 /// One evaluation of a rule set.
 #[derive(Clone, PartialEq)]
@@ -57,212 +47,41 @@ pub struct RuleTrace {
     pub stopped: Option<(usize, String)>,
 }
 
-/// A program whose rules can be watched.
-///
-/// The machine's step mode loses its way where a rule calls one that stands before it, so every rule
-/// is an entry point here, in an order in which calls go forward only. It does not stop inside of a
-/// lookup below `data`, so lookups of rules are calls here.
-struct Tracer {
-    program: Arc<Program>,
-    /// Where the instructions of each body start, and those that take a function's arguments apart:
-    /// there the ones before end.
-    starts: BTreeSet<usize>,
-    /// By instruction: a path below `data` whose rules are evaluated where they can't be watched.
-    looked_up: BTreeMap<usize, String>,
-}
-
-/// The instructions that were carried out and went on to the next, and those of them that gave a
-/// value.
-#[derive(Default)]
-struct Seen {
-    visited: BTreeSet<usize>,
-    gave: BTreeSet<usize>,
-}
-
 impl RuleSet {
-    /// Evaluates `ask`, and `decision` if it was `decided`, step by step.
-    pub(crate) fn trace(&mut self, input: &PolicyValue, decided: bool) -> Trace {
-        let rules = self.tracer().map(|tracer| self.rules_in(&tracer, input, decided));
+    /// Evaluates `ask`, and `decision` if it was `decided`, and watches the rules.
+    pub(crate) fn trace(&self, input: &PolicyInput, decided: bool) -> Trace {
+        let entries = [ASK, DECISION];
+        let entries = if decided { &entries } else { entries.get(..1).unwrap_or_default() };
+        let bodies = self.plan.trace(entries, input, &self.budget);
         Trace {
             package: self.package().to_owned(),
-            input: serde_json::to_value(&input.0).unwrap_or_default(),
+            input: input.document(self.plan.inputs().map(|(path, _)| path)),
             decided,
             shadow: false,
-            rules: rules.unwrap_or_default(),
+            rules: bodies.into_iter().map(|body| self.rule_trace(body)).collect(),
         }
     }
 
-    /// `None` if there are more rules than entry points can be.
-    fn tracer(&self) -> Option<Tracer> {
-        let mut order = Vec::new();
-        for index in 0..self.program.rule_infos.len() {
-            callees_first(&self.program, index, &mut order);
-        }
-        let names = order.iter().rev().filter_map(|index| self.program.rule_infos.get(*index));
-        let names: Vec<&str> = names.map(|info| info.name.as_str()).collect();
-        let mut program = Arc::unwrap_or_clone(Compiler::compile_from_policy(&self.policy, &names).ok()?);
-        let looked_up = calls::in_place_of_lookups(&mut program);
-        let starts = program.rule_infos.iter().flat_map(starts_of).collect();
-        Some(Tracer { program: Arc::new(program), starts, looked_up })
-    }
-
-    fn rules_in(&mut self, tracer: &Tracer, input: &PolicyValue, decided: bool) -> Vec<RuleTrace> {
-        self.vm.load_program(Arc::clone(&tracer.program));
-        let mut seen = Seen::default();
-        let mut open = vec![format!("data.{}.ask", self.entry.package)];
-        open.extend(decided.then(|| format!("data.{}.{}", self.entry.package, self.entry.rule)));
-        let mut done = BTreeSet::new();
-        while let Some(rule) = open.pop() {
-            let Some(entry_point) = tracer.program.entry_points.get_index_of(&rule) else { continue };
-            if !done.insert(rule) {
-                continue;
-            }
-            self.step(tracer, entry_point, input, &mut seen);
-            // What a lookup came upon is evaluated once more, where it can be watched.
-            let paths = tracer.looked_up.iter().filter(|(pc, _)| seen.visited.contains(pc));
-            for (_, path) in paths {
-                let rules = tracer.program.rule_infos.iter().filter(|rule| rule.function_info.is_none());
-                open.extend(rules.filter(|rule| overlap(&rule.name, path)).map(|rule| rule.name.clone()));
-            }
-        }
-        self.vm.load_program(Arc::clone(&self.program));
-        self.rule_traces(tracer, &seen)
-    }
-
-    fn step(&mut self, tracer: &Tracer, entry_point: usize, input: &PolicyValue, seen: &mut Seen) {
-        self.vm.set_input(input.0.clone());
-        self.vm.set_execution_mode(ExecutionMode::Suspendable);
-        self.vm.set_step_mode(true);
-        super::bounds::begin(self.work);
-        let mut result = self.vm.execute_entry_point_by_index(entry_point);
-        let mut latest: BTreeMap<usize, usize> = BTreeMap::new();
-        while result.is_ok() && matches!(self.vm.execution_state(), ExecutionState::Suspended { .. }) {
-            let pc = self.vm.get_pc();
-            let body = tracer.starts.range(..=pc).next_back().copied().unwrap_or_default();
-            // A condition that does not hold in a loop shows as the instruction before the loop's end,
-            // which was not carried out: it does not follow the latest one of its body.
-            let before = latest.insert(body, pc);
-            if pc == body || before.is_some_and(|before| before.checked_add(1) == Some(pc)) {
-                seen.visited.insert(pc);
-                if self.gives_a_value(tracer, pc) {
-                    seen.gave.insert(pc);
-                }
-            }
-            result = self.vm.resume(None);
-        }
-        self.vm.set_step_mode(false);
-        self.vm.set_execution_mode(ExecutionMode::RunToCompletion);
-        self.vm.set_input(Value::Null);
-    }
-
-    /// Whether the instruction that was just carried out moved a value; what stands behind `:=` can be
-    /// undefined.
-    fn gives_a_value(&self, tracer: &Tracer, pc: usize) -> bool {
-        let source = match tracer.program.instructions.get(pc) {
-            Some(Instruction::Move { src, .. }) => src,
-            Some(Instruction::SetAdd { value, .. } | Instruction::ObjectSet { value, .. }) => value,
-            _ => return false,
-        };
-        let value = self.vm.get_registers().get(usize::from(*source));
-        value.is_some_and(|value| *value != Value::Undefined)
-    }
-
-    fn rule_traces(&self, tracer: &Tracer, seen: &Seen) -> Vec<RuleTrace> {
-        let mut traces = Vec::new();
-        let program = &tracer.program;
-        for info in &program.rule_infos {
-            let rules = self.policy.get_rules().get(info.name.as_str());
-            let written = rules.into_iter().flatten().filter_map(|rule| match rule.as_ref() {
-                Rule::Spec { span, bodies, .. } => Some((span, bodies)),
-                Rule::Default { .. } => None,
-            });
-            // The compiler goes through the definitions in this order, too.
-            for ((span, bodies), definition) in written.zip(info.definitions.iter()) {
-                for (index, pc) in definition.iter().enumerate() {
-                    let Ok(start) = usize::try_from(*pc) else { continue };
-                    let end = tracer.starts.range(start.saturating_add(1)..).next().copied();
-                    let body = start..end.unwrap_or(program.instructions.len());
-                    let place = match bodies.get(index).filter(|_| index > 0) {
-                        Some(body) => &body.span,
-                        None => span,
-                    };
-                    let held = seen.gave.range(body.clone()).any(|pc| is_result(program, info, *pc));
-                    let entered = seen.visited.contains(&start);
-                    let stopped = (entered && !held).then(|| {
-                        let line = stopped(program, &seen.visited, body).unwrap_or(number(span.line));
-                        let text = span.source.get_contents().lines().nth(line.saturating_sub(1));
-                        (line, text.unwrap_or_default().trim().to_owned())
-                    });
-                    traces.push(RuleTrace {
-                        rule: info.name.strip_prefix("data.").unwrap_or(&info.name).to_owned(),
-                        file: span.source.get_path().clone(),
-                        start: number(place.start),
-                        line: number(place.line),
-                        entered,
-                        held,
-                        stopped,
-                    });
-                }
-            }
-        }
-        traces
-    }
-}
-
-/// Whether this instruction writes the rule's value.
-fn is_result(program: &Program, info: &RuleInfo, pc: usize) -> bool {
-    match program.instructions.get(pc) {
-        Some(Instruction::Move { dest, .. }) => *dest == info.result_reg,
-        Some(Instruction::SetAdd { set, .. }) => *set == info.result_reg,
-        Some(Instruction::ObjectSet { obj, .. }) => *obj == info.result_reg,
-        _ => false,
-    }
-}
-
-/// The line of the instruction after the last one that was carried out: the one that failed.
-fn stopped(program: &Program, visited: &BTreeSet<usize>, body: Range<usize>) -> Option<usize> {
-    let goes_round = |pc: &usize| matches!(program.instructions.get(*pc), Some(Instruction::LoopNext { .. }));
-    let last = visited.range(body.clone()).rev().find(|pc| !goes_round(pc))?;
-    let span = (last.saturating_add(1)..body.end).find_map(|pc| program.get_instruction_span(pc))?;
-    (span.line > 0).then_some(span.line)
-}
-
-/// Whether one path leads to the other, or below it.
-fn overlap(a: &str, b: &str) -> bool {
-    let below = |long: &str, short: &str| {
-        long.strip_prefix(short).is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '[']))
-    };
-    below(a, b) || below(b, a)
-}
-
-/// Where a rule's bodies and the taking apart of its arguments start.
-fn starts_of(info: &RuleInfo) -> impl Iterator<Item = usize> + '_ {
-    let starts = info.definitions.iter().flatten().chain(info.destructuring_blocks.iter().flatten());
-    starts.filter_map(|pc| usize::try_from(*pc).ok())
-}
-
-/// Adds a rule behind all that it calls. Rules are not recursive.
-fn callees_first(program: &Program, index: usize, order: &mut Vec<usize>) {
-    let Some(info) = program.rule_infos.get(index) else { return };
-    if order.contains(&index) {
-        return;
-    }
-    let all: BTreeSet<usize> = program.rule_infos.iter().flat_map(starts_of).collect();
-    for start in starts_of(info) {
-        let end = all.range(start.saturating_add(1)..).next().copied().unwrap_or(program.instructions.len());
-        for pc in start..end {
-            let called = match program.instructions.get(pc) {
-                Some(Instruction::CallRule { rule_index, .. }) => Some(usize::from(*rule_index)),
-                Some(Instruction::FunctionCall { params_index }) => {
-                    let params = program.instruction_data.get_function_call_params(*params_index);
-                    params.map(|params| usize::from(params.func_rule_index))
-                }
-                _ => None,
-            };
-            called.iter().for_each(|called| callees_first(program, *called, order));
+    fn rule_trace(&self, body: BodyTrace) -> RuleTrace {
+        let BodyTrace { rule, site, entered, held, stopped } = body;
+        let source = |site: Site| self.sources.get(number(site.module));
+        // Where all of its conditions hold, its value is undefined.
+        let stopped = (entered && !held).then(|| {
+            let at = stopped.unwrap_or(site);
+            let line = number(at.line);
+            let text = source(at).and_then(|source| source.text.lines().nth(line.saturating_sub(1)));
+            (line, text.unwrap_or_default().trim().to_owned())
+        });
+        RuleTrace {
+            rule,
+            file: source(site).map(|source| source.file.clone()).unwrap_or_default(),
+            start: number(site.start),
+            line: number(site.line),
+            entered,
+            held,
+            stopped,
         }
     }
-    order.push(index);
 }
 
 fn number(n: u32) -> usize {
@@ -274,7 +93,7 @@ mod tests {
     use serde_json::json;
 
     use super::super::{Entry, Library};
-    use super::*;
+    use crate::input::PolicyInput;
 
     /// Rule, line, entered, held and where it stopped.
     fn trace(modules: &[(&str, &str)], input: serde_json::Value) -> Vec<(String, bool, bool, usize)> {
@@ -282,8 +101,8 @@ mod tests {
         for (file, source) in modules {
             library.add(file, source).unwrap();
         }
-        let mut rules = library.rule_set(Entry::named(None), &crate::config::Limits::default()).unwrap();
-        let input = PolicyValue(Value::from(input));
+        let rules = library.rule_set(Entry::named(None), &crate::config::Limits::default()).unwrap();
+        let input = PolicyInput::of_document(rules.plan.inputs().map(|(path, _)| path), &input.into());
         let mut traces: Vec<_> = rules
             .trace(&input, true)
             .rules

@@ -3,11 +3,12 @@
 
 use std::sync::Arc;
 
+use everycall_rego::Value;
+
 use super::{Confirmation, Texts};
 use crate::bounded::BoundedMap;
 use crate::exceptions::Exception;
 use crate::identity::Identity;
-use crate::policy::PolicyValue;
 use crate::revocations::Revocable;
 
 /// The end of a token's text: the end of its signature, so nearly unique among verified tokens.
@@ -28,7 +29,7 @@ pub(crate) struct Verified {
     /// By what it can be revoked.
     pub(crate) revocable: Revocable,
     /// `input.identity` but for `expires_in`.
-    pub(crate) input: PolicyValue,
+    pub(crate) input: Value,
     /// Length of the claims as text, for the input's size limit.
     pub(crate) bytes: usize,
 }

@@ -5,57 +5,64 @@ use super::*;
 
 impl<'p> Vm<'p> {
     pub(super) fn document(&mut self, id: DocumentId) -> Outcome<Option<Value>> {
-        match self.known(id)? {
-            Some(Known::Whole(value)) => Ok(value),
-            Some(Known::Partly(..)) => {
-                Err(self.plan.documents.get(id).map_or(Halt::Conflict(String::new()), conflict))
-            }
-            None => Ok(None),
-        }
-    }
-
-    /// A member of a document. Of one that rules add to, others may be in conflict.
-    pub(super) fn document_member(&mut self, id: DocumentId, key: &Value) -> Outcome<Option<Value>> {
-        match self.known(id)? {
-            Some(Known::Partly(_, conflicts)) if conflicts.contains(key) => self.document(id),
-            Some(Known::Partly(value, _) | Known::Whole(Some(value))) => Ok(value.get(key).cloned()),
-            _ => Ok(None),
-        }
-    }
-
-    fn known(&mut self, id: DocumentId) -> Outcome<Option<Known>> {
         if let Some(Some(known)) = self.memo.get(id) {
-            return Ok(Some(known.clone()));
+            return Ok(known.clone());
         }
         let Some(document) = self.plan.documents.get(id) else { return Ok(None) };
-        if let Some(replaced) = &self.replaced {
-            if replaced.paths.iter().any(|path| document.path.starts_with(path)) {
-                return Ok(Some(Known::Whole(descend(&replaced.data, &document.path).cloned())));
-            }
+        if let Some(replaced) = self.replaced_document(document) {
+            return Ok(replaced.cloned());
         }
         self.enter()?;
         let value = match document.kind {
-            Kind::Complete => Known::Whole(self.complete(document, &[])?),
-            Kind::Set => Known::Whole(Some(self.set_document(document)?)),
-            Kind::Object => self.object_document(document)?,
-            Kind::Function(_) => Known::Whole(None),
+            Kind::Complete => self.complete(document, &[])?,
+            Kind::Set => Some(self.set_document(document)?),
+            Kind::Object => Some(self.object_document(document, &[])?),
+            Kind::Function(_) => None,
         };
         self.leave();
         if let Some(known) = self.memo.get_mut(id) {
             *known = Some(value.clone());
         }
-        Ok(Some(value))
+        Ok(value)
+    }
+
+    /// What stands at these keys of a document to which rules add. What stands at others is not evaluated,
+    /// and may be in conflict.
+    pub(super) fn member(&mut self, id: DocumentId, keys: Vec<Value>) -> Outcome<Option<Value>> {
+        keys.iter().try_for_each(|key| self.search(key, ANY_NUMBER))?;
+        let Some(document) = self.plan.documents.get(id) else { return Ok(None) };
+        if let Some(replaced) = self.replaced_document(document) {
+            return Ok(replaced.and_then(|value| below(value, &keys)).cloned());
+        }
+        if let Some(Some(Some(Some(whole)))) = document.whole.map(|whole| self.memo.get(whole)) {
+            return Ok(below(whole, &keys).cloned());
+        }
+        if let Some(known) = self.members.get(&(id, keys.clone())) {
+            return Ok(known.clone());
+        }
+        self.enter()?;
+        let value = match document.kind {
+            Kind::Set => self.element(document, &keys)?,
+            _ => below(&self.object_document(document, &keys)?, &keys).cloned(),
+        };
+        self.leave();
+        self.members.insert((id, keys), value.clone());
+        Ok(value)
+    }
+
+    /// What `with` puts into the place of a document, if it does.
+    fn replaced_document(&self, document: &Document) -> Option<Option<&Value>> {
+        let replaced = self.replaced.as_ref()?;
+        let is_replaced = replaced.paths.iter().any(|path| document.path.starts_with(path));
+        is_replaced.then(|| descend(&replaced.data, &document.path))
     }
 
     /// The value of a complete document, or of a function for these arguments.
     pub(super) fn complete(&mut self, document: &'p Document, arguments: &[Value]) -> Outcome<Option<Value>> {
         let mut result: Option<Value> = None;
-        // Where all rules that may hold come to one constant, the first that holds decides.
-        let mut constants =
-            document.rules.iter().filter(|rule| self.may_hold(rule, arguments)).map(|rule| &rule.constant);
-        let enough = match constants.next() {
-            Some(Some(first)) => constants.all(|constant| constant.as_ref() == Some(first)),
-            _ => false,
+        let enough = match document.one_is_enough {
+            Some(known) => known,
+            None => self.is_one_enough(document, arguments)?,
         };
         let mut rest = document.rules.iter();
         while let Some(rule) = rest.next() {
@@ -110,10 +117,25 @@ impl<'p> Vm<'p> {
         shallow(Value::Set(Set::from(items)))
     }
 
-    pub(super) fn object_document(&mut self, document: &'p Document) -> Outcome<Known> {
+    /// The element of a set, if rules add it.
+    fn element(&mut self, document: &'p Document, keys: &[Value]) -> Outcome<Option<Value>> {
+        let mut found = None;
+        for rule in &document.rules {
+            self.rule(rule, keys, &mut |vm, branch| {
+                let Some(value) = vm.eval(&branch.value)? else { return Ok(None) };
+                vm.charge(1)?;
+                found = Some(value);
+                Ok(Some(Flow::More))
+            })?;
+        }
+        Ok(found)
+    }
+
+    /// An object to which rules add; of its members those that the keys lead to.
+    fn object_document(&mut self, document: &'p Document, given: &[Value]) -> Outcome<Value> {
         let mut members: Vec<Member> = Vec::new();
         for rule in &document.rules {
-            self.rule(rule, &[], &mut |vm, branch| {
+            self.rule(rule, given, &mut |vm, branch| {
                 let mut keys = Vec::with_capacity(branch.tail.len());
                 for key in &branch.tail {
                     let Some(key) = vm.eval(key)? else { return Ok(None) };
@@ -128,19 +150,11 @@ impl<'p> Vm<'p> {
         }
         self.charge(members.len())?;
         members.sort_unstable();
-        let mut conflicts = Vec::new();
-        let mut made = Vec::new();
-        for (key, here) in by_key(&members, 0) {
-            match member(here, 0) {
-                Some(value) => made.push((key.clone(), value)),
-                None => conflicts.push(key.clone()),
-            }
-        }
-        let value = shallow(Value::Object(Object::from(made)))?;
-        Ok(match conflicts.is_empty() {
-            true => Known::Whole(Some(value)),
-            false => Known::Partly(value, Arc::from(conflicts)),
-        })
+        let made = by_key(&members, 0)
+            .map(|(key, here)| Some((key.clone(), member(here, 0)?)))
+            .collect::<Option<Vec<_>>>()
+            .ok_or_else(|| conflict(document))?;
+        shallow(Value::Object(Object::from(made)))
     }
 
     /// Goes through the solutions of a rule, in a frame of its own. `each` gives `None` where the head is
@@ -180,7 +194,7 @@ impl<'p> Vm<'p> {
             if let Some(watch) = &mut self.watch {
                 watch.enter(branch.site);
             }
-            if !self.admits(branch, arguments) {
+            if !self.admits(branch, arguments)? {
                 // Where it would have stopped without the index.
                 self.aside(|vm| vm.block(&branch.steps, &mut |_| Ok(Flow::Enough)));
                 continue;
@@ -201,13 +215,28 @@ impl<'p> Vm<'p> {
         Ok(())
     }
 
-    /// Whether the guards of any of its branches let it be tried.
-    fn may_hold(&mut self, rule: &Rule, arguments: &[Value]) -> bool {
-        rule.branches.iter().any(|branch| self.admits(branch, arguments))
+    /// Whether all rules that may hold come to one constant, so that the first that holds decides.
+    fn is_one_enough(&mut self, document: &'p Document, arguments: &[Value]) -> Outcome<bool> {
+        let mut one: Option<&Value> = None;
+        for rule in &document.rules {
+            let mut may_hold = false;
+            for branch in &rule.branches {
+                may_hold = may_hold || self.admits(branch, arguments)?;
+            }
+            if may_hold {
+                match (&rule.constant, one) {
+                    (Some(constant), None) => one = Some(constant),
+                    (Some(constant), Some(known)) if constant == known => {}
+                    _ => return Ok(false),
+                }
+            }
+        }
+        Ok(one.is_some())
     }
 
-    fn admits(&mut self, branch: &Branch, arguments: &[Value]) -> bool {
-        branch.guards.iter().all(|guard| {
+    /// Whether the guards of a branch let it be tried.
+    fn admits(&mut self, branch: &Branch, arguments: &[Value]) -> Outcome<bool> {
+        for guard in &branch.guards {
             let value = match &guard.operand {
                 Operand::Input(slot, keys) => {
                     keys.iter().try_fold(self.input(*slot), |value, key| Some(value?.get(key))).flatten()
@@ -217,8 +246,14 @@ impl<'p> Vm<'p> {
                 }
                 Operand::Argument(at) => arguments.get(*at),
             };
-            value.is_some() && guard.equals.as_ref().is_none_or(|equals| value == Some(equals))
-        })
+            let Some(value) = value else { return Ok(false) };
+            let (fits, work) = (guard.form.fits(value), guard.form.work(value));
+            self.charge(work)?;
+            if !fits {
+                return Ok(false);
+            }
+        }
+        Ok(true)
     }
 
     /// What is carried out for people only, while the evaluation is watched: what the decision passes over.
@@ -246,6 +281,10 @@ impl<'p> Vm<'p> {
             watch.stop(site);
         }
     }
+}
+
+fn below<'v>(value: &'v Value, keys: &[Value]) -> Option<&'v Value> {
+    keys.iter().try_fold(value, |value, key| value.get(key))
 }
 
 fn conflict(document: &Document) -> Halt {

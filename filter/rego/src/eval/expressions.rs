@@ -18,6 +18,11 @@ impl<'p> Vm<'p> {
             if let Expr::Const(value) = left {
                 return self.is_equal(right, value);
             }
+            if let Expr::Collect(collected, _) = right {
+                if self.is_other_kind(left, *collected)? {
+                    return Ok(false);
+                }
+            }
         }
         Ok(!matches!(self.eval(expr)?, None | Some(Value::Bool(false))))
     }
@@ -85,6 +90,26 @@ impl<'p> Vm<'p> {
         }
     }
 
+    /// Whether a reference has a value that no comprehension of this kind can be equal to: OPA does not evaluate
+    /// the comprehension then.
+    fn is_other_kind(&mut self, reference: &'p Expr, collected: Collected) -> Outcome<bool> {
+        let value = match reference {
+            Expr::Input(_)
+            | Expr::Base(_)
+            | Expr::Document(_)
+            | Expr::Member(..)
+            | Expr::Node(..)
+            | Expr::Get { .. } => self.eval(reference)?,
+            _ => return Ok(false),
+        };
+        Ok(!matches!(
+            (value, collected),
+            (Some(Value::Array(_)), Collected::Array)
+                | (Some(Value::Set(_)), Collected::Set)
+                | (Some(Value::Object(_)), Collected::Object)
+        ))
+    }
+
     pub(super) fn all(&mut self, exprs: &'p [Expr]) -> Outcome<Option<Vec<Value>>> {
         let mut values = Vec::with_capacity(exprs.len());
         for expr in exprs {
@@ -103,6 +128,10 @@ impl<'p> Vm<'p> {
             Expr::Input(slot) => Ok(self.input(*slot).cloned()),
             Expr::Base(slot) => Ok(self.base(*slot).cloned()),
             Expr::Document(id) => self.document(*id),
+            Expr::Member(id, keys) => match self.all(keys)? {
+                Some(keys) => self.member(*id, keys),
+                None => Ok(None),
+            },
             Expr::Node(node, keys) => self.node(*node, keys),
             Expr::Get { base, keys, stored } => self.get(base, keys, *stored),
             Expr::Array(items) => {
@@ -181,23 +210,8 @@ impl<'p> Vm<'p> {
             }
         }
         let mut found = found.into_iter();
-        let mut rest = keys.iter();
-        let value = match (base, keys) {
-            (Expr::Document(id), [Key::Name(name), ..]) => {
-                rest.next();
-                self.document_member(*id, &Value::String(Arc::clone(name)))?
-            }
-            (Expr::Document(id), [Key::Expr(_), ..]) => {
-                rest.next();
-                match found.next() {
-                    Some(key) => self.document_member(*id, &key)?,
-                    None => None,
-                }
-            }
-            _ => self.eval(base)?,
-        };
-        let Some(mut value) = value else { return Ok(None) };
-        for key in rest {
+        let Some(mut value) = self.eval(base)? else { return Ok(None) };
+        for key in keys {
             let inner = match key {
                 Key::Name(name) if !stored => value.get_str(name),
                 Key::Name(name) => in_store(&value, &Value::String(Arc::clone(name))),

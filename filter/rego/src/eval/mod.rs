@@ -7,6 +7,7 @@ mod expressions;
 mod replaced;
 mod tree;
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::budget::{Budget, Failure, MAX_DEPTH as VALUE_DEPTH};
@@ -104,14 +105,6 @@ struct ReplacedData {
     bases: Vec<Option<Value>>,
 }
 
-/// What is known of a document.
-#[derive(Clone)]
-enum Known {
-    Whole(Option<Value>),
-    /// Without the members at these keys, which are in conflict.
-    Partly(Value, Arc<[Value]>),
-}
-
 /// What a function is replaced by.
 #[derive(Clone)]
 enum Mock {
@@ -126,7 +119,9 @@ struct Vm<'p> {
     inputs: Vec<Option<Option<Value>>>,
     replaced: Option<Box<ReplacedData>>,
     /// By document: its value, once it is known.
-    memo: Vec<Option<Known>>,
+    memo: Vec<Option<Option<Value>>>,
+    /// By document and keys below it: the same.
+    members: BTreeMap<(DocumentId, Vec<Value>), Option<Value>>,
     registers: Vec<Value>,
     /// Where the frame of the rule that is evaluated begins.
     base: usize,
@@ -144,6 +139,7 @@ impl<'p> Vm<'p> {
             inputs: vec![None; plan.inputs.len()],
             replaced: None,
             memo: vec![None; plan.documents.len()],
+            members: BTreeMap::new(),
             registers: Vec::new(),
             base: 0,
             depth: 0,

@@ -32,6 +32,7 @@ impl<'p> Vm<'p> {
         std::mem::swap(&mut self.replaced, &mut other.replaced);
         std::mem::swap(&mut self.mocks, &mut other.mocks);
         std::mem::swap(&mut self.memo, &mut other.memo);
+        std::mem::swap(&mut self.members, &mut other.members);
     }
 
     /// What evaluations see now.
@@ -41,6 +42,7 @@ impl<'p> Vm<'p> {
             replaced: self.replaced.clone(),
             mocks: self.mocks.clone(),
             memo: self.memo.clone(),
+            members: self.members.clone(),
         }
     }
 
@@ -51,6 +53,7 @@ impl<'p> Vm<'p> {
             replaced: self.replaced.clone(),
             mocks: self.mocks.clone(),
             memo: vec![None; self.memo.len()],
+            members: BTreeMap::new(),
         };
         self.charge(world.memo.len().saturating_add(world.inputs.len()))?;
         for with in all {
@@ -116,5 +119,6 @@ pub(super) struct World {
     inputs: Vec<Option<Option<Value>>>,
     replaced: Option<Box<ReplacedData>>,
     mocks: Vec<(usize, Mock)>,
-    memo: Vec<Option<Known>>,
+    memo: Vec<Option<Option<Value>>>,
+    members: BTreeMap<(DocumentId, Vec<Value>), Option<Value>>,
 }

@@ -19,7 +19,11 @@ impl<'p> Vm<'p> {
                     (node, rest) = (inner, after);
                     continue;
                 }
-                Some(Child::Document(id)) => self.document(id)?,
+                Some(Child::Document(_, Some((id, known)))) if after.len() >= known => {
+                    let (known, beyond) = after.split_at_checked(known).unwrap_or((after, &[]));
+                    (self.member(id, known.to_vec())?, beyond)
+                }
+                Some(Child::Document(id, _)) => (self.document(id)?, after),
                 None => {
                     let base = descend(self.data(), &node.path);
                     return Ok(rest
@@ -29,6 +33,7 @@ impl<'p> Vm<'p> {
                         .cloned());
                 }
             };
+            let (found, after) = found;
             return Ok(after
                 .iter()
                 .try_fold(found, |value, key| value.map(|value| value.get(key).cloned()))
@@ -64,7 +69,7 @@ impl<'p> Vm<'p> {
                 None => Ok(base),
             },
             // Where there is data, too, it counts, as in OPA where nobody looked for it before.
-            Some(Child::Document(id)) if base.is_none() => self.document(id),
+            Some(Child::Document(id, _)) if base.is_none() => self.document(id),
             _ => Ok(base),
         }
     }

@@ -28,10 +28,15 @@ impl Body<'_, '_> {
         }
     }
 
-    /// A register for a value in between, bound.
-    fn temporary(&mut self) -> Var {
+    /// A register for a value in between.
+    fn register(&mut self) -> Var {
         self.depths.push(self.depth);
-        let var = self.depths.len().saturating_sub(1);
+        self.depths.len().saturating_sub(1)
+    }
+
+    /// The same, bound.
+    pub(super) fn temporary(&mut self) -> Var {
+        let var = self.register();
         self.bind(var);
         var
     }
@@ -155,7 +160,24 @@ impl Body<'_, '_> {
                 self.push(StepKind::Test(value));
                 Ok(())
             }
-            Statement::Unify(left, right) | Statement::Output(left, right) => self.unify(left, right),
+            Statement::Unify(left, right) | Statement::Output(left, right) => {
+                // The right side comes first.
+                let sides = self.calls_first(&[right, left])?;
+                let (left, right) = match sides.as_deref() {
+                    Some([right, left]) => (left, right),
+                    _ => (left, right),
+                };
+                if order::is_read_inside(left) || order::is_read_inside(right) {
+                    let made = self.attempt(|body| {
+                        let (left, right) = (body.side(left)?, body.side(right)?);
+                        body.unify(&left, &right)
+                    });
+                    if !matches!(made, Err(Stop::Unready(_))) {
+                        return made;
+                    }
+                }
+                self.unify(left, right)
+            }
             Statement::SomeIn(key, value, collection) => {
                 let over = self.whole(collection)?;
                 let mut deferred = Vec::new();
@@ -250,7 +272,48 @@ impl Body<'_, '_> {
     }
 
     fn before_all(&mut self, terms: &[Term]) -> Made<Vec<Term>> {
-        terms.iter().map(|term| self.before(term)).collect()
+        let first = self.calls_first(&terms.iter().collect::<Vec<_>>())?;
+        first.as_deref().unwrap_or(terms).iter().map(|term| self.before(term)).collect()
+    }
+
+    /// The calls in these terms evaluated here, if one stands behind what may be undefined: OPA evaluates
+    /// calls before all else in an expression, and where one ends in a conflict that can be seen.
+    fn calls_first(&mut self, terms: &[&Term]) -> Made<Option<Vec<Term>>> {
+        if !order::is_call_late(terms) {
+            return Ok(None);
+        }
+        terms.iter().map(|term| self.without_calls(term)).collect::<Made<_>>().map(Some)
+    }
+
+    fn without_calls_all(&mut self, terms: &[Term]) -> Made<Vec<Term>> {
+        terms.iter().map(|term| self.without_calls(term)).collect()
+    }
+
+    /// The same with its calls evaluated here, as far as they are ready.
+    fn without_calls(&mut self, term: &Term) -> Made<Term> {
+        Ok(match term {
+            Term::Const(_) | Term::Var(_) | Term::Collect(..) => term.clone(),
+            Term::Array(items) => Term::Array(self.without_calls_all(items)?),
+            Term::Set(items) => Term::Set(self.without_calls_all(items)?),
+            Term::Object(members) => {
+                let mut made = Vec::with_capacity(members.len());
+                for (key, value) in members {
+                    made.push((self.without_calls(key)?, self.without_calls(value)?));
+                }
+                Term::Object(made)
+            }
+            Term::Ref(head, keys) => {
+                let head = match head {
+                    Head::Term(inner) => Head::Term(Box::new(self.without_calls(inner)?)),
+                    head => head.clone(),
+                };
+                Term::Ref(head, self.without_calls_all(keys)?)
+            }
+            Term::Call(..) | Term::In(..) => match self.attempt(|body| body.before(term)) {
+                Err(Stop::Unready(_)) => term.clone(),
+                made => made?,
+            },
+        })
     }
 
     /// The same with all that is computed evaluated here.
@@ -293,8 +356,53 @@ impl Body<'_, '_> {
         made
     }
 
+    /// A body, and the parts of its head. Those that read rules are statements of the body, in their order
+    /// with the others, as in OPA: where one ends in a conflict, that can be seen. A part that was given has a
+    /// register, and is compared with it.
+    pub(super) fn with_heads(
+        &mut self,
+        literals: &[Literal],
+        heads: &[&Term],
+        given: &[Option<Var>],
+        site: Site,
+    ) -> Made<Vec<Expr>> {
+        let mut all = literals.to_vec();
+        let mut parts: Vec<Term> = Vec::with_capacity(heads.len());
+        for (at, head) in heads.iter().enumerate() {
+            let given = given.get(at).copied().flatten();
+            if given.is_none() && !order::may_conflict(head) {
+                parts.push((*head).clone());
+                continue;
+            }
+            let var = given.unwrap_or_else(|| self.register());
+            let kind = Statement::Unify(Term::Var(var), (*head).clone());
+            all.push(Literal { kind, with: Vec::new(), site });
+            parts.push(Term::Var(var));
+        }
+        self.literals(&all)?;
+        parts.iter().map(|part| self.whole(part)).collect()
+    }
+
     /// The value of a term, in which one part may bind what another needs: `f(x, xs[x])`.
     pub(super) fn whole(&mut self, term: &Term) -> Made<Expr> {
+        let rest = match term {
+            Term::Call(function, arguments, site) => self
+                .calls_first(&arguments.iter().collect::<Vec<_>>())?
+                .map(|arguments| Term::Call(function.clone(), arguments, *site)),
+            Term::In(key, value, collection) => {
+                let terms: Vec<&Term> =
+                    key.iter().map(|key| &**key).chain([&**value, &**collection]).collect();
+                self.calls_first(&terms)?.and_then(|mut terms| {
+                    let (collection, value) = (terms.pop()?, terms.pop()?);
+                    Some(Term::In(terms.pop().map(Box::new), Box::new(value), Box::new(collection)))
+                })
+            }
+            term => self.calls_first(&[term])?.and_then(|mut terms| terms.pop()),
+        };
+        self.in_place(rest.as_ref().unwrap_or(term))
+    }
+
+    fn in_place(&mut self, term: &Term) -> Made<Expr> {
         match self.attempt(|body| body.value(term)) {
             Err(Stop::Unready(var)) => {
                 // References that find their own keys come first.
@@ -542,12 +650,10 @@ impl Body<'_, '_> {
     }
 
     fn collect(&mut self, collected: Collected, closure: &Closure) -> Made<Expr> {
-        let mut heads = Vec::with_capacity(2);
+        let mut heads = Vec::new();
         let steps = self.closed(|body| {
-            body.literals(&closure.body)?;
-            for head in &closure.heads {
-                heads.push(body.whole(head)?);
-            }
+            let terms: Vec<&Term> = closure.heads.iter().collect();
+            heads = body.with_heads(&closure.body, &terms, &[], body.site)?;
             Ok(())
         })?;
         let value = heads.pop().unwrap_or(Expr::Const(Value::Null));
@@ -623,10 +729,19 @@ impl Body<'_, '_> {
             path.push(name);
             rest = after;
             if self.planner.tree.documents.contains_key(&path) {
-                if let Kind::Function(_) = self.planner.kind(&path)? {
+                let kind = self.planner.kind(&path)?;
+                if let Kind::Function(_) = kind {
                     return Err(Stop::Problem(self.planner.at(&path, "a function is no value")));
                 }
-                return Ok((Expr::Document(self.planner.document(&path)), rest));
+                let known = rest.iter().take_while(|key| !self.is_open(key)).count();
+                let keys = known.min(self.planner.keys(&path));
+                return match rest.split_at_checked(keys) {
+                    Some((keys, rest)) if !keys.is_empty() && kind != Kind::Complete => {
+                        let id = self.planner.document(&path, keys.len());
+                        Ok((Expr::Member(id, self.values(keys)?), rest))
+                    }
+                    _ => Ok((Expr::Document(self.planner.document(&path, 0)), rest)),
+                };
             }
             if !self.planner.has_below(&path) {
                 path.extend(rest.iter().map_while(self::name));
@@ -637,6 +752,7 @@ impl Body<'_, '_> {
         if !self.planner.has_below(&path) {
             return Ok((self.planner.base(path), rest));
         }
+        let closed = rest.iter().take_while(|key| !self.is_open(key)).count();
         let keys: Vec<Option<Arc<str>>> = rest
             .iter()
             .map(|key| match key {
@@ -645,8 +761,7 @@ impl Body<'_, '_> {
                 _ => None,
             })
             .collect();
-        let node = self.planner.node(&path, &keys);
-        let closed = rest.iter().take_while(|key| !self.is_open(key)).count();
+        let node = self.planner.node(&path, &keys, closed);
         let (known, rest) = rest.split_at_checked(closed).unwrap_or((rest, &[]));
         Ok((Expr::Node(node, self.values(known)?), rest))
     }

@@ -9,8 +9,8 @@ use crate::plan::DocumentId;
 const MAX_CALLS: usize = 48;
 
 /// Rules that call themselves, or too many in a chain.
-pub(super) fn circle(calls: &[BTreeSet<DocumentId>], paths: &[Path]) -> Option<Problem> {
-    let name = |id: usize| paths.get(id).map(|path| path.join(".")).unwrap_or_default();
+pub(super) fn circle(calls: &[BTreeSet<DocumentId>], documents: &[(Path, usize)]) -> Option<Problem> {
+    let name = |id: usize| documents.get(id).map(|(path, _)| path.join(".")).unwrap_or_default();
     let mut depths: Vec<usize> = vec![0; calls.len()];
     for start in 0..calls.len() {
         // A document, and those that it reads and that are still to be looked at.

@@ -21,7 +21,7 @@ pub(super) enum Use {
 pub(super) struct Need {
     pub(super) operand: Operand,
     pub(super) kind: Use,
-    equals: Option<Value>,
+    form: Form,
     site: Site,
     /// It is written as a statement of its own.
     whole: bool,
@@ -33,6 +33,16 @@ impl Planner<'_> {
         let mut needs = Vec::new();
         for literal in &branch.body {
             if !literal.with.is_empty() {
+                // What replaces something is evaluated before.
+                for with in &literal.with {
+                    let Replacement::Value(value) = &with.value else { continue };
+                    value.visit(&mut |term| {
+                        if let (Term::Ref(..), Some(operand)) = (term, self.operand(arguments, term)) {
+                            let (kind, form) = (Use::Any, Form::Any);
+                            needs.push(Need { operand, kind, form, site: literal.site, whole: false });
+                        }
+                    });
+                }
                 continue;
             }
             let mut found = Vec::new();
@@ -45,23 +55,28 @@ impl Planner<'_> {
                 }
                 _ => {}
             }
-            let mut add = |term: &Term, use_: Option<(Use, Option<Value>)>, whole| {
+            let mut add = |term: &Term, use_: Option<(Use, Form)>, whole| {
                 if let Some(operand) = self.operand(arguments, term) {
-                    let (kind, equals) = use_.unwrap_or((Use::Any, None));
+                    let (kind, form) = use_.unwrap_or((Use::Any, Form::Any));
                     // An argument is always there.
                     if kind != Use::Any || !matches!(operand, Operand::Argument(_)) {
-                        needs.push(Need { operand, kind, equals, site: literal.site, whole });
+                        needs.push(Need { operand, kind, form, site: literal.site, whole });
                     }
                 }
             };
-            for (term, kind, equals) in found {
-                add(term, Some((kind, equals)), true);
+            for (term, kind, form) in found {
+                add(term, Some((kind, form)), true);
             }
             match &literal.kind {
                 Statement::Expr(Term::Call(Function::Operator(Operator::Equal), sides, _)) => {
                     sides.iter().for_each(|side| inside(side, &mut |term| add(term, None, false)));
                 }
                 Statement::Expr(term) => {
+                    if let Term::In(None, member, all) = term {
+                        if let Some((term, form)) = membership(member, all) {
+                            add(term, Some((Use::Constant, form)), false);
+                        }
+                    }
                     let whole = matches!(term, Term::Ref(..));
                     term.visit(&mut |term| add(term, None, whole));
                 }
@@ -80,7 +95,23 @@ impl Planner<'_> {
                 }
                 Statement::SomeIn(_, _, collection) => inside(collection, &mut |term| add(term, None, false)),
                 Statement::Every { domain, .. } => domain.visit(&mut |term| add(term, None, false)),
-                Statement::Not(_) => {}
+                // What it is applied to is evaluated before.
+                Statement::Not(inner) => match &**inner {
+                    Statement::Unify(left, right) => {
+                        [left, right]
+                            .into_iter()
+                            .for_each(|side| inside(side, &mut |term| add(term, None, false)));
+                    }
+                    Statement::Expr(Term::Call(Function::Operator(Operator::Equal), sides, _)) => {
+                        sides.iter().for_each(|side| inside(side, &mut |term| add(term, None, false)));
+                    }
+                    Statement::Expr(term) => inside(term, &mut |term| add(term, None, false)),
+                    Statement::Output(result, call) => {
+                        result.visit(&mut |term| add(term, None, false));
+                        call.visit(&mut |term| add(term, None, false));
+                    }
+                    Statement::SomeIn(..) | Statement::Not(_) | Statement::Every { .. } => {}
+                },
             }
         }
         for head in branch.tail.iter().chain([&branch.value]) {
@@ -89,7 +120,7 @@ impl Planner<'_> {
                     needs.push(Need {
                         operand,
                         kind: Use::Any,
-                        equals: None,
+                        form: Form::Any,
                         site: branch.site,
                         whole: false,
                     });
@@ -100,7 +131,7 @@ impl Planner<'_> {
     }
 
     /// A reference or argument that is made equal to something that an index knows.
-    fn equality<'t>(&self, left: &'t Term, right: &'t Term) -> Option<(&'t Term, Use, Option<Value>)> {
+    fn equality<'t>(&self, left: &'t Term, right: &'t Term) -> Option<(&'t Term, Use, Form)> {
         let known = |term: &Term| match term {
             Term::Const(Value::Array(items)) => {
                 let flat = items.iter().all(|item| {
@@ -109,24 +140,27 @@ impl Planner<'_> {
                         && item.type_name() != "object"
                         && item.type_name() != "set"
                 });
-                flat.then(|| (Use::Form, Some(Value::Array(items.clone()))))
+                flat.then(|| (Use::Form, Form::Equal(Value::Array(items.clone()))))
             }
             Term::Const(Value::Object(_) | Value::Set(_)) => None,
-            Term::Const(value) => Some((Use::Constant, Some(value.clone()))),
+            Term::Const(value) => Some((Use::Constant, Form::Equal(value.clone()))),
             Term::Array(items) => {
-                let flat = items.iter().all(|item| {
-                    matches!(item, Term::Var(_))
-                        || matches!(item, Term::Const(value) if !matches!(value, Value::Array(_) | Value::Object(_) | Value::Set(_)))
-                });
-                flat.then_some((Use::Form, None))
+                let item = |item: &Term| match item {
+                    Term::Const(value) if value.is_scalar() => Some(Some(value.clone())),
+                    Term::Const(_) | Term::Array(_) | Term::Object(_) | Term::Set(_) => None,
+                    // What is computed is in a variable by then.
+                    _ => Some(None),
+                };
+                let items = items.iter().map(item).collect::<Option<Vec<_>>>()?;
+                Some((Use::Form, Form::Array(items)))
             }
-            Term::Var(_) => Some((Use::Any, None)),
+            Term::Var(_) | Term::Call(..) | Term::In(..) => Some((Use::Any, Form::Any)),
             _ => None,
         };
         let is_operand = |term: &Term| matches!(term, Term::Ref(..) | Term::Var(_));
         for (term, other) in [(left, right), (right, left)] {
-            if let (true, Some((kind, equals))) = (is_operand(term), known(other)) {
-                return Some((term, kind, equals));
+            if let (true, Some((kind, form))) = (is_operand(term), known(other)) {
+                return Some((term, kind, form));
             }
         }
         None
@@ -157,6 +191,20 @@ impl Planner<'_> {
     }
 }
 
+/// What a membership asks of a reference or argument: to have a constant as a member, or to be one of some.
+fn membership<'t>(member: &'t Term, all: &'t Term) -> Option<(&'t Term, Form)> {
+    let is_operand = |term: &Term| matches!(term, Term::Ref(..) | Term::Var(_));
+    match (member, all) {
+        (Term::Const(member), all) if member.is_scalar() && is_operand(all) => {
+            Some((all, Form::Has(member.clone())))
+        }
+        (member, Term::Const(all)) if all.members() > 0 && is_operand(member) => {
+            Some((member, Form::Within(all.clone())))
+        }
+        _ => None,
+    }
+}
+
 /// The texts that constant keys begin with, and the keys behind them; `None` if one is not constant.
 fn constants_of(keys: &[Term]) -> Option<(Path, Vec<Value>)> {
     let path: Path = keys.iter().map_while(name).collect();
@@ -180,8 +228,8 @@ fn inside(side: &Term, each: &mut dyn FnMut(&Term)) {
 pub(super) fn guards(needs: &[Need]) -> Vec<Guard> {
     let mut guards: Vec<Guard> = Vec::new();
     for need in needs {
-        let guard = Guard { operand: need.operand.clone(), equals: need.equals.clone() };
-        if !guards.iter().any(|known| known.operand == guard.operand && known.equals == guard.equals) {
+        let guard = Guard { operand: need.operand.clone(), form: need.form.clone() };
+        if !guards.iter().any(|known| known.operand == guard.operand && known.form == guard.form) {
             guards.push(guard);
         }
     }

@@ -8,6 +8,7 @@
 mod body;
 mod calls;
 mod index;
+mod order;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -20,7 +21,7 @@ use crate::hir::{
 };
 use crate::library::{Definition, Library, Tree};
 use crate::plan::{
-    Branch, Call, Callee, Child, Collect, Document, DocumentId, Expr, Guard, Key, Kind, Node, Operand,
+    Branch, Call, Callee, Child, Collect, Document, DocumentId, Expr, Form, Guard, Key, Kind, Node, Operand,
     Pattern, Plan, Rule, Step, StepKind, With,
 };
 use crate::resolve::{self, Problem};
@@ -75,15 +76,16 @@ struct Planner<'l> {
     tree: &'l Tree,
     mocked: Vec<String>,
     known_mocks: usize,
-    ids: BTreeMap<Path, DocumentId>,
+    /// By path, and by how many keys below it are given when it is read.
+    ids: BTreeMap<(Path, usize), DocumentId>,
     /// Documents that were asked for, in the order of their ids.
-    wanted: Vec<Path>,
+    wanted: Vec<(Path, usize)>,
     inputs: Vec<Path>,
     input_sites: Vec<Site>,
     conditions: Vec<(Site, usize)>,
     bases: Vec<Path>,
-    /// Nodes of the tree, each with the keys below it that are read.
-    nodes: Vec<(Node, Vec<Option<Arc<str>>>)>,
+    /// Nodes of the tree, each with the keys below it that are read, and how many of them are known then.
+    nodes: Vec<(Node, Vec<Option<Arc<str>>>, usize)>,
     reads_now: bool,
     /// Documents that the one in the making reads.
     reads: BTreeSet<DocumentId>,
@@ -114,23 +116,26 @@ impl<'l> Planner<'l> {
             let path: Path = entry.split('.').filter(|name| !name.is_empty()).map(Arc::from).collect();
             let is_there =
                 self.has_below(&path) || !self.is_base(&path) || descend(&self.library.data, &path).is_some();
-            found.push(is_there.then(|| self.document(&path)));
+            found.push(is_there.then(|| self.document(&path, 0)));
         }
         let mut documents = Vec::new();
         let mut calls: Vec<BTreeSet<DocumentId>> = Vec::new();
         let mut problems = Vec::new();
-        while let Some(path) = self.wanted.get(documents.len()).cloned() {
+        while let Some((path, keys)) = self.wanted.get(documents.len()).cloned() {
             self.reads.clear();
-            match self.make(&path) {
+            match self.make(&path, keys) {
                 Ok(document) => documents.push(document),
                 Err(problem) => {
                     problems.extend(
                         problem.into_iter().filter(|problem| !problems.contains(problem)).collect::<Vec<_>>(),
                     );
-                    documents.push(Document { path, kind: Kind::Complete, rules: Vec::new(), default: None });
+                    documents.push(Document::complete(path, Vec::new()));
                 }
             }
             calls.push(std::mem::take(&mut self.reads));
+        }
+        for document in &mut documents {
+            document.whole = self.ids.get(&(document.path.clone(), 0)).copied();
         }
         if problems.is_empty() {
             problems.extend(calls::circle(&calls, &self.wanted));
@@ -149,22 +154,23 @@ impl<'l> Planner<'l> {
             input_sites: std::mem::take(&mut self.input_sites),
             conditions: std::mem::take(&mut self.conditions),
             bases,
-            nodes: std::mem::take(&mut self.nodes).into_iter().map(|(node, _)| node).collect(),
+            nodes: std::mem::take(&mut self.nodes).into_iter().map(|(node, ..)| node).collect(),
             entries: found,
             data: self.library.data.clone(),
             reads_now: self.reads_now,
         })
     }
 
-    /// The document's id. It is made later.
-    fn document(&mut self, path: &Path) -> DocumentId {
-        if let Some(id) = self.ids.get(path) {
+    /// The id of a document of which so many keys are given. It is made later.
+    fn document(&mut self, path: &Path, keys: usize) -> DocumentId {
+        let wanted = (path.clone(), keys);
+        if let Some(id) = self.ids.get(&wanted) {
             self.reads.insert(*id);
             return *id;
         }
         let id = self.wanted.len();
-        self.wanted.push(path.clone());
-        self.ids.insert(path.clone(), id);
+        self.wanted.push(wanted.clone());
+        self.ids.insert(wanted, id);
         self.reads.insert(id);
         id
     }
@@ -236,10 +242,16 @@ impl<'l> Planner<'l> {
             contains: false,
             constant: None,
         };
-        Ok(Document { path: path.clone(), kind: Kind::Complete, rules: vec![rule], default: None })
+        Ok(Document::complete(path.clone(), vec![rule]))
     }
 
-    fn make(&mut self, path: &Path) -> Result<Document, Vec<Problem>> {
+    /// How many keys of a document its rules take, where it is read by keys.
+    fn keys(&self, path: &Path) -> usize {
+        let definitions = self.tree.documents.get(path).map(|document| document.definitions.as_slice());
+        definitions.unwrap_or_default().iter().map(resolve::head_keys).max().unwrap_or(0)
+    }
+
+    fn make(&mut self, path: &Path, keys: usize) -> Result<Document, Vec<Problem>> {
         if !self.tree.documents.contains_key(path) {
             return self.query(path);
         }
@@ -249,7 +261,7 @@ impl<'l> Planner<'l> {
             self.tree.documents.get(path).map(|document| document.definitions.clone()).unwrap_or_default();
         for definition in &definitions {
             let is_default = matches!(&*definition.rule, ast::Rule::Default { .. });
-            match self.rule(definition) {
+            match self.rule(definition, keys) {
                 Ok(_) if is_default && default.is_some() => {
                     problems.push(self.at(path, "it has two defaults"))
                 }
@@ -274,11 +286,20 @@ impl<'l> Planner<'l> {
             return Err(problems);
         }
         index::order(&mut rules, needs);
-        Ok(Document { path: path.clone(), kind, rules, default })
+        let one_is_enough = match rules.split_first() {
+            Some((Rule { constant: Some(first), .. }, rest))
+                if rest.iter().all(|rule| rule.constant.as_ref() == Some(first)) =>
+            {
+                Some(true)
+            }
+            _ if rules.iter().all(|rule| rule.constant.is_none()) => Some(false),
+            _ => None,
+        };
+        Ok(Document { path: path.clone(), kind, whole: None, rules, one_is_enough, default })
     }
 
-    /// A definition, and what its body needs.
-    fn rule(&mut self, definition: &Definition) -> Result<(Rule, Vec<Need>), Problem> {
+    /// A definition, and what its body needs. Its first keys are arguments.
+    fn rule(&mut self, definition: &Definition, keys: usize) -> Result<(Rule, Vec<Need>), Problem> {
         let rule = resolve::rule(self.library, self.tree, definition)?;
         let mut body = Body {
             bound: vec![false; rule.depths.len()],
@@ -301,6 +322,25 @@ impl<'l> Planner<'l> {
             );
         }
         body.after(deferred).map_err(|stop| unbound(rule.site, stop, library))?;
+        let function = arguments.len();
+        let mut given = Vec::new();
+        if let (Some(branch), 1..) = (rule.branches.first(), keys) {
+            let element = rule.contains.then_some(&branch.value);
+            for key in branch.tail.iter().chain(element).take(keys) {
+                let (pattern, register) = match is_form(key) {
+                    true => {
+                        let pattern = body.pattern(key, &mut Vec::new());
+                        (pattern.map_err(|stop| unbound(rule.site, stop, library))?, None)
+                    }
+                    false => {
+                        let register = body.temporary();
+                        (Pattern::Bind(register), Some(register))
+                    }
+                };
+                arguments.push(pattern);
+                given.push(register);
+            }
+        }
         let first = std::mem::take(&mut body.steps);
         let outer = body.bound.clone();
         let mut branches = Vec::with_capacity(rule.branches.len());
@@ -313,14 +353,13 @@ impl<'l> Planner<'l> {
             body.bound.clone_from(&outer);
             body.bound.resize(body.depths.len(), false);
             body.steps = prologue.take().unwrap_or_default();
-            body.literals(&branch.body).map_err(|stop| unbound(branch.site, stop, library))?;
-            let mut tail = Vec::with_capacity(branch.tail.len());
-            for key in &branch.tail {
-                tail.push(body.whole(key).map_err(|stop| unbound(branch.site, stop, library))?);
-            }
-            let value = body.whole(&branch.value).map_err(|stop| unbound(branch.site, stop, library))?;
+            let heads: Vec<&Term> = branch.tail.iter().chain([&branch.value]).collect();
+            let mut tail = body
+                .with_heads(&branch.body, &heads, &given, branch.site)
+                .map_err(|stop| unbound(branch.site, stop, library))?;
+            let value = tail.pop().unwrap_or(Expr::Const(Value::Null));
             let mut steps = std::mem::take(&mut body.steps);
-            let found = body.planner.needs(&arguments, branch);
+            let found = body.planner.needs(arguments.get(..function).unwrap_or_default(), branch);
             for step in &mut steps {
                 step.guarded = index::is_guarded(&found, step.site);
             }
@@ -373,13 +412,15 @@ impl<'l> Planner<'l> {
 
     /// The node at this path, with what is below it at these keys. Any key may be where a name is missing,
     /// and any path behind the last one.
-    fn node(&mut self, path: &[Arc<str>], keys: &[Option<Arc<str>>]) -> usize {
-        if let Some(known) = self.nodes.iter().position(|(known, under)| known.path == path && *under == keys)
-        {
+    fn node(&mut self, path: &[Arc<str>], keys: &[Option<Arc<str>>], closed: usize) -> usize {
+        let is_it = |(node, under, known): &(Node, Vec<Option<Arc<str>>>, usize)| {
+            node.path == path && *under == keys && *known == closed
+        };
+        if let Some(known) = self.nodes.iter().position(is_it) {
             return known;
         }
         let at = self.nodes.len();
-        self.nodes.push((Node { path: path.to_vec(), children: Vec::new() }, keys.to_vec()));
+        self.nodes.push((Node { path: path.to_vec(), children: Vec::new() }, keys.to_vec(), closed));
         let names: BTreeSet<Arc<str>> =
             self.tree.below(path).filter_map(|known| known.get(path.len())).cloned().collect();
         let (key, keys) = keys.split_first().map_or((None, keys), |(key, rest)| (key.as_ref(), rest));
@@ -392,12 +433,16 @@ impl<'l> Planner<'l> {
             below.push(Arc::clone(&name));
             let child = match self.tree.documents.contains_key(&below) {
                 true if matches!(self.kind(&below), Ok(Kind::Function(_))) => continue,
-                true => Child::Document(self.document(&below)),
-                false => Child::Node(self.node(&below, keys)),
+                true => {
+                    let behind = closed.saturating_sub(1).min(self.keys(&below));
+                    let by_keys = (behind > 0).then(|| (self.document(&below, behind), behind));
+                    Child::Document(self.document(&below, 0), by_keys)
+                }
+                false => Child::Node(self.node(&below, keys, closed.saturating_sub(1))),
             };
             children.push((name, child));
         }
-        if let Some((node, _)) = self.nodes.get_mut(at) {
+        if let Some((node, ..)) = self.nodes.get_mut(at) {
             node.children = children;
         }
         at
@@ -415,7 +460,7 @@ impl<'l> Planner<'l> {
                 Ok((Callee::Now, "time.now_ns".to_owned()))
             }
             Function::Rule(path) => {
-                let id = self.document(path);
+                let id = self.document(path, 0);
                 Ok((Callee::Rule(id), format!("data.{}", path.join("."))))
             }
             Function::Walk | Function::Operator(_) => Err("it has no name to be called by".to_owned()),
@@ -437,6 +482,18 @@ fn place(list: &mut Vec<Path>, path: Path) -> usize {
 /// What stands at a path of names.
 pub(crate) fn descend<'v>(value: &'v Value, path: &[Arc<str>]) -> Option<&'v Value> {
     path.iter().try_fold(value, |value, name| value.get_str(name))
+}
+
+/// Nothing of it is computed.
+fn is_form(term: &Term) -> bool {
+    match term {
+        Term::Const(_) | Term::Var(_) => true,
+        Term::Array(items) => items.iter().all(is_form),
+        Term::Object(members) => {
+            members.iter().all(|(key, value)| matches!(key, Term::Const(_)) && is_form(value))
+        }
+        _ => false,
+    }
 }
 
 fn name(key: &Term) -> Option<Arc<str>> {

@@ -33,16 +33,25 @@ impl Maker {
         statements
     }
 
-    fn bind(&mut self, stem: &str, ty: Ty) -> String {
-        let name = match self.nesting > 0 && !self.scope.is_empty() && self.random.percent(4) {
-            true => {
+    /// A variable of what this is or has, which sometimes hides another: one that isn't read in it, and that
+    /// no `every` declares, whose body has no scope of its own.
+    fn bind(&mut self, stem: &str, ty: Ty, of: &Node) -> String {
+        let mut read = String::new();
+        of.write(Reader::Us, &mut read);
+        let hidden: Vec<String> = match self.nesting > 0 && self.random.percent(4) {
+            true => self.scope.iter().map(|variable| variable.name.clone()).collect(),
+            false => Vec::new(),
+        };
+        let may_hide = |name: &String| !name.starts_with('e') && !read.contains(name.as_str());
+        let hidden: Vec<String> = hidden.into_iter().filter(may_hide).collect();
+        let name = match hidden.is_empty() {
+            false => {
                 self.mark("shadowed variable");
-                let scope = self.scope.clone();
-                let name = self.random.pick(&scope).name.clone();
+                let name = self.random.pick(&hidden).clone();
                 self.scope.retain(|variable| variable.name != name);
                 name
             }
-            false => self.fresh(stem),
+            true => self.fresh(stem),
         };
         self.scope.push(Variable { name: name.clone(), ty });
         name
@@ -86,7 +95,7 @@ impl Maker {
                 let sign = if way == ":=" { ":=" } else { "=" };
                 self.mark(sign);
                 let name = match sign {
-                    ":=" => self.bind("v", ty),
+                    ":=" => self.bind("v", ty, &value),
                     _ => {
                         let name = self.fresh("v");
                         self.scope.push(Variable { name: name.clone(), ty });
@@ -98,7 +107,7 @@ impl Maker {
             "some in" => {
                 self.mark("some x in");
                 let (collection, _, item) = self.collection(depth);
-                let name = self.bind("x", item);
+                let name = self.bind("x", item, &collection);
                 into.push(Node::Seq(vec![t(format!("some {name} in ")), collection]));
             }
             "some k, v in" => {
@@ -109,9 +118,9 @@ impl Maker {
                         self.mark("wildcard");
                         "_".to_owned()
                     }
-                    false => self.bind("k", key),
+                    false => self.bind("k", key, &collection),
                 };
-                let name = self.bind("x", item);
+                let name = self.bind("x", item, &collection);
                 into.push(Node::Seq(vec![t(format!("some {key}, {name} in ")), collection]));
             }
             "some pattern" => {
@@ -242,7 +251,8 @@ impl Maker {
                     into.push(Node::Seq(vec![
                         t("{["),
                         one,
-                        t(format!(", 1], [\"b\", 1], [\"c\", 2]}}[[{name}, 1]]")),
+                        // Of what is computed, one element fits: OPA goes through them by how they are written.
+                        t(format!(", 1], [\"b\", 2], [\"c\", 2]}}[[{name}, 1]]")),
                     ]));
                     self.scope.push(Variable { name, ty: Ty::Str });
                     return;
@@ -356,7 +366,16 @@ impl Maker {
                     _ => Ty::obj(ty.clone()),
                 };
                 let item = self.term(&ty, depth.saturating_sub(1));
-                let collection = self.term(&collection, depth);
+                // OPA 1.20 passes over a rule with `input.a in ["b", input.a, "c"]`: its index takes the
+                // constants for all there is.
+                let collection = match &collection {
+                    Ty::Arr(_) if depth > 0 => {
+                        let all = self.term(&collection, depth);
+                        let name = self.fresh("m");
+                        term(vec![t(format!("[{name} | some {name} in ")), all, t("]")])
+                    }
+                    collection => self.term(collection, depth),
+                };
                 Node::Seq(vec![item, t(" in "), collection])
             }
             "k, v in" => {

@@ -52,7 +52,13 @@ impl Maker {
             }
             Ty::Set(item) => {
                 self.mark("set literal");
-                return self.elements("{", item, "}", depth);
+                let set = self.elements("{", item, "}", depth);
+                // OPA goes through a set that is written down by how its elements are written, and nobody may
+                // count on that: through what an operator made of it by their values.
+                return match depth {
+                    0 => set,
+                    _ => term(vec![t("("), set, t(" | set())")]),
+                };
             }
             Ty::Obj(member) => {
                 self.mark("object literal");

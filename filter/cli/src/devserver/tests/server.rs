@@ -89,8 +89,8 @@ async fn it_does_not_start_on_what_it_cannot_use() {
     assert!(error_of(log).await.contains("cannot be opened"));
     for (rego, words) in [
         ("package pdp\n\ndecision := true if {", "pdp.rego:3"),
-        ("package other\n\ndecision := true", "rule `data.pdp.decision`: not a valid rule path"),
-        ("package pdp\n\nallow := true", "rule `data.pdp.decision`: not a valid rule path"),
+        ("package other\n\ndecision := true", "no rule `data.pdp.decision`"),
+        ("package pdp\n\nallow := true", "no rule `data.pdp.decision`"),
         ("package pdp\n\ndecision := http.send({})", "http.send"),
     ] {
         let error = error_of(with_policy(directory.path(), rego)).await;

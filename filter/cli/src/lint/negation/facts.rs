@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use regorus::unstable::{BoolOp, Expr, Literal, Query, Ref};
+use everycall_rego::syntax_tree::{BoolOp, Expr, Literal, Query, Ref};
 
 use crate::lint::known::{self, Type};
 use crate::lint::program::{Program, Target};

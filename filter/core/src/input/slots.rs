@@ -1,0 +1,293 @@
+//! A plan's slots: which fact answers each of them, found once when the plan is made.
+
+use std::sync::Arc;
+
+use everycall_rego::{Object, Value};
+
+use super::facts::FACTS;
+use super::{opa, Sources};
+use crate::config::InputFormat;
+use crate::reads::Reads;
+
+/// A path below an input.
+pub(crate) type Path = Vec<Arc<str>>;
+
+/// One fact: where it stands in an input, and what answers it. What is read of all that stands below a
+/// path is made of the facts below it.
+pub(crate) struct Fact {
+    path: &'static str,
+    answer: Answer,
+    nullable: bool,
+    timed: bool,
+    reads: Option<&'static str>,
+}
+
+/// What answers a fact.
+enum Answer {
+    /// Its value. What is read below is looked up in it. Where others stand below, an empty object lets them
+    /// in, and anything else stands for all of them.
+    One(fn(&Sources<'_>) -> Option<Value>),
+    /// The member of this name, or an object of all.
+    Members(fn(&Sources<'_>, Option<&str>) -> Option<Value>),
+    /// The answers of policy decision points, which come later.
+    Answers,
+}
+
+pub(super) const fn one(path: &'static str, value: fn(&Sources<'_>) -> Option<Value>) -> Fact {
+    Fact { path, answer: Answer::One(value), nullable: false, timed: false, reads: None }
+}
+
+pub(super) const fn members(
+    path: &'static str,
+    value: fn(&Sources<'_>, Option<&str>) -> Option<Value>,
+) -> Fact {
+    Fact { path, answer: Answer::Members(value), nullable: false, timed: false, reads: None }
+}
+
+pub(super) const fn answers(path: &'static str) -> Fact {
+    Fact { path, answer: Answer::Answers, nullable: false, timed: false, reads: None }
+}
+
+impl Fact {
+    /// It is null where there is nothing to say, which to Rego is as good as true.
+    pub(super) const fn nullable(self) -> Self {
+        Self { nullable: true, ..self }
+    }
+
+    /// Time alone changes it.
+    pub(super) const fn timed(self) -> Self {
+        Self { timed: true, ..self }
+    }
+
+    /// What it is made from, as a path of our own input.
+    pub(super) const fn made_from(self, path: &'static str) -> Self {
+        Self { reads: Some(path), ..self }
+    }
+
+    pub(super) fn names(&self) -> impl Iterator<Item = &'static str> {
+        self.path.split('.')
+    }
+
+    /// How many names lead to it.
+    fn depth(&self) -> usize {
+        self.names().count()
+    }
+
+    /// Whether it is at this path or above.
+    fn holds(&self, path: &[Arc<str>]) -> bool {
+        self.depth() <= path.len() && self.names().zip(path).all(|(own, name)| own == &**name)
+    }
+
+    /// Its name in the object at this path; `None` if it is not below.
+    fn below(&self, path: &[Arc<str>]) -> Option<&'static str> {
+        let mut names = self.names();
+        path.iter().all(|name| names.next() == Some(name)).then(|| names.next()).flatten()
+    }
+
+    /// What stands at the path below it.
+    fn value(&self, of: &Sources<'_>, rest: &[Arc<str>]) -> Option<Value> {
+        match (&self.answer, rest.split_first()) {
+            (Answer::One(value), _) => descend(&value(of)?, rest),
+            (Answer::Members(value), None) => value(of, None),
+            (Answer::Members(value), Some((name, rest))) => descend(&value(of, Some(name))?, rest),
+            (Answer::Answers, _) => None,
+        }
+    }
+}
+
+/// What stands at a path of names.
+pub(super) fn descend(value: &Value, path: &[Arc<str>]) -> Option<Value> {
+    path.iter().try_fold(value, |value, name| value.get_str(name)).cloned()
+}
+
+/// How one slot is answered.
+enum Read {
+    /// Nothing can stand there.
+    Nothing,
+    Fact(&'static Fact, Path),
+    /// All that stands below: a fact that stands there itself, and the members, in the order of their names.
+    Tree(Option<&'static Fact>, Vec<(Value, Read)>),
+}
+
+impl Read {
+    fn of(facts: &'static [Fact], path: &[Arc<str>]) -> Self {
+        let mut names: Vec<&'static str> = facts.iter().filter_map(|fact| fact.below(path)).collect();
+        let holding = facts.iter().filter(|fact| fact.holds(path)).max_by_key(|fact| fact.depth());
+        if names.is_empty() {
+            let rest = |fact: &Fact| path.get(fact.depth()..).unwrap_or_default().to_vec();
+            return holding.map_or(Self::Nothing, |fact| Self::Fact(fact, rest(fact)));
+        }
+        names.sort_unstable();
+        names.dedup();
+        let member = |name: &&'static str| {
+            let name: Arc<str> = Arc::from(*name);
+            let below: Path = path.iter().chain([&name]).cloned().collect();
+            (Value::String(name), Self::of(facts, &below))
+        };
+        Self::Tree(holding.filter(|fact| fact.depth() == path.len()), names.iter().map(member).collect())
+    }
+
+    fn of_format(format: InputFormat, path: &[Arc<str>]) -> Self {
+        match (format, path.split_first()) {
+            (InputFormat::Everycall, _) => Self::of(FACTS, path),
+            (InputFormat::OpaEnvoy, Some((first, rest))) if **first == *opa::OWN => Self::of(FACTS, rest),
+            (InputFormat::OpaEnvoy, None) => match Self::of(opa::FACTS, path) {
+                Self::Tree(base, mut members) => {
+                    members.push((Value::from(opa::OWN), Self::of(FACTS, &[])));
+                    members.sort_by(|(a, _), (b, _)| a.cmp(b));
+                    Self::Tree(base, members)
+                }
+                other => other,
+            },
+            (InputFormat::OpaEnvoy, _) => Self::of(opa::FACTS, path),
+        }
+    }
+
+    fn value(&self, of: &Sources<'_>) -> Option<Value> {
+        match self {
+            Self::Nothing => None,
+            Self::Fact(fact, rest) => fact.value(of, rest),
+            Self::Tree(base, members) => {
+                let mut all = match base.map(|fact| fact.value(of, &[])) {
+                    None => Vec::with_capacity(members.len()),
+                    Some(Some(Value::Object(base))) => base.to_vec(),
+                    Some(whole) => return whole,
+                };
+                all.extend(members.iter().filter_map(|(name, read)| Some((name.clone(), read.value(of)?))));
+                Some(Value::Object(Object::from(all)))
+            }
+        }
+    }
+
+    /// Every fact that answers it, with the path that is looked up below.
+    fn visit<'r>(&'r self, each: &mut impl FnMut(&'static Fact, &'r [Arc<str>])) {
+        match self {
+            Self::Nothing => {}
+            Self::Fact(fact, rest) => each(fact, rest),
+            Self::Tree(base, members) => {
+                base.iter().for_each(|fact| each(fact, &[]));
+                members.iter().for_each(|(_, read)| read.visit(each));
+            }
+        }
+    }
+}
+
+/// Shorter paths come first, and each knows the longest one above it.
+fn order(paths: &[&[Arc<str>]]) -> Vec<(usize, Option<(usize, Path)>)> {
+    let mut order: Vec<(usize, Option<(usize, Path)>)> = Vec::with_capacity(paths.len());
+    for (at, path) in paths.iter().enumerate() {
+        let above =
+            paths.iter().enumerate().filter(|(_, other)| other.len() < path.len() && path.starts_with(other));
+        let whole = above.max_by_key(|(_, other)| other.len());
+        let rest = |whole: &[Arc<str>]| path.get(whole.len()..).unwrap_or_default().to_vec();
+        order.push((at, whole.map(|(at, whole)| (at, rest(whole)))));
+    }
+    order.sort_by_key(|(at, _)| paths.get(*at).map(|path| path.len()));
+    order
+}
+
+/// A plan's slots.
+pub(crate) struct Slots {
+    reads: Vec<Read>,
+    /// The order in which they are filled, shorter paths first, and for each the slot that holds it already: by
+    /// number, with what is left of the path.
+    order: Vec<(usize, Option<(usize, Path)>)>,
+    /// Slots that hold answers of policy decision points: what is read of those; `None` where all of the
+    /// input is.
+    answers: Vec<(usize, Option<Path>)>,
+    timed: bool,
+}
+
+impl Slots {
+    /// Finds the facts for a plan's paths, and what they read of our own input.
+    pub(crate) fn resolve<'p>(
+        format: InputFormat,
+        paths: impl Iterator<Item = &'p [Arc<str>]>,
+    ) -> (Self, Reads) {
+        let paths: Vec<&[Arc<str>]> = paths.collect();
+        let mut slots = Self { reads: Vec::new(), order: order(&paths), answers: Vec::new(), timed: false };
+        let mut reads = Reads::default();
+        for (at, path) in paths.into_iter().enumerate() {
+            let read = Read::of_format(format, path);
+            let own = match (format, path.split_first()) {
+                (InputFormat::Everycall, _) => Some(path),
+                (InputFormat::OpaEnvoy, None) => Some(path),
+                (InputFormat::OpaEnvoy, Some((first, rest))) => (**first == *opa::OWN).then_some(rest),
+            };
+            own.iter().for_each(|path| reads.add(path.to_vec()));
+            read.visit(&mut |fact, rest| {
+                slots.timed |= fact.timed;
+                let rest = match fact.answer {
+                    Answer::Members(_) => rest,
+                    Answer::One(_) | Answer::Answers => &[],
+                };
+                if let Some(from) = fact.reads {
+                    reads.add(from.split('.').map(Arc::from).chain(rest.iter().cloned()).collect());
+                }
+            });
+            match (&read, format) {
+                (Read::Fact(Fact { answer: Answer::Answers, .. }, rest), InputFormat::Everycall) => {
+                    slots.answers.push((at, Some(rest.clone())));
+                }
+                (Read::Tree(..), InputFormat::Everycall) if path.is_empty() => {
+                    slots.answers.push((at, None));
+                }
+                _ => {}
+            }
+            slots.reads.push(read);
+        }
+        (slots, reads)
+    }
+
+    /// What the slots hold.
+    pub(super) fn values(&self, of: &Sources<'_>) -> Vec<Option<Value>> {
+        let mut values = vec![None; self.reads.len()];
+        for (at, within) in &self.order {
+            let value = match within {
+                Some((whole, rest)) => {
+                    values.get(*whole).and_then(Option::as_ref).and_then(|whole| descend(whole, rest))
+                }
+                None => self.reads.get(*at).and_then(|read| read.value(of)),
+            };
+            if let Some(place) = values.get_mut(*at) {
+                *place = value;
+            }
+        }
+        values
+    }
+
+    /// Puts the answers where they are read.
+    pub(super) fn put_answers(&self, values: &mut [Option<Value>], answers: &Value) {
+        for (at, rest) in &self.answers {
+            let Some(place) = values.get_mut(*at) else { continue };
+            *place = match (rest, place.take()) {
+                (Some(rest), _) => descend(answers, rest),
+                (None, Some(Value::Object(input))) => {
+                    let mut all = input.to_vec();
+                    all.push((Value::from("pdp"), answers.clone()));
+                    Some(Value::Object(Object::from(all)))
+                }
+                (None, other) => other,
+            };
+        }
+    }
+
+    /// Whether answers are read at all.
+    pub(super) fn read_answers(&self) -> bool {
+        !self.answers.is_empty()
+    }
+
+    /// Whether time alone changes what they hold.
+    pub(crate) const fn are_timed(&self) -> bool {
+        self.timed
+    }
+
+    /// Whether this slot is nothing but a fact that is null where there is nothing to say.
+    pub(crate) fn is_nullable(&self, slot: usize) -> bool {
+        match self.reads.get(slot) {
+            Some(Read::Fact(fact, rest)) => fact.nullable && rest.is_empty(),
+            Some(Read::Tree(Some(fact), _)) => fact.nullable,
+            Some(Read::Tree(None, _) | Read::Nothing) | None => false,
+        }
+    }
+}
