@@ -78,9 +78,8 @@ make_module() {
 }
 
 check_imports() {
-  command -v python3 >/dev/null || apt_install python3-minimal || exit 1
   local found
-  found=$(python3 filter/proxy-wasm/imports.py "$module")
+  found=$(python3 filter/proxy-wasm/module.py imports "$module")
   if grep -vE '^env\.proxy_[a-z0-9_]+$' <<<"$found"; then
     fail "the module imports what is not a function of the host (above)"
   fi
@@ -99,7 +98,9 @@ check_imports() {
 
 size() { wc -c <"$1" | tr -d ' '; }
 
+command -v python3 >/dev/null || apt_install python3-minimal || exit 1
 compile
+python3 filter/proxy-wasm/module.py crates "$linked"
 if up_to_date; then
   check_imports "$@"
   say "$module: up to date, $(size "$module") bytes, $imports"

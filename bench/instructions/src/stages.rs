@@ -2,12 +2,14 @@
 //! is the difference.
 
 use std::hint::black_box;
+use std::sync::Arc;
 
 use anyhow::{bail, ensure};
 use everycall::cases::CaseFile;
 use everycall::mint::TestKey;
 use everycall::WireRequest;
 use everycall_core::{json, Algorithm, Decision, Engine, IdSeed, Settings, Step, StreamId, UnixTime};
+use everycall_rego::{Budget, Facts, Library, Plan, Value as RegoValue};
 use serde_json::{json, Value};
 
 pub const HOST: &str = "orders.shop.example";
@@ -27,6 +29,11 @@ const INPUTS: &str = "package everycall.inputs\n\n\
     \tinput.grant.id\n}\n";
 const PUBLIC: &str = "package everycall.public\n\ndecision := {\"allow\": true, \"reason\": \"public\"}\n";
 
+/// What one rule costs.
+const ONE: &str = "package everycall.one\n\n\
+    decision := {\"allow\": true, \"reason\": \"read\"} if {\n\
+    \tinput.request.method == \"GET\"\n\tinput.identity.claims.scope == \"orders.read\"\n}\n";
+
 pub const NOW: UnixTime = UnixTime::from_secs(1_800_000_000);
 
 /// What is counted, and how much it may take at most.
@@ -41,6 +48,8 @@ pub struct Stage {
     path: &'static str,
     token: Token,
     until: Until,
+    /// Policies of ten rules that are there.
+    among: usize,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -57,6 +66,8 @@ enum Token {
 /// Where a stage ends.
 #[derive(Debug, Clone, Copy, PartialEq)]
 enum Until {
+    /// Nothing but the evaluation of a policy of one rule.
+    Policy,
     Request,
     Decision,
     /// The record is written.
@@ -68,27 +79,30 @@ enum Until {
 use Token::{Broken, Fresh, None as NoToken, Warm};
 
 /// In one order for both ways to measure.
-pub const STAGES: [Stage; 10] = [
-    stage("request", "a request, as the host hands it over", 17_000, ORDER, Warm).until(Until::Request),
+pub const STAGES: [Stage; 13] = [
+    stage("policy", "a policy of one rule, evaluated", 1_500, ORDER, Warm).until(Until::Policy),
+    stage("request", "a request, as the host hands it over", 16_800, ORDER, Warm).until(Until::Request),
     stage("token_malformed", "refused for what is no token", 33_500, ORDER, Broken)
         .beyond("request", "read the request, refuse"),
     stage("not_granted", "refused for want of a grant", 39_500, "/nowhere", Warm)
         .beyond("token_malformed", "know the token again"),
-    stage("constant", "admitted by a policy that reads nothing", 54_500, "/constant/o-1001", Warm)
+    stage("constant", "admitted by a policy that reads nothing", 49_600, "/constant/o-1001", Warm)
         .beyond("not_granted", "find the grant, evaluate, admit"),
-    stage("inputs", "admitted by a policy that only reads", 72_500, "/inputs/o-1001", Warm)
+    stage("inputs", "admitted by a policy that only reads", 55_700, "/inputs/o-1001", Warm)
         .beyond("constant", "build the input"),
-    stage("admitted", "admitted by grant and policy, warm token", 88_500, ORDER, Warm)
+    stage("admitted", "admitted by grant and policy, warm token", 58_200, ORDER, Warm)
         .beyond("inputs", "evaluate rules, a library, data"),
-    stage("line", "the same, with its record", 109_000, ORDER, Warm)
+    stage("rules_10", "admitted by the last of 10 rules", 54_100, "/many/7/9", Warm),
+    stage("rules_1000", "the same, among 100 policies as large", 54_100, "/many/7/9", Warm).among(100),
+    stage("line", "the same, with its record", 79_000, ORDER, Warm)
         .until(Until::Line)
         .beyond("admitted", "write the record"),
-    stage("recorded", "the same, with record and summary", 114_000, ORDER, Warm)
+    stage("recorded", "the same, with record and summary", 84_300, ORDER, Warm)
         .until(Until::Summary)
         .beyond("line", "write the summary"),
     stage("fresh", "admitted, signature checked (ES256)", 3_700_000, ORDER, Fresh)
         .beyond("admitted", "verify and remember the token"),
-    stage("anonymous", "admitted without a credential", 45_000, "/healthz", NoToken),
+    stage("anonymous", "admitted without a credential", 39_800, "/healthz", NoToken),
 ];
 
 const ORDER: &str = "/orders/o-1001";
@@ -100,12 +114,16 @@ const fn stage(
     path: &'static str,
     token: Token,
 ) -> Stage {
-    Stage { name, what, bound, beyond: None, path, token, until: Until::Decision }
+    Stage { name, what, bound, beyond: None, path, token, until: Until::Decision, among: 8 }
 }
 
 impl Stage {
     const fn until(self, until: Until) -> Self {
         Self { until, ..self }
+    }
+
+    const fn among(self, among: usize) -> Self {
+        Self { among, ..self }
     }
 
     const fn beyond(self, name: &'static str, adds: &'static str) -> Self {
@@ -118,6 +136,7 @@ pub struct Ready {
     stage: &'static Stage,
     engine: Engine,
     wire: WireRequest,
+    policy: Plan,
 }
 
 impl Ready {
@@ -126,13 +145,18 @@ impl Ready {
     /// # Errors
     /// It is not.
     pub fn new(stage: &'static Stage) -> anyhow::Result<Self> {
-        let mut config = config()?;
+        let mut config = config(stage.among)?;
         if stage.token == Fresh {
             config["limits"] = json!({"tokens_cached": 0});
         }
         let wire = request(&config, stage)?;
         let settings = Settings::from_value(config).map_err(|error| anyhow::anyhow!("{error}"))?;
-        let mut ready = Self { stage, engine: Engine::standalone(settings, IdSeed::derive(&[])), wire };
+        let mut library = Library::default();
+        library.add("one.rego", ONE).map_err(anyhow::Error::msg)?;
+        let policy =
+            library.plan(&["everycall.one.decision"]).map_err(|errors| anyhow::anyhow!("{errors:?}"))?;
+        let engine = Engine::standalone(settings, IdSeed::derive(&[]));
+        let mut ready = Self { stage, engine, wire, policy };
         ready.run(1)?;
         Ok(ready)
     }
@@ -142,6 +166,9 @@ impl Ready {
     /// # Errors
     /// The outcome is another than the stage's name says.
     pub fn run(&mut self, times: u64) -> anyhow::Result<()> {
+        if self.stage.until == Until::Policy {
+            return self.evaluate(times);
+        }
         for _ in 0..times {
             let request = self.wire.to_core(StreamId(1));
             if self.stage.until == Until::Request {
@@ -153,12 +180,43 @@ impl Ready {
             };
             judge(self.stage, &decision)?;
             match self.stage.until {
-                Until::Request | Until::Decision => drop(black_box(decision)),
+                Until::Policy | Until::Request | Until::Decision => drop(black_box(decision)),
                 Until::Line => drop(black_box(json::line(&decision.record)?)),
                 Until::Summary => {
                     drop(black_box((json::line(&decision.record)?, decision.record.summary()?)))
                 }
             }
+        }
+        Ok(())
+    }
+}
+
+/// The values of what a policy reads, in its order.
+struct Known(Vec<Option<RegoValue>>);
+
+impl Facts for Known {
+    fn fact(&self, slot: usize) -> Option<&RegoValue> {
+        self.0.get(slot)?.as_ref()
+    }
+
+    fn now_ns(&self) -> Option<i64> {
+        None
+    }
+}
+
+impl Ready {
+    fn evaluate(&self, times: u64) -> anyhow::Result<()> {
+        let value = |path: &[Arc<str>]| match path.last().map(|name| &**name) {
+            Some("method") => Some(RegoValue::from("GET")),
+            Some("scope") => Some(RegoValue::from("orders.read")),
+            _ => None,
+        };
+        let facts = Known(self.policy.inputs().map(|(path, _)| value(path)).collect());
+        for _ in 0..times {
+            let decision = self.policy.evaluate(0, &facts, &mut Budget::new(20_000, 100_000));
+            let decision = decision.map_err(|halt| anyhow::anyhow!("{halt}"))?;
+            ensure!(decision.is_some(), "the rule does not hold");
+            drop(black_box(decision));
         }
         Ok(())
     }
@@ -176,7 +234,7 @@ fn judge(stage: &Stage, decision: &Decision) -> anyhow::Result<()> {
 }
 
 /// A hundred grants; rules that use a library, and data.
-fn config() -> anyhow::Result<Value> {
+fn config(many: usize) -> anyhow::Result<Value> {
     let grant = |number: usize| {
         json!({"id": format!("grant-{number}"), "owner": "team-orders@shop.example",
             "purpose": "Show customers their orders", "sensitivity": "internal",
@@ -191,6 +249,21 @@ fn config() -> anyhow::Result<Value> {
         (one["id"], one["paths"], one["policy"]) = (json!(name), json!([path]), json!(name));
         grants.push(one);
     }
+    let mut policies = json!({"orders.rego": ORDERS, "purpose.rego": PURPOSE, "public.rego": PUBLIC,
+        "constant.rego": PUBLIC.replace("public", "constant"), "inputs.rego": INPUTS});
+    for set in 0..many {
+        let mut one = grant(7);
+        (one["id"], one["policy"]) = (json!(format!("many-{set}")), json!(format!("many_{set}")));
+        one["paths"] = json!([format!("/many/{set}/{{order}}")]);
+        grants.push(one);
+        let rule = |rule| {
+            format!(
+                "decision := {{\"allow\": true, \"reason\": \"r{rule}\"}} if {{\n\tinput.grant.params.order == \"{rule}\"\n\tinput.request.method == \"GET\"\n}}\n\n"
+            )
+        };
+        let rules: String = (0..10).map(rule).collect();
+        policies[format!("many_{set}.rego")] = json!(format!("package everycall.many_{set}\n\n{rules}"));
+    }
     Ok(json!({
         "version": 1, "instance": "instructions",
         "issuers": [{"issuer": ISSUER, "audiences": ["orders"], "algorithms": ["ES256"], "kind": "workload", "max_lifetime_s": 3600,
@@ -198,8 +271,7 @@ fn config() -> anyhow::Result<Value> {
             "keys": {"inline": TestKey::of(Algorithm::Es256)?.public_jwks()}}],
         "credentials": [{"header": "authorization", "scheme": "Bearer"}],
         "bundle": {"inline": {
-            "policies": {"orders.rego": ORDERS, "purpose.rego": PURPOSE, "public.rego": PUBLIC,
-                "constant.rego": PUBLIC.replace("public", "constant"), "inputs.rego": INPUTS},
+            "policies": policies,
             "data": {"purposes": {"grant-7": ["show-order", "track-delivery"]}},
             "grants": grants,
         }},

@@ -52,8 +52,8 @@ impl fmt::Debug for PolicyInput {
 }
 
 impl everycall_rego::Facts for PolicyInput {
-    fn fact(&self, slot: usize) -> Option<Value> {
-        self.slots.get(slot)?.clone()
+    fn fact(&self, slot: usize) -> Option<&Value> {
+        self.slots.get(slot)?.as_ref()
     }
 
     fn now_ns(&self) -> Option<i64> {

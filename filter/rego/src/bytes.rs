@@ -17,9 +17,9 @@ pub(crate) fn byte(character: char) -> Option<u8> {
     u8::try_from(u32::from(character).checked_sub(FIRST)?).ok().filter(|byte| *byte >= 0x80)
 }
 
-/// Whether any character stands for a byte. Few texts have one of that plane at all.
+/// Whether any character stands for a byte.
 pub(crate) fn has_bytes(text: &str) -> bool {
-    text.as_bytes().contains(&0xf4) && text.chars().any(|character| byte(character).is_some())
+    !text.is_ascii() && text.chars().any(|character| byte(character).is_some())
 }
 
 /// The text that these bytes are.

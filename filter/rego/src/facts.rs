@@ -7,7 +7,7 @@ use crate::value::Value;
 /// Where facts come from: what a plan reads of `input`.
 pub trait Facts {
     /// What stands at the plan's path of this number; `None` if nothing does.
-    fn fact(&self, slot: usize) -> Option<Value>;
+    fn fact(&self, slot: usize) -> Option<&Value>;
 
     /// The time of the decision, in nanoseconds since 1970; `None` if there is none.
     fn now_ns(&self) -> Option<i64>;
@@ -29,8 +29,8 @@ impl<'a> InputDocument<'a> {
 }
 
 impl Facts for InputDocument<'_> {
-    fn fact(&self, slot: usize) -> Option<Value> {
-        descend(self.input?, self.plan.inputs.get(slot)?).cloned()
+    fn fact(&self, slot: usize) -> Option<&Value> {
+        descend(self.input?, self.plan.inputs.get(slot)?)
     }
 
     fn now_ns(&self) -> Option<i64> {

@@ -241,7 +241,7 @@ impl Slots {
 
     /// What the slots hold.
     pub(super) fn values(&self, of: &Sources<'_>) -> Vec<Option<Value>> {
-        let mut values = vec![None; self.reads.len()];
+        let mut values: Vec<Option<Value>> = self.reads.iter().map(|_| None).collect();
         for (at, within) in &self.order {
             let value = match within {
                 Some((whole, rest)) => {

@@ -60,13 +60,13 @@ impl<'p> Vm<'p> {
     /// The value of a complete document, or of a function for these arguments.
     pub(super) fn complete(&mut self, document: &'p Document, arguments: &[Value]) -> Outcome<Option<Value>> {
         let mut result: Option<Value> = None;
-        let enough = match document.one_is_enough {
-            Some(known) => known,
+        let (enough, admitted) = match document.one_is_enough {
+            Some(known) => (known, Admitted::default()),
             None => self.is_one_enough(document, arguments)?,
         };
-        let mut rest = document.rules.iter();
-        while let Some(rule) = rest.next() {
-            self.rule(rule, arguments, &mut |vm, branch| {
+        let mut rest = document.rules.iter().enumerate();
+        while let Some((at, rule)) = rest.next() {
+            self.rule(rule, arguments, admitted.get(at), &mut |vm, branch| {
                 let Some(value) = vm.eval(&branch.value)? else { return Ok(None) };
                 match &result {
                     None => result = Some(value),
@@ -80,9 +80,9 @@ impl<'p> Vm<'p> {
                 Ok(Some(if enough { Flow::Enough } else { Flow::More }))
             })?;
             if enough && result.is_some() {
-                for rule in rest {
+                for (at, rule) in rest {
                     self.aside(|vm| {
-                        vm.rule(rule, arguments, &mut |vm, branch| {
+                        vm.rule(rule, arguments, admitted.get(at), &mut |vm, branch| {
                             Ok(vm.eval(&branch.value)?.map(|_| Flow::Enough))
                         })
                     });
@@ -92,7 +92,7 @@ impl<'p> Vm<'p> {
         }
         match (&document.default, &result) {
             (Some(default), None) => {
-                self.rule(default, arguments, &mut |vm, branch| {
+                self.rule(default, arguments, None, &mut |vm, branch| {
                     result = vm.eval(&branch.value)?;
                     Ok(Some(Flow::Enough))
                 })?;
@@ -105,7 +105,7 @@ impl<'p> Vm<'p> {
     pub(super) fn set_document(&mut self, document: &'p Document) -> Outcome<Value> {
         let mut items = Vec::new();
         for rule in &document.rules {
-            self.rule(rule, &[], &mut |vm, branch| {
+            self.rule(rule, &[], None, &mut |vm, branch| {
                 let Some(value) = vm.eval(&branch.value)? else { return Ok(None) };
                 vm.charge(1)?;
                 vm.search(&value, ANY_NUMBER)?;
@@ -121,7 +121,7 @@ impl<'p> Vm<'p> {
     fn element(&mut self, document: &'p Document, keys: &[Value]) -> Outcome<Option<Value>> {
         let mut found = None;
         for rule in &document.rules {
-            self.rule(rule, keys, &mut |vm, branch| {
+            self.rule(rule, keys, None, &mut |vm, branch| {
                 let Some(value) = vm.eval(&branch.value)? else { return Ok(None) };
                 vm.charge(1)?;
                 found = Some(value);
@@ -135,7 +135,7 @@ impl<'p> Vm<'p> {
     fn object_document(&mut self, document: &'p Document, given: &[Value]) -> Outcome<Value> {
         let mut members: Vec<Member> = Vec::new();
         for rule in &document.rules {
-            self.rule(rule, given, &mut |vm, branch| {
+            self.rule(rule, given, None, &mut |vm, branch| {
                 let mut keys = Vec::with_capacity(branch.tail.len());
                 for key in &branch.tail {
                     let Some(key) = vm.eval(key)? else { return Ok(None) };
@@ -157,20 +157,33 @@ impl<'p> Vm<'p> {
         shallow(Value::Object(Object::from(made)))
     }
 
-    /// Goes through the solutions of a rule, in a frame of its own. `each` gives `None` where the head is
-    /// undefined: then the body does not hold.
+    /// Goes through the solutions of a rule, in a frame of its own. Whether its guards admit it may be known.
+    /// `each` gives `None` where the head is undefined: then the body does not hold.
     pub(super) fn rule(
         &mut self,
         rule: &'p Rule,
         arguments: &[Value],
+        admitted: Option<bool>,
         each: &mut dyn FnMut(&mut Vm<'p>, &'p Branch) -> Outcome<Option<Flow>>,
     ) -> Outcome<()> {
         self.step()?;
+        let admitted = match (admitted, rule.branches.as_slice()) {
+            (None, [branch]) => Some(self.admits(branch, arguments)?),
+            (known, _) => known,
+        };
+        if admitted == Some(false) && self.watch.is_none() {
+            return Ok(());
+        }
         let (base, end) = (self.base, self.registers.len());
         self.base = end;
-        self.registers.resize(end.saturating_add(rule.frame), Value::Null);
+        if rule.frame > 0 {
+            if self.registers.capacity() == 0 {
+                self.registers.reserve(FRAMES);
+            }
+            self.registers.resize_with(end.saturating_add(rule.frame), || Value::Null);
+        }
         let watched = self.watch.as_mut().and_then(|watch| watch.pause());
-        let done = self.branches(rule, arguments, each);
+        let done = self.branches(rule, arguments, admitted, each);
         if let Some(watch) = &mut self.watch {
             watch.go_on(watched);
         }
@@ -179,10 +192,11 @@ impl<'p> Vm<'p> {
         done
     }
 
-    pub(super) fn branches(
+    fn branches(
         &mut self,
         rule: &'p Rule,
         arguments: &[Value],
+        admitted: Option<bool>,
         each: &mut dyn FnMut(&mut Vm<'p>, &'p Branch) -> Outcome<Option<Flow>>,
     ) -> Outcome<()> {
         for (pattern, value) in rule.arguments.iter().zip(arguments) {
@@ -194,7 +208,11 @@ impl<'p> Vm<'p> {
             if let Some(watch) = &mut self.watch {
                 watch.enter(branch.site);
             }
-            if !self.admits(branch, arguments)? {
+            let is_admitted = match admitted {
+                Some(known) => known,
+                None => self.admits(branch, arguments)?,
+            };
+            if !is_admitted {
                 // Where it would have stopped without the index.
                 self.aside(|vm| vm.block(&branch.steps, &mut |_| Ok(Flow::Enough)));
                 continue;
@@ -215,23 +233,29 @@ impl<'p> Vm<'p> {
         Ok(())
     }
 
-    /// Whether all rules that may hold come to one constant, so that the first that holds decides.
-    fn is_one_enough(&mut self, document: &'p Document, arguments: &[Value]) -> Outcome<bool> {
+    /// Whether all rules that may hold come to one constant, so that the first that holds decides; and which of
+    /// them may, as far as that was looked at.
+    fn is_one_enough(&mut self, document: &'p Document, arguments: &[Value]) -> Outcome<(bool, Admitted)> {
         let mut one: Option<&Value> = None;
-        for rule in &document.rules {
+        let mut admitted = Admitted::default();
+        for (at, rule) in document.rules.iter().enumerate() {
             let mut may_hold = false;
             for branch in &rule.branches {
                 may_hold = may_hold || self.admits(branch, arguments)?;
+            }
+            // Of several branches each is asked again.
+            if rule.branches.len() == 1 || !may_hold {
+                admitted.set(at, may_hold);
             }
             if may_hold {
                 match (&rule.constant, one) {
                     (Some(constant), None) => one = Some(constant),
                     (Some(constant), Some(known)) if constant == known => {}
-                    _ => return Ok(false),
+                    _ => return Ok((false, admitted)),
                 }
             }
         }
-        Ok(one.is_some())
+        Ok((one.is_some(), admitted))
     }
 
     /// Whether the guards of a branch let it be tried.
@@ -289,6 +313,30 @@ fn below<'v>(value: &'v Value, keys: &[Value]) -> Option<&'v Value> {
 
 fn conflict(document: &Document) -> Halt {
     Halt::Conflict(format!("data.{}", document.path.join(".")))
+}
+
+/// Which of a document's first rules their guards admit, as far as they were looked at: a bit for each.
+#[derive(Default)]
+struct Admitted {
+    known: u64,
+    may_hold: u64,
+}
+
+impl Admitted {
+    fn bit(at: usize) -> u64 {
+        u32::try_from(at).ok().and_then(|at| 1_u64.checked_shl(at)).unwrap_or(0)
+    }
+
+    fn set(&mut self, at: usize, may_hold: bool) {
+        self.known |= Self::bit(at);
+        if may_hold {
+            self.may_hold |= Self::bit(at);
+        }
+    }
+
+    fn get(&self, at: usize) -> Option<bool> {
+        (self.known & Self::bit(at) != 0).then_some(self.may_hold & Self::bit(at) != 0)
+    }
 }
 
 /// What one solution adds to an object.

@@ -35,8 +35,10 @@ impl<'p> Vm<'p> {
                 equal(&mut self.budget, known, value)
             }
             Expr::Input(slot) => {
-                self.input(*slot);
-                let known = self.inputs.get(*slot).and_then(Option::as_ref).and_then(Option::as_ref);
+                let known = match &self.inputs {
+                    Some(replaced) => replaced.get(*slot).and_then(Option::as_ref),
+                    None => self.facts.fact(*slot),
+                };
                 equal(&mut self.budget, known, value)
             }
             expr => {

@@ -24,6 +24,9 @@ use crate::trace::Watch;
 use crate::value::{Object, Set, Value};
 use tree::in_store;
 
+/// Room for the registers of the first rules.
+const FRAMES: usize = 32;
+
 /// Evaluations inside each other. Each takes some frames of the module's stack of 1 MB.
 const MAX_DEPTH: usize = 200;
 
@@ -115,8 +118,8 @@ enum Mock {
 struct Vm<'p> {
     plan: &'p Plan,
     facts: &'p dyn Facts,
-    /// By the plan's paths below `input`: what is known of them.
-    inputs: Vec<Option<Option<Value>>>,
+    /// By the plan's paths below `input`: what is read there while `with` replaces something of it.
+    inputs: Option<Vec<Option<Value>>>,
     replaced: Option<Box<ReplacedData>>,
     /// By document: its value, once it is known.
     memo: Vec<Option<Option<Value>>>,
@@ -136,9 +139,9 @@ impl<'p> Vm<'p> {
         Self {
             plan,
             facts,
-            inputs: vec![None; plan.inputs.len()],
+            inputs: None,
             replaced: None,
-            memo: vec![None; plan.documents.len()],
+            memo: plan.documents.iter().map(|_| None).collect(),
             members: BTreeMap::new(),
             registers: Vec::new(),
             base: 0,
@@ -181,12 +184,11 @@ impl<'p> Vm<'p> {
     }
 
     /// What is read of `input` at one of the plan's paths.
-    fn input(&mut self, slot: usize) -> Option<&Value> {
-        let known = self.inputs.get_mut(slot)?;
-        if known.is_none() {
-            *known = Some(self.facts.fact(slot));
+    fn input(&self, slot: usize) -> Option<&Value> {
+        match &self.inputs {
+            Some(replaced) => replaced.get(slot)?.as_ref(),
+            None => self.facts.fact(slot),
         }
-        known.as_ref()?.as_ref()
     }
 
     fn base(&self, slot: usize) -> Option<&Value> {

@@ -55,28 +55,27 @@ impl<'p> Vm<'p> {
             memo: vec![None; self.memo.len()],
             members: BTreeMap::new(),
         };
-        self.charge(world.memo.len().saturating_add(world.inputs.len()))?;
+        self.charge(world.memo.len().saturating_add(self.plan.inputs.len()))?;
         for with in all {
             match with {
                 With::Input(path, value) => {
                     let Some(value) = self.eval(value)? else { return Ok(None) };
-                    for (at, read) in self.plan.inputs.iter().enumerate() {
-                        let now = if read.starts_with(path) {
-                            Some(descend(&value, read.get(path.len()..).unwrap_or_default()).cloned())
+                    let before = match world.inputs.take() {
+                        Some(before) => before,
+                        None => (0..self.plan.inputs.len()).map(|at| self.facts.fact(at).cloned()).collect(),
+                    };
+                    let mut inputs = Vec::with_capacity(before.len());
+                    for (read, before) in self.plan.inputs.iter().zip(before) {
+                        inputs.push(if read.starts_with(path) {
+                            descend(&value, read.get(path.len()..).unwrap_or_default()).cloned()
                         } else if path.starts_with(read) {
-                            let before = match world.inputs.get(at) {
-                                Some(Some(known)) => known.clone(),
-                                _ => self.facts.fact(at),
-                            };
                             let below = path.get(read.len()..).unwrap_or_default();
-                            Some(Some(self.put(before.as_ref(), below, &value)?))
+                            Some(self.put(before.as_ref(), below, &value)?)
                         } else {
-                            None
-                        };
-                        if let (Some(now), Some(place)) = (now, world.inputs.get_mut(at)) {
-                            *place = Some(now);
-                        }
+                            before
+                        });
                     }
+                    world.inputs = Some(inputs);
                 }
                 With::Data(path, value) => {
                     let Some(value) = self.eval(value)? else { return Ok(None) };
@@ -116,7 +115,7 @@ impl<'p> Vm<'p> {
 
 /// What changes while `with` replaces something.
 pub(super) struct World {
-    inputs: Vec<Option<Option<Value>>>,
+    inputs: Option<Vec<Option<Value>>>,
     replaced: Option<Box<ReplacedData>>,
     mocks: Vec<(usize, Mock)>,
     memo: Vec<Option<Option<Value>>>,
