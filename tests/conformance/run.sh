@@ -39,6 +39,7 @@ log=target/conformance.log
 EVERYCALL_VECTORS=$vectors bash tests/wasm/run.sh --features conformance --test conformance -- --nocapture >$log ||
   { cat $log; exit 1; }
 sed -n 's/^.*everycall-conformance: //p' $log >target/conformance/wasm32.json
+grep -o 'opa-compliance on wasm32: .*' $log
 
 source .ci/install.sh
 source filter/proxy-wasm/toolchain.sh

@@ -34,6 +34,14 @@
 //! value, and never as undefined. Base data is found by texts: `data.list["1"]` and `data.object[1]` are what
 //! they are in OPA, whose store has such paths.
 //!
+//! # What comes first
+//!
+//! It can be seen where one part ends in a conflict and another is undefined, and is as in OPA: first guards,
+//! which are facts that must be there, be a constant, or have a form or a member; then each statement as soon
+//! as what it needs is bound, with the parts of the head behind those of the body; in a statement calls before
+//! all else, and what `not` and `with` are given before them. What rules add to is evaluated by the keys that
+//! are read, and makes nothing else.
+//!
 //! [policy language]: https://www.openpolicyagent.org/docs/policy-language
 //! [reference]: https://www.openpolicyagent.org/docs/policy-reference
 

@@ -71,6 +71,15 @@ impl From<Problem> for Stop {
 
 type Made<T> = Result<T, Stop>;
 
+/// A node of the tree of rules as it is read.
+struct ReadNode {
+    node: Node,
+    /// Those below it that are read; `None` for what is not a name.
+    keys: Vec<Option<Arc<str>>>,
+    /// How many of them are known when it is read.
+    closed: usize,
+}
+
 struct Planner<'l> {
     library: &'l Library,
     tree: &'l Tree,
@@ -84,8 +93,7 @@ struct Planner<'l> {
     input_sites: Vec<Site>,
     conditions: Vec<(Site, usize)>,
     bases: Vec<Path>,
-    /// Nodes of the tree, each with the keys below it that are read, and how many of them are known then.
-    nodes: Vec<(Node, Vec<Option<Arc<str>>>, usize)>,
+    nodes: Vec<ReadNode>,
     reads_now: bool,
     /// Documents that the one in the making reads.
     reads: BTreeSet<DocumentId>,
@@ -154,7 +162,7 @@ impl<'l> Planner<'l> {
             input_sites: std::mem::take(&mut self.input_sites),
             conditions: std::mem::take(&mut self.conditions),
             bases,
-            nodes: std::mem::take(&mut self.nodes).into_iter().map(|(node, ..)| node).collect(),
+            nodes: std::mem::take(&mut self.nodes).into_iter().map(|read| read.node).collect(),
             entries: found,
             data: self.library.data.clone(),
             reads_now: self.reads_now,
@@ -413,14 +421,13 @@ impl<'l> Planner<'l> {
     /// The node at this path, with what is below it at these keys. Any key may be where a name is missing,
     /// and any path behind the last one.
     fn node(&mut self, path: &[Arc<str>], keys: &[Option<Arc<str>>], closed: usize) -> usize {
-        let is_it = |(node, under, known): &(Node, Vec<Option<Arc<str>>>, usize)| {
-            node.path == path && *under == keys && *known == closed
-        };
+        let is_it = |read: &ReadNode| read.node.path == path && read.keys == keys && read.closed == closed;
         if let Some(known) = self.nodes.iter().position(is_it) {
             return known;
         }
         let at = self.nodes.len();
-        self.nodes.push((Node { path: path.to_vec(), children: Vec::new() }, keys.to_vec(), closed));
+        let node = Node { path: path.to_vec(), children: Vec::new() };
+        self.nodes.push(ReadNode { node, keys: keys.to_vec(), closed });
         let names: BTreeSet<Arc<str>> =
             self.tree.below(path).filter_map(|known| known.get(path.len())).cloned().collect();
         let (key, keys) = keys.split_first().map_or((None, keys), |(key, rest)| (key.as_ref(), rest));
@@ -442,8 +449,8 @@ impl<'l> Planner<'l> {
             };
             children.push((name, child));
         }
-        if let Some((node, ..)) = self.nodes.get_mut(at) {
-            node.children = children;
+        if let Some(read) = self.nodes.get_mut(at) {
+            read.node.children = children;
         }
         at
     }
