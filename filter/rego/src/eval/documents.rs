@@ -37,16 +37,18 @@ impl<'p> Vm<'p> {
         if let Some(Some(Some(Some(whole)))) = document.whole.map(|whole| self.memo.get(whole)) {
             return Ok(below(whole, &keys).cloned());
         }
-        if let Some(known) = self.members.get(&(id, keys.clone())) {
+        let at = (id, keys);
+        if let Some(known) = self.members.get(&at) {
             return Ok(known.clone());
         }
+        let keys = &at.1;
         self.enter()?;
         let value = match document.kind {
-            Kind::Set => self.element(document, &keys)?,
-            _ => below(&self.object_document(document, &keys)?, &keys).cloned(),
+            Kind::Set => self.element(document, keys)?,
+            _ => below(&self.object_document(document, keys)?, keys).cloned(),
         };
         self.leave();
-        self.members.insert((id, keys), value.clone());
+        self.members.insert(at, value.clone());
         Ok(value)
     }
 
@@ -307,7 +309,7 @@ impl<'p> Vm<'p> {
     }
 }
 
-fn below<'v>(value: &'v Value, keys: &[Value]) -> Option<&'v Value> {
+pub(super) fn below<'v>(value: &'v Value, keys: &[Value]) -> Option<&'v Value> {
     keys.iter().try_fold(value, |value, key| value.get(key))
 }
 

@@ -203,15 +203,19 @@ impl<'p> Vm<'p> {
 
     /// Keys are known before what they are looked up in: where one is undefined, nothing else is evaluated.
     pub(super) fn get(&mut self, base: &'p Expr, keys: &'p [Key], stored: bool) -> Outcome<Option<Value>> {
-        let mut found = Vec::new();
+        // There is rarely more than one.
+        let (mut first, mut more) = (None, Vec::new());
         for key in keys {
             if let Key::Expr(key) = key {
                 let Some(key) = self.eval(key)? else { return Ok(None) };
                 self.search(&key, ANY_NUMBER)?;
-                found.push(key);
+                match first {
+                    None => first = Some(key),
+                    Some(_) => more.push(key),
+                }
             }
         }
-        let mut found = found.into_iter();
+        let mut found = first.into_iter().chain(more);
         let Some(mut value) = self.eval(base)? else { return Ok(None) };
         for key in keys {
             let inner = match key {
@@ -292,18 +296,34 @@ impl<'p> Vm<'p> {
     }
 
     pub(super) fn call(&mut self, call: &'p Call) -> Outcome<Option<Value>> {
-        let Some(arguments) = self.all(&call.arguments)? else { return Ok(None) };
+        // Most take one or two: those need no room elsewhere.
+        match call.arguments.as_slice() {
+            [only] => match self.eval(only)? {
+                Some(only) => self.apply(call, &[only]),
+                None => Ok(None),
+            },
+            [first, second] => {
+                let Some(first) = self.eval(first)? else { return Ok(None) };
+                let Some(second) = self.eval(second)? else { return Ok(None) };
+                self.apply(call, &[first, second])
+            }
+            arguments => match self.all(arguments)? {
+                Some(arguments) => self.apply(call, &arguments),
+                None => Ok(None),
+            },
+        }
+    }
+
+    fn apply(&mut self, call: &'p Call, arguments: &[Value]) -> Outcome<Option<Value>> {
         let mock = call.mock.and_then(|mock| self.mocks.iter().rev().find(|(at, _)| *at == mock));
         match mock.map(|(_, mock)| mock.clone()) {
-            None => self.invoke(call.callee, &arguments),
+            None => self.invoke(call.callee, arguments),
             Some(Mock::Value(value)) => Ok(Some(value)),
             Some(Mock::Callee(callee)) => {
-                // Inside of what stands in its place, a function is what it was.
+                // Inside of what stands in its place, a function is what it was. What was evaluated is known on
+                // both sides, as in OPA: whoever reads a rule first decides which functions it sees.
                 let mocks = std::mem::take(&mut self.mocks);
-                let fresh = vec![None; self.memo.len()];
-                let memo = std::mem::replace(&mut self.memo, fresh);
-                let value = self.invoke(callee, &arguments)?;
-                self.memo = memo;
+                let value = self.invoke(callee, arguments)?;
                 self.mocks = mocks;
                 Ok(value)
             }

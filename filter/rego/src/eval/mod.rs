@@ -213,6 +213,29 @@ mod tests {
         plan.evaluate(0, &facts, &mut Budget::new(50_000, 1_000_000))
     }
 
+    /// OPA's answers.
+    #[test]
+    fn what_stands_in_a_functions_place_shares_what_is_known() {
+        let text = "f(x) := x\nf2(x) := 10\nf2m(x) := 20\nt := f2(1)\nh(x) := t\n\
+            s[k] := v if { some k in [1]; v := f2(k) }\nh2(x) := s[x]\nh3(x) := t + f2(x)\n\
+            a := [p, q] if { p := t; q := f(1) }\nb := [p, q, r] if { q := f(1); p := t; r := s[1] }\n\
+            c := [p, q] if { p := s[1]; q := f(1) }\nd := [p, q] if { q := f(1); p := s[1] }\n\
+            e := [p, q] if { p := s; q := f(1) }\n";
+        for (read, instead, expected) in [
+            ("a", "h", "[20,20]"),
+            ("b", "h", "[10,10,20]"),
+            ("c", "h2", "[20,20]"),
+            ("d", "h2", "[10,10]"),
+            ("e[1]", "h2", "20"),
+            ("a", "h3", "[20,30]"),
+            ("b", "h3", "[10,20,20]"),
+        ] {
+            let x = format!("x := v if v := {read} with data.p.f as {instead} with data.p.f2 as f2m");
+            let value = evaluate(&format!("{text}{x}")).unwrap().unwrap();
+            assert_eq!(value.to_json().to_string(), expected, "{x}");
+        }
+    }
+
     #[test]
     fn values_in_which_one_part_stands_often_are_not_gone_through_for_ever() {
         let doubled: String = (1..44).map(|n| format!("v{n} := [v{}, v{}]\n", n - 1, n - 1)).collect();

@@ -1,5 +1,6 @@
 //! Parts of `data` that hold rules, read as a whole or by keys that are found when they are read.
 
+use super::documents::below;
 use super::*;
 
 /// To find what stands at one name, and put it beside the others.
@@ -34,10 +35,7 @@ impl<'p> Vm<'p> {
                 }
             };
             let (found, after) = found;
-            return Ok(after
-                .iter()
-                .try_fold(found, |value, key| value.map(|value| value.get(key).cloned()))
-                .flatten());
+            return Ok(found.as_ref().and_then(|found| below(found, after)).cloned());
         }
         self.tree(node).map(Some)
     }

@@ -6,6 +6,10 @@ use super::types::Ty;
 use super::{Maker, Variable};
 use crate::tree::{t, term, Node, Reader};
 
+/// What `with` replaces, by number.
+const FUNCTION: usize = 7;
+const BUILTIN: usize = 8;
+
 impl Maker {
     /// A body of at most so many statements, and one.
     pub fn statements(&mut self, most: usize) -> Vec<Node> {
@@ -559,8 +563,12 @@ impl Maker {
         };
         let mut changes = Vec::new();
         for _ in 0..self.random.weighted(&[(75, 1), (25, 2)]) {
-            if let Some(change) = self.change(depth) {
-                changes.push(change);
+            let what = self.random.below(10);
+            changes.extend(self.change(what, depth));
+            // What stands in a function's place may read what another replacement changes.
+            if what == FUNCTION && self.random.below(2) == 0 {
+                let what = *self.random.pick(&[FUNCTION, BUILTIN]);
+                changes.extend(self.change(what, depth));
             }
         }
         if changes.len() > 1 {
@@ -570,10 +578,10 @@ impl Maker {
         Node::Seq(vec![inner, Node::List { between: "", least: 0, items: changes }])
     }
 
-    fn change(&mut self, depth: usize) -> Option<Node> {
+    fn change(&mut self, what: usize, depth: usize) -> Option<Node> {
         let with =
             |target: String, value: Node| Some(Node::Seq(vec![t(format!(" with {target} as ")), value]));
-        match self.random.below(10) {
+        match what {
             0 => {
                 self.mark("with input");
                 let value = *self.random.pick(&[
@@ -624,7 +632,7 @@ impl Maker {
                 let value = self.term(&ty, depth.saturating_sub(1));
                 with(path, value)
             }
-            7 => {
+            FUNCTION => {
                 let functions: Vec<_> =
                     self.rules.iter().filter(|rule| rule.arguments.is_some()).cloned().collect();
                 if functions.is_empty() {
@@ -651,7 +659,7 @@ impl Maker {
                 let value = self.reference(&other);
                 with(target, term(vec![t(value)]))
             }
-            8 => {
+            BUILTIN => {
                 self.mark("with builtin");
                 let (name, values): (_, &[&str]) = *self.random.pick(&[
                     ("count", &["3", "0"][..]),
