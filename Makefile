@@ -1,11 +1,12 @@
 # What users, developers and CI run. The work is in scripts, one subject each; what they install goes below .tools/.
 SHELL := bash
 .NOTPARALLEL:
-.PHONY: help wasm envoy node-tools demo run render test test-native test-wasm conformance lint bench holds bench-continuous bench-peers bench-instructions bench-stages rego-differential fmt clean
+.PHONY: help wasm envoy node-tools demo run render test test-native test-wasm conformance lint bench holds bench-continuous bench-peers bench-instructions bench-stages rego-differential fuzz fmt clean
 
 export EVERYCALL_WASM := $(CURDIR)/target/everycall.wasm
 export EVERYCALL_ENVOY := $(CURDIR)/.tools/envoy
 VECTORS ?= ../shared/vectors
+FUZZ_SECONDS ?= 3600
 
 help: ## this table
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -44,6 +45,9 @@ conformance: wasm envoy ## published test vectors, from the folder VECTORS
 
 rego-differential: ## what programs made at random come to here and in OPA: ARGUMENTS=--help
 	@bash tests/rego/oracle.sh cargo run --quiet --package everycall-rego-tests --bin everycall-rego-differential -- $(ARGUMENTS)
+
+fuzz: ## an hour of libFuzzer on reading, compiling and evaluating policies: FUZZ_SECONDS=60 for less
+	@bash tests/fuzz/run.sh $(FUZZ_SECONDS) $(wildcard $(VECTORS)/opa-compliance/cases.json)
 
 lint: ## format, clippy, licences, advisories
 	@bash tests/lint.sh
