@@ -1,152 +1,126 @@
-//! What is known of values before anything is evaluated: members of `input` that are always there,
-//! and builtins that fail on arguments of another type only.
+//! What always stands below `input`, for whatever call: of it a negation is sure.
 
-/// What a value is, as far as it matters to whether a builtin or a comparison can fail.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Type {
-    Text,
-    Number,
-    Boolean,
-    List,
-    Set,
-    Object,
-    /// Defined; nothing else is known.
-    Any,
+use std::sync::Arc;
+
+use everycall_rego::{InputContract, Kind, Sure};
+
+/// The input of a rule set, in its form.
+#[derive(Clone, Copy)]
+pub(super) enum Input {
+    /// Our own.
+    Everycall,
+    /// That of OPA's plugin for Envoy, with our own in `input.everycall`.
+    OpaEnvoy,
 }
 
-impl Type {
-    pub(super) const fn is_collection(self) -> bool {
-        matches!(self, Self::List | Self::Set | Self::Object)
-    }
-}
+/// What may be `null`: nothing is below it then.
+const NULLABLE: &[&str] = &["elevation", "exception", "identity"];
 
-/// Members of `input` that are there for every request, of callers with a credential where they are
-/// below `identity`. Below the others nothing is sure.
-const INPUT: &[(&str, Type)] = &[
-    ("time", Type::Number),
-    ("clock.weekday", Type::Text),
-    ("clock.hour", Type::Number),
-    ("clock.minute", Type::Number),
-    ("clock.date", Type::Text),
-    ("request", Type::Object),
-    ("request.id", Type::Any),
-    ("request.method", Type::Text),
-    ("request.scheme", Type::Text),
-    ("request.host", Type::Text),
-    ("request.path", Type::Text),
-    ("request.segments", Type::List),
-    ("request.headers", Type::Object),
-    ("request.query", Type::Object),
-    ("connection", Type::Object),
-    ("connection.networks", Type::List),
-    ("identity", Type::Any),
-    ("identity.kind", Type::Text),
-    ("identity.id", Type::Text),
-    ("identity.issuer", Type::Text),
-    ("identity.credential", Type::Text),
-    ("identity.claims", Type::Object),
-    ("identity.principal", Type::Any),
-    ("identity.actors", Type::List),
-    ("identity.task", Type::Any),
-    ("identity.expires_in", Type::Number),
-    ("identity.bound", Type::Any),
-    ("grant", Type::Object),
-    ("grant.id", Type::Text),
-    ("grant.purpose", Type::Text),
-    ("grant.owner", Type::Text),
-    ("grant.sensitivity", Type::Any),
-    ("grant.params", Type::Object),
-    ("elevation", Type::Any),
-    ("exception", Type::Any),
-    ("signals", Type::Object),
-    ("signals.identity", Type::Object),
-    ("signals.principal", Type::Object),
-    ("signals.actors", Type::List),
-    ("signals.task", Type::Object),
+const OWN: &[(&str, Kind)] = &[
+    ("clock", Kind::Object),
+    ("clock.date", Kind::Text),
+    ("clock.hour", Kind::Number),
+    ("clock.minute", Kind::Number),
+    ("clock.weekday", Kind::Text),
+    ("connection", Kind::Object),
+    ("connection.networks", Kind::Array),
+    ("elevation", Kind::Any),
+    ("elevation.approver", Kind::Text),
+    ("elevation.break_glass", Kind::Boolean),
+    ("elevation.break_glass_reason", Kind::Any),
+    ("elevation.id", Kind::Text),
+    ("elevation.owner", Kind::Any),
+    ("elevation.reason", Kind::Text),
+    ("elevation.ticket", Kind::Text),
+    ("elevation.valid_from", Kind::Number),
+    ("elevation.valid_until", Kind::Number),
+    ("exception", Kind::Any),
+    ("exception.compensating_control", Kind::Text),
+    ("exception.id", Kind::Text),
+    ("exception.owner", Kind::Text),
+    ("exception.reason", Kind::Text),
+    ("exception.valid_until", Kind::Number),
+    ("grant", Kind::Object),
+    ("grant.id", Kind::Text),
+    ("grant.owner", Kind::Text),
+    ("grant.params", Kind::Object),
+    ("grant.purpose", Kind::Text),
+    ("grant.sensitivity", Kind::Any),
+    ("grant.source", Kind::Any),
+    ("grant.ticket", Kind::Any),
+    ("identity", Kind::Any),
+    ("identity.actors", Kind::Array),
+    ("identity.bound", Kind::Any),
+    ("identity.claims", Kind::Object),
+    ("identity.credential", Kind::Text),
+    ("identity.expires_in", Kind::Number),
+    ("identity.id", Kind::Text),
+    ("identity.issuer", Kind::Text),
+    ("identity.kind", Kind::Text),
+    ("identity.principal", Kind::Any),
+    ("identity.task", Kind::Any),
+    ("request", Kind::Object),
+    ("request.headers", Kind::Object),
+    ("request.host", Kind::Text),
+    ("request.id", Kind::Any),
+    ("request.method", Kind::Text),
+    ("request.path", Kind::Text),
+    ("request.query", Kind::Object),
+    ("request.scheme", Kind::Text),
+    ("request.segments", Kind::Array),
+    ("signals", Kind::Object),
+    ("signals.actors", Kind::Array),
+    ("signals.identity", Kind::Object),
+    ("signals.principal", Kind::Object),
+    ("signals.task", Kind::Object),
+    ("time", Kind::Number),
 ];
 
-/// What stands at a path below `input`, if something always does.
-pub(super) fn input(path: &str) -> Option<Type> {
-    INPUT.iter().find(|(name, _)| *name == path).map(|(_, kind)| *kind)
-}
+const OPA_ENVOY: &[(&str, Kind)] = &[
+    ("attributes", Kind::Object),
+    ("attributes.destination", Kind::Object),
+    ("attributes.request", Kind::Object),
+    ("attributes.request.http", Kind::Object),
+    ("attributes.request.http.headers", Kind::Object),
+    ("attributes.request.http.headers.:authority", Kind::Text),
+    ("attributes.request.http.headers.:method", Kind::Text),
+    ("attributes.request.http.headers.:path", Kind::Text),
+    ("attributes.request.http.host", Kind::Text),
+    ("attributes.request.http.method", Kind::Text),
+    ("attributes.request.http.path", Kind::Text),
+    ("attributes.request.time", Kind::Text),
+    ("attributes.source", Kind::Object),
+    ("everycall", Kind::Object),
+    ("parsed_path", Kind::Array),
+    ("parsed_query", Kind::Object),
+    ("version", Kind::Object),
+    ("version.encoding", Kind::Text),
+    ("version.ext_authz", Kind::Text),
+];
 
-/// The type that a check such as `is_number` tells.
-pub(super) fn checked_by(builtin: &str) -> Option<Type> {
-    Some(match builtin {
-        "is_string" => Type::Text,
-        "is_number" => Type::Number,
-        "is_boolean" => Type::Boolean,
-        "is_array" => Type::List,
-        "is_set" => Type::Set,
-        "is_object" => Type::Object,
-        "is_null" => Type::Any,
-        _ => return None,
-    })
-}
-
-/// What a builtin wants of its arguments so that it cannot fail; `None` for what can fail whatever
-/// the types are, such as `to_number`.
-pub(super) fn wants(builtin: &str, arguments: usize) -> Option<Vec<Type>> {
-    use Type::{Any, List, Number, Object, Text};
-    Some(match builtin {
-        "is_string" | "is_number" | "is_boolean" | "is_array" | "is_set" | "is_object" | "is_null"
-        | "type_name" | "json.marshal" | "base64.is_valid" | "json.is_valid" | "semver.is_valid"
-        | "regex.is_valid" => vec![Any; arguments],
-        "lower"
-        | "upper"
-        | "trim_space"
-        | "strings.reverse"
-        | "base64.encode"
-        | "base64url.encode"
-        | "base64url.encode_no_pad"
-        | "contains"
-        | "startswith"
-        | "endswith"
-        | "indexof"
-        | "indexof_n"
-        | "split"
-        | "replace"
-        | "trim"
-        | "trim_left"
-        | "trim_right"
-        | "trim_prefix"
-        | "trim_suffix"
-        | "strings.count" => vec![Text; arguments],
-        "abs" | "ceil" | "floor" | "round" | "to_number" => vec![Number; arguments],
-        "array.concat" | "array.reverse" => vec![List; arguments],
-        "object.keys" => vec![Object; arguments],
-        // With a default there is always a value.
-        "object.get" => vec![Object, Any, Any],
-        _ => return None,
-    })
-}
-
-/// What a builtin gives.
-pub(super) fn gives(builtin: &str) -> Type {
-    match builtin {
-        "count" | "to_number" | "abs" | "ceil" | "floor" | "round" | "indexof" | "sum" | "strings.count"
-        | "product" => Type::Number,
-        "lower"
-        | "upper"
-        | "trim_space"
-        | "trim"
-        | "trim_left"
-        | "trim_right"
-        | "trim_prefix"
-        | "trim_suffix"
-        | "concat"
-        | "replace"
-        | "type_name"
-        | "json.marshal"
-        | "substring"
-        | "strings.reverse"
-        | "base64.encode"
-        | "base64url.encode"
-        | "base64url.encode_no_pad" => Type::Text,
-        "split" | "array.concat" | "array.reverse" | "array.slice" | "sort" => Type::List,
-        "object.keys" => Type::Set,
-        "is_string" | "is_number" | "is_boolean" | "is_array" | "is_set" | "is_object" | "is_null"
-        | "contains" | "startswith" | "endswith" | "regex.match" | "glob.match" => Type::Boolean,
-        _ => Type::Any,
+impl InputContract for Input {
+    fn sure(&self, path: &[Arc<str>]) -> Option<Sure> {
+        match (self, path.split_first()) {
+            (Self::Everycall, _) => own(path),
+            (Self::OpaEnvoy, Some((first, rest))) if **first == *"everycall" && !rest.is_empty() => {
+                // Its own name is a part of the path to what may be null.
+                own(rest).map(|sure| Sure {
+                    nullable: if sure.nullable > 0 { sure.nullable + 1 } else { 0 },
+                    ..sure
+                })
+            }
+            (Self::OpaEnvoy, _) => find(OPA_ENVOY, path).map(|kind| Sure { kind, nullable: 0 }),
+        }
     }
+}
+
+fn own(path: &[Arc<str>]) -> Option<Sure> {
+    let kind = find(OWN, path)?;
+    let below = path.len() > 1 && path.first().is_some_and(|first| NULLABLE.contains(&&**first));
+    Some(Sure { kind, nullable: usize::from(below) })
+}
+
+fn find(table: &[(&str, Kind)], path: &[Arc<str>]) -> Option<Kind> {
+    let is_it = |name: &str| name.split('.').eq(path.iter().map(|name| &**name));
+    table.iter().find(|(name, _)| is_it(name)).map(|(_, kind)| *kind)
 }

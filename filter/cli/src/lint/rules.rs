@@ -1,23 +1,21 @@
 //! Rules that nothing uses, that never hold, or that allow what they should not.
 
-use std::collections::BTreeSet;
-
 use everycall_core::OBLIGATIONS;
 use everycall_rego::syntax_tree::{BoolOp, Expr, Literal, RuleHead};
+use everycall_rego::Plan;
 
-use super::program::{read_member, Program, Target};
+use super::program::{Entry, Program, ASK};
 use super::{
     note, Finding, ALLOW_NOT_BOOLEAN, ALLOW_WITHOUT_IDENTITY, CONSTANT_FALSE, DEFAULT_ALLOW,
     UNKNOWN_OBLIGATION, UNREACHABLE_RULE,
 };
-use crate::rego::{number, Body, RegoFile};
+use crate::rego::{number, Body};
 
 pub(super) fn lint(program: &Program<'_>, found: &mut Vec<Finding>) {
     unreachable(program, found);
     constant(program, found);
     for entry in program.entries.iter().filter(|entry| entry.ours) {
-        let rule = format!("{}.{}", entry.package, entry.rule);
-        results(program, &rule, entry.anonymous, found);
+        results(program, entry, found);
     }
     for entry in &program.entries {
         let rule = format!("{}.{}", entry.package, entry.rule);
@@ -42,18 +40,17 @@ const LIBRARY: &str = "everycall.lib.";
 
 /// Rules that no decision and no question depends on. A library offers more than one bundle uses.
 fn unreachable(program: &Program<'_>, found: &mut Vec<Finding>) {
-    let mut used = BTreeSet::new();
-    for entry in &program.entries {
-        used.append(&mut program.closure(&format!("{}.{}", entry.package, entry.rule)));
-        if entry.ours {
-            used.append(&mut program.closure(&format!("{}.ask", entry.package)));
-        }
+    let plans: Vec<Plan> = program.entries.iter().filter_map(|entry| program.plan(entry)).collect();
+    if plans.len() < program.entries.len() {
+        // What does not compile depends on nothing that can be said.
+        return;
     }
-    for (path, bodies) in program.rules.iter().filter(|(path, _)| !used.contains(*path)) {
+    let is_used = |body: &Body<'_>| plans.iter().any(|plan| program.site(plan, body).is_some());
+    for (path, bodies) in &program.rules {
         if path.starts_with(LIBRARY) {
             continue;
         }
-        for (file, body) in bodies {
+        for (file, body) in bodies.iter().filter(|(_, body)| !is_used(body)) {
             note(found, file, body.line, &UNREACHABLE_RULE, format!("no decision depends on `{path}`"));
         }
     }
@@ -104,8 +101,10 @@ fn is_false(expr: &Expr) -> bool {
 }
 
 /// What the rule `decision` of a rule set answers.
-fn results(program: &Program<'_>, rule: &str, anonymous: bool, found: &mut Vec<Finding>) {
-    for (file, body) in program.rules.get(rule).into_iter().flatten() {
+fn results(program: &Program<'_>, entry: &Entry, found: &mut Vec<Finding>) {
+    let rule = format!("{}.{}", entry.package, entry.rule);
+    let plan = program.plan(entry);
+    for (file, body) in program.rules.get(&rule).into_iter().flatten() {
         let Some(value) = value(body) else { continue };
         for (key, member) in members(value) {
             let line = number(member.span().line);
@@ -143,7 +142,8 @@ fn results(program: &Program<'_>, rule: &str, anonymous: bool, found: &mut Vec<F
                 );
             }
         }
-        if allows(value) == Some(true) && !anonymous && !reads_identity(program, rule, file, body) {
+        let reads = plan.as_ref().is_none_or(|plan| reads_identity(program, plan, body));
+        if allows(value) == Some(true) && !entry.anonymous && !reads {
             note(
                 found,
                 file,
@@ -182,17 +182,7 @@ fn allows(value: &Expr) -> Option<bool> {
 }
 
 /// Also by an answer: what was asked is what `ask` depends on.
-fn reads_identity(program: &Program<'_>, rule: &str, file: &RegoFile, body: &Body<'_>) -> bool {
-    let targets = program.references(file, body);
-    let rules = targets.iter().filter_map(|target| match target {
-        Target::Rule(rule, _) => Some(rule),
-        _ => None,
-    });
-    let all: BTreeSet<String> = rules.flat_map(|rule| program.closure(rule)).collect();
-    if read_member(&targets, "identity") || program.reads(&all, "identity") {
-        return true;
-    }
-    let ask = rule.strip_suffix("decision").map(|package| program.closure(&format!("{package}ask")));
-    (read_member(&targets, "pdp") || program.reads(&all, "pdp"))
-        && ask.is_some_and(|asks| program.reads(&asks, "identity"))
+fn reads_identity(program: &Program<'_>, plan: &Plan, body: &Body<'_>) -> bool {
+    let Some(reads) = program.site(plan, body).map(|site| plan.body_reads(site)) else { return true };
+    reads.has_member("identity") || reads.has_member("pdp") && plan.entry_reads(ASK).has_member("identity")
 }
