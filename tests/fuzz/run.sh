@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# run.sh SECONDS [CASES...]: libFuzzer on what reads, compiles and evaluates policies, for so long on each of the
-# machine's processors. What it finds stays in target/fuzz/artifacts, the inputs it made in target/fuzz/corpus.
+# run.sh SECONDS [CASES...]: libFuzzer on what reads, compiles and evaluates policies, for so long, FUZZ_JOBS at a time: as many as the
+# machine has processors. What it finds stays in target/fuzz/artifacts, the inputs it made in target/fuzz/corpus.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 source .ci/install.sh
@@ -17,7 +17,7 @@ cargo run --quiet --locked --release --manifest-path tests/fuzz/Cargo.toml --tar
 
 # The module's stack is 1 MB. A frame of what is built for coverage is larger than one of the module.
 ulimit -s 2048
-jobs=$(nproc 2>/dev/null || echo 1)
+jobs=${FUZZ_JOBS:-$(nproc 2>/dev/null || echo 1)}
 say "fuzzing for $seconds s, $jobs at a time: a line of each now and then; any find ends it with an error"
 exec cargo fuzz run policies --fuzz-dir tests/fuzz --target-dir target/fuzz/build --sanitizer none --features fuzzing \
   --jobs "$jobs" "$here/corpus" -- \

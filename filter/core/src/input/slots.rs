@@ -87,8 +87,10 @@ impl Fact {
     /// What stands at the path below it.
     fn value(&self, of: &Sources<'_>, rest: &[Arc<str>]) -> Option<Value> {
         match (&self.answer, rest.split_first()) {
-            (Answer::One(value), _) => descend(&value(of)?, rest),
+            (Answer::One(value), None) => value(of),
+            (Answer::One(value), Some(_)) => descend(&value(of)?, rest),
             (Answer::Members(value), None) => value(of, None),
+            (Answer::Members(value), Some((name, []))) => value(of, Some(name)),
             (Answer::Members(value), Some((name, rest))) => descend(&value(of, Some(name))?, rest),
             (Answer::Answers, _) => None,
         }
