@@ -55,7 +55,17 @@ impl Value {
         match self {
             Self::Null => serde_json::Value::Null,
             Self::Bool(value) => (*value).into(),
-            Self::Number(number) => serde_json::from_str(&number.to_string()).unwrap_or_default(),
+            Self::Number(number) => {
+                let text = number.to_string();
+                // serde_json reads some fractions as their neighbours.
+                match text.parse::<u64>() {
+                    Ok(whole) => whole.into(),
+                    Err(_) => match number.as_i64() {
+                        Some(whole) if text.parse() == Ok(whole) => whole.into(),
+                        _ => text.parse::<f64>().map(serde_json::Value::from).unwrap_or_default(),
+                    },
+                }
+            }
             Self::String(text) => shown(text).into(),
             Self::Array(items) => items.iter().map(Self::to_json).collect(),
             Self::Set(items) => items.iter().map(Self::to_json).collect(),

@@ -431,16 +431,14 @@ impl Resolver<'_> {
                 let arguments = self.terms(params)?;
                 self.call(function, arguments, span)
             }
-            Expr::UnaryExpr { span, .. } => {
-                self.problem(span, "a minus before what is no number: write `0 - …`")
-            }
+            Expr::UnaryExpr { span, expr, .. } => self.minus(expr, span),
             Expr::RefDot { .. } | Expr::RefBrack { .. } => self.reference(expr),
             Expr::BinExpr { op, lhs, rhs, span, .. } => {
                 let op = match op {
                     BinOp::Intersection => Operator::And,
                     BinOp::Union => Operator::Or,
                 };
-                let operands = vec![self.term(lhs)?, self.term(rhs)?];
+                let operands = self.operands(lhs, rhs, false)?;
                 Ok(Term::Call(operator(op), operands, site(self.at, span)))
             }
             Expr::BoolExpr { op, lhs, rhs, span, .. } => {
@@ -452,7 +450,7 @@ impl Resolver<'_> {
                     BoolOp::Gt => Operator::Greater,
                     BoolOp::Ne => Operator::NotEqual,
                 };
-                let operands = vec![self.term(lhs)?, self.term(rhs)?];
+                let operands = self.operands(lhs, rhs, true)?;
                 Ok(Term::Call(operator(op), operands, site(self.at, span)))
             }
             Expr::ArithExpr { op, lhs, rhs, span, .. } => {
@@ -463,7 +461,7 @@ impl Resolver<'_> {
                     ArithOp::Div => Operator::Divide,
                     ArithOp::Mod => Operator::Remainder,
                 };
-                let operands = vec![self.term(lhs)?, self.term(rhs)?];
+                let operands = self.operands(lhs, rhs, false)?;
                 Ok(Term::Call(operator(op), operands, site(self.at, span)))
             }
             Expr::AssignExpr { span, .. } => {
@@ -472,6 +470,33 @@ impl Resolver<'_> {
             Expr::Membership { key, value, collection, .. } => {
                 let key = key.as_ref().map(|key| self.term(key)).transpose()?.map(Box::new);
                 Ok(Term::In(key, Box::new(self.term(value)?), Box::new(self.term(collection)?)))
+            }
+        }
+    }
+
+    fn operands(&mut self, lhs: &Expr, rhs: &Expr, is_compared: bool) -> Result<Vec<Term>, Problem> {
+        match rhs {
+            // Whatever follows would be a part of this operand, which it is only where both are compared.
+            Expr::UnaryExpr { span, expr, .. } if is_infix(expr) && !(is_compared && is_computed(expr)) => {
+                self.problem(
+                    span,
+                    "a minus in the middle of an expression: put it and its operand into brackets",
+                )
+            }
+            rhs => Ok(vec![self.term(lhs)?, self.term(rhs)?]),
+        }
+    }
+
+    /// A minus before a reference or a call. The parser takes all that follows for its operand: it belongs to the
+    /// first.
+    fn minus(&mut self, expr: &Expr, span: &ast::Span) -> Result<Term, Problem> {
+        let behind = span.text().strip_prefix('-').unwrap_or_default().trim_start();
+        let term = self.term(expr)?;
+        let negated = if behind.starts_with(['(', '-']) { None } else { negated(term, site(self.at, span)) };
+        match negated {
+            Some(term) => Ok(term),
+            None => {
+                self.problem(span, "a minus stands before a number, a reference or a call: write `0 - …`")
             }
         }
     }
@@ -777,6 +802,38 @@ fn mention_query(query: &ast::Query, into: &mut BTreeSet<String>) {
         }
         statement.with_mods.iter().for_each(|modifier| mention(&modifier.r#as, into));
     }
+}
+
+/// Two operands with something between them.
+const fn is_infix(expr: &Expr) -> bool {
+    is_computed(expr) || matches!(expr, Expr::BoolExpr { .. } | Expr::Membership { .. })
+}
+
+const fn is_computed(expr: &Expr) -> bool {
+    matches!(expr, Expr::ArithExpr { .. } | Expr::BinExpr { .. })
+}
+
+/// The same with a minus before its first operand; `None` where that is no number, reference or call.
+fn negated(term: Term, at: crate::hir::Site) -> Option<Term> {
+    Some(match term {
+        Term::Call(Function::Operator(operator), mut operands, site) => {
+            let first = negated(operands.first()?.clone(), at)?;
+            *operands.first_mut()? = first;
+            Term::Call(Function::Operator(operator), operands, site)
+        }
+        Term::In(None, value, collection) => Term::In(None, Box::new(negated(*value, at)?), collection),
+        Term::In(Some(key), value, collection) => {
+            Term::In(Some(Box::new(negated(*key, at)?)), value, collection)
+        }
+        Term::Const(Value::Number(number)) => {
+            Term::Const(Value::Number(Number::parse(&format!("-{number}"))?))
+        }
+        Term::Var(_) | Term::Ref(..) | Term::Call(..) => {
+            let operands = vec![Term::Const(Value::from(0_i64)), term];
+            Term::Call(Function::Operator(Operator::Minus), operands, at)
+        }
+        Term::Const(_) | Term::Array(_) | Term::Set(_) | Term::Object(_) | Term::Collect(..) => return None,
+    })
 }
 
 fn mention(expr: &Expr, into: &mut BTreeSet<String>) {

@@ -142,6 +142,11 @@ fn position(file: &str, error: &str) -> String {
 /// # Errors
 /// The line at which brackets stand too deep, an expression has too many parts or a number is too long.
 pub(crate) fn check_text(file: &str, source: &str) -> Result<(), String> {
+    // The parser takes it for the end, and what is behind it for nothing.
+    if let Some((before, _)) = source.split_once('\0') {
+        let line = before.matches('\n').count().saturating_add(1);
+        return Err(format!("{file}:{line}: a NUL character"));
+    }
     let (mut line, mut depth): (usize, usize) = (1, 0);
     let mut exponent = false;
     let mut links = Links::default();

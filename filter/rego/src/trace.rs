@@ -67,6 +67,9 @@ pub(crate) struct Watch {
     seen: BTreeMap<Site, Seen>,
     /// The body whose own statements are carried out.
     branch: Option<Site>,
+    /// What is left for all that is carried out for people only; `None` before the first of it.
+    aside: Option<Budget>,
+    is_aside: bool,
 }
 
 impl Watch {
@@ -89,6 +92,20 @@ impl Watch {
     /// The body whose own statements are carried out.
     pub(crate) const fn branch(&self) -> Option<Site> {
         self.branch
+    }
+
+    /// Begins what is carried out for people only, with what is left for all of it. `None` if that has begun: what
+    /// it leads to is a part of it.
+    pub(crate) fn begin_aside(&mut self, left: &Budget) -> Option<Budget> {
+        if std::mem::replace(&mut self.is_aside, true) {
+            return None;
+        }
+        Some(self.aside.take().unwrap_or_else(|| left.clone()))
+    }
+
+    pub(crate) fn end_aside(&mut self, left: Budget) {
+        self.is_aside = false;
+        self.aside = Some(left);
     }
 
     /// What is carried out now is no statement of a body.

@@ -283,23 +283,27 @@ impl<'p> Vm<'p> {
     }
 
     /// What is carried out for people only, while the evaluation is watched: what the decision passes over.
-    /// Nothing that happens on the way counts.
+    /// Nothing that happens on the way counts, and all of it together takes no more than a decision may.
     pub(super) fn aside<T>(&mut self, go: impl FnOnce(&mut Self) -> Outcome<T>) {
-        if self.watch.is_none() {
-            return;
-        }
-        let (budget, depth, base, end) = (self.budget.clone(), self.depth, self.base, self.registers.len());
+        let Some(watch) = &mut self.watch else { return };
+        let allowance = watch.begin_aside(&self.budget);
+        let watched = watch.branch();
+        let around = allowance.map(|allowance| std::mem::replace(&mut self.budget, allowance));
+        let (depth, base, end) = (self.depth, self.base, self.registers.len());
         let mut world = self.world();
-        let watched = self.watch.as_ref().and_then(|watch| watch.branch());
-        if go(self).is_err() {
+        let failed = go(self).is_err();
+        if failed {
             self.registers.truncate(end);
             (self.depth, self.base) = (depth, base);
             self.swap(&mut world);
-            if let Some(watch) = &mut self.watch {
-                watch.go_on(watched);
-            }
         }
-        self.budget = budget;
+        let Some(watch) = &mut self.watch else { return };
+        if failed {
+            watch.go_on(watched);
+        }
+        if let Some(around) = around {
+            watch.end_aside(std::mem::replace(&mut self.budget, around));
+        }
     }
 
     pub(super) fn stopped(&mut self, site: Site) {

@@ -213,6 +213,79 @@ mod tests {
         plan.evaluate(0, &facts, &mut Budget::new(50_000, 1_000_000))
     }
 
+    fn refused(modules: &[&str], entries: &[&str]) -> String {
+        let mut library = Library::default();
+        let mut added =
+            modules.iter().enumerate().map(|(at, text)| library.add(&format!("m{at}.rego"), text));
+        if let Some(Err(message)) = added.find(Result::is_err) {
+            return message;
+        }
+        library.plan(entries).map(|_| String::new()).unwrap_or_else(|messages| messages.join("\n"))
+    }
+
+    #[test]
+    fn a_rule_that_reads_itself_is_seen_whoever_read_its_package_before() {
+        for circle in
+            ["b := data.p", "b contains data", "b := data.p[input.x]", "b[k] := 1 if { some k in data.p }"]
+        {
+            let modules = [&format!("package p\nc := 1\n{circle}"), "package q\na := data.p\nd := data"];
+            for entries in [
+                &["q.a"][..],
+                &["p.b"],
+                &["q.a", "p.b"],
+                &["p", "q"],
+                &["p", ""],
+                &["", "p"],
+                &["q.d", "p.b"],
+            ] {
+                let said = refused(&modules, entries);
+                assert!(said.contains("rules that call themselves"), "{circle}: {entries:?}: {said}");
+            }
+        }
+        let modules = ["package p\nb := 1\nc := b", "package q\na := data.p\nd := [data.p, a]"];
+        assert_eq!(refused(&modules, &["q", "p", ""]), "");
+    }
+
+    #[test]
+    fn a_nul_does_not_end_a_module() {
+        for text in ["x := 1\0\ndeny := true", "x := 1\n# \0", "x := \"\0\"", "x := `\0`", "\0"] {
+            let said = refused(&[&format!("package p\n{text}")], &["p.x"]);
+            assert!(said.starts_with("m0.rego:") && said.ends_with("a NUL character"), "{text:?}: {said}");
+        }
+    }
+
+    /// OPA's answers: the minus belongs to what stands next to it.
+    #[test]
+    fn a_minus_stands_before_a_number_a_reference_or_a_call() {
+        for (term, expected) in [
+            ("-y", "-2"),
+            ("- 1 + 3", "2"),
+            ("-y - 1 - 1", "-4"),
+            ("-y * 2 + 1", "-3"),
+            ("2 - -y", "4"),
+            ("2 * (-y) + 3", "-1"),
+            ("-y == -2", "true"),
+            ("1 == -y + 3", "true"),
+            ("-y in [-2]", "true"),
+            ("-count([y])", "-1"),
+            ("[-y + 1, -l[1]]", "[-1,-3]"),
+            ("[v | some v in l; -v < -1]", "[3,2]"),
+            ("l[-l[0] + 1]", "1"),
+        ] {
+            let value = evaluate(&format!("y := 2\nl := [1, 3, 2]\nx := {term}")).unwrap();
+            let value = value.map(|value| value.to_json());
+            assert_eq!(value, serde_json::from_str(expected).unwrap(), "{term}");
+        }
+        for term in ["-s", "-l", "-absent"] {
+            let body = format!("s := \"a\"\nl := [1]\nabsent := 1 if false\nx := {term}");
+            assert_eq!(evaluate(&body).map(|value| value.is_none()), Ok(true), "{term}");
+        }
+        for term in ["-(1)", "-(y)", "--y", "-\"a\"", "-{1}", "-null", "2 - -y + 3", "3 * -y * 2"] {
+            let said = refused(&[&format!("package p\ny := 2\nx := {term}")], &["p.x"]);
+            assert!(said.starts_with("m0.rego:3"), "{term}: {said}");
+        }
+    }
+
     /// OPA's answers.
     #[test]
     fn what_stands_in_a_functions_place_shares_what_is_known() {

@@ -461,6 +461,12 @@ impl Body<'_, '_> {
                     if pairs.len() == a.len() && a.len() == b.len() {
                         return self.pairs(pairs);
                     }
+                    // They bind nothing.
+                    for (_, value) in a.iter().chain(b) {
+                        self.whole(value)?;
+                    }
+                    self.push(StepKind::Test(Expr::Const(Value::Bool(false))));
+                    return Ok(());
                 }
             }
             _ => {}

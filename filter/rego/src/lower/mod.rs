@@ -78,6 +78,8 @@ struct ReadNode {
     keys: Vec<Option<Arc<str>>>,
     /// How many of them are known when it is read.
     closed: usize,
+    /// Documents that whoever reads it reads.
+    reads: BTreeSet<DocumentId>,
 }
 
 struct Planner<'l> {
@@ -423,11 +425,13 @@ impl<'l> Planner<'l> {
     fn node(&mut self, path: &[Arc<str>], keys: &[Option<Arc<str>>], closed: usize) -> usize {
         let is_it = |read: &ReadNode| read.node.path == path && read.keys == keys && read.closed == closed;
         if let Some(known) = self.nodes.iter().position(is_it) {
+            self.reads.extend(self.nodes.get(known).into_iter().flat_map(|read| &read.reads));
             return known;
         }
         let at = self.nodes.len();
         let node = Node { path: path.to_vec(), children: Vec::new() };
-        self.nodes.push(ReadNode { node, keys: keys.to_vec(), closed });
+        self.nodes.push(ReadNode { node, keys: keys.to_vec(), closed, reads: BTreeSet::new() });
+        let before = std::mem::take(&mut self.reads);
         let names: BTreeSet<Arc<str>> =
             self.tree.below(path).filter_map(|known| known.get(path.len())).cloned().collect();
         let (key, keys) = keys.split_first().map_or((None, keys), |(key, rest)| (key.as_ref(), rest));
@@ -449,8 +453,11 @@ impl<'l> Planner<'l> {
             };
             children.push((name, child));
         }
+        let reads = std::mem::replace(&mut self.reads, before);
+        self.reads.extend(&reads);
         if let Some(read) = self.nodes.get_mut(at) {
             read.node.children = children;
+            read.reads = reads;
         }
         at
     }
