@@ -104,7 +104,8 @@ pub(crate) struct Rule {
 /// What must be there, or be of a form, before anything else of a body is tried: as OPA's index does.
 pub(crate) struct Guard {
     pub(crate) operand: Operand,
-    pub(crate) form: Form,
+    /// Of which it must have one.
+    pub(crate) forms: Vec<Form>,
 }
 
 /// What a guard asks for.

@@ -344,6 +344,12 @@ impl Resolver<'_> {
                         let result = arguments.pop().unwrap_or(Term::Const(Value::Null));
                         Ok(Kind::Output(result, Term::Call(function, arguments, place)))
                     }
+                    // As a statement it is `==` by its name.
+                    _ if arguments.len() == 2
+                        && matches!(function, Function::Builtin(builtin) if builtin.name == "equal") =>
+                    {
+                        Ok(Kind::Expr(Term::Call(Function::Operator(Operator::Equal), arguments, place)))
+                    }
                     _ => Ok(Kind::Expr(self.call(function, arguments, span)?)),
                 }
             }

@@ -273,7 +273,8 @@ impl<'p> Vm<'p> {
                 Operand::Argument(at) => arguments.get(*at),
             };
             let Some(value) = value else { return Ok(false) };
-            let (fits, work) = (guard.form.fits(value), guard.form.work(value));
+            let work = guard.forms.iter().fold(0_usize, |work, form| work.saturating_add(form.work(value)));
+            let fits = guard.forms.iter().any(|form| form.fits(value));
             self.charge(work)?;
             if !fits {
                 return Ok(false);

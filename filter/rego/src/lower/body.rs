@@ -149,6 +149,19 @@ impl Body<'_, '_> {
 
     fn kind(&mut self, kind: &Statement) -> Made<()> {
         match kind {
+            Statement::Expr(Term::Call(Function::Operator(Operator::Equal), operands, site)) => {
+                let [left, right] = operands.as_slice() else { return Ok(()) };
+                let (mut left, mut right) = self.sides(left, right)?;
+                if order::is_read_inside(&left) || order::is_read_inside(&right) {
+                    (left, right) = (self.side(&left)?, self.side(&right)?);
+                }
+                if !self.attempt_references(&left, &right)? {
+                    let function = Function::Operator(Operator::Equal);
+                    let value = self.whole(&Term::Call(function, vec![left, right], *site))?;
+                    self.push(StepKind::Test(value));
+                }
+                Ok(())
+            }
             Statement::Expr(term) => {
                 let value = self.whole(term)?;
                 if let Expr::Input(slot) = &value {
@@ -161,12 +174,10 @@ impl Body<'_, '_> {
                 Ok(())
             }
             Statement::Unify(left, right) | Statement::Output(left, right) => {
-                // The right side comes first.
-                let sides = self.calls_first(&[right, left])?;
-                let (left, right) = match sides.as_deref() {
-                    Some([right, left]) => (left, right),
-                    _ => (left, right),
-                };
+                let (left, right) = &self.sides(left, right)?;
+                if self.attempt_references(left, right)? {
+                    return Ok(());
+                }
                 if order::is_read_inside(left) || order::is_read_inside(right) {
                     let made = self.attempt(|body| {
                         let (left, right) = (body.side(left)?, body.side(right)?);
@@ -225,6 +236,52 @@ impl Body<'_, '_> {
                 Ok(())
             }
         }
+    }
+
+    /// The sides of an equality, in their order: calls are evaluated before them, and a reference before a
+    /// comprehension.
+    fn sides(&mut self, left: &Term, right: &Term) -> Made<(Term, Term)> {
+        let (mut left, mut right) = (left.clone(), right.clone());
+        if order::is_call_late(&[&left, &right]) || order::is_call_late(&[&right, &left]) {
+            // The right side's come first.
+            (right, left) = (self.without_calls(&right)?, self.without_calls(&left)?);
+        }
+        Ok(match (&left, &right) {
+            (Term::Collect(..), Term::Ref(..)) => (right, left),
+            _ => (left, right),
+        })
+    }
+
+    /// Two references, of which one finds its keys: the left one comes first, with all that it finds. `false` if
+    /// this is something else, or a variable is not bound yet.
+    fn attempt_references(&mut self, left: &Term, right: &Term) -> Made<bool> {
+        if !matches!((left, right), (Term::Ref(..), Term::Ref(..)))
+            || !(self.finds(left) || self.finds(right))
+        {
+            return Ok(false);
+        }
+        let made = self.attempt(|body| {
+            let first = body.whole(left)?;
+            let var = body.temporary();
+            body.push(StepKind::Let(var, first));
+            let second = body.whole(right)?;
+            body.push(StepKind::Test(Expr::Operator(Operator::Equal, Box::new((Expr::Local(var), second)))));
+            Ok(())
+        });
+        match made {
+            Ok(()) => Ok(true),
+            Err(Stop::Unready(_)) => Ok(false),
+            Err(problem) => Err(problem),
+        }
+    }
+
+    /// Whether a reference, or one inside of it, finds its keys.
+    fn finds(&self, term: &Term) -> bool {
+        let mut found = false;
+        term.visit(&mut |inner| {
+            found |= matches!(inner, Term::Ref(_, keys) if keys.iter().any(|key| self.is_open(key)));
+        });
+        found
     }
 
     /// What a negation denies: one operation. What it is applied to is evaluated before, as in OPA, so that

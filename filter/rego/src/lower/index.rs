@@ -25,12 +25,15 @@ pub(super) struct Need {
     site: Site,
     /// It is written as a statement of its own.
     whole: bool,
+    /// What else is known of the operand stays.
+    joins: bool,
 }
 
 impl Planner<'_> {
     /// What the branch needs, and the same as guards.
     pub(super) fn needs(&mut self, arguments: &[Pattern], branch: &crate::hir::Branch) -> Vec<Need> {
         let mut needs = Vec::new();
+        let bound = Bound::of(arguments, branch);
         for literal in &branch.body {
             if !literal.with.is_empty() {
                 // What replaces something is evaluated before.
@@ -39,46 +42,77 @@ impl Planner<'_> {
                     value.visit(&mut |term| {
                         if let (Term::Ref(..), Some(operand)) = (term, self.operand(arguments, term)) {
                             let (kind, form) = (Use::Any, Form::Any);
-                            needs.push(Need { operand, kind, form, site: literal.site, whole: false });
+                            needs.push(Need {
+                                operand,
+                                kind,
+                                form,
+                                site: literal.site,
+                                whole: false,
+                                joins: false,
+                            });
                         }
                     });
                 }
                 continue;
             }
-            let mut found = Vec::new();
-            match &literal.kind {
-                Statement::Unify(left, right) => found.extend(self.equality(left, right)),
-                Statement::Expr(Term::Call(Function::Operator(Operator::Equal), operands, _)) => {
-                    if let [left, right] = operands.as_slice() {
-                        found.extend(self.equality(left, right));
+            let (mut found, mut member) = (Vec::new(), None);
+            if let Some((left, right)) = sides(&literal.kind) {
+                match bound.reference(left, right) {
+                    Some((reference, Known::Within(all))) => {
+                        member = Some((reference.clone(), Form::Within(all.clone())))
+                    }
+                    Some((reference, Known::Has(item))) => {
+                        member = Some((reference.clone(), Form::Has(item.clone())))
+                    }
+                    Some((reference, Known::Equal(constant))) => {
+                        found.extend(self.equality(reference, constant).map(|found| (found, false)));
+                        member = found_member(reference, constant);
+                    }
+                    None => {
+                        found.extend(self.equality(left, right).map(|found| (found, true)));
+                        member = found_member(left, right).or_else(|| found_member(right, left));
                     }
                 }
-                _ => {}
             }
             let mut add = |term: &Term, use_: Option<(Use, Form)>, whole| {
                 if let Some(operand) = self.operand(arguments, term) {
                     let (kind, form) = use_.unwrap_or((Use::Any, Form::Any));
+                    let joins = matches!(form, Form::Within(_) | Form::Has(_));
                     // An argument is always there.
                     if kind != Use::Any || !matches!(operand, Operand::Argument(_)) {
-                        needs.push(Need { operand, kind, form, site: literal.site, whole });
+                        needs.push(Need { operand, kind, form, site: literal.site, whole, joins });
                     }
                 }
             };
-            for (term, kind, form) in found {
-                add(term, Some((kind, form)), true);
+            for ((term, kind, form), is_written) in found {
+                add(term, Some((kind, form)), is_written);
+            }
+            if let Some((collection, form)) = member {
+                add(&collection, Some((Use::Constant, form)), false);
             }
             match &literal.kind {
                 Statement::Expr(Term::Call(Function::Operator(Operator::Equal), sides, _)) => {
                     sides.iter().for_each(|side| inside(side, &mut |term| add(term, None, false)));
                 }
                 Statement::Expr(term) => {
-                    if let Term::In(None, member, all) = term {
-                        if let Some((term, form)) = membership(member, all) {
-                            add(term, Some((Use::Constant, form)), false);
+                    let known = match term {
+                        Term::In(None, member, all) => {
+                            membership(bound.constant(member), bound.constant(all))
+                        }
+                        _ => None,
+                    };
+                    match (known, term) {
+                        (Some((operand, form)), Term::In(_, member, all)) => {
+                            add(operand, Some((Use::Constant, form)), false);
+                            [member, all]
+                                .into_iter()
+                                .for_each(|side| inside(side, &mut |term| add(term, None, false)));
+                        }
+                        _ => {
+                            let whole = matches!(term, Term::Ref(..));
+                            term.visit(&mut |term| add(term, None, whole));
                         }
                     }
-                    let whole = matches!(term, Term::Ref(..));
-                    term.visit(&mut |term| add(term, None, whole));
                 }
                 Statement::Unify(left, right) => {
                     inside(left, &mut |term| add(term, None, false));
@@ -93,7 +127,14 @@ impl Planner<'_> {
                     let keys = keys.iter().chain([key]).cloned().collect();
                     add(&Term::Ref(head.clone(), keys), None, false);
                 }
-                Statement::SomeIn(_, _, collection) => inside(collection, &mut |term| add(term, None, false)),
+                Statement::SomeIn(_, value, collection) => {
+                    if let (Term::Const(member), Term::Ref(..)) = (value, collection) {
+                        if member.is_scalar() {
+                            add(collection, Some((Use::Constant, Form::Has(member.clone()))), false);
+                        }
+                    }
+                    inside(collection, &mut |term| add(term, None, false));
+                }
                 Statement::Every { domain, .. } => domain.visit(&mut |term| add(term, None, false)),
                 // What it is applied to is evaluated before.
                 Statement::Not(inner) => match &**inner {
@@ -123,6 +164,7 @@ impl Planner<'_> {
                         form: Form::Any,
                         site: branch.site,
                         whole: false,
+                        joins: false,
                     });
                 }
             });
@@ -191,17 +233,124 @@ impl Planner<'_> {
     }
 }
 
+/// What the first statement about a variable says of it: the index looks through such variables.
+enum Known<'t> {
+    Equal(&'t Term),
+    Within(Value),
+    Has(Value),
+}
+
+/// What statements of a body say of its variables.
+struct Bound<'t>(BTreeMap<Var, Known<'t>>);
+
+impl<'t> Bound<'t> {
+    fn of(arguments: &[Pattern], branch: &'t crate::hir::Branch) -> Self {
+        let is_argument = |var: Var| {
+            arguments.iter().any(|pattern| matches!(pattern, Pattern::Bind(bound) if *bound == var))
+        };
+        let mut found = BTreeMap::new();
+        let mut add = |var: &Term, known| match var {
+            Term::Var(var) if !is_argument(*var) => drop(found.entry(*var).or_insert(known)),
+            _ => {}
+        };
+        for literal in branch.body.iter().filter(|literal| literal.with.is_empty()) {
+            if let Some((left, right)) = sides(&literal.kind) {
+                for (var, term) in [(left, right), (right, left)] {
+                    if constant(term).is_some() {
+                        add(var, Known::Equal(term));
+                    }
+                }
+            }
+            if let Statement::Expr(Term::In(None, member, all)) = &literal.kind {
+                if let Some(all) = constant(all).filter(|all| all.members() > 0) {
+                    add(member, Known::Within(all));
+                }
+                if let Some(member) = constant(member).filter(Value::is_scalar) {
+                    add(all, Known::Has(member));
+                }
+            }
+        }
+        Self(found)
+    }
+
+    /// A reference that is made equal to a variable of which something is known.
+    fn reference(&self, left: &'t Term, right: &'t Term) -> Option<(&'t Term, &Known<'t>)> {
+        match (left, right) {
+            (reference @ Term::Ref(..), Term::Var(var)) | (Term::Var(var), reference @ Term::Ref(..)) => {
+                Some((reference, self.0.get(var)?))
+            }
+            _ => None,
+        }
+    }
+
+    /// The constant that a variable is equal to, in its place.
+    fn constant(&self, term: &'t Term) -> &'t Term {
+        match term {
+            Term::Var(var) => match self.0.get(var) {
+                Some(Known::Equal(constant)) => constant,
+                _ => term,
+            },
+            term => term,
+        }
+    }
+}
+
+/// The sides of a statement that is an equality.
+fn sides(kind: &Statement) -> Option<(&Term, &Term)> {
+    match kind {
+        Statement::Unify(left, right) => Some((left, right)),
+        Statement::Expr(Term::Call(Function::Operator(Operator::Equal), sides, _)) => {
+            match sides.as_slice() {
+                [left, right] => Some((left, right)),
+                _ => None,
+            }
+        }
+        _ => None,
+    }
+}
+
+/// A member of a collection, whose key is computed or found, that is made equal to a constant: the collection
+/// has that member.
+fn found_member(member: &Term, constant: &Term) -> Option<(Term, Form)> {
+    match (member, constant) {
+        (Term::Ref(head, keys), Term::Const(constant)) if constant.is_scalar() => {
+            let (last, before) = keys.split_last()?;
+            let is_found = !matches!(last, Term::Const(_));
+            is_found.then(|| (Term::Ref(head.clone(), before.to_vec()), Form::Has(constant.clone())))
+        }
+        _ => None,
+    }
+}
+
 /// What a membership asks of a reference or argument: to have a constant as a member, or to be one of some.
 fn membership<'t>(member: &'t Term, all: &'t Term) -> Option<(&'t Term, Form)> {
     let is_operand = |term: &Term| matches!(term, Term::Ref(..) | Term::Var(_));
     match (member, all) {
-        (Term::Const(member), all) if member.is_scalar() && is_operand(all) => {
+        (Term::Const(member), all @ Term::Ref(..)) if member.is_scalar() => {
             Some((all, Form::Has(member.clone())))
         }
-        (member, Term::Const(all)) if all.members() > 0 && is_operand(member) => {
-            Some((member, Form::Within(all.clone())))
+        (member, all) if is_operand(member) => {
+            let all = constant(all).filter(|all| all.members() > 0)?;
+            Some((member, Form::Within(all)))
         }
         _ => None,
+    }
+}
+
+/// The value of a term in which nothing is computed.
+fn constant(term: &Term) -> Option<Value> {
+    match term {
+        Term::Const(value) => Some(value.clone()),
+        Term::Array(items) => items.iter().map(constant).collect::<Option<Vec<_>>>().map(Value::from),
+        Term::Set(items) => {
+            items.iter().map(constant).collect::<Option<Vec<_>>>().map(|items| Value::Set(Set::from(items)))
+        }
+        Term::Object(members) => {
+            let member = |(key, value): &(Term, Term)| Some((constant(key)?, constant(value)?));
+            let members = members.iter().map(member).collect::<Option<Vec<_>>>()?;
+            Object::unique(members).map(Value::Object)
+        }
+        Term::Var(_) | Term::Ref(..) | Term::Collect(..) | Term::Call(..) | Term::In(..) => None,
     }
 }
 
@@ -224,21 +373,31 @@ fn inside(side: &Term, each: &mut dyn FnMut(&Term)) {
     }
 }
 
-/// The guards that follow: each thing once.
+/// The guards that follow. What is said of one thing in several statements are alternatives, as in OPA's index;
+/// that it must be there takes their place, and theirs is taken by what says more.
 pub(super) fn guards(needs: &[Need]) -> Vec<Guard> {
     let mut guards: Vec<Guard> = Vec::new();
     for need in needs {
-        let guard = Guard { operand: need.operand.clone(), form: need.form.clone() };
-        if !guards.iter().any(|known| known.operand == guard.operand && known.form == guard.form) {
-            guards.push(guard);
+        let form = || need.form.clone();
+        match guards.iter_mut().find(|guard| guard.operand == need.operand) {
+            None => guards.push(Guard { operand: need.operand.clone(), forms: vec![form()] }),
+            Some(guard) if guard.forms.contains(&need.form) => {}
+            Some(guard) if !need.joins && (need.form == Form::Any || guard.forms == [Form::Any]) => {
+                guard.forms = vec![form()];
+            }
+            Some(guard) => guard.forms.push(form()),
         }
     }
     guards
 }
 
-/// Whether a guard says all that a statement says.
-pub(super) fn is_guarded(needs: &[Need], site: Site) -> bool {
-    needs.iter().any(|need| need.whole && need.kind == Use::Constant && need.site == site)
+/// Whether the guards say all that a statement says.
+pub(super) fn is_guarded(needs: &[Need], guards: &[Guard], site: Site) -> bool {
+    needs.iter().filter(|need| need.whole && need.kind == Use::Constant && need.site == site).any(|need| {
+        guards
+            .iter()
+            .any(|guard| guard.operand == need.operand && guard.forms == std::slice::from_ref(&need.form))
+    })
 }
 
 /// Brings rules into the order in which OPA's index finds them.

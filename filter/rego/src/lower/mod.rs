@@ -370,10 +370,10 @@ impl<'l> Planner<'l> {
             let value = tail.pop().unwrap_or(Expr::Const(Value::Null));
             let mut steps = std::mem::take(&mut body.steps);
             let found = body.planner.needs(arguments.get(..function).unwrap_or_default(), branch);
-            for step in &mut steps {
-                step.guarded = index::is_guarded(&found, step.site);
-            }
             let guards = index::guards(&found);
+            for step in &mut steps {
+                step.guarded = index::is_guarded(&found, &guards, step.site);
+            }
             if branches.is_empty() {
                 needs = found;
             }

@@ -253,7 +253,7 @@ pub const CALLS: &[Call] = &[
     call("to_number", &[Of(&["null", "true", "false"])], Out::Num, ""),
     call("base64.encode", &[Str], Out::Str, "is_string(a)"),
     call("base64.decode", &[BASE64], Out::Str, ""),
-    call("base64.is_valid", &[Str], Out::Bool, "is_string(a)"),
+    call("base64.is_valid", &[Str], Out::Bool, "true"),
     call("base64url.encode", &[Str], Out::Str, "is_string(a)"),
     call("base64url.encode_no_pad", &[Str], Out::Str, "is_string(a)"),
     call("base64url.decode", &[BASE64URL], Out::Str, ""),
