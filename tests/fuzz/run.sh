@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
-# run.sh SECONDS [CASES...]: libFuzzer on what reads, compiles and evaluates policies, for so long, FUZZ_JOBS at a time: as many as the
-# machine has processors. What it finds stays in target/fuzz/artifacts, the inputs it made in target/fuzz/corpus.
+# run.sh SECONDS [CASES...]: libFuzzer on what reads, compiles and evaluates policies, for so long, FUZZ_JOBS at a
+# time: as many as the machine has processors. What it finds stays in target/fuzz/artifacts, the inputs it made in
+# target/fuzz/corpus.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 source .ci/install.sh
