@@ -28,6 +28,17 @@ impl Body<'_, '_> {
         }
     }
 
+    /// Of two variables that are not bound yet, the one at home further out: it may be bound there later. The
+    /// first of two that are at home in one body.
+    fn outermost(&self, first: Var, second: Var) -> Var {
+        let home = |var: Var| self.depths.get(var).copied().unwrap_or(0);
+        if home(second) < home(first) {
+            second
+        } else {
+            first
+        }
+    }
+
     /// A register for a value in between.
     fn register(&mut self) -> Var {
         self.depths.push(self.depth);
@@ -75,7 +86,10 @@ impl Body<'_, '_> {
                         }
                     }
                     Err(Stop::Unready(var)) => {
-                        unready.get_or_insert((var, literal.site));
+                        unready = match unready {
+                            Some((known, site)) if self.outermost(known, var) == known => Some((known, site)),
+                            _ => Some((var, literal.site)),
+                        };
                         later.push(literal);
                     }
                     Err(problem) => return Err(problem),
@@ -530,7 +544,7 @@ impl Body<'_, '_> {
         }
         match self.attempt(|body| body.unify_from(left, right)) {
             Err(Stop::Unready(var)) => match self.attempt(|body| body.unify_from(right, left)) {
-                Err(Stop::Unready(_)) => Err(Stop::Unready(var)),
+                Err(Stop::Unready(other)) => Err(Stop::Unready(self.outermost(var, other))),
                 made => made,
             },
             made => made,
@@ -546,7 +560,7 @@ impl Body<'_, '_> {
                 match self.attempt(|body| body.unify(left, right)) {
                     Ok(()) => {}
                     Err(Stop::Unready(var)) => {
-                        unready.get_or_insert(var);
+                        unready = Some(unready.map_or(var, |known| self.outermost(known, var)));
                         later.push((left, right));
                     }
                     Err(problem) => return Err(problem),
@@ -638,7 +652,7 @@ impl Body<'_, '_> {
                 match compared {
                     Ok(()) => {}
                     Err(Stop::Unready(missing)) => {
-                        unready.get_or_insert(missing);
+                        unready = Some(unready.map_or(missing, |known| self.outermost(known, missing)));
                         later.push((var, term));
                     }
                     Err(problem) => return Err(problem),
