@@ -67,11 +67,21 @@ pub(crate) struct Document {
     pub(crate) one_is_enough: Option<bool>,
     /// What it is where no rule holds.
     pub(crate) default: Option<Rule>,
+    /// A function of which some calls say what it must come to. What one call found is then known to all.
+    pub(crate) is_given: bool,
 }
 
 impl Document {
     pub(crate) const fn complete(path: Path, rules: Vec<Rule>) -> Self {
-        Self { path, kind: Kind::Complete, whole: None, rules, one_is_enough: None, default: None }
+        Self {
+            path,
+            kind: Kind::Complete,
+            whole: None,
+            rules,
+            one_is_enough: None,
+            default: None,
+            is_given: false,
+        }
     }
 }
 
@@ -251,6 +261,8 @@ pub(crate) struct Call {
     pub(crate) arguments: Vec<Expr>,
     /// Its number among the functions that `with` replaces.
     pub(crate) mock: Option<usize>,
+    /// What it must come to: a definition of a function that comes to something else does not hold.
+    pub(crate) given: Option<Expr>,
 }
 
 #[derive(Clone, Copy)]
@@ -385,7 +397,7 @@ impl Expr {
                 each(&sides.0);
                 each(&sides.1);
             }
-            Self::Call(call) => call.arguments.iter().for_each(each),
+            Self::Call(call) => call.arguments.iter().chain(&call.given).for_each(each),
             Self::In(parts) => {
                 let (key, value, collection) = &**parts;
                 key.iter().chain([value, collection]).for_each(each);

@@ -842,15 +842,35 @@ fn negated(term: Term, at: crate::hir::Site) -> Option<Term> {
     })
 }
 
+/// What a scalar is written as.
+fn scalar_text(expr: &Expr) -> Option<&str> {
+    match expr {
+        Expr::String { span, .. }
+        | Expr::RawString { span, .. }
+        | Expr::Number { span, .. }
+        | Expr::Bool { span, .. }
+        | Expr::Null { span, .. } => Some(span.text()),
+        _ => None,
+    }
+}
+
 fn mention(expr: &Expr, into: &mut BTreeSet<String>) {
     match expr {
         Expr::Var { span, .. } => drop(into.insert(span.text().to_owned())),
         Expr::Array { items, .. } | Expr::Set { items, .. } | Expr::Call { params: items, .. } => {
             items.iter().for_each(|item| mention(item, into));
         }
-        Expr::Object { fields, .. } => fields.iter().for_each(|(_, key, value)| {
+        Expr::Object { fields, .. } => fields.iter().enumerate().for_each(|(at, (_, key, value))| {
             mention(key, into);
-            mention(value, into);
+            // Of a key that is written twice the last value is there.
+            let is_twice = scalar_text(key).is_some()
+                && fields
+                    .iter()
+                    .skip(at.saturating_add(1))
+                    .any(|(_, later, _)| scalar_text(later) == scalar_text(key));
+            if !is_twice {
+                mention(value, into);
+            }
         }),
         Expr::UnaryExpr { expr, .. } => mention(expr, into),
         Expr::RefDot { refr, .. } => mention(refr, into),

@@ -26,11 +26,21 @@ fn cases() -> &'static Path {
     Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/cases"))
 }
 
+fn run_file(name: &str) {
+    let text = std::fs::read_to_string(cases().join(name)).expect(name);
+    let lines = text.lines().enumerate();
+    run(lines.map(|(at, line)| (format!("{name}:{}", at + 1), serde_json::from_str(line).expect(line))));
+}
+
 #[test]
 fn programs_at_random() {
-    let text = std::fs::read_to_string(cases().join("stored.jsonl")).expect("stored.jsonl");
-    let lines = text.lines().enumerate();
-    run(lines.map(|(at, line)| (format!("line {}", at + 1), serde_json::from_str(line).expect(line))));
+    run_file("stored.jsonl");
+}
+
+/// Programs by hand that OPA was asked about: orders of evaluation, its index, replaced functions, a minus.
+#[test]
+fn programs_by_hand() {
+    run_file("asked.jsonl");
 }
 
 #[test]

@@ -14,7 +14,7 @@ impl<'p> Vm<'p> {
         }
         self.enter()?;
         let value = match document.kind {
-            Kind::Complete => self.complete(document, &[])?,
+            Kind::Complete => self.complete(document, &[], None)?,
             Kind::Set => Some(self.set_document(document)?),
             Kind::Object => Some(self.object_document(document, &[])?),
             Kind::Function(_) => None,
@@ -59,8 +59,14 @@ impl<'p> Vm<'p> {
         is_replaced.then(|| descend(&replaced.data, &document.path))
     }
 
-    /// The value of a complete document, or of a function for these arguments.
-    pub(super) fn complete(&mut self, document: &'p Document, arguments: &[Value]) -> Outcome<Option<Value>> {
+    /// The value of a complete document, or of a function for these arguments. What it must come to may be given:
+    /// a body that comes to something else does not hold.
+    pub(super) fn complete(
+        &mut self,
+        document: &'p Document,
+        arguments: &[Value],
+        given: Option<&Value>,
+    ) -> Outcome<Option<Value>> {
         let mut result: Option<Value> = None;
         let (enough, admitted) = match document.one_is_enough {
             Some(known) => (known, Admitted::default()),
@@ -70,6 +76,12 @@ impl<'p> Vm<'p> {
         while let Some((at, rule)) = rest.next() {
             self.rule(rule, arguments, admitted.get(at), &mut |vm, branch| {
                 let Some(value) = vm.eval(&branch.value)? else { return Ok(None) };
+                if let Some(given) = given {
+                    let same = equal(&mut vm.budget, Some(given), &value);
+                    if !same.map_err(|_| Halt::Limit("much work"))? {
+                        return Ok(None);
+                    }
+                }
                 match &result {
                     None => result = Some(value),
                     known => {

@@ -123,7 +123,7 @@ struct Vm<'p> {
     replaced: Option<Box<ReplacedData>>,
     /// By document: its value, once it is known.
     memo: Vec<Option<Option<Value>>>,
-    /// By document and keys below it: the same.
+    /// By document and keys below it, or a function's arguments: the same.
     members: BTreeMap<(DocumentId, Vec<Value>), Option<Value>>,
     registers: Vec<Value>,
     /// Where the frame of the rule that is evaluated begins.

@@ -1,5 +1,8 @@
 //! One body: its statements in an order in which each finds what it needs, and the steps they become.
 
+use std::borrow::Cow;
+use std::collections::VecDeque;
+
 use super::*;
 
 /// One body in the making.
@@ -69,18 +72,24 @@ impl Body<'_, '_> {
 
     /// All statements, in an order in which each finds what it needs.
     pub(super) fn literals(&mut self, literals: &[Literal]) -> Made<()> {
-        let mut open: Vec<&Literal> = literals.iter().collect();
+        let mut open: VecDeque<Cow<'_, Literal>> = literals.iter().map(Cow::Borrowed).collect();
         while !open.is_empty() {
-            let before = open.len();
-            let mut unready = None;
-            let mut later = Vec::new();
-            for literal in open {
+            let (mut progress, mut unready) = (false, None);
+            let mut later = VecDeque::new();
+            while let Some(literal) = open.pop_front() {
+                if let Some([call, rest]) = self.call_apart(&literal) {
+                    progress = true;
+                    later.push_back(Cow::Owned(call));
+                    open.push_front(Cow::Owned(rest));
+                    continue;
+                }
                 let first = self.steps.len();
                 let around = std::mem::replace(&mut self.site, literal.site);
-                let made = self.attempt(|body| body.literal(literal));
+                let made = self.attempt(|body| body.literal(&literal));
                 self.site = around;
                 match made {
                     Ok(()) => {
+                        progress = true;
                         for step in self.steps.iter_mut().skip(first) {
                             step.site = literal.site;
                         }
@@ -90,13 +99,13 @@ impl Body<'_, '_> {
                             Some((known, site)) if self.outermost(known, var) == known => Some((known, site)),
                             _ => Some((var, literal.site)),
                         };
-                        later.push(literal);
+                        later.push_back(literal);
                     }
                     Err(problem) => return Err(problem),
                 }
             }
             open = later;
-            if let (Some((var, site)), true) = (unready, open.len() == before) {
+            if let (Some((var, site)), false) = (unready, progress) {
                 // A variable of a body around this one may be bound there later.
                 if self.depths.get(var).is_some_and(|home| *home < self.depth) {
                     return Err(Stop::Unready(var));
@@ -107,6 +116,26 @@ impl Body<'_, '_> {
             }
         }
         Ok(())
+    }
+
+    /// An equality that waits for the arguments of a call, as two statements: the call, and what it gives. The
+    /// other side may be ready, and what the call must come to is known then.
+    fn call_apart(&mut self, literal: &Literal) -> Option<[Literal; 2]> {
+        let Statement::Unify(left, right) = &literal.kind else { return None };
+        let (call, other) = match (left, right) {
+            (call @ Term::Call(Function::Rule(_), ..), other)
+            | (other, call @ Term::Call(Function::Rule(_), ..)) => (call, other),
+            _ => return None,
+        };
+        if !literal.with.is_empty() || self.is_bound_in(call) {
+            return None;
+        }
+        let result = Term::Var(self.register());
+        let part = |kind| Literal { kind, with: Vec::new(), site: literal.site };
+        Some([
+            part(Statement::Output(result.clone(), call.clone())),
+            part(Statement::Unify(result, other.clone())),
+        ])
     }
 
     fn literal(&mut self, literal: &Literal) -> Made<()> {
@@ -142,6 +171,9 @@ impl Body<'_, '_> {
                                 .planner
                                 .callee(function)
                                 .map_err(|problem| self.planner.library.message(literal.site, &problem))?;
+                            if let Callee::Rule(id) = callee {
+                                self.planner.replacing.insert(id);
+                            }
                             With::Function(at, callee)
                         }
                     }
@@ -185,6 +217,20 @@ impl Body<'_, '_> {
                     }
                 }
                 self.push(StepKind::Test(value));
+                Ok(())
+            }
+            Statement::Output(result, call @ Term::Call(Function::Rule(_), ..))
+                if self.is_bound_in(result) =>
+            {
+                let result = self.before(result)?;
+                let (value, mut call) = (self.whole(&result)?, self.whole(call)?);
+                if let Expr::Call(call) = &mut call {
+                    call.given = Some(self.whole(&result)?);
+                    if let Callee::Rule(id) = call.callee {
+                        self.planner.given.insert(id);
+                    }
+                }
+                self.push(StepKind::Test(Expr::Operator(Operator::Equal, Box::new((value, call)))));
                 Ok(())
             }
             Statement::Unify(left, right) | Statement::Output(left, right) => {
@@ -287,6 +333,13 @@ impl Body<'_, '_> {
             Err(Stop::Unready(_)) => Ok(false),
             Err(problem) => Err(problem),
         }
+    }
+
+    /// Whether all variables of a term have their values.
+    fn is_bound_in(&self, term: &Term) -> bool {
+        let mut bound = true;
+        term.visit(&mut |inner| bound &= !matches!(inner, Term::Var(var) if !self.is_bound(*var)));
+        bound
     }
 
     /// Whether a reference, or one inside of it, finds its keys.
@@ -761,7 +814,7 @@ impl Body<'_, '_> {
                     .callee(function)
                     .map_err(|problem| self.planner.library.message(site, &problem))?;
                 let mock = self.planner.mock(&name);
-                Ok(Expr::Call(Box::new(Call { callee, arguments, mock })))
+                Ok(Expr::Call(Box::new(Call { callee, arguments, mock, given: None })))
             }
         }
     }

@@ -99,6 +99,10 @@ struct Planner<'l> {
     reads_now: bool,
     /// Documents that the one in the making reads.
     reads: BTreeSet<DocumentId>,
+    /// Functions of which it is given what they must come to.
+    given: BTreeSet<DocumentId>,
+    /// Functions that `with` puts into the place of others.
+    replacing: BTreeSet<DocumentId>,
 }
 
 impl<'l> Planner<'l> {
@@ -117,6 +121,8 @@ impl<'l> Planner<'l> {
             nodes: Vec::new(),
             reads_now: false,
             reads: BTreeSet::new(),
+            given: BTreeSet::new(),
+            replacing: BTreeSet::new(),
         }
     }
 
@@ -144,8 +150,12 @@ impl<'l> Planner<'l> {
             }
             calls.push(std::mem::take(&mut self.reads));
         }
-        for document in &mut documents {
+        if !self.given.is_empty() {
+            self.given.append(&mut self.replacing);
+        }
+        for (id, document) in documents.iter_mut().enumerate() {
             document.whole = self.ids.get(&(document.path.clone(), 0)).copied();
+            document.is_given = self.given.contains(&id);
         }
         if problems.is_empty() {
             problems.extend(calls::circle(&calls, &self.wanted));
@@ -305,7 +315,7 @@ impl<'l> Planner<'l> {
             _ if rules.iter().all(|rule| rule.constant.is_none()) => Some(false),
             _ => None,
         };
-        Ok(Document { path: path.clone(), kind, whole: None, rules, one_is_enough, default })
+        Ok(Document { path: path.clone(), kind, whole: None, rules, one_is_enough, default, is_given: false })
     }
 
     /// A definition, and what its body needs. Its first keys are arguments.
