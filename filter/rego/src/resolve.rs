@@ -418,7 +418,10 @@ impl Resolver<'_> {
             }
             Expr::Object { fields, .. } => {
                 let mut members = Vec::with_capacity(fields.len());
-                for (_, key, value) in fields {
+                for (at, (_, key, value)) in fields.iter().enumerate() {
+                    if is_written_again(fields, at) {
+                        continue;
+                    }
                     let (key, value) = (self.term(key)?, self.term(value)?);
                     // Of a key that is written twice the last value counts, and the others are not there.
                     members.retain(|(known, _)| !is_written_alike(known, &key));
@@ -842,6 +845,12 @@ fn negated(term: Term, at: crate::hir::Site) -> Option<Term> {
     })
 }
 
+/// Whether a scalar that is a key is one of a later field, too: of two values the last one is there.
+fn is_written_again<S>(fields: &[(S, ast::Ref<Expr>, ast::Ref<Expr>)], at: usize) -> bool {
+    let Some(text) = fields.get(at).and_then(|(_, key, _)| scalar_text(key)) else { return false };
+    fields.iter().skip(at.saturating_add(1)).any(|(_, key, _)| scalar_text(key) == Some(text))
+}
+
 /// What a scalar is written as.
 fn scalar_text(expr: &Expr) -> Option<&str> {
     match expr {
@@ -862,13 +871,7 @@ fn mention(expr: &Expr, into: &mut BTreeSet<String>) {
         }
         Expr::Object { fields, .. } => fields.iter().enumerate().for_each(|(at, (_, key, value))| {
             mention(key, into);
-            // Of a key that is written twice the last value is there.
-            let is_twice = scalar_text(key).is_some()
-                && fields
-                    .iter()
-                    .skip(at.saturating_add(1))
-                    .any(|(_, later, _)| scalar_text(later) == scalar_text(key));
-            if !is_twice {
+            if !is_written_again(fields, at) {
                 mention(value, into);
             }
         }),
