@@ -14,7 +14,7 @@ use everycall_core::{
 use everycall_tests::envoy::root;
 use serde_json::{json, Value};
 
-use crate::readme::{code, file, leaves, same, section};
+use crate::readme::{code, file, leaves, same, section, section_of};
 
 /// Shows its whole input to the decision point in a second round, when answers are there as well.
 const SHOWS_ALL: &str = r#"package everycall.shows_all
@@ -155,8 +155,11 @@ fn the_policy_input_is_what_is_documented() {
 
 #[test]
 fn builtins_are_those_that_are_offered() {
-    let listed: Vec<String> =
-        section("#### Builtins").block("text").split_whitespace().map(str::to_owned).collect();
+    let listed: Vec<String> = section_of("filter/rego/README.md", "## Builtins")
+        .block("text")
+        .split_whitespace()
+        .map(str::to_owned)
+        .collect();
     assert_eq!(listed, offered_builtins());
 }
 

@@ -15,10 +15,15 @@ pub fn file(path: &str) -> String {
     std::fs::read_to_string(root().join(path)).unwrap_or_else(|error| panic!("{path}: {error}"))
 }
 
-/// The section with this heading, `#` marks included.
+/// The README's section with this heading, `#` marks included.
 pub fn section(heading: &str) -> Section {
+    section_of("README.md", heading)
+}
+
+/// The section of a page.
+pub fn section_of(page: &str, heading: &str) -> Section {
     let rank = |line: &str| line.bytes().take_while(|byte| *byte == b'#').count();
-    let readme = file("README.md");
+    let readme = file(page);
     let mut inside = false;
     let mut code = false;
     let mut text = String::new();
@@ -34,7 +39,7 @@ pub fn section(heading: &str) -> Section {
         }
         inside |= is_heading && line == heading;
     }
-    assert!(inside, "README.md has no heading `{heading}`");
+    assert!(inside, "{page} has no heading `{heading}`");
     Section { heading: heading.to_owned(), text }
 }
 

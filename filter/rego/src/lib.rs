@@ -4,7 +4,8 @@
 //! [`Plan::evaluate`] answers from [`Facts`], within a [`Budget`]: no clock, no I/O, no panic.
 //!
 //! The way of a policy: `syntax` (text to the parser's tree) -> `resolve` (what each name means) -> `lower`
-//! (the order of statements, registers, documents) -> `plan` -> `eval`. `builtins` is one table.
+//! (the order of statements, registers, documents) -> `plan` -> `eval`. `builtins` is one table. People and lints
+//! read plans by `trace`, `reads` and `fail_open`.
 //!
 //! # What is undefined, false or twice
 //!
@@ -37,10 +38,12 @@
 //! # What comes first
 //!
 //! It can be seen where one part ends in a conflict and another is undefined, and is as in OPA: first guards,
-//! which are facts that must be there, be a constant, or have a form or a member; then each statement as soon
-//! as what it needs is bound, with the parts of the head behind those of the body; in a statement calls before
-//! all else, and what `not` and `with` are given before them. What rules add to is evaluated by the keys that
-//! are read, and makes nothing else.
+//! which are facts that must be there, be a constant, or have a form or a member (of one fact what several
+//! statements say are alternatives, and a variable is what it is made equal to); then each statement as soon as
+//! what it needs is bound, with the parts of the head behind those of the body; in a statement calls before all
+//! else, what `not` and `with` are given before them, and of two references the left one. What rules add to is
+//! evaluated by the keys that are read, and makes nothing else. A call of which is known what it must come to
+//! tries the definitions for that, and what it finds is known to other calls.
 //!
 //! [policy language]: https://www.openpolicyagent.org/docs/policy-language
 //! [reference]: https://www.openpolicyagent.org/docs/policy-reference

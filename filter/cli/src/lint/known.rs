@@ -105,7 +105,7 @@ impl InputContract for Input {
             (Self::OpaEnvoy, Some((first, rest))) if **first == *"everycall" && !rest.is_empty() => {
                 // Its own name is a part of the path to what may be null.
                 own(rest).map(|sure| Sure {
-                    nullable: if sure.nullable > 0 { sure.nullable + 1 } else { 0 },
+                    nullable: if sure.nullable > 0 { sure.nullable.saturating_add(1) } else { 0 },
                     ..sure
                 })
             }
