@@ -145,7 +145,7 @@ impl Default for Limits {
     fn default() -> Self {
         Self {
             instructions: 50_000,
-            builtin_work: 2_000_000,
+            builtin_work: 125_000,
             input_bytes: 65_536,
             pdp_questions: 4,
             pdp_rounds: 2,

@@ -25,7 +25,7 @@ pub(crate) enum Failure {
 pub struct Budget {
     /// Steps of the evaluation itself.
     pub(crate) steps: u64,
-    /// Units of work of builtins and of making values; a unit is at most about 20 ns of the module.
+    /// Units of work of builtins and of making values; a unit is at most about 30 ns of the module.
     pub(crate) work: u64,
 }
 

@@ -460,6 +460,8 @@ impl Writer<'_, '_> {
         if depth > MAX_DEPTH {
             return Err(Failure::Limit);
         }
+        // What it takes beside its text.
+        self.budget.charge(2)?;
         match value {
             Value::Null => self.push("null"),
             Value::Bool(true) => self.push("true"),

@@ -7,7 +7,7 @@ use everycall_rego::{Budget, Halt, InputDocument, Library, Value};
 pub const BETWEEN: &str = "\n----\n";
 /// The defaults of `limits.instructions` and `limits.builtin_work`.
 const STEPS: u64 = 50_000;
-const WORK: u64 = 2_000_000;
+const WORK: u64 = 125_000;
 /// Any time.
 const NOW_NS: i64 = 1_790_000_000_000_000_000;
 

@@ -29,7 +29,7 @@ fn delimiter(value: &Value) -> Result<char, Failure> {
 
 fn quote_meta(budget: &mut Budget, values: &[Value]) -> Answer {
     let text = text(values, 0)?;
-    budget.charge(text.len())?;
+    budget.charge(text.len().saturating_mul(2).saturating_add(8))?;
     let mut quoted = String::with_capacity(text.len().saturating_mul(2));
     for c in text.chars() {
         if r"*?\[]{}".contains(c) {

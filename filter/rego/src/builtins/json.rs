@@ -70,7 +70,8 @@ pub(super) type Path = Vec<Value>;
 pub(super) fn path(budget: &mut Budget, value: &Value) -> Result<Path, Failure> {
     match value {
         Value::String(text) => {
-            budget.charge(text.len().saturating_mul(2))?;
+            let keys = text.matches('/').count().saturating_add(1);
+            budget.charge(text.len().saturating_mul(2).saturating_add(keys.saturating_mul(8)))?;
             let key = |part: &str| Value::from(part.replace("~1", "/").replace("~0", "~"));
             Ok(match &**text {
                 "" => Path::new(),

@@ -349,6 +349,7 @@ impl<'p> Vm<'p> {
             Callee::Now => Ok(self.facts.now_ns().map(|now| Value::Number(Number::from(now)))),
             Callee::Rule(id) => {
                 let Some(document) = self.plan.documents.get(id) else { return Ok(None) };
+                self.step()?;
                 if !document.is_given {
                     return self.nested(|vm| vm.complete(document, arguments, None));
                 }

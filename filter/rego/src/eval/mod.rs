@@ -162,6 +162,7 @@ impl<'p> Vm<'p> {
     }
 
     fn enter(&mut self) -> Outcome<()> {
+        self.step()?;
         self.depth = self.depth.saturating_add(1);
         match self.depth {
             0..=MAX_DEPTH => Ok(()),
