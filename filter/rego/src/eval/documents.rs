@@ -8,6 +8,18 @@ impl<'p> Vm<'p> {
         if let Some(Some(known)) = self.memo.get(id) {
             return Ok(known.clone());
         }
+        let value = self.whole_document(id)?;
+        if self.memo.len() <= id {
+            self.memo.resize_with(self.plan.documents.len(), || None);
+        }
+        if let Some(known) = self.memo.get_mut(id) {
+            *known = Some(value.clone());
+        }
+        Ok(value)
+    }
+
+    /// The same, for what nothing else reads: an entry.
+    pub(super) fn whole_document(&mut self, id: DocumentId) -> Outcome<Option<Value>> {
         let Some(document) = self.plan.documents.get(id) else { return Ok(None) };
         if let Some(replaced) = self.replaced_document(document) {
             return Ok(replaced.cloned());
@@ -20,9 +32,6 @@ impl<'p> Vm<'p> {
             Kind::Function(_) => None,
         };
         self.leave();
-        if let Some(known) = self.memo.get_mut(id) {
-            *known = Some(value.clone());
-        }
         Ok(value)
     }
 
@@ -285,9 +294,16 @@ impl<'p> Vm<'p> {
                 Operand::Argument(at) => arguments.get(*at),
             };
             let Some(value) = value else { return Ok(false) };
-            let work = guard.forms.iter().fold(0_usize, |work, form| work.saturating_add(form.work(value)));
-            let fits = guard.forms.iter().any(|form| form.fits(value));
-            self.charge(work)?;
+            let (fits, work) = match guard.forms.as_slice() {
+                [form] => (form.fits(value), form.work(value)),
+                forms => {
+                    let work = forms.iter().fold(0_usize, |work, form| work.saturating_add(form.work(value)));
+                    (forms.iter().any(|form| form.fits(value)), work)
+                }
+            };
+            if work > 0 {
+                self.charge(work)?;
+            }
             if !fits {
                 return Ok(false);
             }

@@ -78,7 +78,7 @@ impl Plan {
     ) -> Result<Option<Value>, Halt> {
         let Some(Some(document)) = self.entries.get(entry) else { return Ok(None) };
         let mut vm = Vm::new(self, facts, budget.clone());
-        let value = vm.document(*document);
+        let value = vm.whole_document(*document);
         *budget = vm.budget;
         value
     }
@@ -121,7 +121,7 @@ struct Vm<'p> {
     /// By the plan's paths below `input`: what is read there while `with` replaces something of it.
     inputs: Option<Vec<Option<Value>>>,
     replaced: Option<Box<ReplacedData>>,
-    /// By document: its value, once it is known.
+    /// By document: its value, once it is known. Empty before the first one is.
     memo: Vec<Option<Option<Value>>>,
     /// By document and keys below it, or a function's arguments: the same.
     members: BTreeMap<(DocumentId, Vec<Value>), Option<Value>>,
@@ -141,7 +141,7 @@ impl<'p> Vm<'p> {
             facts,
             inputs: None,
             replaced: None,
-            memo: plan.documents.iter().map(|_| None).collect(),
+            memo: Vec::new(),
             members: BTreeMap::new(),
             registers: Vec::new(),
             base: 0,
@@ -152,9 +152,16 @@ impl<'p> Vm<'p> {
         }
     }
 
+    /// Takes a step. Each evaluation begins with some, and so it is put where it is called.
+    #[inline(always)]
     fn step(&mut self) -> Outcome<()> {
-        self.budget.steps = self.budget.steps.checked_sub(1).ok_or(Halt::Limit("many steps"))?;
-        Ok(())
+        match self.budget.steps.checked_sub(1) {
+            Some(left) => {
+                self.budget.steps = left;
+                Ok(())
+            }
+            None => Err(Halt::Limit("many steps")),
+        }
     }
 
     fn charge(&mut self, work: usize) -> Outcome<()> {

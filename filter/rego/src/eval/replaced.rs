@@ -52,10 +52,10 @@ impl<'p> Vm<'p> {
             inputs: self.inputs.clone(),
             replaced: self.replaced.clone(),
             mocks: self.mocks.clone(),
-            memo: vec![None; self.memo.len()],
+            memo: Vec::new(),
             members: BTreeMap::new(),
         };
-        self.charge(world.memo.len().saturating_add(self.plan.inputs.len()))?;
+        self.charge(self.plan.documents.len().saturating_add(self.plan.inputs.len()))?;
         for with in all {
             match with {
                 With::Input(path, value) => {
