@@ -14,7 +14,7 @@ command -v c++ >/dev/null || apt_install g++
 command -v cargo-fuzz >/dev/null || cargo_tool cargo-fuzz 0.13.2 "a minute or two"
 
 cargo run --quiet --locked --release --manifest-path tests/fuzz/Cargo.toml --target-dir target/fuzz/seeds --bin seeds -- \
-  "$here" tests/rego/cases/stored.jsonl tests/rego/cases/faults.json "$@"
+  "$here" tests/rego/cases/{stored.jsonl,asked.jsonl,faults.json} "$@"
 
 # The module's stack is 1 MB. A frame of what is built for coverage is larger than one of the module.
 ulimit -s 2048
