@@ -7,7 +7,7 @@ use everycall_core::UnixTime;
 use serde_json::Value;
 
 use super::grants::{list, text};
-use super::program::{entry, Program, ASK, DECISION};
+use super::program::{entry, Entry, Program, ASK, DECISION};
 use super::{
     Finding, ELEVATION_MISSING, ELEVATION_NEVER_SERVES, ELEVATION_UNUSED, ELEVATION_WITHOUT_CEILING,
 };
@@ -208,9 +208,11 @@ fn ceiling(document: &Value, glass: bool) -> (i64, &'static str) {
 
 /// Whether the rules that a grant names see the elevation, be it only to refuse one.
 fn policy_looks(program: &Program<'_>, document: &Value, policy: Option<&str>) -> bool {
-    let entry = entry(document, policy);
+    let named = entry(document, policy);
+    let is_it = |entry: &&Entry| (&entry.package, &entry.rule) == (&named.package, &named.rule);
+    let Some(entry) = program.entries.iter().find(is_it) else { return true };
     // Of what does not compile nothing is said.
-    let Some(plan) = program.plan(&entry) else { return true };
+    let Some(plan) = &entry.plan else { return true };
     let member = if entry.ours { "elevation" } else { "everycall" };
     [DECISION, ASK].iter().any(|at| plan.entry_reads(*at).has_member(member))
 }

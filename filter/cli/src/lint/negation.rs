@@ -11,7 +11,7 @@ use crate::rego::number;
 
 pub(super) fn lint(program: &Program<'_>, found: &mut Vec<Finding>) {
     for entry in &program.entries {
-        let Some(plan) = program.plan(entry) else { continue };
+        let Some(plan) = &entry.plan else { continue };
         let input = if entry.ours { Input::Everycall } else { Input::OpaEnvoy };
         for place in plan.fails_open(DECISION, &program.library, &input) {
             let Some(file) = program.modules.get(number(place.site.module)) else { continue };

@@ -33,6 +33,17 @@ pub(super) struct Entry {
     pub(super) anonymous: bool,
     /// Its result has our form.
     pub(super) ours: bool,
+    /// What it is compiled to: its decision, and in our form what it asks. `None` if it does not compile.
+    pub(super) plan: Option<Plan>,
+}
+
+impl Entry {
+    fn compile(&self, library: &Library) -> Option<Plan> {
+        let decides = format!("{}.{}", self.package, self.rule);
+        let asks = self.ours.then(|| format!("{}.ask", self.package));
+        let paths: Vec<&str> = [Some(decides.as_str()), asks.as_deref()].into_iter().flatten().collect();
+        library.plan(&paths).ok()
+    }
 }
 
 impl<'m> Program<'m> {
@@ -57,15 +68,9 @@ impl<'m> Program<'m> {
         if let Some(data @ Rego::Object(_)) = data.and_then(|data| Rego::from_json(&data)) {
             let _ = library.add_data(data);
         }
-        Self { modules, rules, defaults, library, entries: entries(document) }
-    }
-
-    /// What a rule set is compiled to: its decision, and in our form what it asks.
-    pub(super) fn plan(&self, entry: &Entry) -> Option<Plan> {
-        let decides = format!("{}.{}", entry.package, entry.rule);
-        let asks = entry.ours.then(|| format!("{}.ask", entry.package));
-        let paths: Vec<&str> = [Some(decides.as_str()), asks.as_deref()].into_iter().flatten().collect();
-        self.library.plan(&paths).ok()
+        let mut entries = entries(document);
+        entries.iter_mut().for_each(|entry| entry.plan = entry.compile(&library));
+        Self { modules, rules, defaults, library, entries }
     }
 
     /// Where the plans have a body.
@@ -114,5 +119,5 @@ pub(super) fn entry(document: &Value, policy: Option<&str>) -> Entry {
             (package, "decision".to_owned())
         }
     };
-    Entry { package, rule, anonymous: false, ours: opa.is_none() }
+    Entry { package, rule, anonymous: false, ours: opa.is_none(), plan: None }
 }

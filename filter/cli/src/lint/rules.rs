@@ -40,7 +40,7 @@ const LIBRARY: &str = "everycall.lib.";
 
 /// Rules that no decision and no question depends on. A library offers more than one bundle uses.
 fn unreachable(program: &Program<'_>, found: &mut Vec<Finding>) {
-    let plans: Vec<Plan> = program.entries.iter().filter_map(|entry| program.plan(entry)).collect();
+    let plans: Vec<&Plan> = program.entries.iter().filter_map(|entry| entry.plan.as_ref()).collect();
     if plans.len() < program.entries.len() {
         // What does not compile depends on nothing that can be said.
         return;
@@ -103,7 +103,6 @@ fn is_false(expr: &Expr) -> bool {
 /// What the rule `decision` of a rule set answers.
 fn results(program: &Program<'_>, entry: &Entry, found: &mut Vec<Finding>) {
     let rule = format!("{}.{}", entry.package, entry.rule);
-    let plan = program.plan(entry);
     for (file, body) in program.rules.get(&rule).into_iter().flatten() {
         let Some(value) = value(body) else { continue };
         for (key, member) in members(value) {
@@ -142,7 +141,7 @@ fn results(program: &Program<'_>, entry: &Entry, found: &mut Vec<Finding>) {
                 );
             }
         }
-        let reads = plan.as_ref().is_none_or(|plan| reads_identity(program, plan, body));
+        let reads = entry.plan.as_ref().is_none_or(|plan| reads_identity(program, plan, body));
         if allows(value) == Some(true) && !entry.anonymous && !reads {
             note(
                 found,
