@@ -56,19 +56,25 @@ impl Reads {
 #[derive(Debug)]
 pub(crate) enum Names {
     All,
-    These(BTreeSet<Arc<str>>),
+    /// In the order of their lengths, which tell most names apart: they are few.
+    These(Vec<Arc<str>>),
 }
 
 impl Names {
     pub(crate) fn of(reads: &Reads, path: &[&str]) -> Self {
-        reads.names(path).map_or(Self::All, |names| Self::These(names.into_iter().map(Arc::from).collect()))
+        let Some(names) = reads.names(path) else { return Self::All };
+        let mut these: Vec<Arc<str>> = names.into_iter().map(Arc::from).collect();
+        these.sort_by_key(|name| name.len());
+        Self::These(these)
     }
 
     /// Whether this one is read.
     pub(crate) fn hold(&self, name: &str) -> bool {
         match self {
             Self::All => true,
-            Self::These(names) => names.contains(name),
+            Self::These(names) => {
+                names.iter().take_while(|known| known.len() <= name.len()).any(|known| **known == *name)
+            }
         }
     }
 
@@ -97,6 +103,11 @@ mod tests {
         let (headers, query) = (["request", "headers"], ["request", "query"]);
         assert!(Names::of(&one, &headers).hold("x-a") && !Names::of(&one, &headers).hold("x-b"));
         assert!(Names::of(&one, &query).are_none());
+        let some =
+            reads(&[["headers", "b"], ["headers", "aaa"], ["headers", "a"]].each_ref().map(|path| &path[..]));
+        let held = Names::of(&some, &["headers"]);
+        assert!(["a", "b", "aaa"].iter().all(|name| held.hold(name)));
+        assert!(["", "c", "aa", "aab", "aaaa", "A"].iter().all(|name| !held.hold(name)));
         for all in [reads(&[&[]]), reads(&[&["request"]]), reads(&[&headers])] {
             assert!(all.any(&["request", "headers", "any"]) && all.names(&headers).is_none());
             assert!(Names::of(&all, &headers).hold("any") && !all.speaks_of_signals());

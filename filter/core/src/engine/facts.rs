@@ -48,10 +48,10 @@ impl Layers<'_> {
                     ));
                 };
                 bytes = bytes.saturating_add(name.len()).saturating_add(text.len());
-                let values =
-                    case.record.request.headers.entry(name).or_insert_with(|| Value::Array(Vec::new()));
-                if let Value::Array(values) = values {
-                    values.push(Value::from(text));
+                let text = Value::from(text);
+                match case.record.request.headers.get_mut(name) {
+                    Some(Value::Array(values)) => values.push(text),
+                    _ => drop(case.record.request.headers.insert(name.to_owned(), Value::Array(vec![text]))),
                 }
             }
         }

@@ -174,26 +174,30 @@ impl Read {
     }
 }
 
-/// Shorter paths come first, and each knows the longest one above it.
-fn order(paths: &[&[Arc<str>]]) -> Vec<(usize, Option<(usize, Path)>)> {
-    let mut order: Vec<(usize, Option<(usize, Path)>)> = Vec::with_capacity(paths.len());
-    for (at, path) in paths.iter().enumerate() {
+/// A path that the path of another slot is above: the longest of those.
+struct Within {
+    slot: usize,
+    whole: usize,
+    /// What is left of the path.
+    rest: Path,
+}
+
+impl Within {
+    fn of(paths: &[&[Arc<str>]], slot: usize) -> Option<Self> {
+        let path = paths.get(slot)?;
         let above =
             paths.iter().enumerate().filter(|(_, other)| other.len() < path.len() && path.starts_with(other));
-        let whole = above.max_by_key(|(_, other)| other.len());
-        let rest = |whole: &[Arc<str>]| path.get(whole.len()..).unwrap_or_default().to_vec();
-        order.push((at, whole.map(|(at, whole)| (at, rest(whole)))));
+        let (whole, prefix) = above.max_by_key(|(_, other)| other.len())?;
+        Some(Self { slot, whole, rest: path.get(prefix.len()..)?.to_vec() })
     }
-    order.sort_by_key(|(at, _)| paths.get(*at).map(|path| path.len()));
-    order
 }
 
 /// A plan's slots.
 pub(crate) struct Slots {
-    reads: Vec<Read>,
-    /// The order in which they are filled, shorter paths first, and for each the slot that holds it already: by
-    /// number, with what is left of the path.
-    order: Vec<(usize, Option<(usize, Path)>)>,
+    /// By slot. Of one that is within another, nothing is made here.
+    reads: Vec<(Read, bool)>,
+    /// Those that are within others, shorter paths first.
+    within: Vec<Within>,
     /// Slots that hold answers of policy decision points: what is read of those; `None` where all of the
     /// input is.
     answers: Vec<(usize, Option<Path>)>,
@@ -207,7 +211,9 @@ impl Slots {
         paths: impl Iterator<Item = &'p [Arc<str>]>,
     ) -> (Self, Reads) {
         let paths: Vec<&[Arc<str>]> = paths.collect();
-        let mut slots = Self { reads: Vec::new(), order: order(&paths), answers: Vec::new(), timed: false };
+        let mut within: Vec<Within> = (0..paths.len()).filter_map(|slot| Within::of(&paths, slot)).collect();
+        within.sort_by_key(|within| paths.get(within.slot).map(|path| path.len()));
+        let mut slots = Self { reads: Vec::new(), within, answers: Vec::new(), timed: false };
         let mut reads = Reads::default();
         for (at, path) in paths.into_iter().enumerate() {
             let read = Read::of_format(format, path);
@@ -236,22 +242,19 @@ impl Slots {
                 }
                 _ => {}
             }
-            slots.reads.push(read);
+            let is_within = slots.within.iter().any(|within| within.slot == at);
+            slots.reads.push((read, is_within));
         }
         (slots, reads)
     }
 
     /// What the slots hold.
     pub(super) fn values(&self, of: &Sources<'_>) -> Vec<Option<Value>> {
-        let mut values: Vec<Option<Value>> = self.reads.iter().map(|_| None).collect();
-        for (at, within) in &self.order {
-            let value = match within {
-                Some((whole, rest)) => {
-                    values.get(*whole).and_then(Option::as_ref).and_then(|whole| descend(whole, rest))
-                }
-                None => self.reads.get(*at).and_then(|read| read.value(of)),
-            };
-            if let Some(place) = values.get_mut(*at) {
+        let own = |(read, is_within): &(Read, bool)| if *is_within { None } else { read.value(of) };
+        let mut values: Vec<Option<Value>> = self.reads.iter().map(own).collect();
+        for Within { slot, whole, rest } in &self.within {
+            let value = values.get(*whole).and_then(Option::as_ref).and_then(|whole| descend(whole, rest));
+            if let Some(place) = values.get_mut(*slot) {
                 *place = value;
             }
         }
@@ -287,9 +290,9 @@ impl Slots {
     /// Whether this slot is nothing but a fact that is null where there is nothing to say.
     pub(crate) fn is_nullable(&self, slot: usize) -> bool {
         match self.reads.get(slot) {
-            Some(Read::Fact(fact, rest)) => fact.nullable && rest.is_empty(),
-            Some(Read::Tree(Some(fact), _)) => fact.nullable,
-            Some(Read::Tree(None, _) | Read::Nothing) | None => false,
+            Some((Read::Fact(fact, rest), _)) => fact.nullable && rest.is_empty(),
+            Some((Read::Tree(Some(fact), _), _)) => fact.nullable,
+            Some((Read::Tree(None, _) | Read::Nothing, _)) | None => false,
         }
     }
 }
