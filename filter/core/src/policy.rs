@@ -236,11 +236,7 @@ impl RuleSet {
 
     fn evaluate(&self, entry: usize, input: &PolicyInput) -> Result<Option<Value>, PolicyFailure> {
         let mut budget = self.budget.clone();
-        let value = self.plan.evaluate(entry, input, &mut budget).and_then(|value| {
-            value.iter().try_for_each(|value| budget.take(value))?;
-            Ok(value)
-        });
-        value.map_err(|halt| {
+        self.plan.evaluate(entry, input, &mut budget).map_err(|halt| {
             let reason = match &halt {
                 Halt::Limit(_) => Reason::PolicyLimit,
                 Halt::Conflict(_) => Reason::PolicyError,

@@ -1,8 +1,9 @@
 //! Where a plan reads `input` from.
 
+use everycall_rego_values::Value;
+
 use crate::lower::descend;
 use crate::plan::Plan;
-use crate::value::Value;
 
 /// Where facts come from: what a plan reads of `input`.
 pub trait Facts {

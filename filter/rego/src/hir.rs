@@ -2,8 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::builtins::Builtin;
-use crate::value::Value;
+use everycall_rego_values::{Arithmetic, Builtin, Value};
 
 /// A variable of one rule.
 pub(crate) type Var = usize;
@@ -53,11 +52,7 @@ pub(crate) enum Operator {
     LessOrEqual,
     Greater,
     GreaterOrEqual,
-    Plus,
-    Minus,
-    Times,
-    Divide,
-    Remainder,
+    Arithmetic(Arithmetic),
     And,
     Or,
 }

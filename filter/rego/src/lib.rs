@@ -4,8 +4,8 @@
 //! [`Plan::evaluate`] answers from [`Facts`], within a [`Budget`]: no clock, no I/O, no panic.
 //!
 //! The way of a policy: `syntax` (text to the parser's tree) -> `resolve` (what each name means) -> `lower`
-//! (the order of statements, registers, documents) -> `plan` -> `eval`. `builtins` is one table. People and lints
-//! read plans by `trace`, `reads` and `fail_open`.
+//! (the order of statements, registers, documents) -> `plan` -> `eval`. Values and builtins are a crate below,
+//! `values`. People and lints read plans by `trace`, `reads` and `fail_open`.
 //!
 //! # What is undefined, false or twice
 //!
@@ -49,38 +49,27 @@
 //! [reference]: https://www.openpolicyagent.org/docs/policy-reference
 
 pub mod advice;
-mod budget;
-mod builtins;
-mod bytes;
 mod eval;
 mod facts;
 mod fail_open;
-mod glob;
 mod hir;
-mod json;
 mod library;
 mod lower;
-mod number;
-mod pattern;
 mod plan;
 mod reads;
 mod resolve;
 mod syntax;
 mod tokens;
 mod trace;
-mod value;
 
-pub use budget::Budget;
-pub use builtins::offered_builtins;
 pub use eval::Halt;
+pub use everycall_rego_values::{offered_builtins, Array, Budget, Failure, Number, Object, Set, Value};
 pub use facts::{Facts, InputDocument};
 pub use fail_open::{Denial, FailOpen, InputContract, Kind, Sure};
 pub use hir::Site;
 pub use library::Library;
-pub use number::Number;
 pub use plan::Plan;
 pub use reads::Reads;
 /// The parser's syntax tree, for what looks at a module's text.
 pub use regorus::unstable as syntax_tree;
 pub use trace::BodyTrace;
-pub use value::{Array, Object, Set, Value};

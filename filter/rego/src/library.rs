@@ -4,13 +4,13 @@ use std::cell::OnceCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use everycall_rego_values::{Object, Value};
 use regorus::unstable as ast;
 
 use crate::hir::{Path, Site};
 use crate::plan::Plan;
 use crate::syntax;
 use crate::tokens::{tokens, Token};
-use crate::value::{Object, Value};
 
 /// Modules, parsed, and data.
 pub struct Library {

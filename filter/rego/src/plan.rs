@@ -3,9 +3,9 @@
 
 use std::sync::Arc;
 
-use crate::builtins::Builtin;
+use everycall_rego_values::{Builtin, Value};
+
 use crate::hir::{Collected, Operator, Path, Site};
-use crate::value::Value;
 
 /// A place in the frame of the rule that is evaluated.
 pub(crate) type Register = usize;

@@ -5,20 +5,17 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use everycall_rego_values::{find, has_bytes, Arithmetic, Number, Value};
 use regorus::unstable as ast;
 use regorus::unstable::{ArithOp, AssignOp, BinOp, BoolOp, Expr, RuleHead};
 
 use crate::advice;
-use crate::builtins;
-use crate::bytes::has_bytes;
 use crate::hir::{
     Branch, Closure, Collected, Function, Head, Kind, Literal, Operator, Path, Replacement, Rule, Target,
     Term, Var, With,
 };
 use crate::library::{Definition, Document, Library, Module, Tree};
-use crate::number::Number;
 use crate::syntax::{self, site, string};
-use crate::value::Value;
 
 /// What is not offered, or means nothing, as `file:line: message`.
 pub(crate) type Problem = String;
@@ -464,11 +461,11 @@ impl Resolver<'_> {
             }
             Expr::ArithExpr { op, lhs, rhs, span, .. } => {
                 let op = match op {
-                    ArithOp::Add => Operator::Plus,
-                    ArithOp::Sub => Operator::Minus,
-                    ArithOp::Mul => Operator::Times,
-                    ArithOp::Div => Operator::Divide,
-                    ArithOp::Mod => Operator::Remainder,
+                    ArithOp::Add => Operator::Arithmetic(Arithmetic::Plus),
+                    ArithOp::Sub => Operator::Arithmetic(Arithmetic::Minus),
+                    ArithOp::Mul => Operator::Arithmetic(Arithmetic::Times),
+                    ArithOp::Div => Operator::Arithmetic(Arithmetic::Divide),
+                    ArithOp::Mod => Operator::Arithmetic(Arithmetic::Remainder),
                 };
                 let operands = self.operands(lhs, rhs, false)?;
                 Ok(Term::Call(operator(op), operands, site(self.at, span)))
@@ -576,7 +573,7 @@ impl Resolver<'_> {
         match name.as_str() {
             "walk" => Ok(Function::Walk),
             "time.now_ns" => Ok(Function::Now),
-            _ => match builtins::find(&name) {
+            _ => match find(&name) {
                 Some(builtin) => Ok(Function::Builtin(builtin)),
                 None => {
                     let instead = advice::builtin(&name).unwrap_or("no function has this name");
@@ -648,9 +645,7 @@ impl Resolver<'_> {
                         Target::Data(path)
                     }
                 }
-                None if builtins::find(&name).is_some()
-                    || matches!(name.as_str(), "walk" | "time.now_ns") =>
-                {
+                None if find(&name).is_some() || matches!(name.as_str(), "walk" | "time.now_ns") => {
                     Target::Function(name)
                 }
                 None => {
@@ -839,7 +834,7 @@ fn negated(term: Term, at: crate::hir::Site) -> Option<Term> {
         }
         Term::Var(_) | Term::Ref(..) | Term::Call(..) => {
             let operands = vec![Term::Const(Value::from(0_i64)), term];
-            Term::Call(Function::Operator(Operator::Minus), operands, at)
+            Term::Call(Function::Operator(Operator::Arithmetic(Arithmetic::Minus)), operands, at)
         }
         Term::Const(_) | Term::Array(_) | Term::Set(_) | Term::Object(_) | Term::Collect(..) => return None,
     })

@@ -2,7 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use crate::budget::Budget;
+use everycall_rego_values::Budget;
+
 use crate::facts::Facts;
 use crate::hir::Site;
 use crate::plan::Plan;

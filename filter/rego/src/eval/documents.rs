@@ -9,8 +9,8 @@ impl<'p> Vm<'p> {
             return Ok(known.clone());
         }
         let value = self.whole_document(id)?;
-        if self.memo.len() <= id {
-            self.memo.resize_with(self.plan.documents.len(), || None);
+        if self.memo.is_empty() {
+            self.memo = self.plan.documents.iter().map(|_| None).collect();
         }
         if let Some(known) = self.memo.get_mut(id) {
             *known = Some(value.clone());
@@ -87,7 +87,7 @@ impl<'p> Vm<'p> {
                 let Some(value) = vm.eval(&branch.value)? else { return Ok(None) };
                 if let Some(given) = given {
                     let same = equal(&mut vm.budget, Some(given), &value);
-                    if !same.map_err(|_| Halt::Limit("much work"))? {
+                    if !same.map_err(spent)? {
                         return Ok(None);
                     }
                 }
@@ -95,7 +95,7 @@ impl<'p> Vm<'p> {
                     None => result = Some(value),
                     known => {
                         let same = equal(&mut vm.budget, known.as_ref(), &value);
-                        if !same.map_err(|_| Halt::Limit("much work"))? {
+                        if !same.map_err(spent)? {
                             return Err(conflict(document));
                         }
                     }
@@ -201,7 +201,7 @@ impl<'p> Vm<'p> {
         self.base = end;
         if rule.frame > 0 {
             if self.registers.capacity() == 0 {
-                self.registers.reserve(FRAMES);
+                self.registers = Vec::with_capacity(FRAMES);
             }
             self.registers.resize_with(end.saturating_add(rule.frame), || Value::Null);
         }
@@ -294,16 +294,9 @@ impl<'p> Vm<'p> {
                 Operand::Argument(at) => arguments.get(*at),
             };
             let Some(value) = value else { return Ok(false) };
-            let (fits, work) = match guard.forms.as_slice() {
-                [form] => (form.fits(value), form.work(value)),
-                forms => {
-                    let work = forms.iter().fold(0_usize, |work, form| work.saturating_add(form.work(value)));
-                    (forms.iter().any(|form| form.fits(value)), work)
-                }
-            };
-            if work > 0 {
-                self.charge(work)?;
-            }
+            let work = guard.forms.iter().fold(0_usize, |work, form| work.saturating_add(form.work(value)));
+            let fits = guard.forms.iter().any(|form| form.fits(value));
+            self.charge(work)?;
             if !fits {
                 return Ok(false);
             }

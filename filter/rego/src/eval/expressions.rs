@@ -2,8 +2,9 @@
 
 use std::cmp::Ordering;
 
+use everycall_rego_values::of_text;
+
 use super::*;
-use crate::bytes::of_text;
 
 /// How many members something has whose number is not known yet.
 pub(super) const ANY_NUMBER: usize = 1_000;
@@ -46,12 +47,12 @@ impl<'p> Vm<'p> {
                 equal(&mut self.budget, known.as_ref(), value)
             }
         };
-        same.map_err(|_| Halt::Limit("much work"))
+        same.map_err(spent)
     }
 
     /// Takes what it takes to put a value into a set, or to look for it there.
     pub(super) fn search(&mut self, value: &Value, among: usize) -> Outcome<()> {
-        self.budget.charge_search(value, among).map_err(|_| Halt::Limit("much work"))
+        self.budget.charge_search(value, among).map_err(spent)
     }
 
     pub(super) fn matches(&mut self, pattern: &'p Pattern, value: &Value) -> Outcome<bool> {
@@ -185,7 +186,7 @@ impl<'p> Vm<'p> {
         if let Some(key) = key {
             self.search(key, collection.members())?;
             let same = equal(&mut self.budget, collection.get(key), value);
-            return same.map_err(|_| Halt::Limit("much work"));
+            return same.map_err(spent);
         }
         if let Value::Set(items) = collection {
             self.search(value, items.len())?;
@@ -194,7 +195,7 @@ impl<'p> Vm<'p> {
         self.charge(collection.members())?;
         for at in 0..collection.members() {
             let member = collection.member(at).map(|(_, member)| member);
-            if equal(&mut self.budget, member, value).map_err(|_| Halt::Limit("much work"))? {
+            if equal(&mut self.budget, member, value).map_err(spent)? {
                 return Ok(true);
             }
         }
@@ -281,7 +282,11 @@ impl<'p> Vm<'p> {
             Operator::LessOrEqual => self.order(left, right).map(Ordering::is_le),
             Operator::Greater => self.order(left, right).map(Ordering::is_gt),
             Operator::GreaterOrEqual => self.order(left, right).map(Ordering::is_ge),
-            other => return answered(builtins::operate(&mut self.budget, other, left, right)),
+            Operator::Arithmetic(operator) => {
+                return answered(arithmetic(&mut self.budget, operator, left, right));
+            }
+            Operator::And => return answered(set_and(&mut self.budget, left, right)),
+            Operator::Or => return answered(set_or(&mut self.budget, left, right)),
         };
         answered(compared.map(Value::Bool))
     }
@@ -382,7 +387,7 @@ fn answered(answer: Result<Value, Failure>) -> Outcome<Option<Value>> {
     match answer {
         Ok(value) => shallow(value).map(Some),
         Err(Failure::Error(_)) => Ok(None),
-        Err(Failure::Limit) => Err(Halt::Limit("much work")),
+        Err(Failure::Limit) => Err(spent(Failure::Limit)),
     }
 }
 

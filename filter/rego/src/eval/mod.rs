@@ -10,18 +10,18 @@ mod tree;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use crate::budget::{Budget, Failure, MAX_DEPTH as VALUE_DEPTH};
-use crate::builtins;
+use everycall_rego_values::{
+    arithmetic, set_and, set_or, Budget, Failure, Number, Object, Set, Value, MAX_DEPTH as VALUE_DEPTH,
+};
+
 use crate::facts::Facts;
 use crate::hir::{Collected, Operator, Path, Site};
 use crate::lower::descend;
-use crate::number::Number;
 use crate::plan::{
     Branch, Call, Callee, Child, Collect, Document, DocumentId, Expr, Key, Kind, Operand, Pattern, Plan,
     Register, Rule, Step, StepKind, With,
 };
 use crate::trace::Watch;
-use crate::value::{Object, Set, Value};
 use tree::in_store;
 
 /// Room for the registers of the first rules.
@@ -48,6 +48,11 @@ impl std::fmt::Display for Halt {
     }
 }
 
+/// The only failure of what takes from a budget.
+fn spent(_: Failure) -> Halt {
+    Halt::Limit("much work")
+}
+
 type Outcome<T> = Result<T, Halt>;
 
 /// Whether to look for more solutions.
@@ -66,7 +71,8 @@ impl Plan {
         self.entries.get(entry).is_some_and(Option::is_some)
     }
 
-    /// The value of an entry; `None` if it is undefined. What is left of the budget stays in it.
+    /// The value of an entry, whose reading is paid; `None` if it is undefined. What is left of the budget stays
+    /// in it.
     ///
     /// # Errors
     /// A limit, or two values at one place.
@@ -80,7 +86,9 @@ impl Plan {
         let mut vm = Vm::new(self, facts, budget.clone());
         let value = vm.whole_document(*document);
         *budget = vm.budget;
-        value
+        let value = value?;
+        value.iter().try_for_each(|value| budget.charge_size(value)).map_err(spent)?;
+        Ok(value)
     }
 
     /// Evaluates an entry while it is watched. How it ends does not matter.
@@ -152,8 +160,7 @@ impl<'p> Vm<'p> {
         }
     }
 
-    /// Takes a step. Each evaluation begins with some, and so it is put where it is called.
-    #[inline(always)]
+    /// Takes a step.
     fn step(&mut self) -> Outcome<()> {
         match self.budget.steps.checked_sub(1) {
             Some(left) => {
@@ -165,7 +172,7 @@ impl<'p> Vm<'p> {
     }
 
     fn charge(&mut self, work: usize) -> Outcome<()> {
-        self.budget.charge(work).map_err(|_| Halt::Limit("much work"))
+        self.budget.charge(work).map_err(spent)
     }
 
     fn enter(&mut self) -> Outcome<()> {

@@ -3,11 +3,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use everycall_rego_values::{Builtin, Value};
+
 use super::known::{checked_by, Kind};
-use crate::builtins::Builtin;
 use crate::hir::{Operator, Site};
 use crate::plan::{Branch, Callee, Expr, Key, Pattern, Plan, Register, Step, StepKind};
-use crate::value::Value;
 
 /// What is known in a body.
 #[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord)]

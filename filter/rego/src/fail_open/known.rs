@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::value::Value;
+use everycall_rego_values::Value;
 
 /// What a value is, as far as it matters to whether a builtin or a comparison can fail.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]

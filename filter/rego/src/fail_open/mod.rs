@@ -11,13 +11,14 @@ mod known;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use everycall_rego_values::{Arithmetic, Value};
+
 use crate::hir::{Operator, Path, Site};
 use crate::library::Library;
 use crate::plan::{
     Branch, Call, Callee, Collect, Document, DocumentId, Expr, Key, Kind as Made, Pattern, Plan, Rule, Step,
     StepKind, With,
 };
-use crate::value::Value;
 use facts::{name_of, path_name, Facts, Origins};
 pub use known::{InputContract, Kind, Sure};
 
@@ -490,10 +491,7 @@ impl<'p> Look<'p> {
         left: &'p Expr,
         right: &'p Expr,
     ) -> Why {
-        use Operator::{
-            And, Divide, Equal, Greater, GreaterOrEqual, Less, LessOrEqual, Minus, NotEqual, Or, Plus,
-            Remainder, Times,
-        };
+        use Operator::{And, Equal, Greater, GreaterOrEqual, Less, LessOrEqual, NotEqual, Or};
         let kinds = (self.kind(scope, left), self.kind(scope, right));
         let wanted = match operator {
             Equal | NotEqual => return self.lost_expr(scope, left).or_else(|| self.lost_expr(scope, right)),
@@ -509,12 +507,12 @@ impl<'p> Look<'p> {
                 });
             }
             And | Or => Kind::Set,
-            Minus if kinds.0 == Kind::Set => Kind::Set,
-            Plus | Minus | Times | Divide | Remainder => Kind::Number,
+            Operator::Arithmetic(Arithmetic::Minus) if kinds.0 == Kind::Set => Kind::Set,
+            Operator::Arithmetic(_) => Kind::Number,
         };
         let why = self.typed(scope, left, wanted).or_else(|| self.typed(scope, right, wanted));
         let is_zero = |value: &Value| integer(value).is_none_or(|number| number == 0);
-        let divides = matches!(operator, Divide | Remainder)
+        let divides = matches!(operator, Operator::Arithmetic(Arithmetic::Divide | Arithmetic::Remainder))
             && !matches!(scope.origins.behind(right), Expr::Const(value) if !is_zero(value));
         why.or_else(|| divides.then(|| self.statement(scope, "may divide by zero")))
     }
@@ -676,7 +674,7 @@ impl<'p> Look<'p> {
                 Callee::Now => None,
             },
             // A set that lost members takes fewer away.
-            Expr::Operator(Operator::Minus, sides) => self.contents(scope, &sides.0),
+            Expr::Operator(Operator::Arithmetic(Arithmetic::Minus), sides) => self.contents(scope, &sides.0),
             Expr::Operator(_, sides) => {
                 self.contents(scope, &sides.0).or_else(|| self.contents(scope, &sides.1))
             }
@@ -736,12 +734,10 @@ impl<'p> Look<'p> {
             },
             Expr::Operator(operator, sides) => match operator {
                 Operator::And | Operator::Or => Kind::Set,
-                Operator::Minus if self.kind(scope, &sides.0) == Kind::Set => Kind::Set,
-                Operator::Plus
-                | Operator::Minus
-                | Operator::Times
-                | Operator::Divide
-                | Operator::Remainder => Kind::Number,
+                Operator::Arithmetic(Arithmetic::Minus) if self.kind(scope, &sides.0) == Kind::Set => {
+                    Kind::Set
+                }
+                Operator::Arithmetic(_) => Kind::Number,
                 _ => Kind::Boolean,
             },
             Expr::Call(call) => match call.callee {

@@ -13,6 +13,7 @@ mod order;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use everycall_rego_values::{Object, Set, Value};
 use regorus::unstable as ast;
 
 use crate::hir::{
@@ -25,7 +26,6 @@ use crate::plan::{
     Pattern, Plan, Rule, Step, StepKind, With,
 };
 use crate::resolve::{self, Problem};
-use crate::value::{Object, Set, Value};
 use body::Body;
 use index::Need;
 

@@ -1,19 +1,19 @@
-//! What one evaluation may cost. It counts no time, so that a decision comes out the same on every
+//! What one evaluation may cost, counted at each of its steps: what is called from there is built with the
+//! evaluator (`#[inline]`), for speed. It counts no time, so that a decision comes out the same on every
 //! machine and when it is made again from its record.
 
 use std::cmp::Ordering;
 
-use crate::eval::Halt;
 use crate::value::{Object, Value};
 
 /// Bytes of text that are compared in one unit.
 const TEXT_BYTES: usize = 64;
 /// Values inside each other.
-pub(crate) const MAX_DEPTH: usize = 256;
+pub const MAX_DEPTH: usize = 256;
 
 /// Why a builtin gives no value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Failure {
+pub enum Failure {
     /// Its arguments are not what it takes: undefined, as in OPA. What was expected, for people.
     Error(&'static str),
     /// The budget is used up: the evaluation ends.
@@ -24,9 +24,9 @@ pub(crate) enum Failure {
 #[derive(Debug, Clone)]
 pub struct Budget {
     /// Steps of the evaluation itself.
-    pub(crate) steps: u64,
+    pub steps: u64,
     /// Units of work of builtins and of making values; a unit is at most about 30 ns of the module.
-    pub(crate) work: u64,
+    pub work: u64,
 }
 
 impl Budget {
@@ -35,23 +35,23 @@ impl Budget {
         Self { steps, work }
     }
 
-    /// Takes the reading of a result.
+    /// Takes units of work. Call it before the work is done.
     ///
     /// # Errors
-    /// It is not left.
-    pub fn take(&mut self, result: &Value) -> Result<(), Halt> {
-        self.charge_size(result).map_err(|_| Halt::Limit("much work"))
-    }
-
-    /// Takes units of work. Call it before the work is done.
-    pub(crate) fn charge(&mut self, work: usize) -> Result<(), Failure> {
+    /// So much is not left.
+    #[inline]
+    pub fn charge(&mut self, work: usize) -> Result<(), Failure> {
         let work = u64::try_from(work).unwrap_or(u64::MAX);
         self.work = self.work.checked_sub(work).ok_or(Failure::Limit)?;
         Ok(())
     }
 
     /// Takes the size of a value: bytes of text and numbers, and one for each value, of the whole tree.
-    pub(crate) fn charge_size(&mut self, value: &Value) -> Result<(), Failure> {
+    ///
+    /// # Errors
+    /// So much is not left.
+    #[inline]
+    pub fn charge_size(&mut self, value: &Value) -> Result<(), Failure> {
         match value {
             Value::Null | Value::Bool(_) => self.charge(1),
             Value::Number(number) => self.charge(number.digits()),
@@ -69,7 +69,11 @@ impl Budget {
     }
 
     /// How two values compare, charged as far as they are looked at.
-    pub(crate) fn compare(&mut self, a: &Value, b: &Value) -> Result<Ordering, Failure> {
+    ///
+    /// # Errors
+    /// So much is not left.
+    #[inline]
+    pub fn compare(&mut self, a: &Value, b: &Value) -> Result<Ordering, Failure> {
         match (a, b) {
             (Value::Array(a), Value::Array(b)) => self.compare_all(a.iter(), b.iter()),
             (Value::Set(a), Value::Set(b)) => self.compare_all(a.iter(), b.iter()),
@@ -104,7 +108,10 @@ impl Budget {
     }
 
     /// Takes a search for a value among so many in their order, or its way to its place among them.
-    pub(crate) fn charge_search(&mut self, value: &Value, among: usize) -> Result<(), Failure> {
+    ///
+    /// # Errors
+    /// So much is not left.
+    pub fn charge_search(&mut self, value: &Value, among: usize) -> Result<(), Failure> {
         let looks = usize::try_from(among.checked_ilog2().unwrap_or(0)).unwrap_or_default().saturating_add(1);
         match value {
             Value::Array(_) | Value::Set(_) | Value::Object(_) => {

@@ -32,16 +32,21 @@ pub(super) const TABLE: &[Builtin] = &[
 
 /// The operators of arithmetic.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Arithmetic {
+pub enum Arithmetic {
+    /// `+`
     Plus,
+    /// `-`, also the difference of two sets.
     Minus,
+    /// `*`
     Times,
+    /// `/`
     Divide,
+    /// `%`
     Remainder,
 }
 
 /// `a + b` and the like, and the difference of two sets.
-pub(crate) fn arithmetic(budget: &mut Budget, op: Arithmetic, a: &Value, b: &Value) -> Answer {
+pub fn arithmetic(budget: &mut Budget, op: Arithmetic, a: &Value, b: &Value) -> Answer {
     let (a, b) = match (op, a, b) {
         (_, Value::Number(a), Value::Number(b)) => (a, b),
         (Arithmetic::Minus, Value::Set(a), Value::Set(b)) => return difference(budget, a, b),

@@ -18,7 +18,7 @@ pub(crate) fn byte(character: char) -> Option<u8> {
 }
 
 /// Whether any character stands for a byte.
-pub(crate) fn has_bytes(text: &str) -> bool {
+pub fn has_bytes(text: &str) -> bool {
     !text.is_ascii() && text.chars().any(|character| byte(character).is_some())
 }
 
@@ -40,7 +40,7 @@ pub(crate) fn to_text(bytes: Vec<u8>) -> String {
 }
 
 /// The bytes that a text is.
-pub(crate) fn of_text(text: &str) -> Cow<'_, [u8]> {
+pub fn of_text(text: &str) -> Cow<'_, [u8]> {
     if !has_bytes(text) {
         return Cow::Borrowed(text.as_bytes());
     }

@@ -7,6 +7,9 @@ use std::sync::Arc;
 use crate::bytes;
 use crate::number::Number;
 
+/// Elements or members that are looked through one by one.
+const FEW: usize = 12;
+
 /// A value of Rego. The order of the variants is OPA's order of types, so that the derived order of
 /// values is the one that `<`, `sort`, `min` and the order of sets and objects follow.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -108,12 +111,13 @@ impl Value {
         }
     }
 
-    pub(crate) const fn is_scalar(&self) -> bool {
+    /// Whether it has no members: no array, object or set.
+    pub const fn is_scalar(&self) -> bool {
         !matches!(self, Self::Array(_) | Self::Set(_) | Self::Object(_))
     }
 
     /// Whether one of its members is this value.
-    pub(crate) fn has_member(&self, value: &Value) -> bool {
+    pub fn has_member(&self, value: &Value) -> bool {
         match self {
             Self::Array(items) => items.contains(value),
             Self::Set(items) => items.get(value).is_some(),
@@ -133,6 +137,7 @@ impl Value {
     }
 
     /// What `value[key]` is. Of a set, the element that equals `key`.
+    #[inline]
     pub fn get(&self, key: &Value) -> Option<&Value> {
         match (self, key) {
             (Self::Object(members), key) => members.get(key),
@@ -143,6 +148,7 @@ impl Value {
     }
 
     /// What `value.name` is.
+    #[inline]
     pub fn get_str(&self, name: &str) -> Option<&Value> {
         match self {
             Self::Object(members) => members.get_str(name),
@@ -245,8 +251,12 @@ impl Set {
     }
 
     /// The element that equals `value`.
+    #[inline]
     pub fn get(&self, value: &Value) -> Option<&Value> {
-        self.0.binary_search(value).ok().and_then(|at| self.0.get(at))
+        match value {
+            Value::String(text) => self.get_str(text),
+            value => self.0.binary_search(value).ok().and_then(|at| self.0.get(at)),
+        }
     }
 
     /// The element at this place in their order.
@@ -255,7 +265,7 @@ impl Set {
     }
 
     fn get_str(&self, text: &str) -> Option<&Value> {
-        self.0.binary_search_by(|item| order_with_str(item, text)).ok().and_then(|at| self.0.get(at))
+        place_of_str(&self.0, |item| item, text).and_then(|at| self.0.get(at))
     }
 }
 
@@ -313,7 +323,11 @@ impl Object {
     }
 
     /// The value at `key`.
+    #[inline]
     pub fn get(&self, key: &Value) -> Option<&Value> {
+        if let Value::String(name) = key {
+            return self.get_str(name);
+        }
         let at = self.0.binary_search_by(|(known, _)| known.cmp(key)).ok()?;
         self.0.get(at).map(|(_, value)| value)
     }
@@ -324,8 +338,9 @@ impl Object {
     }
 
     /// The value at the key that is this text.
+    #[inline]
     pub fn get_str(&self, name: &str) -> Option<&Value> {
-        let at = self.0.binary_search_by(|(known, _)| order_with_str(known, name)).ok()?;
+        let at = place_of_str(&self.0, |(key, _)| key, name)?;
         self.0.get(at).map(|(_, value)| value)
     }
 
@@ -370,6 +385,16 @@ impl FromIterator<(Value, Value)> for Object {
     fn from_iter<I: IntoIterator<Item = (Value, Value)>>(members: I) -> Self {
         Self::from(members.into_iter().collect::<Vec<_>>())
     }
+}
+
+/// Where a text is among values in their order.
+#[inline]
+fn place_of_str<T>(sorted: &[T], key: impl Fn(&T) -> &Value, text: &str) -> Option<usize> {
+    // Lengths tell a few texts apart sooner than their order does.
+    if sorted.len() <= FEW {
+        return sorted.iter().position(|item| key(item).as_str() == Some(text));
+    }
+    sorted.binary_search_by(|item| order_with_str(key(item), text)).ok()
 }
 
 /// How a value stands to a text.
@@ -434,5 +459,20 @@ mod tests {
         assert!(object.get_str("a").is_some() && object.get_str("b").is_some());
         assert!(object.get_str("").is_none() && object.get_str("c").is_none());
         assert!(keys.iter().all(|key| object.get(key).is_some()));
+        // As few and as many as are looked for in different ways.
+        for count in [1, FEW, FEW + 1, 40] {
+            let names: Vec<Value> = (0..count).map(|at| Value::from(format!("k{at}").as_str())).collect();
+            let set: Set = names.iter().cloned().collect();
+            let object: Object = names.iter().map(|name| (name.clone(), name.clone())).collect();
+            for name in &names {
+                assert!(object.get(name) == Some(name) && set.get(name) == Some(name));
+                assert!(object.get_str(name.as_str().unwrap()) == Some(name));
+            }
+            let absent = ["", "k", "k00", "k99", "l"].map(Value::from);
+            assert!(absent
+                .iter()
+                .chain(&keys)
+                .all(|key| object.get(key).is_none() && set.get(key).is_none()));
+        }
     }
 }

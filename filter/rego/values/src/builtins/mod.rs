@@ -29,24 +29,27 @@ mod units;
 mod uuid;
 
 use crate::budget::{Budget, Failure};
-use crate::hir::Operator;
 use crate::value::Value;
-use numbers::Arithmetic;
+
+pub use numbers::{arithmetic, Arithmetic};
+pub use sets::{set_and, set_or};
 
 /// What a builtin comes to.
-pub(crate) type Answer = Result<Value, Failure>;
+pub type Answer = Result<Value, Failure>;
 
 /// A builtin. It is called with as many arguments as its row says.
 #[derive(Debug)]
-pub(crate) struct Builtin {
-    pub(crate) name: &'static str,
+pub struct Builtin {
+    /// As policies write it.
+    pub name: &'static str,
     /// How many arguments it takes.
-    pub(crate) arguments: usize,
-    pub(crate) call: fn(&mut Budget, &[Value]) -> Answer,
+    pub arguments: usize,
+    /// What it comes to, its work taken from the budget before it is done.
+    pub call: fn(&mut Budget, &[Value]) -> Answer,
 }
 
 /// The builtin of this name.
-pub(crate) fn find(name: &str) -> Option<&'static Builtin> {
+pub fn find(name: &str) -> Option<&'static Builtin> {
     TABLES.iter().flat_map(|table| table.iter()).find(|builtin| builtin.name == name)
 }
 
@@ -91,18 +94,4 @@ const fn row(name: &'static str, arguments: usize, call: fn(&mut Budget, &[Value
 /// The text in this place.
 fn text(arguments: &[Value], at: usize) -> Result<&str, Failure> {
     arguments.get(at).and_then(Value::as_str).ok_or(Failure::Error("a string is expected"))
-}
-
-/// Applies an operator that is no comparison.
-pub(crate) fn operate(budget: &mut Budget, operator: Operator, left: &Value, right: &Value) -> Answer {
-    let arithmetic = match operator {
-        Operator::Plus => Arithmetic::Plus,
-        Operator::Minus => Arithmetic::Minus,
-        Operator::Times => Arithmetic::Times,
-        Operator::Divide => Arithmetic::Divide,
-        Operator::Remainder => Arithmetic::Remainder,
-        Operator::And => return sets::set_and(budget, left, right),
-        _ => return sets::set_or(budget, left, right),
-    };
-    numbers::arithmetic(budget, arithmetic, left, right)
 }

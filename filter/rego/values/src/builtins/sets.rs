@@ -59,12 +59,12 @@ fn two(budget: &mut Budget, values: &[Value], of: fn(&mut Budget, &Value, &Value
 }
 
 /// `left & right`.
-pub(crate) fn set_and(budget: &mut Budget, left: &Value, right: &Value) -> Answer {
+pub fn set_and(budget: &mut Budget, left: &Value, right: &Value) -> Answer {
     intersect(budget, left.as_set().ok_or(EXPECTED)?, right.as_set().ok_or(EXPECTED)?).map(Value::from)
 }
 
 /// `left | right`.
-pub(crate) fn set_or(budget: &mut Budget, left: &Value, right: &Value) -> Answer {
+pub fn set_or(budget: &mut Budget, left: &Value, right: &Value) -> Answer {
     let (left, right) = (left.as_set().ok_or(EXPECTED)?, right.as_set().ok_or(EXPECTED)?);
     budget.charge(left.len().saturating_add(right.len()))?;
     collect(budget, [&**left, &**right].concat()).map(Value::from)
