@@ -693,31 +693,55 @@ fn reference(path: &Path, keys: Vec<Term>) -> Term {
     Term::Ref(head, names.chain(keys).collect())
 }
 
-/// How OPA orders what is written in a set or as keys of an object, which is the order of evaluation there:
-/// where one part ends in a conflict and another is undefined, that can be seen.
+/// How OPA orders what is written in a set, which is the order in which it is evaluated: by kind, and within each
+/// by its parts. Of variables nothing is known.
 #[derive(PartialEq, Eq, PartialOrd, Ord)]
 enum Written<'t> {
     Scalar(&'t Value),
     Var,
-    Reference(&'static str, Vec<Option<&'t Value>>),
+    Name(&'t str),
+    Reference(Vec<Written<'t>>),
+    Array(Vec<Written<'t>>),
+    Object(Vec<[Written<'t>; 2]>),
+    Set(Vec<Written<'t>>),
+    Call(Vec<Written<'t>>),
     Other,
 }
 
 impl<'t> Written<'t> {
     fn of(term: &'t Term) -> Self {
-        let path = |keys: &'t [Term]| {
-            let constant = |key: &'t Term| match key {
-                Term::Const(value) => Some(value),
-                _ => None,
-            };
-            keys.iter().map(constant).collect()
-        };
+        let all = |terms: &'t [Term]| terms.iter().map(Self::of);
         match term {
             Term::Const(value) if value.is_scalar() => Self::Scalar(value),
-            Term::Var(_) | Term::Call(..) | Term::In(..) => Self::Var,
-            Term::Ref(Head::Data, keys) => Self::Reference("data", path(keys)),
-            Term::Ref(Head::Input, keys) => Self::Reference("input", path(keys)),
-            _ => Self::Other,
+            Term::Var(_) => Self::Var,
+            Term::Ref(head, keys) => {
+                let head = match head {
+                    Head::Data => Self::Name("data"),
+                    Head::Input => Self::Name("input"),
+                    Head::Term(_) => Self::Var,
+                };
+                Self::Reference(std::iter::once(head).chain(all(keys)).collect())
+            }
+            Term::Array(items) => Self::Array(all(items).collect()),
+            Term::Object(members) => {
+                Self::Object(members.iter().map(|(key, value)| [Self::of(key), Self::of(value)]).collect())
+            }
+            Term::Set(items) => Self::Set(all(items).collect()),
+            Term::Call(function, arguments, _) => {
+                Self::Call(Self::name(function).into_iter().chain(all(arguments)).collect())
+            }
+            Term::Const(_) | Term::Collect(..) | Term::In(..) => Self::Other,
+        }
+    }
+
+    /// Parts of a function's name.
+    fn name(function: &'t Function) -> Vec<Self> {
+        match function {
+            Function::Builtin(builtin) => builtin.name.split('.').map(Self::Name).collect(),
+            Function::Rule(path) => {
+                std::iter::once("data").chain(path.iter().map(|name| &**name)).map(Self::Name).collect()
+            }
+            Function::Operator(_) | Function::Walk | Function::Now => Vec::new(),
         }
     }
 }

@@ -142,9 +142,21 @@ impl Body<'_, '_> {
         if literal.with.is_empty() {
             return self.kind(&literal.kind);
         }
+        let values = literal.with.iter().filter_map(|with| match &with.value {
+            Replacement::Value(value) => Some(value),
+            Replacement::Function(_) => None,
+        });
+        let values: Vec<&Term> = values.collect();
+        let mut without_calls = self.calls_first(&values)?.map(Vec::into_iter);
         let mut replaced = Vec::with_capacity(literal.with.len());
         for with in &literal.with {
-            replaced.push(match (&with.target, &with.value) {
+            let value = match (&with.value, &mut without_calls) {
+                (Replacement::Value(_), Some(values)) => values
+                    .next()
+                    .map_or(Cow::Borrowed(&with.value), |value| Cow::Owned(Replacement::Value(value))),
+                (value, _) => Cow::Borrowed(value),
+            };
+            replaced.push(match (&with.target, &*value) {
                 (Target::Input(path), Replacement::Value(value)) => {
                     With::Input(path.clone(), self.whole(value)?)
                 }
@@ -301,15 +313,21 @@ impl Body<'_, '_> {
     /// The sides of an equality, in their order: calls are evaluated before them, and a reference before a
     /// comprehension.
     fn sides(&mut self, left: &Term, right: &Term) -> Made<(Term, Term)> {
-        let (mut left, mut right) = (left.clone(), right.clone());
-        if order::is_call_late(&[&left, &right]) || order::is_call_late(&[&right, &left]) {
-            // The right side's come first.
-            (right, left) = (self.without_calls(&right)?, self.without_calls(&left)?);
-        }
+        let (left, right) = self.sides_without_calls(left, right)?;
         Ok(match (&left, &right) {
             (Term::Collect(..), Term::Ref(..)) => (right, left),
             _ => (left, right),
         })
+    }
+
+    /// The same with their calls evaluated here, where it can be seen that those come first.
+    fn sides_without_calls(&mut self, left: &Term, right: &Term) -> Made<(Term, Term)> {
+        if !order::is_call_late(&[left, right]) && !order::is_call_late(&[right, left]) {
+            return Ok((left.clone(), right.clone()));
+        }
+        // The right side's come first.
+        let right = self.without_calls(right)?;
+        Ok((self.without_calls(left)?, right))
     }
 
     /// Two references, of which one finds its keys: the left one comes first, with all that it finds. `false` if
@@ -355,12 +373,19 @@ impl Body<'_, '_> {
     /// a negation does not hold because of an operand that is undefined.
     fn negated(&mut self, kind: &Statement) -> Made<Statement> {
         Ok(match kind {
-            Statement::Unify(left, right) => Statement::Unify(self.side(left)?, self.side(right)?),
+            Statement::Unify(left, right) => {
+                let (left, right) = self.sides_without_calls(left, right)?;
+                Statement::Unify(self.side(&left)?, self.side(&right)?)
+            }
             Statement::Output(result, Term::Call(function, arguments, site)) => {
                 let arguments = self.before_all(arguments)?;
                 Statement::Output(self.before(result)?, Term::Call(function.clone(), arguments, *site))
             }
             Statement::Expr(Term::Call(Function::Operator(Operator::Equal), operands, site)) => {
+                let operands = match operands.as_slice() {
+                    [left, right] => <[Term; 2]>::from(self.sides_without_calls(left, right)?).to_vec(),
+                    others => others.to_vec(),
+                };
                 let sides = operands.iter().map(|side| self.side(side)).collect::<Made<_>>()?;
                 Statement::Expr(Term::Call(Function::Operator(Operator::Equal), sides, *site))
             }
@@ -368,11 +393,15 @@ impl Body<'_, '_> {
                 let arguments = self.before_all(arguments)?;
                 Statement::Expr(Term::Call(function.clone(), arguments, *site))
             }
-            Statement::Expr(Term::In(key, value, collection)) => Statement::Expr(Term::In(
-                key.as_ref().map(|key| self.before(key)).transpose()?.map(Box::new),
-                Box::new(self.before(value)?),
-                Box::new(self.before(collection)?),
-            )),
+            Statement::Expr(Term::In(key, value, collection)) => {
+                let parts = key.as_deref().into_iter().chain([&**value, &**collection]);
+                let mut parts = self.before_each(&parts.collect::<Vec<_>>())?.into_iter().map(Box::new);
+                let key = key.as_ref().and_then(|_| parts.next());
+                match (parts.next(), parts.next()) {
+                    (Some(value), Some(collection)) => Statement::Expr(Term::In(key, value, collection)),
+                    _ => kind.clone(),
+                }
+            }
             Statement::Expr(term) => Statement::Expr(self.side(term)?),
             other => other.clone(),
         })
@@ -396,8 +425,14 @@ impl Body<'_, '_> {
     }
 
     fn before_all(&mut self, terms: &[Term]) -> Made<Vec<Term>> {
-        let first = self.calls_first(&terms.iter().collect::<Vec<_>>())?;
-        first.as_deref().unwrap_or(terms).iter().map(|term| self.before(term)).collect()
+        self.before_each(&terms.iter().collect::<Vec<_>>())
+    }
+
+    fn before_each(&mut self, terms: &[&Term]) -> Made<Vec<Term>> {
+        match self.calls_first(terms)? {
+            Some(terms) => terms.iter().map(|term| self.before(term)).collect(),
+            None => terms.iter().map(|term| self.before(term)).collect(),
+        }
     }
 
     /// The calls in these terms evaluated here, if one stands behind what may be undefined: OPA evaluates
@@ -447,11 +482,10 @@ impl Body<'_, '_> {
             Term::Array(items) => Ok(Term::Array(self.before_all(items)?)),
             Term::Set(items) => Ok(Term::Set(self.before_all(items)?)),
             Term::Object(members) => {
-                let mut made = Vec::with_capacity(members.len());
-                for (key, value) in members {
-                    made.push((self.before(key)?, self.before(value)?));
-                }
-                Ok(Term::Object(made))
+                let parts: Vec<&Term> = members.iter().flat_map(|(key, value)| [key, value]).collect();
+                let mut parts = self.before_each(&parts)?.into_iter();
+                let members = std::iter::from_fn(|| parts.next().zip(parts.next()));
+                Ok(Term::Object(members.collect()))
             }
             _ => {
                 let value = self.whole(term)?;
@@ -492,9 +526,10 @@ impl Body<'_, '_> {
     ) -> Made<Vec<Expr>> {
         let mut all = literals.to_vec();
         let mut parts: Vec<Term> = Vec::with_capacity(heads.len());
+        let in_order = heads.iter().any(|head| order::may_conflict(head));
         for (at, head) in heads.iter().enumerate() {
             let given = given.get(at).copied().flatten();
-            if given.is_none() && !order::may_conflict(head) {
+            if given.is_none() && (!in_order || matches!(head, Term::Const(_) | Term::Var(_))) {
                 parts.push((*head).clone());
                 continue;
             }
@@ -505,6 +540,40 @@ impl Body<'_, '_> {
         }
         self.literals(&all)?;
         parts.iter().map(|part| self.whole(part)).collect()
+    }
+
+    /// The term without its calls, each of which becomes a statement.
+    fn calls_apart_from(&mut self, term: &Term, site: Site, statements: &mut Vec<Literal>) -> Term {
+        let mut apart = |terms: &[Term]| -> Vec<Term> {
+            terms.iter().map(|term| self.calls_apart_from(term, site, statements)).collect()
+        };
+        match term {
+            Term::Const(_) | Term::Var(_) | Term::Collect(..) => term.clone(),
+            Term::Array(items) => Term::Array(apart(items)),
+            Term::Set(items) => Term::Set(apart(items)),
+            Term::Object(members) => {
+                let mut parts = Vec::with_capacity(members.len());
+                for (key, value) in members {
+                    let key = self.calls_apart_from(key, site, statements);
+                    parts.push((key, self.calls_apart_from(value, site, statements)));
+                }
+                Term::Object(parts)
+            }
+            Term::Ref(head, keys) => {
+                let head = match head {
+                    Head::Term(inner) => Head::Term(Box::new(self.calls_apart_from(inner, site, statements))),
+                    head => head.clone(),
+                };
+                let keys = keys.iter().map(|key| self.calls_apart_from(key, site, statements)).collect();
+                Term::Ref(head, keys)
+            }
+            Term::Call(..) | Term::In(..) => {
+                let var = Term::Var(self.register());
+                let kind = Statement::Unify(var.clone(), term.clone());
+                statements.push(Literal { kind, with: Vec::new(), site });
+                var
+            }
+        }
     }
 
     /// The value of a term, in which one part may bind what another needs: `f(x, xs[x])`.
@@ -783,7 +852,15 @@ impl Body<'_, '_> {
         let mut heads = Vec::new();
         let steps = self.closed(|body| {
             let terms: Vec<&Term> = closure.heads.iter().collect();
-            heads = body.with_heads(&closure.body, &terms, &[], body.site)?;
+            if !order::is_call_late(&terms) {
+                heads = body.with_heads(&closure.body, &terms, &[], body.site)?;
+                return Ok(());
+            }
+            // Key and value are one expression.
+            let mut literals = closure.body.clone();
+            let terms: Vec<Term> =
+                terms.iter().map(|head| body.calls_apart_from(head, body.site, &mut literals)).collect();
+            heads = body.with_heads(&literals, &terms.iter().collect::<Vec<_>>(), &[], body.site)?;
             Ok(())
         })?;
         let value = heads.pop().unwrap_or(Expr::Const(Value::Null));

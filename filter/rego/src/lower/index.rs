@@ -25,15 +25,27 @@ pub(super) struct Need {
     site: Site,
     /// It is written as a statement of its own.
     whole: bool,
+    /// How often the index counts it.
+    times: usize,
+}
+
+impl Need {
+    /// What must be there.
+    const fn any(operand: Operand, site: Site) -> Self {
+        Self { operand, kind: Use::Any, form: Form::Any, site, whole: false, times: 1 }
+    }
+
     /// What else is known of the operand stays.
-    joins: bool,
+    const fn joins(&self) -> bool {
+        matches!(self.form, Form::Within(_) | Form::Has(_))
+    }
 }
 
 impl Planner<'_> {
     /// What the branch needs, and the same as guards.
     pub(super) fn needs(&mut self, arguments: &[Pattern], branch: &crate::hir::Branch) -> Vec<Need> {
         let mut needs = Vec::new();
-        let bound = Bound::of(arguments, branch);
+        let bound = Bound::of(self, arguments, branch);
         for literal in &branch.body {
             if !literal.with.is_empty() {
                 // What replaces something is evaluated before.
@@ -41,28 +53,28 @@ impl Planner<'_> {
                     let Replacement::Value(value) = &with.value else { continue };
                     value.visit(&mut |term| {
                         if let (Term::Ref(..), Some(operand)) = (term, self.operand(arguments, term)) {
-                            let (kind, form) = (Use::Any, Form::Any);
-                            needs.push(Need {
-                                operand,
-                                kind,
-                                form,
-                                site: literal.site,
-                                whole: false,
-                                joins: false,
-                            });
+                            needs.push(Need::any(operand, literal.site));
                         }
                     });
                 }
                 continue;
             }
             let (mut found, mut member) = (Vec::new(), None);
+            // A membership counts what it looks at once more.
+            let mut times = 1;
             if let Some((left, right)) = sides(&literal.kind) {
                 match bound.reference(left, right) {
                     Some((reference, Known::Within(all))) => {
+                        times = 2;
                         member = Some((reference.clone(), Form::Within(all.clone())))
                     }
                     Some((reference, Known::Has(item))) => {
+                        times = 2;
                         member = Some((reference.clone(), Form::Has(item.clone())))
+                    }
+                    Some((reference, Known::LookedAt)) => {
+                        times = 2;
+                        found.push(((reference, Use::Any, Form::Any), false));
                     }
                     Some((reference, Known::Equal(constant))) => {
                         found.extend(self.equality(reference, constant).map(|found| (found, false)));
@@ -74,82 +86,89 @@ impl Planner<'_> {
                     }
                 }
             }
-            let mut add = |term: &Term, use_: Option<(Use, Form)>, whole| {
+            let looked_at = match &literal.kind {
+                Statement::Expr(Term::In(None, member, all)) => bound.looked_at(self, member, all),
+                _ => None,
+            };
+            let mut add = |term: &Term, use_: Option<(Use, Form)>, whole, times| {
                 if let Some(operand) = self.operand(arguments, term) {
                     let (kind, form) = use_.unwrap_or((Use::Any, Form::Any));
-                    let joins = matches!(form, Form::Within(_) | Form::Has(_));
+                    let is_argument = matches!(operand, Operand::Argument(_));
+                    let times = if is_argument { 1 } else { times };
                     // An argument is always there.
-                    if kind != Use::Any || !matches!(operand, Operand::Argument(_)) {
-                        needs.push(Need { operand, kind, form, site: literal.site, whole, joins });
+                    if kind != Use::Any || !is_argument {
+                        needs.push(Need { operand, kind, form, site: literal.site, whole, times });
                     }
                 }
             };
             for ((term, kind, form), is_written) in found {
-                add(term, Some((kind, form)), is_written);
+                add(term, Some((kind, form)), is_written, times);
             }
             if let Some((collection, form)) = member {
-                add(&collection, Some((Use::Constant, form)), false);
+                add(&collection, Some((Use::Constant, form)), false, times);
             }
             match &literal.kind {
                 Statement::Expr(Term::Call(Function::Operator(Operator::Equal), sides, _)) => {
-                    sides.iter().for_each(|side| inside(side, &mut |term| add(term, None, false)));
+                    sides.iter().for_each(|side| inside(side, &mut |term| add(term, None, false, 1)));
                 }
-                Statement::Expr(term) => {
-                    let known = match term {
-                        Term::In(None, member, all) => {
-                            membership(bound.constant(member), bound.constant(all))
+                Statement::Expr(Term::In(None, member, all)) => {
+                    let (member, all) = (bound.constant(member), bound.constant(all));
+                    let known = membership(member, all);
+                    let looked_at = known.as_ref().map(|(operand, _)| *operand).or(looked_at);
+                    for side in [member, all] {
+                        let times =
+                            if looked_at.is_some_and(|term| std::ptr::eq(term, side)) { 2 } else { 1 };
+                        match &known {
+                            Some((operand, form)) if std::ptr::eq(*operand, side) => {
+                                add(side, Some((Use::Constant, form.clone())), false, times);
+                            }
+                            None if matches!(side, Term::Ref(..)) => add(side, None, false, times),
+                            _ => {}
                         }
-                        _ => None,
-                    };
-                    match (known, term) {
-                        (Some((operand, form)), Term::In(_, member, all)) => {
-                            add(operand, Some((Use::Constant, form)), false);
-                            [member, all]
-                                .into_iter()
-                                .for_each(|side| inside(side, &mut |term| add(term, None, false)));
-                        }
-                        _ => {
-                            let whole = matches!(term, Term::Ref(..));
-                            term.visit(&mut |term| add(term, None, whole));
-                        }
+                        inside(side, &mut |term| add(term, None, false, 1));
                     }
                 }
+                Statement::Expr(term) => {
+                    let whole = matches!(term, Term::Ref(..));
+                    term.visit(&mut |term| add(term, None, whole, 1));
+                }
                 Statement::Unify(left, right) => {
-                    inside(left, &mut |term| add(term, None, false));
-                    inside(right, &mut |term| add(term, None, false));
+                    inside(left, &mut |term| add(term, None, false, 1));
+                    inside(right, &mut |term| add(term, None, false, 1));
                 }
                 Statement::Output(result, call) => {
-                    result.visit(&mut |term| add(term, None, false));
-                    call.visit(&mut |term| add(term, None, false));
+                    result.visit(&mut |term| add(term, None, false, 1));
+                    call.visit(&mut |term| add(term, None, false, 1));
                 }
                 // A key that is written is looked up.
                 Statement::SomeIn(Some(key @ Term::Const(_)), _, Term::Ref(head, keys)) => {
                     let keys = keys.iter().chain([key]).cloned().collect();
-                    add(&Term::Ref(head.clone(), keys), None, false);
+                    add(&Term::Ref(head.clone(), keys), None, false, 1);
                 }
                 Statement::SomeIn(_, value, collection) => {
                     if let (Term::Const(member), Term::Ref(..)) = (value, collection) {
                         if member.is_scalar() {
-                            add(collection, Some((Use::Constant, Form::Has(member.clone()))), false);
+                            add(collection, Some((Use::Constant, Form::Has(member.clone()))), false, 1);
                         }
                     }
-                    inside(collection, &mut |term| add(term, None, false));
+                    inside(value, &mut |term| add(term, None, false, 1));
+                    inside(collection, &mut |term| add(term, None, false, 1));
                 }
-                Statement::Every { domain, .. } => domain.visit(&mut |term| add(term, None, false)),
+                Statement::Every { domain, .. } => domain.visit(&mut |term| add(term, None, false, 1)),
                 // What it is applied to is evaluated before.
                 Statement::Not(inner) => match &**inner {
                     Statement::Unify(left, right) => {
                         [left, right]
                             .into_iter()
-                            .for_each(|side| inside(side, &mut |term| add(term, None, false)));
+                            .for_each(|side| inside(side, &mut |term| add(term, None, false, 1)));
                     }
                     Statement::Expr(Term::Call(Function::Operator(Operator::Equal), sides, _)) => {
-                        sides.iter().for_each(|side| inside(side, &mut |term| add(term, None, false)));
+                        sides.iter().for_each(|side| inside(side, &mut |term| add(term, None, false, 1)));
                     }
-                    Statement::Expr(term) => inside(term, &mut |term| add(term, None, false)),
+                    Statement::Expr(term) => inside(term, &mut |term| add(term, None, false, 1)),
                     Statement::Output(result, call) => {
-                        result.visit(&mut |term| add(term, None, false));
-                        call.visit(&mut |term| add(term, None, false));
+                        result.visit(&mut |term| add(term, None, false, 1));
+                        call.visit(&mut |term| add(term, None, false, 1));
                     }
                     Statement::SomeIn(..) | Statement::Not(_) | Statement::Every { .. } => {}
                 },
@@ -158,14 +177,7 @@ impl Planner<'_> {
         for head in branch.tail.iter().chain([&branch.value]) {
             head.visit(&mut |term| {
                 if let (Term::Ref(..), Some(operand)) = (term, self.operand(arguments, term)) {
-                    needs.push(Need {
-                        operand,
-                        kind: Use::Any,
-                        form: Form::Any,
-                        site: branch.site,
-                        whole: false,
-                        joins: false,
-                    });
+                    needs.push(Need::any(operand, branch.site));
                 }
             });
         }
@@ -208,6 +220,15 @@ impl Planner<'_> {
         None
     }
 
+    /// A reference to `input` or base data by constant keys.
+    fn is_fact(&self, term: &Term) -> bool {
+        match term {
+            Term::Ref(Head::Input, keys) => constants_of(keys).is_some(),
+            Term::Ref(Head::Data, keys) => constants_of(keys).is_some_and(|(path, _)| self.is_base(&path)),
+            _ => false,
+        }
+    }
+
     fn operand(&mut self, arguments: &[Pattern], term: &Term) -> Option<Operand> {
         match term {
             Term::Ref(Head::Input, keys) => {
@@ -238,22 +259,42 @@ enum Known<'t> {
     Equal(&'t Term),
     Within(Value),
     Has(Value),
+    /// By a membership that says nothing of it.
+    LookedAt,
 }
 
 /// What statements of a body say of its variables.
-struct Bound<'t>(BTreeMap<Var, Known<'t>>);
+struct Bound<'t> {
+    known: BTreeMap<Var, Known<'t>>,
+    /// Those that are arguments, or facts.
+    facts: BTreeSet<Var>,
+}
 
 impl<'t> Bound<'t> {
-    fn of(arguments: &[Pattern], branch: &'t crate::hir::Branch) -> Self {
+    fn of(planner: &Planner<'_>, arguments: &[Pattern], branch: &'t crate::hir::Branch) -> Self {
         let is_argument = |var: Var| {
             arguments.iter().any(|pattern| matches!(pattern, Pattern::Bind(bound) if *bound == var))
         };
+        let literals = || branch.body.iter().filter(|literal| literal.with.is_empty());
+        let mut bound = Self { known: BTreeMap::new(), facts: BTreeSet::new() };
+        for pattern in arguments {
+            if let Pattern::Bind(var) = pattern {
+                bound.facts.insert(*var);
+            }
+        }
+        for (left, right) in literals().filter_map(|literal| sides(&literal.kind)) {
+            for (var, term) in [(left, right), (right, left)] {
+                if let (Term::Var(var), true) = (var, planner.is_fact(term)) {
+                    bound.facts.insert(*var);
+                }
+            }
+        }
         let mut found = BTreeMap::new();
         let mut add = |var: &Term, known| match var {
             Term::Var(var) if !is_argument(*var) => drop(found.entry(*var).or_insert(known)),
             _ => {}
         };
-        for literal in branch.body.iter().filter(|literal| literal.with.is_empty()) {
+        for literal in literals() {
             if let Some((left, right)) = sides(&literal.kind) {
                 for (var, term) in [(left, right), (right, left)] {
                     if constant(term).is_some() {
@@ -268,16 +309,33 @@ impl<'t> Bound<'t> {
                 if let Some(member) = constant(member).filter(Value::is_scalar) {
                     add(all, Known::Has(member));
                 }
+                if let Some(looked_at) = bound.looked_at(planner, member, all) {
+                    add(looked_at, Known::LookedAt);
+                }
             }
         }
-        Self(found)
+        bound.known = found;
+        bound
+    }
+
+    /// What a membership of which nothing is known looks at: the member, if the collection is written there, or
+    /// the collection, if the member is no fact.
+    fn looked_at(&self, planner: &Planner<'_>, member: &'t Term, all: &'t Term) -> Option<&'t Term> {
+        let is_fact = |term: &Term| match term {
+            Term::Var(var) => self.facts.contains(var),
+            term => planner.is_fact(term),
+        };
+        match all {
+            Term::Array(_) | Term::Set(_) | Term::Object(_) | Term::Const(_) => Some(member),
+            all => (!is_fact(member)).then_some(all),
+        }
     }
 
     /// A reference that is made equal to a variable of which something is known.
     fn reference(&self, left: &'t Term, right: &'t Term) -> Option<(&'t Term, &Known<'t>)> {
         match (left, right) {
             (reference @ Term::Ref(..), Term::Var(var)) | (Term::Var(var), reference @ Term::Ref(..)) => {
-                Some((reference, self.0.get(var)?))
+                Some((reference, self.known.get(var)?))
             }
             _ => None,
         }
@@ -286,7 +344,7 @@ impl<'t> Bound<'t> {
     /// The constant that a variable is equal to, in its place.
     fn constant(&self, term: &'t Term) -> &'t Term {
         match term {
-            Term::Var(var) => match self.0.get(var) {
+            Term::Var(var) => match self.known.get(var) {
                 Some(Known::Equal(constant)) => constant,
                 _ => term,
             },
@@ -382,7 +440,7 @@ pub(super) fn guards(needs: &[Need]) -> Vec<Guard> {
         match guards.iter_mut().find(|guard| guard.operand == need.operand) {
             None => guards.push(Guard { operand: need.operand.clone(), forms: vec![form()] }),
             Some(guard) if guard.forms.contains(&need.form) => {}
-            Some(guard) if !need.joins && (need.form == Form::Any || guard.forms == [Form::Any]) => {
+            Some(guard) if !need.joins() && (need.form == Form::Any || guard.forms == [Form::Any]) => {
                 guard.forms = vec![form()];
             }
             Some(guard) => guard.forms.push(form()),
@@ -405,8 +463,8 @@ pub(super) fn order(rules: &mut Vec<Rule>, needs: Vec<Vec<Need>>) {
     let mut counts: Vec<(Operand, usize, Site)> = Vec::new();
     for need in needs.iter().flatten() {
         match counts.iter_mut().find(|(operand, ..)| *operand == need.operand) {
-            Some((_, count, _)) => *count = count.saturating_add(1),
-            None => counts.push((need.operand.clone(), 1, need.site)),
+            Some((_, count, _)) => *count = count.saturating_add(need.times),
+            None => counts.push((need.operand.clone(), need.times, need.site)),
         }
     }
     counts.sort_by(|(_, a, first), (_, b, second)| b.cmp(a).then(first.cmp(second)));
