@@ -46,6 +46,8 @@ pub(crate) struct Grant {
     pub(crate) issuer: Option<Arc<str>>,
     /// With `,` between them.
     pub(crate) methods: Arc<str>,
+    /// What it does not admit of its paths.
+    pub(crate) except: Box<[Template]>,
     pub(crate) valid_from: Option<UnixTime>,
     pub(crate) valid_until: Option<UnixTime>,
     pub(crate) delegation: Option<Box<Delegation>>,
@@ -229,6 +231,9 @@ impl Grant {
         if !self.methods.split(',').any(|method| method == target.method) {
             return Err(format!("does not name the method `{}`", target.method));
         }
+        if self.except.iter().any(|template| template.matches(target)) {
+            return Err("excepts the path".into());
+        }
         if let Some(caller) = caller.filter(|caller| !self.kinds.holds(caller.kind)) {
             return Err(format!("is not for callers of the kind `{}`", caller.kind.as_str()));
         }
@@ -338,6 +343,7 @@ fn clash(one: &Entry, other: &Entry) -> Option<String> {
     }
     let same = (&a.owner, &a.purpose, &a.source, &a.ticket, a.kinds, &a.issuer, &a.methods)
         == (&b.owner, &b.purpose, &b.source, &b.ticket, b.kinds, &b.issuer, &b.methods)
+        && a.except == b.except
         && (a.valid_from, a.valid_until, &a.delegation, a.semicolons)
             == (b.valid_from, b.valid_until, &b.delegation, b.semicolons);
     same.then(|| format!("repeats grant `{}`: they differ in nothing but their ids", a.id))

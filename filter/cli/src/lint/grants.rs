@@ -204,12 +204,20 @@ fn shadowed<'d>(earlier: &mut Earlier<'d>, grant: &'d Value, at: &str, found: &m
     }
 }
 
+/// A value and a rest in a [`shape`].
+pub(super) const VALUE: &str = "{}";
+pub(super) const REST: &str = "{...}";
+
 /// A template but for the names of its parameters.
-fn shape(path: &str) -> Vec<&str> {
+pub(super) fn shape(path: &str) -> Vec<&str> {
+    // The root has no segment, which is not an empty one.
+    if path == "/" {
+        return vec![""];
+    }
     let part = |segment| match segment {
         segment if !str::starts_with(segment, '{') => segment,
-        segment if segment.ends_with("...}") => "{...}",
-        _ => "{}",
+        segment if segment.ends_with("...}") => REST,
+        _ => VALUE,
     };
     path.split('/').map(part).collect()
 }

@@ -6,6 +6,7 @@ mod elevations;
 mod grants;
 mod known;
 mod negation;
+mod opened;
 mod program;
 mod rules;
 
@@ -55,6 +56,7 @@ const CONSTANT_FALSE: Lint = Lint { code: "constant_false", level: Level::Warnin
 const GRANT_NEVER_MATCHES: Lint = Lint { code: "grant_never_matches", level: Level::Error };
 const GRANT_EXPIRED: Lint = Lint { code: "grant_expired", level: Level::Warning };
 const SHADOWED_PATH: Lint = Lint { code: "shadowed_path", level: Level::Warning };
+const PATH_OPENED: Lint = Lint { code: "path_opened", level: Level::Warning };
 const ELEVATION_MISSING: Lint = Lint { code: "elevation_missing", level: Level::Warning };
 const ELEVATION_NEVER_SERVES: Lint = Lint { code: "elevation_never_serves", level: Level::Error };
 const ELEVATION_UNUSED: Lint = Lint { code: "elevation_unused", level: Level::Warning };
@@ -74,6 +76,7 @@ pub const LINTS: &[Lint] = &[
     GRANT_NEVER_MATCHES,
     GRANT_EXPIRED,
     SHADOWED_PATH,
+    PATH_OPENED,
     ELEVATION_MISSING,
     ELEVATION_NEVER_SERVES,
     ELEVATION_UNUSED,
@@ -115,6 +118,7 @@ pub fn lint(document: &Value, now: UnixTime) -> Vec<Finding> {
     negation::lint(&program, &mut found);
     rules::lint(&program, &mut found);
     grants::lint(document, now, &mut found);
+    opened::lint(document, &mut found);
     elevations::lint(&program, document, now, &mut found);
     allows::lint(&program, &mut found);
     found.sort();

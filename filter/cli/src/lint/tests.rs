@@ -485,3 +485,108 @@ fn grants_can_match() {
         assert!(two(&|second| second[name] = value.clone()).is_empty(), "{name}");
     }
 }
+
+#[test]
+fn a_broader_path_that_lets_others_in_is_said() {
+    let lints = |narrow: Value, wide: Value| -> Vec<String> {
+        let mut document = document(&[], false);
+        let mut grants = Vec::new();
+        for (id, change) in [("narrow", narrow), ("wide", wide)] {
+            let mut grant = json!({"id": id, "owner": "team@shop.example", "purpose": "p", "kinds": ["workload"],
+                "hosts": ["h"], "methods": ["GET"]});
+            grant.as_object_mut().unwrap().extend(change.as_object().unwrap().clone());
+            grants.push(grant);
+        }
+        document["bundle"]["inline"]["grants"] = json!(grants);
+        let found = lint(&document, NOW).into_iter().filter(|finding| finding.code == "path_opened");
+        found.map(|finding| format!("{} {}", finding.place, finding.message)).collect()
+    };
+    let role = |role: &str| json!({"role": role});
+    let anybody = json!({"iss": "https://id.example"});
+    let opened = |narrow: &[&str], wide: &[&str]| {
+        !lints(
+            json!({"claims": role("admin"), "issuer": "https://id.example", "paths": narrow}),
+            json!({"claims": anybody, "issuer": "https://id.example", "paths": wide}),
+        )
+        .is_empty()
+    };
+    for (narrow, wide) in [
+        ("/admin", "/{rest...}"),
+        ("/admin/", "/{rest...}"),
+        ("/admin/", "/admin/{rest...}"),
+        ("/admin/{rest...}", "/{rest...}"),
+        ("/admin/users", "/admin/{x}"),
+        ("/admin/users/{id}", "/{area}/users/{id}"),
+        ("/admin/{x}", "/admin/{rest...}"),
+    ] {
+        assert!(opened(&[narrow], &[wide]), "{narrow} {wide}");
+        assert!(!opened(&[wide], &[narrow]), "{wide} {narrow}");
+    }
+    for (narrow, wide) in [
+        ("/", "/{rest...}"),
+        ("/admin", "/admin"),
+        ("/admin/{x}", "/admin/{y}"),
+        ("/admin/", "/admin/{x}"),
+        ("/admin", "/admin/{rest...}"),
+        ("/admin/a/b", "/admin/{x}"),
+        ("/admins", "/admin/{rest...}"),
+        ("*", "/{rest...}"),
+    ] {
+        assert!(!opened(&[narrow], &[wide]), "{narrow} {wide}");
+    }
+    // Whom they choose.
+    let by = |narrow: Value, wide: Value| {
+        let with = |mut grant: Value, path: &str| {
+            grant["paths"] = json!([path]);
+            grant
+        };
+        lints(with(narrow, "/admin"), with(wide, "/{rest...}")).len()
+    };
+    let claims = |claims: Value| json!({"claims": claims, "issuer": "https://id.example"});
+    let prefix = |prefix: &str| json!({"subject_prefix": prefix});
+    let subject = |subject: &str| json!({"subject": subject});
+    for (narrow, wide) in [
+        (claims(role("admin")), claims(role("user"))),
+        (claims(json!({"role": "admin", "team": "a"})), claims(role("admin"))),
+        (subject("spiffe://d/ns/a"), prefix("spiffe://d/ns/")),
+        (prefix("spiffe://d/ns/a/"), prefix("spiffe://d/ns/")),
+        (subject("spiffe://d/ns/a"), json!({"subject": "anonymous", "kinds": []})),
+        (claims(role("admin")), json!({"subject": "anonymous", "kinds": []})),
+    ] {
+        assert_eq!(by(narrow.clone(), wide.clone()), 1, "{narrow} {wide}");
+    }
+    for (narrow, wide) in [
+        (claims(role("admin")), claims(role("admin"))),
+        (claims(role("admin")), claims(json!({"role": "admin", "team": "a"}))),
+        (claims(role("admin")), json!({"claims": anybody, "issuer": "https://other.example"})),
+        (
+            claims(role("admin")),
+            json!({"claims": anybody, "issuer": "https://id.example", "kinds": ["human"]}),
+        ),
+        (
+            claims(role("admin")),
+            json!({"claims": anybody, "issuer": "https://id.example", "methods": ["PUT"]}),
+        ),
+        (claims(role("admin")), json!({"claims": anybody, "issuer": "https://id.example", "hosts": ["i"]})),
+        (subject("a"), subject("a")),
+        (subject("a"), subject("b")),
+        (subject("spiffe://d/nsa"), prefix("spiffe://d/ns/")),
+        (prefix("spiffe://d/ns/"), prefix("spiffe://d/ns/")),
+        (json!({"subject": "anonymous", "kinds": []}), json!({"subject": "anonymous", "kinds": []})),
+        (json!({"subject": "anonymous", "kinds": []}), claims(anybody.clone())),
+    ] {
+        assert_eq!(by(narrow.clone(), wide.clone()), 0, "{narrow} {wide}");
+    }
+    // What is excepted is not opened.
+    for (except, opened) in [
+        (json!(["/admin", "/admin/{rest...}"]), 0),
+        (json!(["/{x}"]), 0),
+        (json!(["/{rest...}"]), 0),
+        (json!(["/admin/{rest...}"]), 1),
+        (json!(["/admin/", "/Admin"]), 1),
+    ] {
+        let mut wide = claims(anybody.clone());
+        wide["except"] = except.clone();
+        assert_eq!(by(claims(role("admin")), wide), opened, "{except}");
+    }
+}

@@ -29,6 +29,7 @@ impl Builder {
             hosts,
             methods,
             paths,
+            except,
             policy: _,
             sensitivity,
             source,
@@ -94,6 +95,16 @@ impl Builder {
         if paths.is_empty() {
             self.error(format!("{at}.paths"), EMPTY);
         }
+        let mut exceptions = Vec::new();
+        for (index, path) in except.iter().flatten().enumerate() {
+            match Template::parse(path) {
+                Ok(template) => exceptions.push(template),
+                Err(message) => self.error(format!("{at}.except[{index}]"), message),
+            }
+        }
+        if except.is_some_and(|except| except.is_empty()) {
+            self.error(format!("{at}.except"), EMPTY);
+        }
         let mut instant =
             |name: &str, text: Option<String>| self.instant(&format_args!("{at}.{name}"), &text?);
         let valid_from = instant("valid_from", valid_from);
@@ -116,6 +127,7 @@ impl Builder {
             kinds: kinds.into_iter().collect(),
             issuer,
             methods: self.shared(&methods.join(",")),
+            except: exceptions.into(),
             valid_from,
             valid_until,
             delegation,

@@ -52,6 +52,10 @@ pub struct Grant {
     /// Path templates: `/orders/{order}/items`, `/files/{rest...}`.
     #[cfg_attr(feature = "schema", schemars(length(min = 1), inner(regex(pattern = patterns::TEMPLATE))))]
     pub paths: Vec<String>,
+    /// Path templates that it does not admit, whatever `paths` says.
+    #[serde(default)]
+    #[cfg_attr(feature = "schema", schemars(length(min = 1), inner(regex(pattern = patterns::TEMPLATE))))]
+    pub except: Option<Vec<String>>,
     /// The rule set: `refunds` means package `everycall.refunds`. Absent: package `everycall`.
     #[serde(default)]
     pub policy: Option<String>,

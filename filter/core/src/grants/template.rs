@@ -12,7 +12,7 @@ pub(crate) struct Template {
 pub(super) enum Part {
     Literal(String),
     Param(String),
-    /// One or more segments, the last part only.
+    /// One or more segments, the last part only. The last of them may be empty: a trailing slash.
     Rest(String),
     /// The target `*`, the only part.
     Star,
@@ -29,7 +29,7 @@ impl Template {
             let matches = match (part, segments.next()) {
                 (Part::Literal(text), Some(segment)) => text == segment,
                 (Part::Param(_), Some(segment)) => !segment.is_empty(),
-                (Part::Rest(_), Some(segment)) => return !segment.is_empty(),
+                (Part::Rest(_), Some(_)) => return true,
                 (Part::Star, _) | (_, None) => false,
             };
             if !matches {

@@ -116,12 +116,9 @@ impl Tree {
                 return true;
             }
         }
-        // An empty last segment is a trailing slash: a literal, never a value, and `/files/` is not a
-        // file below `/files`.
-        if segment.is_empty() {
-            return false;
-        }
-        if let Some(next) = self.edge(node, PARAM) {
+        // An empty last segment is a trailing slash: never a value, and part of a rest wherever that begins, so
+        // that no broader template takes what a more specific one leaves.
+        if let Some(next) = self.edge(node, PARAM).filter(|_| !segment.is_empty()) {
             values.push(segment);
             if self.descend(next, after, values, visit) {
                 return true;

@@ -62,6 +62,7 @@ fn grants() -> Vec<Granted> {
         kinds: Kinds::default(),
         issuer: None,
         methods: "GET".into(),
+        except: Box::default(),
         valid_from: None,
         valid_until: None,
         delegation: None,
