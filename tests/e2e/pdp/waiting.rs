@@ -23,11 +23,19 @@ const TIMEOUT: Duration = Duration::from_secs(8);
 /// Status and reason of a GET, and when it was answered.
 async fn get(address: SocketAddr, start: Instant) -> anyhow::Result<(String, Duration)> {
     let mut stream = TcpStream::connect(address).await?;
-    stream.write_all(b"GET /t/ask HTTP/1.1\r\nhost: t\r\nconnection: close\r\n\r\n").await?;
+    // The connection stays open until all is read: what Envoy closes it drops after `delayed_close_timeout`, also if
+    // its worker was too busy to write the answer before.
+    stream.write_all(b"GET /t/ask HTTP/1.1\r\nhost: t\r\n\r\n").await?;
     let mut bytes = Vec::new();
     // A refusal ends with its JSON, a response of the upstream with its line.
     while !(bytes.ends_with(b"}") || bytes.ends_with(b"}\n") || bytes.ends_with(b"upstream\n")) {
-        anyhow::ensure!(stream.read_buf(&mut bytes).await? > 0, "no whole answer");
+        let more = stream.read_buf(&mut bytes).await?;
+        anyhow::ensure!(
+            more > 0,
+            "no whole answer after {:?}: {:?}",
+            start.elapsed(),
+            String::from_utf8_lossy(&bytes)
+        );
     }
     let text = String::from_utf8(bytes)?;
     let status = text.get(9..12).unwrap_or_default().to_owned();
