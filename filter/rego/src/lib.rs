@@ -39,8 +39,9 @@
 //!
 //! It can be seen where one part ends in a conflict and another is undefined, and is as in OPA: first guards,
 //! which are facts that must be there, be a constant, or have a form or a member (of one fact what several
-//! statements say are alternatives, and a variable is what it is made equal to); then each statement as soon as
-//! what it needs is bound, with the parts of the head behind those of the body; in a statement calls before all
+//! statements say are alternatives, behind which nothing more is asked; a variable is what it is made equal to; where
+//! a constant is asked for, what has it as a member may be tried); then each statement as soon as what it needs is
+//! bound, with the parts of the head behind those of the body; in a statement calls before all
 //! else, what `not` and `with` are given before them, and of two references the left one. What rules add to is
 //! evaluated by the keys that are read, and makes nothing else. A call of which is known what it must come to
 //! tries the definitions for that, and what it finds is known to other calls.

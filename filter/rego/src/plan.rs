@@ -1,11 +1,13 @@
 //! What a policy is compiled to: for each document its rules, for each rule the steps of its bodies,
 //! with every name in its place. It is walked as it stands.
 
+use std::cmp::Reverse;
 use std::sync::Arc;
 
 use everycall_rego_values::{Builtin, Value};
 
 use crate::hir::{Collected, Operator, Path, Site};
+use crate::lower::glob::split;
 
 /// A place in the frame of the rule that is evaluated.
 pub(crate) type Register = usize;
@@ -65,6 +67,8 @@ pub(crate) struct Document {
     /// Whether the first rule that holds decides: all come to one constant. `None` if that depends on which of
     /// them are tried.
     pub(crate) one_is_enough: Option<bool>,
+    /// The order in which rules are tried depends on which of their branches may hold.
+    pub(crate) is_order_open: bool,
     /// What it is where no rule holds.
     pub(crate) default: Option<Rule>,
     /// A function of which some calls say what it must come to. What one call found is then known to all.
@@ -79,6 +83,7 @@ impl Document {
             whole: None,
             rules,
             one_is_enough: None,
+            is_order_open: false,
             default: None,
             is_given: false,
         }
@@ -107,58 +112,126 @@ pub(crate) struct Rule {
     pub(crate) branches: Vec<Branch>,
     /// Adds an element to a set.
     pub(crate) contains: bool,
-    /// What all of its branches come to, where that does not depend on anything.
-    pub(crate) constant: Option<Value>,
 }
 
 /// What must be there, or be of a form, before anything else of a body is tried: as OPA's index does.
 pub(crate) struct Guard {
+    /// The place of its operand among those that are asked about in the document.
+    pub(crate) level: usize,
     pub(crate) operand: Operand,
     /// Of which it must have one.
     pub(crate) forms: Vec<Form>,
+    /// A text is also taken as the array of its parts between these, each by itself.
+    pub(crate) delimiters: Vec<String>,
 }
+
+/// Where a branch is found: how it fits by level. What asks nothing on a level is before what does.
+pub(crate) type Rank = Vec<(Reverse<usize>, Fit)>;
 
 /// What a guard asks for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Form {
     Any,
-    Equal(Value),
+    /// This scalar, or a collection that has it as a member: OPA's index keeps both in one place.
+    Scalar(Value),
     /// An array of so many items, some of which are constants.
     Array(Vec<Option<Value>>),
-    /// A member of this constant.
-    Within(Value),
-    /// What has this member.
-    Has(Value),
 }
 
-impl Form {
-    pub(crate) fn fits(&self, value: &Value) -> bool {
-        match self {
-            Self::Any => true,
-            Self::Equal(constant) => value == constant,
-            Self::Array(items) => match value {
-                Value::Array(values) => {
-                    let fits = |(item, value): (&Option<Value>, &Value)| {
-                        item.as_ref().is_none_or(|item| item == value)
-                    };
-                    values.len() == items.len() && items.iter().zip(values.iter()).all(fits)
+/// How a value fits a guard, in the order in which OPA's index finds rules by that.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Fit {
+    No,
+    Any,
+    Array,
+    Scalar,
+    /// A collection that has the scalar at this place.
+    Member(usize),
+    /// A text whose parts are the array.
+    Parts,
+    /// A text that has the scalar as a part.
+    Part,
+}
+
+impl Fit {
+    /// It is what a guard of one form asks for, and not only something that the index takes for it.
+    pub(crate) const fn is_all(self) -> bool {
+        matches!(self, Self::Any | Self::Array | Self::Scalar)
+    }
+}
+
+impl Guard {
+    pub(crate) fn fits(&self, value: &Value) -> Fit {
+        let as_is = |form: &Form| match form {
+            Form::Any => Fit::Any,
+            Form::Scalar(constant) if value == constant => Fit::Scalar,
+            Form::Scalar(constant) => value.place_of(constant).map_or(Fit::No, Fit::Member),
+            Form::Array(items) => match value {
+                Value::Array(values) if are_items(items, values.iter(), |item, value| item == value) => {
+                    Fit::Array
                 }
-                _ => false,
+                _ => Fit::No,
             },
-            Self::Within(all) => all.has_member(value),
-            Self::Has(member) => value.has_member(member),
+        };
+        match (first(self.forms.iter().map(as_is)), value.as_str()) {
+            (Fit::No, Some(text)) if !self.delimiters.is_empty() => self.fits_parts(text),
+            (fit, _) => fit,
         }
+    }
+
+    fn fits_parts(&self, text: &str) -> Fit {
+        let sets = || self.delimiters.iter();
+        let in_parts = |form: &Form| match form {
+            Form::Any => Fit::Any,
+            Form::Scalar(constant) => {
+                let is_part = |set: &String| split(text, set).any(|part| constant.as_str() == Some(part));
+                if sets().any(is_part) {
+                    Fit::Part
+                } else {
+                    Fit::No
+                }
+            }
+            Form::Array(items) => {
+                let are_parts = |set: &String| {
+                    are_items(items, split(text, set), |item, part| item.as_str() == Some(part))
+                };
+                if sets().any(are_parts) {
+                    Fit::Parts
+                } else {
+                    Fit::No
+                }
+            }
+        };
+        first(self.forms.iter().map(in_parts))
     }
 
     /// What it takes to look at a value, in units of work. Constants are small.
     pub(crate) fn work(&self, value: &Value) -> usize {
-        match self {
-            Self::Any | Self::Equal(_) => 0,
-            Self::Array(items) => items.len(),
-            Self::Within(all) => all.members(),
-            Self::Has(_) => value.members(),
-        }
+        let form = |form: &Form| match form {
+            Form::Any => 0,
+            Form::Scalar(_) => value.members(),
+            Form::Array(items) => items.len(),
+        };
+        let text = value.as_str().map_or(0, str::len).saturating_mul(self.delimiters.len());
+        self.forms.iter().fold(text, |work, each| work.saturating_add(form(each)))
     }
+}
+
+/// By which of several forms a rule is found first.
+fn first(fits: impl Iterator<Item = Fit>) -> Fit {
+    fits.filter(|fit| *fit != Fit::No).min().unwrap_or(Fit::No)
+}
+
+/// Whether there are so many items, and each is what is asked of it.
+fn are_items<T>(
+    asked: &[Option<Value>],
+    mut items: impl Iterator<Item = T>,
+    is_it: impl Fn(&Value, T) -> bool,
+) -> bool {
+    let each = |asked: &Option<Value>| {
+        items.next().is_some_and(|item| asked.as_ref().is_none_or(|asked| is_it(asked, item)))
+    };
+    asked.iter().all(each) && items.next().is_none()
 }
 
 /// What a guard looks at: a slot, and constant keys below it.
@@ -172,10 +245,22 @@ pub(crate) enum Operand {
 pub(crate) struct Branch {
     pub(crate) site: Site,
     pub(crate) guards: Vec<Guard>,
+    /// The last part of its rank: it is found behind what the index goes no further for.
+    pub(crate) last: Option<(Reverse<usize>, Fit)>,
     pub(crate) steps: Vec<Step>,
     /// Keys below the document.
     pub(crate) tail: Vec<Expr>,
     pub(crate) value: Expr,
+}
+
+impl Branch {
+    /// What it comes to, where that does not depend on anything.
+    pub(crate) fn constant(&self) -> Option<&Value> {
+        match &self.value {
+            Expr::Const(value) => Some(value),
+            _ => None,
+        }
+    }
 }
 
 /// One step of a body.

@@ -7,7 +7,7 @@ impl<'p> Vm<'p> {
         let mut rest = steps;
         while let Some((step, after)) = rest.split_first() {
             self.step()?;
-            if step.guarded && self.watch.is_none() {
+            if step.guarded && self.guards_say_all {
                 rest = after;
                 continue;
             }

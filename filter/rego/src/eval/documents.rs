@@ -81,7 +81,14 @@ impl<'p> Vm<'p> {
             Some(known) => (known, Admitted::default()),
             None => self.is_one_enough(document, arguments)?,
         };
-        let mut rest = document.rules.iter().enumerate();
+        let order = match enough && document.is_order_open {
+            true => self.as_found(document, arguments)?,
+            false => Vec::new(),
+        };
+        let mut rest = (0..document.rules.len()).filter_map(|place| {
+            let at = order.get(place).copied().unwrap_or(place);
+            Some((at, document.rules.get(at)?))
+        });
         while let Some((at, rule)) = rest.next() {
             self.rule(rule, arguments, admitted.get(at), &mut |vm, branch| {
                 let Some(value) = vm.eval(&branch.value)? else { return Ok(None) };
@@ -264,25 +271,62 @@ impl<'p> Vm<'p> {
         for (at, rule) in document.rules.iter().enumerate() {
             let mut may_hold = false;
             for branch in &rule.branches {
-                may_hold = may_hold || self.admits(branch, arguments)?;
-            }
-            // Of several branches each is asked again.
-            if rule.branches.len() == 1 || !may_hold {
-                admitted.set(at, may_hold);
-            }
-            if may_hold {
-                match (&rule.constant, one) {
+                if !self.admits(branch, arguments)? {
+                    continue;
+                }
+                may_hold = true;
+                match (branch.constant(), one) {
                     (Some(constant), None) => one = Some(constant),
                     (Some(constant), Some(known)) if constant == known => {}
                     _ => return Ok((false, admitted)),
                 }
             }
+            // Of several branches each is asked again.
+            if rule.branches.len() == 1 || !may_hold {
+                admitted.set(at, may_hold);
+            }
         }
         Ok((one.is_some(), admitted))
     }
 
+    /// The order in which OPA's index finds rules, by those of their branches that may hold.
+    fn as_found(&mut self, document: &Document, arguments: &[Value]) -> Outcome<Vec<usize>> {
+        let mut found: Vec<(Rank, Option<Site>, usize)> = Vec::with_capacity(document.rules.len());
+        let mut passed_over = Vec::new();
+        for (at, rule) in document.rules.iter().enumerate() {
+            let mut first: Option<Rank> = None;
+            for branch in &rule.branches {
+                let mut rank = Vec::with_capacity(branch.guards.len());
+                if self.guards(branch, arguments, |level, fit| rank.push((Reverse(level), fit)))? {
+                    rank.extend(branch.last);
+                    first = Some(match first {
+                        Some(first) => first.min(rank),
+                        None => rank,
+                    });
+                }
+            }
+            match first {
+                Some(rank) => found.push((rank, rule.branches.first().map(|branch| branch.site), at)),
+                None => passed_over.push(at),
+            }
+        }
+        self.charge(found.len())?;
+        found.sort();
+        Ok(found.into_iter().map(|(.., at)| at).chain(passed_over).collect())
+    }
+
     /// Whether the guards of a branch let it be tried.
     fn admits(&mut self, branch: &Branch, arguments: &[Value]) -> Outcome<bool> {
+        self.guards(branch, arguments, |_, _| {})
+    }
+
+    /// The same; `each` is told how they fit.
+    fn guards(
+        &mut self,
+        branch: &Branch,
+        arguments: &[Value],
+        mut each: impl FnMut(usize, Fit),
+    ) -> Outcome<bool> {
         for guard in &branch.guards {
             let value = match &guard.operand {
                 Operand::Input(slot, keys) => {
@@ -294,12 +338,13 @@ impl<'p> Vm<'p> {
                 Operand::Argument(at) => arguments.get(*at),
             };
             let Some(value) = value else { return Ok(false) };
-            let work = guard.forms.iter().fold(0_usize, |work, form| work.saturating_add(form.work(value)));
-            let fits = guard.forms.iter().any(|form| form.fits(value));
+            let (work, fit) = (guard.work(value), guard.fits(value));
             self.charge(work)?;
-            if !fits {
+            if fit == Fit::No {
                 return Ok(false);
             }
+            self.guards_say_all &= fit.is_all();
+            each(guard.level, fit);
         }
         Ok(true)
     }

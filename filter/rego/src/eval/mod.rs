@@ -7,6 +7,7 @@ mod expressions;
 mod replaced;
 mod tree;
 
+use std::cmp::Reverse;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -18,8 +19,8 @@ use crate::facts::Facts;
 use crate::hir::{Collected, Operator, Path, Site};
 use crate::lower::descend;
 use crate::plan::{
-    Branch, Call, Callee, Child, Collect, Document, DocumentId, Expr, Key, Kind, Operand, Pattern, Plan,
-    Register, Rule, Step, StepKind, With,
+    Branch, Call, Callee, Child, Collect, Document, DocumentId, Expr, Fit, Key, Kind, Operand, Pattern, Plan,
+    Rank, Register, Rule, Step, StepKind, With,
 };
 use crate::trace::Watch;
 use tree::in_store;
@@ -102,6 +103,7 @@ impl Plan {
         let Some(Some(document)) = self.entries.get(entry) else { return watch };
         let mut vm = Vm::new(self, facts, budget.clone());
         vm.watch = Some(Box::new(watch));
+        vm.guards_say_all = false;
         // A limit ends it here where it ends the decision.
         let _ = vm.document(*document);
         vm.watch.map(|watch| *watch).unwrap_or_default()
@@ -140,6 +142,8 @@ struct Vm<'p> {
     mocks: Vec<(usize, Mock)>,
     budget: Budget,
     watch: Option<Box<Watch>>,
+    /// Statements that a guard has said need not be evaluated: nobody watches, and no guard let more pass.
+    guards_say_all: bool,
 }
 
 impl<'p> Vm<'p> {
@@ -157,6 +161,7 @@ impl<'p> Vm<'p> {
             mocks: Vec::new(),
             budget,
             watch: None,
+            guards_say_all: true,
         }
     }
 

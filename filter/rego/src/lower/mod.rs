@@ -7,7 +7,9 @@
 
 mod body;
 mod calls;
+pub(crate) mod glob;
 mod index;
+mod needs;
 mod order;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -22,12 +24,12 @@ use crate::hir::{
 };
 use crate::library::{Definition, Library, Tree};
 use crate::plan::{
-    Branch, Call, Callee, Child, Collect, Document, DocumentId, Expr, Form, Guard, Key, Kind, Node, Operand,
-    Pattern, Plan, Rule, Step, StepKind, With,
+    Branch, Call, Callee, Child, Collect, Document, DocumentId, Expr, Fit, Form, Guard, Key, Kind, Node,
+    Operand, Pattern, Plan, Rank, Rule, Step, StepKind, With,
 };
 use crate::resolve::{self, Problem};
 use body::Body;
-use index::Need;
+use needs::Needs;
 
 impl Library {
     /// Whether rules have this path below `data`, such as `everycall.decision`.
@@ -254,14 +256,10 @@ impl<'l> Planner<'l> {
             tail: Vec::new(),
             value,
             guards: Vec::new(),
+            last: None,
         };
-        let rule = Rule {
-            frame: body.depths.len(),
-            arguments: Vec::new(),
-            branches: vec![branch],
-            contains: false,
-            constant: None,
-        };
+        let rule =
+            Rule { frame: body.depths.len(), arguments: Vec::new(), branches: vec![branch], contains: false };
         Ok(Document::complete(path.clone(), vec![rule]))
     }
 
@@ -305,21 +303,27 @@ impl<'l> Planner<'l> {
         if !problems.is_empty() {
             return Err(problems);
         }
-        index::order(&mut rules, needs);
-        let one_is_enough = match rules.split_first() {
-            Some((Rule { constant: Some(first), .. }, rest))
-                if rest.iter().all(|rule| rule.constant.as_ref() == Some(first)) =>
-            {
-                Some(true)
-            }
-            _ if rules.iter().all(|rule| rule.constant.is_none()) => Some(false),
+        let is_order_open = index::guard(&mut rules, needs);
+        let branches = || rules.iter().flat_map(|rule| &rule.branches);
+        let one_is_enough = match branches().next().map(Branch::constant) {
+            Some(Some(first)) if branches().all(|branch| branch.constant() == Some(first)) => Some(true),
+            _ if branches().all(|branch| branch.constant().is_none()) => Some(false),
             _ => None,
         };
-        Ok(Document { path: path.clone(), kind, whole: None, rules, one_is_enough, default, is_given: false })
+        Ok(Document {
+            path: path.clone(),
+            kind,
+            whole: None,
+            rules,
+            one_is_enough,
+            is_order_open,
+            default,
+            is_given: false,
+        })
     }
 
-    /// A definition, and what its body needs. Its first keys are arguments.
-    fn rule(&mut self, definition: &Definition, keys: usize) -> Result<(Rule, Vec<Need>), Problem> {
+    /// A definition, and what each of its branches needs. Its first keys are arguments.
+    fn rule(&mut self, definition: &Definition, keys: usize) -> Result<(Rule, Vec<Needs>), Problem> {
         let rule = resolve::rule(self.library, self.tree, definition)?;
         let mut body = Body {
             bound: vec![false; rule.depths.len()],
@@ -378,31 +382,13 @@ impl<'l> Planner<'l> {
                 .with_heads(&branch.body, &heads, &given, branch.site)
                 .map_err(|stop| unbound(branch.site, stop, library))?;
             let value = tail.pop().unwrap_or(Expr::Const(Value::Null));
-            let mut steps = std::mem::take(&mut body.steps);
-            let found = body.planner.needs(arguments.get(..function).unwrap_or_default(), branch);
-            let guards = index::guards(&found);
-            for step in &mut steps {
-                step.guarded = index::is_guarded(&found, &guards, step.site);
-            }
-            if branches.is_empty() {
-                needs = found;
-            }
-            branches.push(Branch { site: branch.site, guards, steps, tail, value });
+            let steps = std::mem::take(&mut body.steps);
+            let arguments = arguments.get(..function).unwrap_or_default();
+            needs.push(needs::Reader::of(body.planner, arguments).read(branch));
+            branches.push(Branch { site: branch.site, guards: Vec::new(), last: None, steps, tail, value });
         }
         let frame = body.depths.len();
-        let constant = match branches.split_first() {
-            Some((Branch { value: Expr::Const(value), tail, .. }, rest))
-                if !rule.contains
-                    && tail.is_empty()
-                    && rest
-                        .iter()
-                        .all(|branch| matches!(&branch.value, Expr::Const(other) if other == value)) =>
-            {
-                Some(value.clone())
-            }
-            _ => None,
-        };
-        Ok((Rule { frame, arguments, branches, contains: rule.contains, constant }, needs))
+        Ok((Rule { frame, arguments, branches, contains: rule.contains }, needs))
     }
 
     fn input(&mut self, path: Path, site: Site) -> Expr {

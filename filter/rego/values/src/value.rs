@@ -126,6 +126,16 @@ impl Value {
         }
     }
 
+    /// The place of a member, as [`Value::member`] counts them.
+    pub fn place_of(&self, value: &Value) -> Option<usize> {
+        match self {
+            Self::Array(items) => items.iter().position(|item| item == value),
+            Self::Set(items) => items.iter().position(|item| item == value),
+            Self::Object(members) => members.iter().position(|(_, member)| member == value),
+            _ => None,
+        }
+    }
+
     /// The key and the value of a member, in their order.
     pub fn member(&self, at: usize) -> Option<(Value, &Value)> {
         match self {
