@@ -143,12 +143,13 @@ pub(crate) enum Form {
 pub(crate) enum Fit {
     No,
     Any,
-    Array,
+    /// By which of its items are constants.
+    Array(u64),
     Scalar,
     /// A collection that has the scalar at this place.
     Member(usize),
     /// A text whose parts are the array.
-    Parts,
+    Parts(u64),
     /// A text that has the scalar as a part.
     Part,
 }
@@ -156,22 +157,30 @@ pub(crate) enum Fit {
 impl Fit {
     /// It is what a guard of one form asks for, and not only something that the index takes for it.
     pub(crate) const fn is_all(self) -> bool {
-        matches!(self, Self::Any | Self::Array | Self::Scalar)
+        matches!(self, Self::Any | Self::Array(_) | Self::Scalar)
     }
 }
 
 impl Guard {
-    pub(crate) fn fits(&self, value: &Value) -> Fit {
+    /// How a value fits, and the work of finding out. Constants are small.
+    #[inline]
+    pub(crate) fn fits(&self, value: &Value) -> (Fit, usize) {
+        match self.forms.as_slice() {
+            [Form::Any] => (Fit::Any, 0),
+            [Form::Scalar(constant)] if value.is_scalar() && self.delimiters.is_empty() => {
+                (if value == constant { Fit::Scalar } else { Fit::No }, 0)
+            }
+            [Form::Array(items)] if self.delimiters.is_empty() => (fits_array(items, value), items.len()),
+            _ => (self.fits_some(value), self.work(value)),
+        }
+    }
+
+    fn fits_some(&self, value: &Value) -> Fit {
         let as_is = |form: &Form| match form {
             Form::Any => Fit::Any,
             Form::Scalar(constant) if value == constant => Fit::Scalar,
             Form::Scalar(constant) => value.place_of(constant).map_or(Fit::No, Fit::Member),
-            Form::Array(items) => match value {
-                Value::Array(values) if are_items(items, values.iter(), |item, value| item == value) => {
-                    Fit::Array
-                }
-                _ => Fit::No,
-            },
+            Form::Array(items) => fits_array(items, value),
         };
         match (first(self.forms.iter().map(as_is)), value.as_str()) {
             (Fit::No, Some(text)) if !self.delimiters.is_empty() => self.fits_parts(text),
@@ -196,7 +205,7 @@ impl Guard {
                     are_items(items, split(text, set), |item, part| item.as_str() == Some(part))
                 };
                 if sets().any(are_parts) {
-                    Fit::Parts
+                    Fit::Parts(constants(items))
                 } else {
                     Fit::No
                 }
@@ -205,8 +214,7 @@ impl Guard {
         first(self.forms.iter().map(in_parts))
     }
 
-    /// What it takes to look at a value, in units of work. Constants are small.
-    pub(crate) fn work(&self, value: &Value) -> usize {
+    fn work(&self, value: &Value) -> usize {
         let form = |form: &Form| match form {
             Form::Any => 0,
             Form::Scalar(_) => value.members(),
@@ -220,6 +228,20 @@ impl Guard {
 /// By which of several forms a rule is found first.
 fn first(fits: impl Iterator<Item = Fit>) -> Fit {
     fits.filter(|fit| *fit != Fit::No).min().unwrap_or(Fit::No)
+}
+
+/// Which items are constants, a bit for each of the first ones: what may be anything is found before.
+pub(crate) fn constants(items: &[Option<Value>]) -> u64 {
+    items.iter().take(64).fold(0, |bits, item| (bits << 1) | u64::from(item.is_some()))
+}
+
+fn fits_array(items: &[Option<Value>], value: &Value) -> Fit {
+    match value {
+        Value::Array(values) if are_items(items, values.iter(), |item, value| item == value) => {
+            Fit::Array(constants(items))
+        }
+        _ => Fit::No,
+    }
 }
 
 /// Whether there are so many items, and each is what is asked of it.

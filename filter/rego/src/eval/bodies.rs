@@ -20,9 +20,12 @@ impl<'p> Vm<'p> {
                     }
                     None => false,
                 },
-                StepKind::Match(pattern, expr) => match self.eval(expr)? {
-                    Some(value) => self.matches(pattern, &value)?,
-                    None => false,
+                StepKind::Match(pattern, expr) => match self.lent(expr) {
+                    Some(value) => self.matches(pattern, value)?,
+                    None => match self.eval(expr)? {
+                        Some(value) => self.matches(pattern, &value)?,
+                        None => false,
+                    },
                 },
                 StepKind::Not(inner) => !self.is_solved(inner)?,
                 StepKind::Every { domain, key, value, body } => self.every(domain, *key, *value, body)?,

@@ -85,11 +85,13 @@ impl<'p> Vm<'p> {
             true => self.as_found(document, arguments)?,
             false => Vec::new(),
         };
-        let mut rest = (0..document.rules.len()).filter_map(|place| {
-            let at = order.get(place).copied().unwrap_or(place);
-            Some((at, document.rules.get(at)?))
-        });
-        while let Some((at, rule)) = rest.next() {
+        let nth = |place: usize| {
+            let at = if order.is_empty() { place } else { *order.get(place)? };
+            document.rules.get(at).map(|rule| (at, rule))
+        };
+        let mut place = 0_usize;
+        while let Some((at, rule)) = nth(place) {
+            place = place.saturating_add(1);
             self.rule(rule, arguments, admitted.get(at), &mut |vm, branch| {
                 let Some(value) = vm.eval(&branch.value)? else { return Ok(None) };
                 if let Some(given) = given {
@@ -110,7 +112,7 @@ impl<'p> Vm<'p> {
                 Ok(Some(if enough { Flow::Enough } else { Flow::More }))
             })?;
             if enough && result.is_some() {
-                for (at, rule) in rest {
+                for (at, rule) in (place..).map_while(nth) {
                     self.aside(|vm| {
                         vm.rule(rule, arguments, admitted.get(at), &mut |vm, branch| {
                             Ok(vm.eval(&branch.value)?.map(|_| Flow::Enough))
@@ -329,6 +331,7 @@ impl<'p> Vm<'p> {
     ) -> Outcome<bool> {
         for guard in &branch.guards {
             let value = match &guard.operand {
+                Operand::Input(slot, keys) if keys.is_empty() => self.input(*slot),
                 Operand::Input(slot, keys) => {
                     keys.iter().try_fold(self.input(*slot), |value, key| Some(value?.get(key))).flatten()
                 }
@@ -338,8 +341,10 @@ impl<'p> Vm<'p> {
                 Operand::Argument(at) => arguments.get(*at),
             };
             let Some(value) = value else { return Ok(false) };
-            let (work, fit) = (guard.work(value), guard.fits(value));
-            self.charge(work)?;
+            let (fit, work) = guard.fits(value);
+            if work > 0 {
+                self.charge(work)?;
+            }
             if fit == Fit::No {
                 return Ok(false);
             }

@@ -211,6 +211,14 @@ impl<'p> Vm<'p> {
         }
     }
 
+    /// A fact that need not be cloned.
+    fn lent(&self, expr: &Expr) -> Option<&'p Value> {
+        match (expr, &self.inputs) {
+            (Expr::Input(slot), None) => self.facts.fact(*slot),
+            _ => None,
+        }
+    }
+
     fn base(&self, slot: usize) -> Option<&Value> {
         match &self.replaced {
             Some(replaced) => replaced.bases.get(slot)?.as_ref(),

@@ -6,6 +6,7 @@ use std::cmp::Reverse;
 
 use super::needs::Needs;
 use super::*;
+use crate::plan::constants;
 
 /// Where a branch stands in OPA's trie: a level for each operand that is asked about in its document.
 struct Place {
@@ -98,8 +99,8 @@ impl Place {
             let form = |form: &Form| match form {
                 Form::Any => Fit::Any,
                 Form::Scalar(_) => Fit::Scalar,
-                Form::Array(_) if level.delimiters.is_empty() => Fit::Array,
-                Form::Array(_) => Fit::Parts,
+                Form::Array(items) if level.delimiters.is_empty() => Fit::Array(constants(items)),
+                Form::Array(items) => Fit::Parts(constants(items)),
             };
             Some((Reverse(at), level.forms.iter().map(form).min()?))
         };
