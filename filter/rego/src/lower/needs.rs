@@ -10,7 +10,7 @@ use super::*;
 /// How a variable is called for which something must be there.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Name {
-    /// Of nothing: the reference is a statement by itself.
+    /// Of nothing: the reference is a statement by itself, or a part of a pattern is anything.
     Bare,
     Variable(Var),
     /// Put there for a part of an expression that is computed first.
@@ -24,8 +24,17 @@ enum Asked {
     Name(Name),
     /// To be this constant.
     Value(Value),
-    /// To be an array with these items, of which some are constants.
-    Array(Vec<Option<Value>>),
+    /// To be an array with these items, names or constants.
+    Array(Vec<Asked>),
+}
+
+impl Asked {
+    fn constant(&self) -> Option<Value> {
+        match self {
+            Self::Value(value) => Some(value.clone()),
+            Self::Name(_) | Self::Array(_) => None,
+        }
+    }
 }
 
 /// One thing that is asked.
@@ -58,7 +67,7 @@ enum Side {
     Member(Operand),
     Name(Name),
     Value(Value),
-    Array(Vec<Option<Value>>),
+    Array(Vec<Asked>),
     /// What the index doesn't know.
     Other,
 }
@@ -202,6 +211,8 @@ impl<'p, 'l> Reader<'p, 'l> {
             return;
         };
         let Some((parts, delimiters)) = glob::parts(pattern, delimiters) else { return };
+        let part = |part: Option<Value>| part.map_or(Asked::Name(Name::Bare), Asked::Value);
+        let parts = parts.into_iter().map(part).collect();
         if let Some(operand) = self.found.resolve(*text, self.arguments) {
             self.found.ask(operand, Asked::Array(parts), Some(delimiters), false);
         }
@@ -228,9 +239,10 @@ impl<'p, 'l> Reader<'p, 'l> {
                 (Some(value), _) => Side::Value(value),
                 (None, Term::Array(items)) => {
                     let item = |item: &Term| match item {
-                        Term::Const(value) if value.is_scalar() => Some(Some(value.clone())),
+                        Term::Const(value) if value.is_scalar() => Some(Asked::Value(value.clone())),
                         Term::Const(_) | Term::Array(_) | Term::Object(_) | Term::Set(_) => None,
-                        _ => Some(None),
+                        Term::Var(var) => Some(Asked::Name(Name::Variable(*var))),
+                        _ => Some(Asked::Name(self.found.hoisted())),
                     };
                     items.iter().map(item).collect::<Option<_>>().map_or(Side::Other, Side::Array)
                 }
@@ -272,13 +284,13 @@ impl<'p, 'l> Reader<'p, 'l> {
             }
         };
         let asked = |term: &Term| match self.argument(term) {
-            Side::Name(name) => Some(Asked::Name(name)),
-            Side::Value(value) => Some(Asked::Value(value)),
-            Side::Array(items) => Some(Asked::Array(items)),
+            Side::Name(name) => Asked::Name(name),
+            Side::Value(value) => Asked::Value(value),
+            Side::Array(items) => Asked::Array(items),
             // A set or an object with variables: anything.
-            _ => Some(Asked::Name(self.found.hoisted())),
+            _ => Asked::Name(self.found.hoisted()),
         };
-        Items::Of(terms.into_iter().filter_map(asked).collect())
+        Items::Of(terms.into_iter().map(asked).collect())
     }
 
     /// Asks for all that is computed in a term, itself included.
@@ -293,10 +305,11 @@ impl<'p, 'l> Reader<'p, 'l> {
 
     /// The same, but for a reference that stands there itself.
     fn inside(&mut self, term: &Term) {
-        match term {
-            Term::Ref(_, keys) => keys.iter().for_each(|key| self.hoist(key)),
-            term => self.hoist(term),
+        let Term::Ref(head, keys) = term else { return self.hoist(term) };
+        if let Head::Term(head) = head {
+            self.hoist(head);
         }
+        keys.iter().for_each(|key| self.hoist(key));
     }
 }
 
@@ -442,7 +455,7 @@ impl Need {
                 Form::Array(items.iter().map(|item| item.is_scalar().then(|| item.clone())).collect())
             }
             Asked::Value(_) => Form::Any,
-            Asked::Array(items) => Form::Array(items.clone()),
+            Asked::Array(items) => Form::Array(items.iter().map(Asked::constant).collect()),
         }
     }
 }

@@ -210,10 +210,10 @@ pub const CALLS: &[Call] = &[
     call("trim_space", &[Str], Out::Str, "is_string(a)"),
     call("strings.reverse", &[Str], Out::Str, "is_string(a)"),
     is2("strings.count", Out::Num),
-    call("strings.any_prefix_match", &[ArrStr, ArrStr], Out::Bool, "is_array(a); is_array(b); every x in array.concat(a, b) { is_string(x) }"),
-    call("strings.any_prefix_match", &[Str, SetStr], Out::Bool, "is_string(a); is_set(b); every x in b { is_string(x) }"),
-    call("strings.any_suffix_match", &[ArrStr, ArrStr], Out::Bool, "is_array(a); is_array(b); every x in array.concat(a, b) { is_string(x) }"),
-    call("strings.any_suffix_match", &[Str, SetStr], Out::Bool, "is_string(a); is_set(b); every x in b { is_string(x) }"),
+    call("strings.any_prefix_match", &[ArrStr, ArrStr], Out::Bool, "texts(a); texts(b)"),
+    call("strings.any_prefix_match", &[Str, SetStr], Out::Bool, "texts(a); texts(b)"),
+    call("strings.any_suffix_match", &[ArrStr, ArrStr], Out::Bool, "texts(a); texts(b)"),
+    call("strings.any_suffix_match", &[Str, SetStr], Out::Bool, "texts(a); texts(b)"),
     call("regex.match", &[REGEX, Str], Out::Bool, "is_string(a); is_string(b); regex.is_valid(a)"),
     call("regex.is_valid", &[Of(&["\"a+\"", "\"[\"", "\"(\"", "\"\\\\d\"", "1"])], Out::Bool, ""),
     call("regex.split", &[REGEX, Str], Out::ArrStr, "is_string(b)"),
@@ -402,7 +402,10 @@ pub fn guarded_name(name: &str) -> String {
 pub fn guards(modules: &[(String, String)]) -> String {
     let mut text = "package everycall_guarded\n\nnumeric(a) := {a} if is_number(a)\n\n\
                     numeric(a) := {a} if { is_string(a); regex.match(`^-?(0|[1-9][0-9]*)$`, a) }\n\n\
-                    default numeric(_) := set()\n"
+                    default numeric(_) := set()\n\n\
+                    texts(a) if is_string(a)\n\n\
+                    texts(a) if { is_array(a); every x in a { is_string(x) } }\n\n\
+                    texts(a) if { is_set(a); every x in a { is_string(x) } }\n"
         .to_owned();
     let mut written: Vec<(&str, &str)> = Vec::new();
     for Call { name, arguments, guard, .. } in CALLS.iter().chain(FAILING) {
