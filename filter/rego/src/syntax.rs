@@ -12,7 +12,7 @@ use crate::tokens::{tokens, Token};
 
 /// Brackets inside each other in a module: the parser's time doubles with each.
 const MAX_BRACKETS: usize = 12;
-/// What is joined to one expression, such as `a + b[c].d`, is as many frames deep.
+/// What is joined to one expression, such as `a + b[c].d`, is as many frames deep, those around it included.
 const MAX_LINKS: usize = 100;
 /// Digits of a number in a module, and of its exponent: `1e999999999` is written out as it is read.
 const MAX_DIGITS: usize = 32;
@@ -151,7 +151,7 @@ pub(crate) fn check_text(file: &str, source: &str) -> Result<(), String> {
     let mut exponent = false;
     let mut links = Links::default();
     for token in tokens(source) {
-        if links.longest(&token) > MAX_LINKS {
+        if links.joined(&token) > MAX_LINKS {
             return Err(format!(
                 "{file}:{line}: more than {MAX_LINKS} operators, brackets or names in one expression"
             ));
@@ -198,8 +198,8 @@ impl Default for Links {
 }
 
 impl Links {
-    /// How many there are, with this token.
-    fn longest(&mut self, token: &Token<'_>) -> usize {
+    /// How many there are, with this token and in all that stands around it.
+    fn joined(&mut self, token: &Token<'_>) -> usize {
         if *token == Token::Mark('\n') {
             self.ended = true;
             return 0;
@@ -210,11 +210,10 @@ impl Links {
             _ => false,
         };
         let ends = matches!(token, Token::Mark(',' | ';')) || (self.ended && !self.joins && !joins);
-        let mut longest = 0;
         if let Some(count) = self.counts.last_mut() {
             *count = if ends { 0 } else { count.saturating_add(usize::from(joins)) };
-            longest = *count;
         }
+        let joined = self.counts.iter().fold(0, |sum: usize, count| sum.saturating_add(*count));
         match token {
             Token::Mark('(' | '[' | '{') => self.counts.push(0),
             Token::Mark(')' | ']' | '}') if self.counts.len() > 1 => drop(self.counts.pop()),
@@ -222,7 +221,7 @@ impl Links {
         }
         // A list that starts a line joins nothing behind it.
         (self.joins, self.ended) = (joins && *token != Token::Mark('['), false);
-        longest
+        joined
     }
 }
 
@@ -244,11 +243,17 @@ mod tests {
             format!("x if {}true", "not ".repeat(101)),
             format!("x := 1 if {{ a }}{}", "\nelse := 2 if { a }".repeat(101)),
             format!("x := 1 if {{ a }}{}", "\nelse := 2 if {\na\n}".repeat(101)),
+            format!("x := {}1", "-".repeat(101)),
+            // In brackets inside each other, each with less.
+            format!("x := {}1", format!("[{}", "-".repeat(10)).repeat(10)),
+            format!("x := {}1", format!("({}", "1 + ".repeat(10)).repeat(11)),
+            format!("x := {}1", format!("{{1, {}", "not ".repeat(20)).repeat(6)),
         ] {
             assert!(check_text("f", &text).is_err(), "{text}");
         }
         for text in [
             format!("x := 1{}", " + 1".repeat(100)),
+            format!("x := {}1", format!("({}", "1 + ".repeat(9)).repeat(11)),
             "x := a.b.c + 1\n".repeat(300),
             "x if { not a.b; a.c[0].d == 1 }\n".repeat(300),
             format!("x := {{{}}}", "\"a\": [1, 2],\n".repeat(300)),
