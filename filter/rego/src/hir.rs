@@ -182,3 +182,66 @@ impl Term {
         }
     }
 }
+
+impl Kind {
+    /// Calls `each` for the terms it is made of, but for what is in closures.
+    pub(crate) fn terms(&self, each: &mut dyn FnMut(&Term)) {
+        match self {
+            Self::Expr(term) => each(term),
+            Self::Unify(left, right) | Self::Output(left, right) => {
+                each(left);
+                each(right);
+            }
+            Self::SomeIn(key, value, collection) => {
+                key.iter().for_each(&mut *each);
+                each(value);
+                each(collection);
+            }
+            Self::Not(inner) => inner.terms(each),
+            Self::Every { domain, .. } => each(domain),
+        }
+    }
+
+    /// Calls `each` for the variables in its closures: those that they read, and their own.
+    pub(crate) fn in_closures(&self, each: &mut dyn FnMut(Var)) {
+        if let Self::Every { body, .. } = self {
+            body.iter().for_each(|literal| literal.variables(each));
+        }
+        self.terms(&mut |term| term.in_closures(each));
+    }
+}
+
+impl Literal {
+    fn variables(&self, each: &mut dyn FnMut(Var)) {
+        self.kind.in_closures(each);
+        self.kind.terms(&mut |term| term.own_variables(each));
+        for with in &self.with {
+            if let Replacement::Value(value) = &with.value {
+                value.in_closures(each);
+                value.own_variables(each);
+            }
+        }
+    }
+}
+
+impl Term {
+    fn in_closures(&self, each: &mut dyn FnMut(Var)) {
+        self.visit(&mut |inner| {
+            if let Self::Collect(_, closure) = inner {
+                closure.body.iter().for_each(|literal| literal.variables(each));
+                for head in &closure.heads {
+                    head.in_closures(each);
+                    head.own_variables(each);
+                }
+            }
+        });
+    }
+
+    fn own_variables(&self, each: &mut dyn FnMut(Var)) {
+        self.visit(&mut |inner| {
+            if let Self::Var(var) = inner {
+                each(*var);
+            }
+        });
+    }
+}

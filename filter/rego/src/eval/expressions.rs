@@ -97,7 +97,8 @@ impl<'p> Vm<'p> {
     /// the comprehension then.
     fn is_other_kind(&mut self, reference: &'p Expr, collected: Collected) -> Outcome<bool> {
         let value = match reference {
-            Expr::Input(_)
+            Expr::Local(_)
+            | Expr::Input(_)
             | Expr::Base(_)
             | Expr::Document(_)
             | Expr::Member(..)

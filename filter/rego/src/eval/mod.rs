@@ -274,6 +274,34 @@ mod tests {
         assert_eq!(refused(&modules, &["q", "p", ""]), "");
     }
 
+    /// OPA evaluates such a statement before the variable that it waits for has a value, and ends in an internal
+    /// error, or lets a `not` hold.
+    #[test]
+    fn a_statement_that_waits_does_not_close_over_the_body() {
+        let (early, late) = ("v = input.n", "w = input.l[_]");
+        for statement in [
+            "not w == [y | y := v]",
+            "w in {y | y := v}",
+            "every q in w { q == v }",
+            "[w, [y | y := v]] == input.pair",
+        ] {
+            let said = refused(&[&format!("package p\nx if {{ {early}; {statement}; {late} }}")], &["p.x"]);
+            assert!(said.starts_with("m0.rego:2: a closure here reads"), "{statement}: {said}");
+            for body in [format!("{early}; {late}; {statement}"), format!("{statement}; {early}; {late}")] {
+                assert_eq!(refused(&[&format!("package p\nx if {{ {body} }}")], &["p.x"]), "", "{body}");
+            }
+        }
+        // What is read there has its value before, or nothing waits.
+        for body in ["not w == [y | y := input.n]; w = input.l[_]", "v := 1; count([y | y := v]) > w; w = 0"]
+        {
+            assert_eq!(refused(&[&format!("package p\nx if {{ {body} }}")], &["p.x"]), "", "{body}");
+        }
+        assert_eq!(
+            refused(&["package p\nf(v) if { not w == [y | y := v]; w = 1 }\nx := f(1)"], &["p.x"]),
+            ""
+        );
+    }
+
     #[test]
     fn a_nul_does_not_end_a_module() {
         for text in ["x := 1\0\ndeny := true", "x := 1\n# \0", "x := \"\0\"", "x := `\0`", "\0"] {

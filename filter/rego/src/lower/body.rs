@@ -5,6 +5,15 @@ use std::collections::VecDeque;
 
 use super::*;
 
+/// A body with the parts of a head.
+pub(super) struct Whole {
+    /// The statements in the order in which they came.
+    pub(super) literals: Vec<Literal>,
+    /// The parts of the head that are none of them.
+    pub(super) heads: Vec<Term>,
+    pub(super) values: Vec<Expr>,
+}
+
 /// One body in the making.
 pub(super) struct Body<'p, 'l> {
     pub(super) planner: &'p mut Planner<'l>,
@@ -70,17 +79,19 @@ impl Body<'_, '_> {
         made
     }
 
-    /// All statements, in an order in which each finds what it needs.
-    pub(super) fn literals(&mut self, literals: &[Literal]) -> Made<()> {
+    /// All statements, in an order in which each finds what it needs: in which order they came.
+    pub(super) fn literals<'b>(&mut self, literals: &'b [Literal]) -> Made<Vec<Cow<'b, Literal>>> {
         let mut open: VecDeque<Cow<'_, Literal>> = literals.iter().map(Cow::Borrowed).collect();
+        let mut came = Vec::with_capacity(literals.len());
+        let before = self.bound.clone();
         while !open.is_empty() {
             let (mut progress, mut unready) = (false, None);
             let mut later = VecDeque::new();
             while let Some(literal) = open.pop_front() {
-                if let Some([call, rest]) = self.call_apart(&literal) {
+                let is_waiting = self.has_waiting_call(&literal.kind);
+                if let Some(parts) = is_waiting.then(|| self.calls_apart(&literal)).flatten() {
+                    parts.into_iter().rev().for_each(|part| open.push_front(Cow::Owned(part)));
                     progress = true;
-                    later.push_back(Cow::Owned(call));
-                    open.push_front(Cow::Owned(rest));
                     continue;
                 }
                 let first = self.steps.len();
@@ -93,8 +104,18 @@ impl Body<'_, '_> {
                         for step in self.steps.iter_mut().skip(first) {
                             step.site = literal.site;
                         }
+                        came.push(literal);
                     }
                     Err(Stop::Unready(var)) => {
+                        if let Some(parts) = self.calls_apart(&literal) {
+                            parts.into_iter().rev().for_each(|part| open.push_front(Cow::Owned(part)));
+                            progress = true;
+                            continue;
+                        }
+                        if self.seems_ready(&literal.kind, &before) {
+                            let message = "a closure here reads a variable of the body, and the statement waits for another: OPA does not wait for it. Put it behind what binds both";
+                            return Err(Stop::Problem(self.planner.library.message(literal.site, message)));
+                        }
                         unready = match unready {
                             Some((known, site)) if self.outermost(known, var) == known => Some((known, site)),
                             _ => Some((var, literal.site)),
@@ -115,30 +136,143 @@ impl Body<'_, '_> {
                 ));
             }
         }
-        Ok(())
+        Ok(came)
     }
 
-    /// An equality that waits for the arguments of a call, as two statements: the call, and what it gives. The
-    /// other side may be ready, and what the call must come to is known then.
-    fn call_apart(&mut self, literal: &Literal) -> Option<[Literal; 2]> {
-        let Statement::Unify(left, right) = &literal.kind else { return None };
-        let (call, other) = match (left, right) {
-            (call @ Term::Call(Function::Rule(_), ..), other)
-            | (other, call @ Term::Call(Function::Rule(_), ..)) => (call, other),
-            _ => return None,
+    /// Whether a call that is a part of a statement waits for a variable: what binds it may stand in the same
+    /// statement.
+    fn has_waiting_call(&self, kind: &Statement) -> bool {
+        let mut waits = false;
+        let mut look = |part: &Term| {
+            part.visit(&mut |inner| {
+                waits |= matches!(inner, Term::Call(..) | Term::In(..)) && !self.is_bound_in(inner);
+            });
         };
-        if !literal.with.is_empty() || self.is_bound_in(call) {
+        kind.terms(&mut |term| match (kind, term) {
+            (Statement::Unify(..) | Statement::SomeIn(..) | Statement::Every { .. }, term) => look(term),
+            (_, Term::Call(_, arguments, _)) => arguments.iter().for_each(&mut look),
+            (_, Term::In(key, value, collection)) => {
+                key.iter().chain([value, collection]).for_each(|part| look(part));
+            }
+            (_, term) => look(term),
+        });
+        waits
+    }
+
+    /// What closures of a statement read of the bodies around them.
+    fn closed_over(&self, kind: &Statement) -> Vec<Var> {
+        let mut read = Vec::new();
+        kind.in_closures(&mut |var| {
+            if self.depths.get(var).is_some_and(|home| *home <= self.depth) {
+                read.push(var);
+            }
+        });
+        read
+    }
+
+    /// Whether closures read what was bound since, and nothing else that is not: OPA does not see then that the
+    /// statement waits.
+    fn seems_ready(&self, kind: &Statement, before: &[bool]) -> bool {
+        let read = self.closed_over(kind);
+        read.iter().all(|var| self.is_bound(*var))
+            && read.iter().any(|var| !before.get(*var).copied().unwrap_or(false))
+    }
+
+    /// What closures read, and what references begin with, is bound by another statement.
+    fn is_ready(&self, kind: &Statement) -> Made<()> {
+        let mut needed = self.closed_over(kind);
+        kind.terms(&mut |term| {
+            term.visit(&mut |inner| {
+                if let Term::Ref(Head::Term(head), _) = inner {
+                    if let Term::Var(var) = **head {
+                        needed.push(var);
+                    }
+                }
+            });
+        });
+        match needed.into_iter().find(|var| !self.is_bound(*var)) {
+            Some(var) => Err(Stop::Unready(var)),
+            None => Ok(()),
+        }
+    }
+
+    /// A statement that waits for a variable, as several: what `with` puts in the place of something, the calls
+    /// and what `every` goes through come as soon as they are ready, and the rest waits. Where one of those ends
+    /// in a conflict, and what binds the variable is undefined, that can be seen.
+    fn calls_apart(&mut self, literal: &Literal) -> Option<Vec<Literal>> {
+        let site = literal.site;
+        let mut parts = Vec::new();
+        let mut replaced = literal.with.clone();
+        for with in &mut replaced {
+            if let Replacement::Value(value) = &mut with.value {
+                *value = self.computed_apart(value, site, &mut parts);
+            }
+        }
+        let without_with = parts.len();
+        let kind = self.kind_apart(&literal.kind, site, &mut parts);
+        if parts.is_empty() {
             return None;
         }
-        let result = Term::Var(self.register());
-        let part = |kind| Literal { kind, with: Vec::new(), site: literal.site };
-        Some([
-            part(Statement::Output(result.clone(), call.clone())),
-            part(Statement::Unify(result, other.clone())),
-        ])
+        parts.iter_mut().skip(without_with).for_each(|part| part.with.clone_from(&replaced));
+        parts.push(Literal { kind, with: replaced, site });
+        Some(parts)
+    }
+
+    fn kind_apart(&mut self, kind: &Statement, site: Site, parts: &mut Vec<Literal>) -> Statement {
+        match kind {
+            Statement::Expr(term) => Statement::Expr(self.parts_apart(term, site, parts)),
+            Statement::Unify(left, right) => {
+                let left = self.calls_apart_from(left, site, parts);
+                Statement::Unify(left, self.calls_apart_from(right, site, parts))
+            }
+            Statement::Output(result, call) => {
+                let call = self.parts_apart(call, site, parts);
+                Statement::Output(self.calls_apart_from(result, site, parts), call)
+            }
+            Statement::SomeIn(key, value, collection) => {
+                let key = key.as_ref().map(|key| self.calls_apart_from(key, site, parts));
+                let value = self.calls_apart_from(value, site, parts);
+                Statement::SomeIn(key, value, self.calls_apart_from(collection, site, parts))
+            }
+            Statement::Not(inner) => Statement::Not(Box::new(self.kind_apart(inner, site, parts))),
+            Statement::Every { key, value, domain, body } => Statement::Every {
+                key: *key,
+                value: *value,
+                domain: self.computed_apart(domain, site, parts),
+                body: Arc::clone(body),
+            },
+        }
+    }
+
+    /// What stands there instead of a value that is computed.
+    fn computed_apart(&mut self, term: &Term, site: Site, parts: &mut Vec<Literal>) -> Term {
+        let term = self.calls_apart_from(term, site, parts);
+        if matches!(term, Term::Const(_) | Term::Var(_)) {
+            return term;
+        }
+        let var = Term::Var(self.register());
+        parts.push(Literal { kind: Statement::Unify(var.clone(), term), with: Vec::new(), site });
+        var
+    }
+
+    /// A call that stays where it is, but for the calls in its arguments.
+    fn parts_apart(&mut self, term: &Term, site: Site, parts: &mut Vec<Literal>) -> Term {
+        let mut apart = |term: &Term| self.calls_apart_from(term, site, parts);
+        match term {
+            Term::Call(function, arguments, site) => {
+                Term::Call(function.clone(), arguments.iter().map(apart).collect(), *site)
+            }
+            Term::In(key, value, collection) => Term::In(
+                key.as_ref().map(|key| Box::new(apart(key))),
+                Box::new(apart(value)),
+                Box::new(apart(collection)),
+            ),
+            term => apart(term),
+        }
     }
 
     fn literal(&mut self, literal: &Literal) -> Made<()> {
+        self.is_ready(&literal.kind)?;
         if literal.with.is_empty() {
             return self.kind(&literal.kind);
         }
@@ -231,21 +365,17 @@ impl Body<'_, '_> {
                 self.push(StepKind::Test(value));
                 Ok(())
             }
-            Statement::Output(result, call @ Term::Call(Function::Rule(_), ..))
-                if self.is_bound_in(result) =>
+            // What the arguments and the result are made of is evaluated before, in this order.
+            Statement::Output(result, Term::Call(function, arguments, site))
+                if !matches!(result, Term::Const(_) | Term::Var(_)) =>
             {
-                let result = self.before(result)?;
-                let (value, mut call) = (self.whole(&result)?, self.whole(call)?);
-                if let Expr::Call(call) = &mut call {
-                    call.given = Some(self.whole(&result)?);
-                    if let Callee::Rule(id) = call.callee {
-                        self.planner.given.insert(id);
-                    }
-                }
-                self.push(StepKind::Test(Expr::Operator(Operator::Equal, Box::new((value, call)))));
-                Ok(())
+                let parts: Vec<&Term> = arguments.iter().chain([result]).collect();
+                let mut arguments = self.before_each(&parts)?;
+                let result = arguments.pop().unwrap_or(Term::Const(Value::Null));
+                self.output(&result, &Term::Call(function.clone(), arguments, *site))
             }
-            Statement::Unify(left, right) | Statement::Output(left, right) => {
+            Statement::Output(result, call) => self.output(result, call),
+            Statement::Unify(left, right) => {
                 let (left, right) = &self.sides(left, right)?;
                 if self.attempt_references(left, right)? {
                     return Ok(());
@@ -302,12 +432,29 @@ impl Body<'_, '_> {
                 let steps = self.closed(|body| {
                     key.iter().for_each(|key| body.bind(*key));
                     body.bind(*value);
-                    body.literals(inside)
+                    body.literals(inside).map(|_| ())
                 })?;
                 self.push(StepKind::Every { domain, key: *key, value: *value, body: steps });
                 Ok(())
             }
         }
+    }
+
+    /// What a call gives. Where that is known, a function is told what it must come to.
+    fn output(&mut self, result: &Term, call: &Term) -> Made<()> {
+        if !matches!(call, Term::Call(Function::Rule(_), ..)) || !self.is_bound_in(result) {
+            return self.kind(&Statement::Unify(result.clone(), call.clone()));
+        }
+        let result = self.before(result)?;
+        let (value, mut call) = (self.whole(&result)?, self.whole(call)?);
+        if let Expr::Call(call) = &mut call {
+            call.given = Some(self.whole(&result)?);
+            if let Callee::Rule(id) = call.callee {
+                self.planner.given.insert(id);
+            }
+        }
+        self.push(StepKind::Test(Expr::Operator(Operator::Equal, Box::new((value, call)))));
+        Ok(())
     }
 
     /// The sides of an equality, in their order: calls are evaluated before them, and a reference before a
@@ -325,9 +472,8 @@ impl Body<'_, '_> {
         if !order::is_call_late(&[left, right]) && !order::is_call_late(&[right, left]) {
             return Ok((left.clone(), right.clone()));
         }
-        // The right side's come first.
-        let right = self.without_calls(right)?;
-        Ok((self.without_calls(left)?, right))
+        let left = self.without_calls(left)?;
+        Ok((left, self.without_calls(right)?))
     }
 
     /// Two references, of which one finds its keys: the left one comes first, with all that it finds. `false` if
@@ -339,6 +485,8 @@ impl Body<'_, '_> {
             return Ok(false);
         }
         let made = self.attempt(|body| {
+            // The keys of both come before.
+            let (left, right) = (&body.side(left)?, &body.side(right)?);
             let first = body.whole(left)?;
             let var = body.temporary();
             body.push(StepKind::Let(var, first));
@@ -389,22 +537,28 @@ impl Body<'_, '_> {
                 let sides = operands.iter().map(|side| self.side(side)).collect::<Made<_>>()?;
                 Statement::Expr(Term::Call(Function::Operator(Operator::Equal), sides, *site))
             }
-            Statement::Expr(Term::Call(function, arguments, site)) => {
-                let arguments = self.before_all(arguments)?;
-                Statement::Expr(Term::Call(function.clone(), arguments, *site))
+            Statement::Expr(term) => Statement::Expr(self.parts_before(term)?),
+            other => other.clone(),
+        })
+    }
+
+    /// A call, reference or comprehension that stays where it is, but for what it is made of.
+    fn parts_before(&mut self, term: &Term) -> Made<Term> {
+        match term {
+            Term::Call(function, arguments, site) => {
+                Ok(Term::Call(function.clone(), self.before_all(arguments)?, *site))
             }
-            Statement::Expr(Term::In(key, value, collection)) => {
+            Term::In(key, value, collection) => {
                 let parts = key.as_deref().into_iter().chain([&**value, &**collection]);
                 let mut parts = self.before_each(&parts.collect::<Vec<_>>())?.into_iter().map(Box::new);
                 let key = key.as_ref().and_then(|_| parts.next());
-                match (parts.next(), parts.next()) {
-                    (Some(value), Some(collection)) => Statement::Expr(Term::In(key, value, collection)),
-                    _ => kind.clone(),
-                }
+                Ok(match (parts.next(), parts.next()) {
+                    (Some(value), Some(collection)) => Term::In(key, value, collection),
+                    _ => term.clone(),
+                })
             }
-            Statement::Expr(term) => Statement::Expr(self.side(term)?),
-            other => other.clone(),
-        })
+            term => self.side(term),
+        }
     }
 
     /// A reference or comprehension that stays where it is, but for what it is made of.
@@ -523,7 +677,7 @@ impl Body<'_, '_> {
         heads: &[&Term],
         given: &[Option<Var>],
         site: Site,
-    ) -> Made<Vec<Expr>> {
+    ) -> Made<Whole> {
         let mut all = literals.to_vec();
         let mut parts: Vec<Term> = Vec::with_capacity(heads.len());
         let in_order = heads.iter().any(|head| order::may_conflict(head));
@@ -538,8 +692,9 @@ impl Body<'_, '_> {
             all.push(Literal { kind, with: Vec::new(), site });
             parts.push(Term::Var(var));
         }
-        self.literals(&all)?;
-        parts.iter().map(|part| self.whole(part)).collect()
+        let literals = self.literals(&all)?.into_iter().map(Cow::into_owned).collect();
+        let values = parts.iter().map(|part| self.whole(part)).collect::<Made<_>>()?;
+        Ok(Whole { literals, heads: parts, values })
     }
 
     /// The term without its calls, each of which becomes a statement.
@@ -561,7 +716,7 @@ impl Body<'_, '_> {
             }
             Term::Ref(head, keys) => {
                 let head = match head {
-                    Head::Term(inner) => Head::Term(Box::new(self.calls_apart_from(inner, site, statements))),
+                    Head::Term(inner) => Head::Term(Box::new(self.computed_apart(inner, site, statements))),
                     head => head.clone(),
                 };
                 let keys = keys.iter().map(|key| self.calls_apart_from(key, site, statements)).collect();
@@ -569,7 +724,7 @@ impl Body<'_, '_> {
             }
             Term::Call(..) | Term::In(..) => {
                 let var = Term::Var(self.register());
-                let kind = Statement::Unify(var.clone(), term.clone());
+                let kind = Statement::Output(var.clone(), self.parts_apart(term, site, statements));
                 statements.push(Literal { kind, with: Vec::new(), site });
                 var
             }
@@ -578,6 +733,10 @@ impl Body<'_, '_> {
 
     /// The value of a term, in which one part may bind what another needs: `f(x, xs[x])`.
     pub(super) fn whole(&mut self, term: &Term) -> Made<Expr> {
+        if order::is_found_late(term, &|key| self.is_open(key)) {
+            let term = self.parts_before(term)?;
+            return self.in_place(&term);
+        }
         let rest = match term {
             Term::Call(function, arguments, site) => self
                 .calls_first(&arguments.iter().collect::<Vec<_>>())?
@@ -853,14 +1012,14 @@ impl Body<'_, '_> {
         let steps = self.closed(|body| {
             let terms: Vec<&Term> = closure.heads.iter().collect();
             if !order::is_call_late(&terms) {
-                heads = body.with_heads(&closure.body, &terms, &[], body.site)?;
+                heads = body.with_heads(&closure.body, &terms, &[], body.site)?.values;
                 return Ok(());
             }
             // Key and value are one expression.
             let mut literals = closure.body.clone();
             let terms: Vec<Term> =
                 terms.iter().map(|head| body.calls_apart_from(head, body.site, &mut literals)).collect();
-            heads = body.with_heads(&literals, &terms.iter().collect::<Vec<_>>(), &[], body.site)?;
+            heads = body.with_heads(&literals, &terms.iter().collect::<Vec<_>>(), &[], body.site)?.values;
             Ok(())
         })?;
         let value = heads.pop().unwrap_or(Expr::Const(Value::Null));

@@ -28,7 +28,7 @@ use crate::plan::{
     Operand, Pattern, Plan, Rank, Rule, Step, StepKind, With,
 };
 use crate::resolve::{self, Problem};
-use body::Body;
+use body::{Body, Whole};
 use needs::Needs;
 
 impl Library {
@@ -378,14 +378,15 @@ impl<'l> Planner<'l> {
             body.bound.resize(body.depths.len(), false);
             body.steps = prologue.take().unwrap_or_default();
             let heads: Vec<&Term> = branch.tail.iter().chain([&branch.value]).collect();
-            let mut tail = body
+            let mut whole = body
                 .with_heads(&branch.body, &heads, &given, branch.site)
                 .map_err(|stop| unbound(branch.site, stop, library))?;
-            let value = tail.pop().unwrap_or(Expr::Const(Value::Null));
+            let value = whole.values.pop().unwrap_or(Expr::Const(Value::Null));
             let steps = std::mem::take(&mut body.steps);
             let arguments = arguments.get(..function).unwrap_or_default();
-            needs.push(needs::Reader::of(body.planner, arguments).read(branch));
-            branches.push(Branch { site: branch.site, guards: Vec::new(), last: None, steps, tail, value });
+            needs.push(needs::Reader::of(body.planner, arguments).read(&whole, branch.site));
+            let (site, tail) = (branch.site, whole.values);
+            branches.push(Branch { site, guards: Vec::new(), last: None, steps, tail, value });
         }
         let frame = body.depths.len();
         Ok((Rule { frame, arguments, branches, contains: rule.contains }, needs))

@@ -84,9 +84,9 @@ impl<'p, 'l> Reader<'p, 'l> {
         Self { planner, arguments, found: Needs::default() }
     }
 
-    /// What the branch needs.
-    pub(super) fn read(mut self, branch: &crate::hir::Branch) -> Needs {
-        for literal in &branch.body {
+    /// What a branch needs whose statements come in this order.
+    pub(super) fn read(mut self, branch: &Whole, site: Site) -> Needs {
+        for literal in &branch.literals {
             self.found.site = literal.site;
             if literal.with.is_empty() {
                 self.statement(&literal.kind);
@@ -98,8 +98,8 @@ impl<'p, 'l> Reader<'p, 'l> {
                 }
             }
         }
-        self.found.site = branch.site;
-        branch.tail.iter().chain([&branch.value]).for_each(|head| self.hoist(head));
+        self.found.site = site;
+        branch.heads.iter().for_each(|head| self.hoist(head));
         self.found
     }
 
@@ -480,10 +480,6 @@ fn constant(term: &Term) -> Option<Value> {
 /// The texts that constant keys begin with, and the keys behind them; `None` if one is not constant.
 fn constants_of(keys: &[Term]) -> Option<(Path, Vec<Value>)> {
     let path: Path = keys.iter().map_while(name).collect();
-    let constant = |key: &Term| match key {
-        Term::Const(value) => Some(value.clone()),
-        _ => None,
-    };
     let rest = keys.iter().skip(path.len()).map(constant).collect::<Option<Vec<_>>>()?;
     Some((path, rest))
 }

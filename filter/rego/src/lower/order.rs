@@ -16,6 +16,23 @@ pub(super) fn is_read_inside(side: &Term) -> bool {
     matches!(side, Term::Array(_) | Term::Object(_) | Term::Set(_)) && may_conflict(side)
 }
 
+/// Whether a reference that finds its keys stands behind another part, and it can be seen which of them comes
+/// first: what it goes through may have no members, or end in a conflict.
+pub(super) fn is_found_late(term: &Term, is_open: &dyn Fn(&Term) -> bool) -> bool {
+    let (mut undefined, mut conflict, mut late) = (false, false, false);
+    term.visit(&mut |part| {
+        if let Term::Ref(head, keys) = part {
+            late |= keys.iter().any(is_open) && (conflict || undefined && matches!(head, Head::Data));
+        }
+        // What the whole is made of comes before it.
+        if !std::ptr::eq(part, term) {
+            undefined |= matches!(part, Term::Call(..) | Term::In(..) | Term::Ref(..) | Term::Collect(..));
+            conflict |= is_conflict(part);
+        }
+    });
+    late
+}
+
 struct Seen {
     /// A part that may be undefined.
     undefined: bool,
@@ -59,9 +76,10 @@ impl Seen {
 /// A rule is called or read in it.
 pub(super) fn may_conflict(term: &Term) -> bool {
     let mut found = false;
-    term.visit(&mut |part| {
-        found |=
-            matches!(part, Term::Call(Function::Rule(_), ..) | Term::Ref(Head::Data, _) | Term::Collect(..));
-    });
+    term.visit(&mut |part| found |= is_conflict(part));
     found
+}
+
+fn is_conflict(part: &Term) -> bool {
+    matches!(part, Term::Call(Function::Rule(_), ..) | Term::Ref(Head::Data, _) | Term::Collect(..))
 }
