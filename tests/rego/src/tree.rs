@@ -69,6 +69,17 @@ impl Node {
         }
     }
 
+    /// Whether a call in it is one that may fail.
+    pub fn is_guarded(&self) -> bool {
+        match self {
+            Self::Text(_) => false,
+            Self::Seq(parts) | Self::Term(parts) | Self::List { items: parts, .. } => {
+                parts.iter().any(Self::is_guarded)
+            }
+            Self::Guarded { .. } => true,
+        }
+    }
+
     /// Every tree that is this one with one thing less, the largest cuts first.
     pub fn smaller(&self) -> Vec<Node> {
         let mut all = Vec::new();

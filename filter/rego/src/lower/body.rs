@@ -678,9 +678,26 @@ impl Body<'_, '_> {
         given: &[Option<Var>],
         site: Site,
     ) -> Made<Whole> {
+        let in_order = heads.iter().any(|head| order::may_conflict(head));
+        match self.attempt(|body| body.with_heads_so(literals, heads, given, site, in_order)) {
+            // A part that finds what the body or another part needs: `p[k] := input.xs[k] if k > 1`.
+            Err(problem) if !in_order && heads.iter().any(|head| self.finds(head)) => {
+                self.with_heads_so(literals, heads, given, site, true).map_err(|_| problem)
+            }
+            made => made,
+        }
+    }
+
+    fn with_heads_so(
+        &mut self,
+        literals: &[Literal],
+        heads: &[&Term],
+        given: &[Option<Var>],
+        site: Site,
+        in_order: bool,
+    ) -> Made<Whole> {
         let mut all = literals.to_vec();
         let mut parts: Vec<Term> = Vec::with_capacity(heads.len());
-        let in_order = heads.iter().any(|head| order::may_conflict(head));
         for (at, head) in heads.iter().enumerate() {
             let given = given.get(at).copied().flatten();
             if given.is_none() && (!in_order || matches!(head, Term::Const(_) | Term::Var(_))) {

@@ -52,7 +52,11 @@ impl Maker {
             }
             Ty::Set(item) => {
                 self.mark("set literal");
-                let set = self.elements("{", item, "}", depth);
+                let set = match self.elements("{", item, "}", depth) {
+                    // Where it is asked before it is called it has another name, and so another place in the set.
+                    set if set.is_guarded() => self.elements("{", item, "}", 0),
+                    set => set,
+                };
                 // OPA goes through a set that is written down by how its elements are written, and nobody may
                 // count on that: through what an operator made of it by their values.
                 return match depth {
