@@ -128,5 +128,5 @@ pub(crate) fn identity_once(identity: &Identity, texts: &mut Texts) -> Value {
         ("task", task.map_or(Value::Null, |task| Value::Object(Object::from(task)))),
     ];
     let members = members.into_iter().map(|(name, value)| (shared(name), value));
-    Value::Object(members.collect::<Object>())
+    Value::Object(Object::from(members.collect::<Vec<_>>()))
 }

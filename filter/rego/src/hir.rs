@@ -183,6 +183,44 @@ impl Term {
     }
 }
 
+impl Term {
+    /// The same of what `each` makes of its parts, in their order. What is in closures stays.
+    ///
+    /// # Errors
+    /// The first of `each`.
+    pub(crate) fn map<E>(&self, each: &mut dyn FnMut(&Self) -> Result<Self, E>) -> Result<Self, E> {
+        let mut made = self.clone();
+        let mut put = |part: &mut Self| {
+            *part = each(part)?;
+            Ok(())
+        };
+        match &mut made {
+            Self::Const(_) | Self::Var(_) | Self::Collect(..) => {}
+            Self::Array(items) | Self::Set(items) | Self::Call(_, items, _) => {
+                items.iter_mut().try_for_each(put)?;
+            }
+            Self::Object(members) => {
+                for (key, value) in members {
+                    put(key)?;
+                    put(value)?;
+                }
+            }
+            Self::Ref(head, keys) => {
+                if let Head::Term(inner) = head {
+                    put(inner)?;
+                }
+                keys.iter_mut().try_for_each(put)?;
+            }
+            Self::In(key, value, collection) => {
+                for part in key.iter_mut().chain([value, collection]) {
+                    put(part)?;
+                }
+            }
+        }
+        Ok(made)
+    }
+}
+
 impl Kind {
     /// Calls `each` for the terms it is made of, but for what is in closures.
     pub(crate) fn terms(&self, each: &mut dyn FnMut(&Term)) {

@@ -130,7 +130,8 @@ pub(super) fn of_all<'m, T>(
         Some(name) if name.is_ascii() => all.find(|(known, _)| *known == name).map(|(_, found)| value(found)),
         // Not every character is the same as a value.
         _ => {
-            let all: Object = all.map(|(name, found)| (Value::from(name), value(found))).collect();
+            let all = all.map(|(name, found)| (Value::from(name), value(found)));
+            let all = Object::from(all.collect::<Vec<_>>());
             match name {
                 Some(name) => all.get_str(name).cloned(),
                 None => Some(Value::Object(all)),

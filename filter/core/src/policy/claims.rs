@@ -102,7 +102,7 @@ fn shared(value: Json, texts: &mut Texts) -> Value {
             let each = members
                 .into_iter()
                 .map(|(name, value)| (Value::from(texts.share(&name)), shared(value, texts)));
-            Value::Object(each.collect::<Object>())
+            Value::Object(Object::from(each.collect::<Vec<_>>()))
         }
         plain @ (Json::Null | Json::Bool(_) | Json::Number(_)) => Value::from(plain),
     }

@@ -80,17 +80,20 @@ impl Body<'_, '_> {
     }
 
     /// All statements, in an order in which each finds what it needs: in which order they came.
-    pub(super) fn literals<'b>(&mut self, literals: &'b [Literal]) -> Made<Vec<Cow<'b, Literal>>> {
-        let mut open: VecDeque<Cow<'_, Literal>> = literals.iter().map(Cow::Borrowed).collect();
+    pub(super) fn literals(&mut self, literals: Vec<Literal>) -> Made<Vec<Literal>> {
         let mut came = Vec::with_capacity(literals.len());
+        let mut open = VecDeque::from(literals);
         let before = self.bound.clone();
         while !open.is_empty() {
             let (mut progress, mut unready) = (false, None);
             let mut later = VecDeque::new();
             while let Some(literal) = open.pop_front() {
-                let is_waiting = self.has_waiting_call(&literal.kind);
-                if let Some(parts) = is_waiting.then(|| self.calls_apart(&literal)).flatten() {
-                    parts.into_iter().rev().for_each(|part| open.push_front(Cow::Owned(part)));
+                let parts = match self.has_waiting_call(&literal.kind) {
+                    true => self.calls_apart(&literal)?,
+                    false => None,
+                };
+                if let Some(parts) = parts {
+                    parts.into_iter().rev().for_each(|part| open.push_front(part));
                     progress = true;
                     continue;
                 }
@@ -107,8 +110,8 @@ impl Body<'_, '_> {
                         came.push(literal);
                     }
                     Err(Stop::Unready(var)) => {
-                        if let Some(parts) = self.calls_apart(&literal) {
-                            parts.into_iter().rev().for_each(|part| open.push_front(Cow::Owned(part)));
+                        if let Some(parts) = self.calls_apart(&literal)? {
+                            parts.into_iter().rev().for_each(|part| open.push_front(part));
                             progress = true;
                             continue;
                         }
@@ -199,76 +202,76 @@ impl Body<'_, '_> {
     /// A statement that waits for a variable, as several: what `with` puts in the place of something, the calls
     /// and what `every` goes through come as soon as they are ready, and the rest waits. Where one of those ends
     /// in a conflict, and what binds the variable is undefined, that can be seen.
-    fn calls_apart(&mut self, literal: &Literal) -> Option<Vec<Literal>> {
+    fn calls_apart(&mut self, literal: &Literal) -> Made<Option<Vec<Literal>>> {
         let site = literal.site;
         let mut parts = Vec::new();
-        let mut replaced = literal.with.clone();
-        for with in &mut replaced {
+        let mut rest = literal.clone();
+        for with in &mut rest.with {
             if let Replacement::Value(value) = &mut with.value {
-                *value = self.computed_apart(value, site, &mut parts);
+                *value = self.computed_apart(value, site, &mut parts)?;
             }
         }
         let without_with = parts.len();
-        let kind = self.kind_apart(&literal.kind, site, &mut parts);
+        self.kind_apart(&mut rest.kind, site, &mut parts)?;
         if parts.is_empty() {
-            return None;
+            return Ok(None);
         }
-        parts.iter_mut().skip(without_with).for_each(|part| part.with.clone_from(&replaced));
-        parts.push(Literal { kind, with: replaced, site });
-        Some(parts)
+        parts.iter_mut().skip(without_with).for_each(|part| part.with.clone_from(&rest.with));
+        parts.push(rest);
+        Ok(Some(parts))
     }
 
-    fn kind_apart(&mut self, kind: &Statement, site: Site, parts: &mut Vec<Literal>) -> Statement {
+    fn kind_apart(&mut self, kind: &mut Statement, site: Site, parts: &mut Vec<Literal>) -> Made<()> {
+        let mut apart = |term: &Term| self.term_apart(term, site, parts);
         match kind {
-            Statement::Expr(term) => Statement::Expr(self.parts_apart(term, site, parts)),
+            Statement::Expr(term @ (Term::Call(..) | Term::In(..))) => *term = term.map(&mut apart)?,
+            Statement::Expr(term) => *term = apart(term)?,
             Statement::Unify(left, right) => {
-                let left = self.calls_apart_from(left, site, parts);
-                Statement::Unify(left, self.calls_apart_from(right, site, parts))
+                *left = apart(left)?;
+                *right = apart(right)?;
             }
             Statement::Output(result, call) => {
-                let call = self.parts_apart(call, site, parts);
-                Statement::Output(self.calls_apart_from(result, site, parts), call)
+                *call = call.map(&mut apart)?;
+                *result = apart(result)?;
             }
             Statement::SomeIn(key, value, collection) => {
-                let key = key.as_ref().map(|key| self.calls_apart_from(key, site, parts));
-                let value = self.calls_apart_from(value, site, parts);
-                Statement::SomeIn(key, value, self.calls_apart_from(collection, site, parts))
+                for term in key.iter_mut().chain([value, collection]) {
+                    *term = apart(term)?;
+                }
             }
-            Statement::Not(inner) => Statement::Not(Box::new(self.kind_apart(inner, site, parts))),
-            Statement::Every { key, value, domain, body } => Statement::Every {
-                key: *key,
-                value: *value,
-                domain: self.computed_apart(domain, site, parts),
-                body: Arc::clone(body),
-            },
+            Statement::Not(inner) => self.kind_apart(inner, site, parts)?,
+            Statement::Every { domain, .. } => *domain = self.computed_apart(domain, site, parts)?,
+        }
+        Ok(())
+    }
+
+    /// The term without its calls and without what references begin with, each of which becomes a statement.
+    fn term_apart(&mut self, term: &Term, site: Site, parts: &mut Vec<Literal>) -> Made<Term> {
+        match term {
+            Term::Call(..) | Term::In(..) => {
+                let var = Term::Var(self.register());
+                let call = term.map(&mut |part| self.term_apart(part, site, parts))?;
+                parts.push(Literal { kind: Statement::Output(var.clone(), call), with: Vec::new(), site });
+                Ok(var)
+            }
+            Term::Ref(Head::Term(head), keys) => {
+                let head = self.computed_apart(head, site, parts)?;
+                let keys = keys.iter().map(|key| self.term_apart(key, site, parts)).collect::<Made<_>>()?;
+                Ok(Term::Ref(Head::Term(Box::new(head)), keys))
+            }
+            term => term.map(&mut |part| self.term_apart(part, site, parts)),
         }
     }
 
     /// What stands there instead of a value that is computed.
-    fn computed_apart(&mut self, term: &Term, site: Site, parts: &mut Vec<Literal>) -> Term {
-        let term = self.calls_apart_from(term, site, parts);
+    fn computed_apart(&mut self, term: &Term, site: Site, parts: &mut Vec<Literal>) -> Made<Term> {
+        let term = self.term_apart(term, site, parts)?;
         if matches!(term, Term::Const(_) | Term::Var(_)) {
-            return term;
+            return Ok(term);
         }
         let var = Term::Var(self.register());
         parts.push(Literal { kind: Statement::Unify(var.clone(), term), with: Vec::new(), site });
-        var
-    }
-
-    /// A call that stays where it is, but for the calls in its arguments.
-    fn parts_apart(&mut self, term: &Term, site: Site, parts: &mut Vec<Literal>) -> Term {
-        let mut apart = |term: &Term| self.calls_apart_from(term, site, parts);
-        match term {
-            Term::Call(function, arguments, site) => {
-                Term::Call(function.clone(), arguments.iter().map(apart).collect(), *site)
-            }
-            Term::In(key, value, collection) => Term::In(
-                key.as_ref().map(|key| Box::new(apart(key))),
-                Box::new(apart(value)),
-                Box::new(apart(collection)),
-            ),
-            term => apart(term),
-        }
+        Ok(var)
     }
 
     fn literal(&mut self, literal: &Literal) -> Made<()> {
@@ -281,14 +284,19 @@ impl Body<'_, '_> {
             Replacement::Function(_) => None,
         });
         let values: Vec<&Term> = values.collect();
-        let mut without_calls = self.calls_first(&values)?.map(Vec::into_iter);
+        let late = order::is_call_late(&values);
+        let mut without_calls = Vec::new();
+        for value in values {
+            without_calls.push(if late { self.without_calls(value)? } else { value.clone() });
+        }
+        let mut values = without_calls.into_iter();
         let mut replaced = Vec::with_capacity(literal.with.len());
         for with in &literal.with {
-            let value = match (&with.value, &mut without_calls) {
-                (Replacement::Value(_), Some(values)) => values
-                    .next()
-                    .map_or(Cow::Borrowed(&with.value), |value| Cow::Owned(Replacement::Value(value))),
-                (value, _) => Cow::Borrowed(value),
+            let value = match &with.value {
+                Replacement::Value(value) => {
+                    Cow::Owned(Replacement::Value(values.next().unwrap_or_else(|| value.clone())))
+                }
+                function => Cow::Borrowed(function),
             };
             replaced.push(match (&with.target, &*value) {
                 (Target::Input(path), Replacement::Value(value)) => {
@@ -369,8 +377,7 @@ impl Body<'_, '_> {
             Statement::Output(result, Term::Call(function, arguments, site))
                 if !matches!(result, Term::Const(_) | Term::Var(_)) =>
             {
-                let parts: Vec<&Term> = arguments.iter().chain([result]).collect();
-                let mut arguments = self.before_each(&parts)?;
+                let mut arguments = self.before_all(arguments.iter().chain([result]).cloned().collect())?;
                 let result = arguments.pop().unwrap_or(Term::Const(Value::Null));
                 self.output(&result, &Term::Call(function.clone(), arguments, *site))
             }
@@ -432,7 +439,7 @@ impl Body<'_, '_> {
                 let steps = self.closed(|body| {
                     key.iter().for_each(|key| body.bind(*key));
                     body.bind(*value);
-                    body.literals(inside).map(|_| ())
+                    body.literals(inside.to_vec()).map(|_| ())
                 })?;
                 self.push(StepKind::Every { domain, key: *key, value: *value, body: steps });
                 Ok(())
@@ -526,7 +533,7 @@ impl Body<'_, '_> {
                 Statement::Unify(self.side(&left)?, self.side(&right)?)
             }
             Statement::Output(result, Term::Call(function, arguments, site)) => {
-                let arguments = self.before_all(arguments)?;
+                let arguments = self.before_all(arguments.clone())?;
                 Statement::Output(self.before(result)?, Term::Call(function.clone(), arguments, *site))
             }
             Statement::Expr(Term::Call(Function::Operator(Operator::Equal), operands, site)) => {
@@ -537,27 +544,30 @@ impl Body<'_, '_> {
                 let sides = operands.iter().map(|side| self.side(side)).collect::<Made<_>>()?;
                 Statement::Expr(Term::Call(Function::Operator(Operator::Equal), sides, *site))
             }
-            Statement::Expr(term) => Statement::Expr(self.parts_before(term)?),
+            Statement::Expr(term @ (Term::Call(..) | Term::In(..))) => {
+                Statement::Expr(self.parts_before(term)?)
+            }
+            Statement::Expr(term) => Statement::Expr(self.side(term)?),
             other => other.clone(),
         })
     }
 
-    /// A call, reference or comprehension that stays where it is, but for what it is made of.
+    /// The same with what it is made of evaluated here: calls first where it can be seen that those come first, since
+    /// OPA evaluates calls before all else in an expression.
     fn parts_before(&mut self, term: &Term) -> Made<Term> {
-        match term {
-            Term::Call(function, arguments, site) => {
-                Ok(Term::Call(function.clone(), self.before_all(arguments)?, *site))
-            }
-            Term::In(key, value, collection) => {
-                let parts = key.as_deref().into_iter().chain([&**value, &**collection]);
-                let mut parts = self.before_each(&parts.collect::<Vec<_>>())?.into_iter().map(Box::new);
-                let key = key.as_ref().and_then(|_| parts.next());
-                Ok(match (parts.next(), parts.next()) {
-                    (Some(value), Some(collection)) => Term::In(key, value, collection),
-                    _ => term.clone(),
-                })
-            }
-            term => self.side(term),
+        if let Term::Ref(..) = term {
+            return self.side(term);
+        }
+        match order::is_call_late(&[term]) {
+            true => term.map(&mut |part| self.without_calls(part))?.map(&mut |part| self.before(part)),
+            false => term.map(&mut |part| self.before(part)),
+        }
+    }
+
+    fn before_all(&mut self, terms: Vec<Term>) -> Made<Vec<Term>> {
+        match self.parts_before(&Term::Array(terms))? {
+            Term::Array(terms) => Ok(terms),
+            term => Ok(vec![term]),
         }
     }
 
@@ -571,76 +581,29 @@ impl Body<'_, '_> {
                     }
                     head => head.clone(),
                 };
-                Ok(Term::Ref(head, self.before_all(keys)?))
+                Ok(Term::Ref(head, self.before_all(keys.clone())?))
             }
             Term::Collect(..) => Ok(term.clone()),
             term => self.before(term),
         }
     }
 
-    fn before_all(&mut self, terms: &[Term]) -> Made<Vec<Term>> {
-        self.before_each(&terms.iter().collect::<Vec<_>>())
-    }
-
-    fn before_each(&mut self, terms: &[&Term]) -> Made<Vec<Term>> {
-        match self.calls_first(terms)? {
-            Some(terms) => terms.iter().map(|term| self.before(term)).collect(),
-            None => terms.iter().map(|term| self.before(term)).collect(),
-        }
-    }
-
-    /// The calls in these terms evaluated here, if one stands behind what may be undefined: OPA evaluates
-    /// calls before all else in an expression, and where one ends in a conflict that can be seen.
-    fn calls_first(&mut self, terms: &[&Term]) -> Made<Option<Vec<Term>>> {
-        if !order::is_call_late(terms) {
-            return Ok(None);
-        }
-        terms.iter().map(|term| self.without_calls(term)).collect::<Made<_>>().map(Some)
-    }
-
-    fn without_calls_all(&mut self, terms: &[Term]) -> Made<Vec<Term>> {
-        terms.iter().map(|term| self.without_calls(term)).collect()
-    }
-
     /// The same with its calls evaluated here, as far as they are ready.
     fn without_calls(&mut self, term: &Term) -> Made<Term> {
-        Ok(match term {
-            Term::Const(_) | Term::Var(_) | Term::Collect(..) => term.clone(),
-            Term::Array(items) => Term::Array(self.without_calls_all(items)?),
-            Term::Set(items) => Term::Set(self.without_calls_all(items)?),
-            Term::Object(members) => {
-                let mut made = Vec::with_capacity(members.len());
-                for (key, value) in members {
-                    made.push((self.without_calls(key)?, self.without_calls(value)?));
-                }
-                Term::Object(made)
-            }
-            Term::Ref(head, keys) => {
-                let head = match head {
-                    Head::Term(inner) => Head::Term(Box::new(self.without_calls(inner)?)),
-                    head => head.clone(),
-                };
-                Term::Ref(head, self.without_calls_all(keys)?)
-            }
+        match term {
             Term::Call(..) | Term::In(..) => match self.attempt(|body| body.before(term)) {
-                Err(Stop::Unready(_)) => term.clone(),
-                made => made?,
+                Err(Stop::Unready(_)) => Ok(term.clone()),
+                made => made,
             },
-        })
+            term => term.map(&mut |part| self.without_calls(part)),
+        }
     }
 
     /// The same with all that is computed evaluated here.
     fn before(&mut self, term: &Term) -> Made<Term> {
         match term {
             Term::Const(_) | Term::Var(_) => Ok(term.clone()),
-            Term::Array(items) => Ok(Term::Array(self.before_all(items)?)),
-            Term::Set(items) => Ok(Term::Set(self.before_all(items)?)),
-            Term::Object(members) => {
-                let parts: Vec<&Term> = members.iter().flat_map(|(key, value)| [key, value]).collect();
-                let mut parts = self.before_each(&parts)?.into_iter();
-                let members = std::iter::from_fn(|| parts.next().zip(parts.next()));
-                Ok(Term::Object(members.collect()))
-            }
+            Term::Array(_) | Term::Set(_) | Term::Object(_) => self.parts_before(term),
             _ => {
                 let value = self.whole(term)?;
                 let var = self.temporary();
@@ -709,43 +672,9 @@ impl Body<'_, '_> {
             all.push(Literal { kind, with: Vec::new(), site });
             parts.push(Term::Var(var));
         }
-        let literals = self.literals(&all)?.into_iter().map(Cow::into_owned).collect();
+        let literals = self.literals(all)?;
         let values = parts.iter().map(|part| self.whole(part)).collect::<Made<_>>()?;
         Ok(Whole { literals, heads: parts, values })
-    }
-
-    /// The term without its calls, each of which becomes a statement.
-    fn calls_apart_from(&mut self, term: &Term, site: Site, statements: &mut Vec<Literal>) -> Term {
-        let mut apart = |terms: &[Term]| -> Vec<Term> {
-            terms.iter().map(|term| self.calls_apart_from(term, site, statements)).collect()
-        };
-        match term {
-            Term::Const(_) | Term::Var(_) | Term::Collect(..) => term.clone(),
-            Term::Array(items) => Term::Array(apart(items)),
-            Term::Set(items) => Term::Set(apart(items)),
-            Term::Object(members) => {
-                let mut parts = Vec::with_capacity(members.len());
-                for (key, value) in members {
-                    let key = self.calls_apart_from(key, site, statements);
-                    parts.push((key, self.calls_apart_from(value, site, statements)));
-                }
-                Term::Object(parts)
-            }
-            Term::Ref(head, keys) => {
-                let head = match head {
-                    Head::Term(inner) => Head::Term(Box::new(self.computed_apart(inner, site, statements))),
-                    head => head.clone(),
-                };
-                let keys = keys.iter().map(|key| self.calls_apart_from(key, site, statements)).collect();
-                Term::Ref(head, keys)
-            }
-            Term::Call(..) | Term::In(..) => {
-                let var = Term::Var(self.register());
-                let kind = Statement::Output(var.clone(), self.parts_apart(term, site, statements));
-                statements.push(Literal { kind, with: Vec::new(), site });
-                var
-            }
-        }
     }
 
     /// The value of a term, in which one part may bind what another needs: `f(x, xs[x])`.
@@ -754,21 +683,11 @@ impl Body<'_, '_> {
             let term = self.parts_before(term)?;
             return self.in_place(&term);
         }
-        let rest = match term {
-            Term::Call(function, arguments, site) => self
-                .calls_first(&arguments.iter().collect::<Vec<_>>())?
-                .map(|arguments| Term::Call(function.clone(), arguments, *site)),
-            Term::In(key, value, collection) => {
-                let terms: Vec<&Term> =
-                    key.iter().map(|key| &**key).chain([&**value, &**collection]).collect();
-                self.calls_first(&terms)?.and_then(|mut terms| {
-                    let (collection, value) = (terms.pop()?, terms.pop()?);
-                    Some(Term::In(terms.pop().map(Box::new), Box::new(value), Box::new(collection)))
-                })
-            }
-            term => self.calls_first(&[term])?.and_then(|mut terms| terms.pop()),
-        };
-        self.in_place(rest.as_ref().unwrap_or(term))
+        if order::is_call_late(&[term]) {
+            let term = term.map(&mut |part| self.without_calls(part))?;
+            return self.in_place(&term);
+        }
+        self.in_place(term)
     }
 
     fn in_place(&mut self, term: &Term) -> Made<Expr> {
@@ -1034,8 +953,8 @@ impl Body<'_, '_> {
             }
             // Key and value are one expression.
             let mut literals = closure.body.clone();
-            let terms: Vec<Term> =
-                terms.iter().map(|head| body.calls_apart_from(head, body.site, &mut literals)).collect();
+            let mut apart = |head: &&Term| body.term_apart(head, body.site, &mut literals);
+            let terms = terms.iter().map(&mut apart).collect::<Made<Vec<_>>>()?;
             heads = body.with_heads(&literals, &terms.iter().collect::<Vec<_>>(), &[], body.site)?.values;
             Ok(())
         })?;

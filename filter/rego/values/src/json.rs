@@ -37,7 +37,7 @@ impl From<&serde_json::Value> for Value {
             serde_json::Value::Array(items) => Self::from(items.iter().map(Self::from).collect::<Vec<_>>()),
             serde_json::Value::Object(members) => {
                 let members = members.iter().map(|(name, value)| (Self::from(name.as_str()), value.into()));
-                Self::from(members.collect::<Object>())
+                Self::from(Object::from(members.collect::<Vec<_>>()))
             }
         }
     }

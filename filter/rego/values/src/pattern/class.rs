@@ -14,7 +14,10 @@ pub(super) struct Class {
 impl Class {
     /// Ranges in any order.
     pub(super) fn new(ranges: impl IntoIterator<Item = (u32, u32)>) -> Self {
-        let mut sorted: Vec<_> = ranges.into_iter().collect();
+        Self::of(ranges.into_iter().collect())
+    }
+
+    fn of(mut sorted: Vec<(u32, u32)>) -> Self {
         if !sorted.is_sorted() {
             sorted.sort_unstable();
         }
