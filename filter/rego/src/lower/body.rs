@@ -21,6 +21,8 @@ pub(super) struct Body<'p, 'l> {
     pub(super) depths: Vec<usize>,
     pub(super) bound: Vec<bool>,
     pub(super) depth: usize,
+    /// Whether calls of statements that wait go ahead, and closures wait for what they read.
+    pub(super) apart: bool,
     pub(super) steps: Vec<Step>,
     /// The statement in the making.
     pub(super) site: Site,
@@ -88,7 +90,7 @@ impl Body<'_, '_> {
             let (mut progress, mut unready) = (false, None);
             let mut later = VecDeque::new();
             while let Some(literal) = open.pop_front() {
-                let parts = match self.has_waiting_call(&literal.kind) {
+                let parts = match self.apart && self.has_waiting_call(&literal.kind) {
                     true => self.calls_apart(&literal)?,
                     false => None,
                 };
@@ -110,7 +112,8 @@ impl Body<'_, '_> {
                         came.push(literal);
                     }
                     Err(Stop::Unready(var)) => {
-                        if let Some(parts) = self.calls_apart(&literal)? {
+                        let parts = if self.apart { self.calls_apart(&literal)? } else { None };
+                        if let Some(parts) = parts {
                             parts.into_iter().rev().for_each(|part| open.push_front(part));
                             progress = true;
                             continue;
@@ -275,7 +278,9 @@ impl Body<'_, '_> {
     }
 
     fn literal(&mut self, literal: &Literal) -> Made<()> {
-        self.is_ready(&literal.kind)?;
+        if self.apart {
+            self.is_ready(&literal.kind)?;
+        }
         if literal.with.is_empty() {
             return self.kind(&literal.kind);
         }

@@ -241,6 +241,7 @@ impl<'l> Planner<'l> {
             bound: Vec::new(),
             depths: Vec::new(),
             depth: 0,
+            apart: true,
             planner: self,
             steps: Vec::new(),
             site: Site::default(),
@@ -325,10 +326,23 @@ impl<'l> Planner<'l> {
     /// A definition, and what each of its branches needs. Its first keys are arguments.
     fn rule(&mut self, definition: &Definition, keys: usize) -> Result<(Rule, Vec<Needs>), Problem> {
         let rule = resolve::rule(self.library, self.tree, definition)?;
+        self.rule_so(&rule, keys, true).or_else(|problem| {
+            // OPA takes some whose parts wait for each other: `[a, f([b | b := k])] = [input.xs[k], c]`.
+            self.rule_so(&rule, keys, false).map_err(|_| problem)
+        })
+    }
+
+    fn rule_so(
+        &mut self,
+        rule: &crate::hir::Rule,
+        keys: usize,
+        apart: bool,
+    ) -> Result<(Rule, Vec<Needs>), Problem> {
         let mut body = Body {
             bound: vec![false; rule.depths.len()],
-            depths: rule.depths,
+            depths: rule.depths.clone(),
             depth: 0,
+            apart,
             planner: self,
             steps: Vec::new(),
             site: rule.site,
