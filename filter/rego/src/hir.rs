@@ -181,9 +181,7 @@ impl Term {
             }
         }
     }
-}
 
-impl Term {
     /// The same of what `each` makes of its parts, in their order. What is in closures stays.
     ///
     /// # Errors
@@ -219,6 +217,27 @@ impl Term {
         }
         Ok(made)
     }
+
+    /// Calls `each` for its variables, but for what is in closures.
+    pub(crate) fn variables(&self, each: &mut dyn FnMut(Var)) {
+        self.visit(&mut |inner| {
+            if let Self::Var(var) = inner {
+                each(*var);
+            }
+        });
+    }
+
+    fn in_closures(&self, each: &mut dyn FnMut(Var)) {
+        self.visit(&mut |inner| {
+            if let Self::Collect(_, closure) = inner {
+                closure.body.iter().for_each(|literal| literal.variables(each));
+                for head in &closure.heads {
+                    head.in_closures(each);
+                    head.variables(each);
+                }
+            }
+        });
+    }
 }
 
 impl Kind {
@@ -252,34 +271,12 @@ impl Kind {
 impl Literal {
     fn variables(&self, each: &mut dyn FnMut(Var)) {
         self.kind.in_closures(each);
-        self.kind.terms(&mut |term| term.own_variables(each));
+        self.kind.terms(&mut |term| term.variables(each));
         for with in &self.with {
             if let Replacement::Value(value) = &with.value {
                 value.in_closures(each);
-                value.own_variables(each);
+                value.variables(each);
             }
         }
-    }
-}
-
-impl Term {
-    fn in_closures(&self, each: &mut dyn FnMut(Var)) {
-        self.visit(&mut |inner| {
-            if let Self::Collect(_, closure) = inner {
-                closure.body.iter().for_each(|literal| literal.variables(each));
-                for head in &closure.heads {
-                    head.in_closures(each);
-                    head.own_variables(each);
-                }
-            }
-        });
-    }
-
-    fn own_variables(&self, each: &mut dyn FnMut(Var)) {
-        self.visit(&mut |inner| {
-            if let Self::Var(var) = inner {
-                each(*var);
-            }
-        });
     }
 }

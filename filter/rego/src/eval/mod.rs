@@ -284,6 +284,7 @@ mod tests {
             "w in {y | y := v}",
             "every q in w { q == v }",
             "[w, [y | y := v]] == input.pair",
+            "[y | y := v] == [count([y | y := w])]",
         ] {
             let said = refused(&[&format!("package p\nx if {{ {early}; {statement}; {late} }}")], &["p.x"]);
             assert!(said.starts_with("m0.rego:2: a closure here reads"), "{statement}: {said}");

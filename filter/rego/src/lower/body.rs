@@ -90,15 +90,6 @@ impl Body<'_, '_> {
             let (mut progress, mut unready) = (false, None);
             let mut later = VecDeque::new();
             while let Some(literal) = open.pop_front() {
-                let parts = match self.apart && self.has_waiting_call(&literal.kind) {
-                    true => self.calls_apart(&literal)?,
-                    false => None,
-                };
-                if let Some(parts) = parts {
-                    parts.into_iter().rev().for_each(|part| open.push_front(part));
-                    progress = true;
-                    continue;
-                }
                 let first = self.steps.len();
                 let around = std::mem::replace(&mut self.site, literal.site);
                 let made = self.attempt(|body| body.literal(&literal));
@@ -137,32 +128,12 @@ impl Body<'_, '_> {
                 if self.depths.get(var).is_some_and(|home| *home < self.depth) {
                     return Err(Stop::Unready(var));
                 }
-                return Err(Stop::Problem(
+                return Err(Stop::Unbound(
                     self.planner.library.message(site, "a variable here is bound by nothing"),
                 ));
             }
         }
         Ok(came)
-    }
-
-    /// Whether a call that is a part of a statement waits for a variable: what binds it may stand in the same
-    /// statement.
-    fn has_waiting_call(&self, kind: &Statement) -> bool {
-        let mut waits = false;
-        let mut look = |part: &Term| {
-            part.visit(&mut |inner| {
-                waits |= matches!(inner, Term::Call(..) | Term::In(..)) && !self.is_bound_in(inner);
-            });
-        };
-        kind.terms(&mut |term| match (kind, term) {
-            (Statement::Unify(..) | Statement::SomeIn(..) | Statement::Every { .. }, term) => look(term),
-            (_, Term::Call(_, arguments, _)) => arguments.iter().for_each(&mut look),
-            (_, Term::In(key, value, collection)) => {
-                key.iter().chain([value, collection]).for_each(|part| look(part));
-            }
-            (_, term) => look(term),
-        });
-        waits
     }
 
     /// What closures of a statement read of the bodies around them.
@@ -184,17 +155,33 @@ impl Body<'_, '_> {
             && read.iter().any(|var| !before.get(*var).copied().unwrap_or(false))
     }
 
-    /// What closures read, and what references begin with, is bound by another statement.
+    /// What closures read, what references begin with, and what is in calls that are parts of a statement, is
+    /// bound by another statement.
     fn is_ready(&self, kind: &Statement) -> Made<()> {
         let mut needed = self.closed_over(kind);
-        kind.terms(&mut |term| {
-            term.visit(&mut |inner| {
-                if let Term::Ref(Head::Term(head), _) = inner {
+        let mut look = |part: &Term| {
+            part.visit(&mut |inner| match inner {
+                Term::Ref(Head::Term(head), _) => {
                     if let Term::Var(var) = **head {
                         needed.push(var);
                     }
                 }
+                Term::Call(..) | Term::In(..) => inner.variables(&mut |var| needed.push(var)),
+                _ => {}
             });
+        };
+        kind.terms(&mut |term| match (kind, term) {
+            // A call that is the statement itself may find what it needs.
+            (Statement::Expr(_) | Statement::Output(..) | Statement::Not(_), Term::Call(_, arguments, _)) => {
+                arguments.iter().for_each(&mut look);
+            }
+            (
+                Statement::Expr(_) | Statement::Output(..) | Statement::Not(_),
+                Term::In(key, value, collection),
+            ) => {
+                key.iter().chain([value, collection]).for_each(|part| look(part));
+            }
+            (_, term) => look(term),
         });
         match needed.into_iter().find(|var| !self.is_bound(*var)) {
             Some(var) => Err(Stop::Unready(var)),
@@ -288,22 +275,16 @@ impl Body<'_, '_> {
             Replacement::Value(value) => Some(value),
             Replacement::Function(_) => None,
         });
-        let values: Vec<&Term> = values.collect();
-        let late = order::is_call_late(&values);
-        let mut without_calls = Vec::new();
-        for value in values {
-            without_calls.push(if late { self.without_calls(value)? } else { value.clone() });
+        let late = order::is_call_late(&values.collect::<Vec<_>>());
+        let mut replacing = literal.with.clone();
+        for with in &mut replacing {
+            if let (Replacement::Value(value), true) = (&mut with.value, late) {
+                *value = self.without_calls(value)?;
+            }
         }
-        let mut values = without_calls.into_iter();
-        let mut replaced = Vec::with_capacity(literal.with.len());
-        for with in &literal.with {
-            let value = match &with.value {
-                Replacement::Value(value) => {
-                    Cow::Owned(Replacement::Value(values.next().unwrap_or_else(|| value.clone())))
-                }
-                function => Cow::Borrowed(function),
-            };
-            replaced.push(match (&with.target, &*value) {
+        let mut replaced = Vec::with_capacity(replacing.len());
+        for with in &replacing {
+            replaced.push(match (&with.target, &with.value) {
                 (Target::Input(path), Replacement::Value(value)) => {
                     With::Input(path.clone(), self.whole(value)?)
                 }
@@ -416,21 +397,7 @@ impl Body<'_, '_> {
             }
             Statement::Not(inner) => {
                 let mut unbound = None;
-                let mut check = |term: &Term| {
-                    if let Term::Var(var) = term {
-                        if !self.is_bound(*var) {
-                            unbound.get_or_insert(*var);
-                        }
-                    }
-                };
-                match &**inner {
-                    Statement::Expr(term) => term.visit(&mut check),
-                    Statement::Unify(left, right) | Statement::Output(left, right) => {
-                        left.visit(&mut check);
-                        right.visit(&mut check);
-                    }
-                    _ => {}
-                }
+                inner.terms(&mut |term| unbound = unbound.or(self.unbound_in(term)));
                 if let Some(var) = unbound {
                     return Err(Stop::Unready(var));
                 }
@@ -454,7 +421,7 @@ impl Body<'_, '_> {
 
     /// What a call gives. Where that is known, a function is told what it must come to.
     fn output(&mut self, result: &Term, call: &Term) -> Made<()> {
-        if !matches!(call, Term::Call(Function::Rule(_), ..)) || !self.is_bound_in(result) {
+        if !matches!(call, Term::Call(Function::Rule(_), ..)) || self.unbound_in(result).is_some() {
             return self.kind(&Statement::Unify(result.clone(), call.clone()));
         }
         let result = self.before(result)?;
@@ -513,11 +480,11 @@ impl Body<'_, '_> {
         }
     }
 
-    /// Whether all variables of a term have their values.
-    fn is_bound_in(&self, term: &Term) -> bool {
-        let mut bound = true;
-        term.visit(&mut |inner| bound &= !matches!(inner, Term::Var(var) if !self.is_bound(*var)));
-        bound
+    /// The first variable of a term that has no value yet.
+    fn unbound_in(&self, term: &Term) -> Option<Var> {
+        let mut unbound = None;
+        term.variables(&mut |var| unbound = unbound.or((!self.is_bound(var)).then_some(var)));
+        unbound
     }
 
     /// Whether a reference, or one inside of it, finds its keys.
@@ -549,23 +516,25 @@ impl Body<'_, '_> {
                 let sides = operands.iter().map(|side| self.side(side)).collect::<Made<_>>()?;
                 Statement::Expr(Term::Call(Function::Operator(Operator::Equal), sides, *site))
             }
-            Statement::Expr(term @ (Term::Call(..) | Term::In(..))) => {
-                Statement::Expr(self.parts_before(term)?)
-            }
-            Statement::Expr(term) => Statement::Expr(self.side(term)?),
+            Statement::Expr(term) => Statement::Expr(self.parts_before(term)?),
             other => other.clone(),
         })
     }
 
-    /// The same with what it is made of evaluated here: calls first where it can be seen that those come first, since
-    /// OPA evaluates calls before all else in an expression.
+    /// The calls that a term is made of evaluated here, where it can be seen that those come first: OPA evaluates
+    /// calls before all else in an expression.
+    fn calls_first<'t>(&mut self, term: &'t Term) -> Made<Cow<'t, Term>> {
+        Ok(match order::is_call_late(&[term]) {
+            true => Cow::Owned(term.map(&mut |part| self.without_calls(part))?),
+            false => Cow::Borrowed(term),
+        })
+    }
+
+    /// The same with what it is made of evaluated here.
     fn parts_before(&mut self, term: &Term) -> Made<Term> {
-        if let Term::Ref(..) = term {
-            return self.side(term);
-        }
-        match order::is_call_late(&[term]) {
-            true => term.map(&mut |part| self.without_calls(part))?.map(&mut |part| self.before(part)),
-            false => term.map(&mut |part| self.before(part)),
+        match term {
+            Term::Ref(..) => self.side(term),
+            term => self.calls_first(term)?.map(&mut |part| self.before(part)),
         }
     }
 
@@ -684,15 +653,11 @@ impl Body<'_, '_> {
 
     /// The value of a term, in which one part may bind what another needs: `f(x, xs[x])`.
     pub(super) fn whole(&mut self, term: &Term) -> Made<Expr> {
-        if order::is_found_late(term, &|key| self.is_open(key)) {
-            let term = self.parts_before(term)?;
-            return self.in_place(&term);
-        }
-        if order::is_call_late(&[term]) {
-            let term = term.map(&mut |part| self.without_calls(part))?;
-            return self.in_place(&term);
-        }
-        self.in_place(term)
+        let term = match order::is_found_late(term, &|key| self.is_open(key)) {
+            true => Cow::Owned(self.parts_before(term)?),
+            false => self.calls_first(term)?,
+        };
+        self.in_place(&term)
     }
 
     fn in_place(&mut self, term: &Term) -> Made<Expr> {

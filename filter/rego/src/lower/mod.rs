@@ -62,6 +62,8 @@ impl Library {
 enum Stop {
     /// This variable is not bound yet.
     Unready(Var),
+    /// A variable that nothing binds: what this says.
+    Unbound(Problem),
     Problem(Problem),
 }
 
@@ -72,6 +74,8 @@ impl From<Problem> for Stop {
 }
 
 type Made<T> = Result<T, Stop>;
+
+const UNBOUND: &str = "a variable is bound by nothing";
 
 /// A node of the tree of rules as it is read.
 struct ReadNode {
@@ -248,7 +252,7 @@ impl<'l> Planner<'l> {
         };
         let value = match body.reference(&Head::Data, &keys) {
             Ok(value) => value,
-            Err(Stop::Problem(problem)) => return Err(vec![problem]),
+            Err(Stop::Problem(problem) | Stop::Unbound(problem)) => return Err(vec![problem]),
             Err(Stop::Unready(_)) => Expr::Const(Value::Null),
         };
         let branch = Branch {
@@ -326,18 +330,20 @@ impl<'l> Planner<'l> {
     /// A definition, and what each of its branches needs. Its first keys are arguments.
     fn rule(&mut self, definition: &Definition, keys: usize) -> Result<(Rule, Vec<Needs>), Problem> {
         let rule = resolve::rule(self.library, self.tree, definition)?;
-        self.rule_so(&rule, keys, true).or_else(|problem| {
+        let made = match self.rule_so(&rule, keys, true) {
             // OPA takes some whose parts wait for each other: `[a, f([b | b := k])] = [input.xs[k], c]`.
-            self.rule_so(&rule, keys, false).map_err(|_| problem)
+            Err(Stop::Unbound(problem)) => {
+                self.rule_so(&rule, keys, false).map_err(|_| Stop::Unbound(problem))
+            }
+            made => made,
+        };
+        made.map_err(|stop| match stop {
+            Stop::Problem(problem) | Stop::Unbound(problem) => problem,
+            Stop::Unready(_) => self.library.message(rule.site, UNBOUND),
         })
     }
 
-    fn rule_so(
-        &mut self,
-        rule: &crate::hir::Rule,
-        keys: usize,
-        apart: bool,
-    ) -> Result<(Rule, Vec<Needs>), Problem> {
+    fn rule_so(&mut self, rule: &crate::hir::Rule, keys: usize, apart: bool) -> Made<(Rule, Vec<Needs>)> {
         let mut body = Body {
             bound: vec![false; rule.depths.len()],
             depths: rule.depths.clone(),
@@ -347,19 +353,17 @@ impl<'l> Planner<'l> {
             steps: Vec::new(),
             site: rule.site,
         };
-        let unbound = |site: Site, stop: Stop, library: &Library| match stop {
-            Stop::Problem(problem) => problem,
-            Stop::Unready(_) => library.message(site, "a variable is bound by nothing"),
-        };
         let library = body.planner.library;
+        let unbound = |site: Site, stop: Stop| match stop {
+            Stop::Unready(_) => Stop::Unbound(library.message(site, UNBOUND)),
+            stop => stop,
+        };
         let mut arguments = Vec::with_capacity(rule.arguments.len());
         let mut deferred = Vec::new();
         for argument in &rule.arguments {
-            arguments.push(
-                body.pattern(argument, &mut deferred).map_err(|stop| unbound(rule.site, stop, library))?,
-            );
+            arguments.push(body.pattern(argument, &mut deferred).map_err(|stop| unbound(rule.site, stop))?);
         }
-        body.after(deferred).map_err(|stop| unbound(rule.site, stop, library))?;
+        body.after(deferred).map_err(|stop| unbound(rule.site, stop))?;
         let function = arguments.len();
         let mut given = Vec::new();
         if let (Some(branch), 1..) = (rule.branches.first(), keys) {
@@ -368,7 +372,7 @@ impl<'l> Planner<'l> {
                 let (pattern, register) = match is_form(key) {
                     true => {
                         let pattern = body.pattern(key, &mut Vec::new());
-                        (pattern.map_err(|stop| unbound(rule.site, stop, library))?, None)
+                        (pattern.map_err(|stop| unbound(rule.site, stop))?, None)
                     }
                     false => {
                         let register = body.temporary();
@@ -384,7 +388,8 @@ impl<'l> Planner<'l> {
         let mut branches = Vec::with_capacity(rule.branches.len());
         let mut needs = Vec::new();
         if !first.is_empty() && rule.branches.len() > 1 {
-            return Err(library.message(rule.site, "`else` behind a head that computes its arguments"));
+            let message = "`else` behind a head that computes its arguments";
+            return Err(Stop::Problem(library.message(rule.site, message)));
         }
         let mut prologue = Some(first);
         for branch in &rule.branches {
@@ -394,7 +399,7 @@ impl<'l> Planner<'l> {
             let heads: Vec<&Term> = branch.tail.iter().chain([&branch.value]).collect();
             let mut whole = body
                 .with_heads(&branch.body, &heads, &given, branch.site)
-                .map_err(|stop| unbound(branch.site, stop, library))?;
+                .map_err(|stop| unbound(branch.site, stop))?;
             let value = whole.values.pop().unwrap_or(Expr::Const(Value::Null));
             let steps = std::mem::take(&mut body.steps);
             let arguments = arguments.get(..function).unwrap_or_default();

@@ -380,6 +380,7 @@ impl std::ops::Deref for Object {
 
 /// Of several values of one key, the last one counts.
 impl From<Vec<(Value, Value)>> for Object {
+    // Once in the module, and not in everything that makes an object.
     #[inline(never)]
     fn from(mut members: Vec<(Value, Value)>) -> Self {
         if !members.is_sorted_by(|(a, _), (b, _)| a < b) {
