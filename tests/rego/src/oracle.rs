@@ -1,6 +1,6 @@
 //! The real OPA, in a process of its own.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, BufRead, BufReader, Write};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 
@@ -93,9 +93,22 @@ impl Oracle {
 
     /// What OPA says to each.
     pub fn ask(&mut self, programs: &[Program]) -> io::Result<Vec<Opa>> {
+        self.ask_so(programs, &|text| text)
+    }
+
+    /// The same without OPA's early exit: a rule whose values are all one ends at the first of them, and so what
+    /// it reads may end before its second value is seen. Here each has a branch with another value, which never
+    /// holds.
+    pub fn ask_without_early_exit(&mut self, program: &Program) -> io::Result<Option<Opa>> {
+        let answers = self.ask_so(std::slice::from_ref(program), &without_early_exit)?;
+        Ok(answers.into_iter().next())
+    }
+
+    fn ask_so(&mut self, programs: &[Program], change: &dyn Fn(String) -> String) -> io::Result<Vec<Opa>> {
         let mut questions = Vec::new();
         for program in programs {
             let mut modules = program.texts(Reader::Oracle);
+            modules.iter_mut().for_each(|(_, text)| *text = change(std::mem::take(text)));
             if modules.iter().any(|(_, text)| text.contains("everycall_guarded")) {
                 modules.push(("guards.rego".to_owned(), guards(&modules)));
             }
@@ -117,6 +130,49 @@ impl Oracle {
         }
         Ok(answers.into_iter().map(Answer::read).collect())
     }
+}
+
+/// Each rule and function whose name is written out once more, as one that never holds, with another value.
+fn without_early_exit(mut text: String) -> String {
+    let mut heads = BTreeSet::new();
+    for line in text.lines() {
+        let is_name = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '.');
+        let mut end = line.find(|c| !is_name(c)).unwrap_or(line.len());
+        while let Some((key, _)) = line[end..].strip_prefix("[\"").and_then(|key| key.split_once("\"]")) {
+            end += "[\"".len() + key.len() + "\"]".len();
+            end += line[end..].find(|c| !is_name(c)).unwrap_or(line[end..].len());
+        }
+        let (name, behind) = line.split_at(end);
+        if matches!(name, "" | "package" | "import" | "default" | "else") {
+            continue;
+        }
+        if let Some(arguments) = behind.strip_prefix('(') {
+            heads.insert(format!("{name}({})", vec!["_"; count_arguments(arguments)].join(", ")));
+        } else if [" :=", " =", " if"].iter().any(|sign| behind.starts_with(sign)) || behind.is_empty() {
+            heads.insert(name.to_owned());
+        }
+    }
+    for head in heads {
+        text.push_str(&format!("\n{head} := \"never\" if count([]) > 0\n"));
+    }
+    text
+}
+
+/// How many arguments stand before the bracket that closes them.
+fn count_arguments(text: &str) -> usize {
+    let (mut depth, mut count, mut quoted) = (0, 1, false);
+    for c in text.chars() {
+        match c {
+            '"' => quoted = !quoted,
+            _ if quoted => {}
+            '(' | '[' | '{' => depth += 1,
+            ')' if depth == 0 => break,
+            ')' | ']' | '}' => depth -= 1,
+            ',' if depth == 0 => count += 1,
+            _ => {}
+        }
+    }
+    count
 }
 
 impl Drop for Oracle {

@@ -151,10 +151,16 @@ fn each(parts: &[Node], found: &mut dyn FnMut(Vec<Node>)) {
 
 fn join(items: &[Node], between: &str, reader: Reader, out: &mut String) {
     for (at, item) in items.iter().enumerate() {
+        let mut text = String::new();
+        item.write(reader, &mut text);
         if at > 0 {
+            // A line that starts with a minus goes on with the one before it.
+            if between.starts_with('\n') && text.starts_with('-') {
+                out.push(';');
+            }
             out.push_str(between);
         }
-        item.write(reader, out);
+        out.push_str(&text);
     }
 }
 

@@ -641,10 +641,14 @@ impl Body<'_, '_> {
                 parts.push((*head).clone());
                 continue;
             }
-            let var = given.unwrap_or_else(|| self.register());
-            let kind = Statement::Unify(Term::Var(var), (*head).clone());
+            let var = Term::Var(given.unwrap_or_else(|| self.register()));
+            let kind = match (given, at.saturating_add(1) == heads.len()) {
+                // The element of a set: a function is told what it must come to.
+                (Some(_), true) => Statement::Output(var.clone(), (*head).clone()),
+                _ => Statement::Unify(var.clone(), (*head).clone()),
+            };
             all.push(Literal { kind, with: Vec::new(), site });
-            parts.push(Term::Var(var));
+            parts.push(var);
         }
         let literals = self.literals(all)?;
         let values = parts.iter().map(|part| self.whole(part)).collect::<Made<_>>()?;
