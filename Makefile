@@ -8,6 +8,9 @@ export EVERYCALL_ENVOY := $(CURDIR)/.tools/envoy
 VECTORS ?= ../shared/vectors
 FUZZ_SECONDS ?= 3600
 
+# Tests run without a network, too; `make lint` by itself insists on the database of advisories.
+test: export EVERYCALL_OFFLINE ?= 1
+
 help: ## this table
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
@@ -21,20 +24,20 @@ node-tools: ## what the tests under Node need
 	@bash tests/node-tools.sh
 
 demo: wasm envoy ## the tour: Envoy with the module, requests and decisions, then done
-	@cargo run --quiet --package everycall-tests --bin everycall-demo
+	@cargo run --locked --quiet --package everycall-tests --bin everycall-demo
 
 run: wasm envoy ## the same set-up, kept running for your own requests
-	@cargo run --quiet --package everycall-tests --bin everycall-demo -- --keep
+	@cargo run --locked --quiet --package everycall-tests --bin everycall-demo -- --keep
 
 render: wasm ## envoy/envoy.yaml and envoy/istio/wasmplugin.yaml, rendered anew from policies/
-	EVERYCALL_RENDER=1 cargo test --quiet --package everycall-tests --test reference committed_renderings
+	EVERYCALL_RENDER=1 cargo test --locked --quiet --package everycall-tests --test reference committed_renderings
 
 test: lint test-native test-wasm ## everything that CI checks
 
 # The evaluator's tests by themselves: they have more of regorus, and all would be built once more with that.
 test-native: wasm envoy ## unit tests, and the module in a real Envoy
-	set -o pipefail; cargo test --workspace --exclude everycall-tests-wasm --exclude everycall-rego-tests | tee target/test.log
-	cargo test --package everycall-rego-tests
+	set -o pipefail; cargo test --locked --workspace --exclude everycall-tests-wasm --exclude everycall-rego-tests | tee target/test.log
+	cargo test --locked --package everycall-rego-tests
 	@python3 tests/truth_table.py README.md target/test.log
 
 test-wasm: ## the core on the module's target, under Node
@@ -44,7 +47,7 @@ conformance: wasm envoy ## published test vectors, from the folder VECTORS
 	@bash tests/conformance/run.sh "$(VECTORS)"
 
 rego-differential: ## what programs made at random come to here and in OPA: ARGUMENTS=--help
-	@bash tests/rego/oracle.sh cargo run --quiet --package everycall-rego-tests --bin everycall-rego-differential -- $(ARGUMENTS)
+	@bash tests/rego/oracle.sh cargo run --locked --quiet --package everycall-rego-tests --bin everycall-rego-differential -- $(ARGUMENTS)
 
 fuzz: ## an hour of libFuzzer on reading, compiling and evaluating policies: FUZZ_SECONDS=60 for less
 	@bash tests/fuzz/run.sh $(FUZZ_SECONDS) $(wildcard $(VECTORS)/opa-compliance/cases.json)
@@ -53,21 +56,21 @@ lint: ## format, clippy, licences, advisories
 	@bash tests/lint.sh
 
 bench: ## micro benchmarks
-	cargo bench --package everycall-bench
+	cargo bench --locked --package everycall-bench
 
 holds: wasm envoy ## how long the worst policies hold a worker of Envoy
-	@cargo run --quiet --package everycall-tests --bin everycall-holds
+	@cargo run --locked --quiet --package everycall-tests --bin everycall-holds
 
 bench-continuous: wasm envoy ## how soon access ends: revocations, ended tasks, expired tokens, in Envoy
-	@cargo run --quiet --package everycall-tests --bin everycall-continuous
+	@cargo run --locked --quiet --package everycall-tests --bin everycall-continuous
 
 bench-peers: wasm envoy ## beside native filters and a sidecar, in Envoy: a quarter of an hour; ARGUMENTS=--help
 	@bash bench/peers/wrk.sh
-	@cargo run --quiet --profile measured --package everycall-peers -- $(ARGUMENTS)
+	@cargo run --locked --quiet --profile measured --package everycall-peers -- $(ARGUMENTS)
 
 bench-instructions: ## how many instructions decisions take, each with its bound
 	@bash bench/instructions/valgrind.sh
-	@cargo run --quiet --profile measured --package everycall-instructions -- --check
+	@cargo run --locked --quiet --profile measured --package everycall-instructions -- --check
 
 bench-stages: bench-instructions ## how long the parts of a decision take in V8, beside their instructions
 	@bash bench/instructions/v8.sh

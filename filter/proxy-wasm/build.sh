@@ -37,7 +37,9 @@ get_binaryen() {
   get_node || return 1
   if has_binaryen; then return; fi
   say "installing binaryen $binaryen (npm) into .tools/node"
-  npm install --silent --no-audit --no-fund --prefix .tools/node "binaryen@$binaryen" >.tools/npm.log 2>&1
+  mkdir -p .tools/node
+  cp .ci/npm/package.json .ci/npm/package-lock.json .tools/node/
+  npm ci --silent --ignore-scripts --no-audit --no-fund --prefix .tools/node >.tools/npm.log 2>&1
 }
 
 binaryen() { node ".tools/node/node_modules/binaryen/bin/$1" "${@:2}"; }

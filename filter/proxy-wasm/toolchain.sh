@@ -42,9 +42,9 @@ wasm_cargo() {
     # rustup's shims must not come first, nor rustup's idea of which toolchain is meant.
     env -u RUSTUP_TOOLCHAIN PATH="/usr/bin:$PATH" RUSTC=/usr/bin/rustc RUSTDOC=/usr/bin/rustdoc RUSTC_BOOTSTRAP=1 \
       CARGO_ENCODED_RUSTFLAGS="$flags" \
-      /usr/bin/cargo "$command" --target "$wasm_target" -Zbuild-std=std,panic_abort "$@"
+      /usr/bin/cargo "$command" --locked --target "$wasm_target" -Zbuild-std=std,panic_abort "$@"
   else
-    CARGO_ENCODED_RUSTFLAGS="$flags" cargo "$command" --target "$wasm_target" "$@"
+    CARGO_ENCODED_RUSTFLAGS="$flags" cargo "$command" --locked --target "$wasm_target" "$@"
   fi
 }
 

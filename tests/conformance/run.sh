@@ -27,12 +27,12 @@ TEXT
 fi
 vectors=$(cd "$vectors" && pwd)
 
-cargo run --quiet --package everycall-rego-tests --bin everycall-rego-compliance -- --vectors "$vectors"
+cargo run --locked --quiet --package everycall-rego-tests --bin everycall-rego-compliance -- --vectors "$vectors"
 
 # Results of an earlier run must not speak for this one.
 rm -rf target/conformance target/conformance.json
 mkdir -p target/conformance
-conformance=(cargo run --quiet --package everycall-tests --bin everycall-conformance --)
+conformance=(cargo run --locked --quiet --package everycall-tests --bin everycall-conformance --)
 "${conformance[@]}" run "$vectors"
 # Into a file: Node ends without waiting for a pipe.
 log=target/conformance.log
