@@ -1,11 +1,14 @@
 //! Requests that are malformed, oversized, or say what they must not say.
 
+use std::io::{Read, Write};
+use std::net::{TcpListener, TcpStream};
 use std::sync::{Arc, LazyLock};
+use std::time::Duration;
 
 use everycall::WireRequest;
-use everycall_core::{DecisionRecord, REMOVED_HEADERS};
+use everycall_core::{DecisionRecord, IDENTITY_HEADERS, REMOVED_HEADERS};
 use everycall_tests::client::RawRequest;
-use everycall_tests::envoy::connection_manager;
+use everycall_tests::envoy::{connection_manager, lead};
 use serde_json::{json, Value};
 
 use crate::world::{Listener, Paths, World};
@@ -181,12 +184,14 @@ fn header_forged() {
         "x-everycall-decision-id",
         "x-everycall-whatever",
     ];
-    for name in own.iter().chain(REMOVED_HEADERS) {
+    for name in own.iter().chain(REMOVED_HEADERS).chain(IDENTITY_HEADERS) {
         for spelling in [
             (*name).to_owned(),
             name.replace('-', "_"),
             name.to_ascii_uppercase(),
             name.replacen('-', "_", 1),
+            name.replace('-', "."),
+            name.replacen('-', "~", 1),
         ] {
             let seen = send(b"/t/a", &[(&spelling, b"forged"), ("x-kept", b"1")]);
             assert_eq!(seen.reason(), "allowed", "{spelling}: {}", seen.line);
@@ -196,6 +201,91 @@ fn header_forged() {
             assert_eq!(received.all("x-everycall-grant"), [b"t"], "{spelling}");
         }
     }
+}
+
+#[test]
+fn header_trusted() {
+    let mut config = with_policy("t", "decision := {\"allow\": true}");
+    config["trusted_headers"] = json!(["x-forwarded-host", "x-forwarded-user"]);
+    let listener = Listener { name: "only".into(), config, paths: Paths::Plain };
+    let world = World::start(&[listener]);
+    let mut request = get("t", "/t/a");
+    let sent = ["x-forwarded-host", "x_forwarded_host", "X-Forwarded-User", "x-forwarded-email", "forwarded"];
+    request.headers = sent.iter().map(|name| ((*name).to_owned(), b"set".to_vec())).collect();
+    let seen = world.send("only", &request);
+    let received = &seen.upstream[0].headers;
+    let names: Vec<&str> =
+        received.iter().filter(|(_, value)| value == b"set").map(|(name, _)| name.as_str()).collect();
+    assert_eq!(names, ["x-forwarded-host", "x-forwarded-user"], "as they are named, and no other");
+    world.assert_no_crash();
+}
+
+#[test]
+fn trailer_forged() {
+    // It keeps what it reads up to the end of a chunked body with trailers.
+    let upstream = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = upstream.local_addr().unwrap();
+    let (send, received) = std::sync::mpsc::channel();
+    std::thread::spawn(move || {
+        for stream in upstream.incoming() {
+            let mut stream = stream.unwrap();
+            let (mut text, mut buffer) = (Vec::new(), [0; 4096]);
+            while !text.windows(5).any(|window| window == b"\r\n0\r\n") || !text.ends_with(b"\r\n\r\n") {
+                match stream.read(&mut buffer).unwrap_or(0) {
+                    0 => break,
+                    size => text.extend(&buffer[..size]),
+                }
+            }
+            stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n").unwrap();
+            if send.send(String::from_utf8(text).unwrap()).is_err() {
+                break;
+            }
+        }
+    });
+    // By its name: where one reads all headers, no trailer passes.
+    let policy = "decision := {\"allow\": true} if not input.request.headers[\"x-read\"]";
+    let mut config = with_policy("t", policy);
+    config["credentials"].as_array_mut().unwrap().push(json!({"header": "x-api-token"}));
+    let listener = Listener { name: "only".into(), config, paths: Paths::Plain };
+    let world = World::start_with(&[listener], |document| {
+        let options = json!({"enable_trailers": true});
+        connection_manager(&mut document["static_resources"]["listeners"][0])["http_protocol_options"] =
+            options.clone();
+        for cluster in document["static_resources"]["clusters"].as_array_mut().unwrap() {
+            if cluster["name"] == "upstream" {
+                cluster["typed_extension_protocol_options"] = json!({
+                "envoy.extensions.upstreams.http.v3.HttpProtocolOptions": {
+                    "@type": "type.googleapis.com/envoy.extensions.upstreams.http.v3.HttpProtocolOptions",
+                    "explicit_http_config": {"http_protocol_options": options},
+                }});
+            }
+        }
+        lead(document, "upstream", &[address]);
+    });
+    let kept = ["x-checksum", "x-everycall", "content-digest"];
+    let taken_out = [
+        "x-everycall-identity",
+        "x_everycall_identity",
+        "x.everycall.identity",
+        "x-forwarded-user",
+        "x-forwarded-for",
+        "x-http-method-override",
+        "authorization",
+        "x-api-token",
+        "x_api_token",
+        "cookie",
+        "x-read",
+        "x_read",
+        "x-envoy-original-dst-host",
+    ];
+    let trailers: String = kept.iter().chain(&taken_out).map(|name| format!("{name}: sent\r\n")).collect();
+    let mut stream = TcpStream::connect(world.address("only")).unwrap();
+    let head = "POST /t/a HTTP/1.1\r\nhost: t\r\ntransfer-encoding: chunked\r\n\r\n";
+    stream.write_all(format!("{head}1\r\na\r\n0\r\n{trailers}\r\n").as_bytes()).unwrap();
+    let text = received.recv_timeout(Duration::from_secs(10)).unwrap();
+    let passed: Vec<&str> = text.lines().filter_map(|line| line.strip_suffix(": sent")).collect();
+    assert_eq!(passed, kept, "{text}");
+    world.assert_no_crash();
 }
 
 #[test]

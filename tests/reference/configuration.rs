@@ -251,6 +251,7 @@ fn defaults_are_what_is_taken() {
         ("credentials[].scheme".to_owned(), json!(bare.scheme)),
         ("issuers[].peer_match".to_owned(), json!(issuer.peer_match)),
         ("dpop.max_age_s".to_owned(), json!(config.dpop.max_age_s)),
+        ("dpop.max_rsa_bits".to_owned(), json!(config.dpop.max_rsa_bits)),
         ("dpop.leeway_s".to_owned(), json!(config.dpop.leeway_s)),
         ("issuers[].leeway_s".to_owned(), json!(issuer.leeway_s)),
         ("pdps.*.timeout_ms".to_owned(), json!(200)),

@@ -8,8 +8,8 @@ use base64::Engine as _;
 use everycall::cases::CaseFile;
 use everycall_core::{
     offered_builtins, Connection, Decision, Engine, Headers, IdSeed, Reason, Reply, Request, Settings, Step,
-    StreamId, UnixTime, ATTRIBUTES, FORBIDDEN_HEADERS, FORBIDDEN_PREFIXES, OWN_HEADER_PREFIX,
-    REMOVED_HEADERS, RESPONSE_STATUSES,
+    StreamId, UnixTime, ATTRIBUTES, FORBIDDEN_HEADERS, FORBIDDEN_PREFIXES, IDENTITY_HEADERS,
+    OWN_HEADER_PREFIX, REMOVED_HEADERS, RESPONSE_STATUSES,
 };
 use everycall_tests::envoy::root;
 use serde_json::{json, Value};
@@ -173,6 +173,8 @@ fn removed_and_set_headers_are_those_of_the_core() {
     let own = format!("{OWN_HEADER_PREFIX}*");
     let real: Vec<&str> = std::iter::once(own.as_str()).chain(REMOVED_HEADERS.iter().copied()).collect();
     assert_eq!(listed, real);
+    let text = section("#### Removed from the client's request").block("http");
+    assert_eq!(text.split_whitespace().collect::<Vec<_>>(), IDENTITY_HEADERS);
 }
 
 /// What the core makes of an obligation, with an allow or a refusal: the reason and the fact.

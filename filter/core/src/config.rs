@@ -56,6 +56,11 @@ pub struct Config {
     #[serde(default = "credentials::default_credentials")]
     #[cfg_attr(feature = "schema", schemars(length(min = 1)))]
     pub credentials: Vec<Credential>,
+    /// Headers that are removed from the client's request otherwise, and are set by something in front of this
+    /// filter that the client can't go round.
+    #[serde(default)]
+    #[cfg_attr(feature = "schema", schemars(inner(regex(pattern = patterns::HEADER))))]
+    pub trusted_headers: Vec<String>,
     /// How proofs of possession are checked.
     #[serde(default)]
     pub dpop: Dpop,

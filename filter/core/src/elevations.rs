@@ -11,6 +11,7 @@ use crate::identity::Identity;
 use crate::network::Network;
 use crate::reason::Reason;
 use crate::time::UnixTime;
+use crate::unicode::is_invisible;
 
 /// How long the reason for a break-glass call may be, in characters.
 const REASON_CHARS: std::ops::RangeInclusive<usize> = 10..=200;
@@ -146,7 +147,9 @@ impl Elevation {
                 call.caller.kind.as_str()
             )),
             // Nobody approves what is then done on their own behalf.
-            false if call.caller.principal.as_ref() == Some(&self.approver) => {
+            false
+                if call.caller.principal.as_ref().is_some_and(|who| is_same_person(who, &self.approver)) =>
+            {
                 Err("was approved by the principal of this call".into())
             }
             _ => Ok(()),
@@ -162,6 +165,16 @@ impl Elevation {
             (false, false) => Err("is over".into()),
         }
     }
+}
+
+/// Whether two names are one person's, as far as can be seen: blanks, letter case and what is invisible tell nobody
+/// apart.
+pub(crate) fn is_same_person(first: &str, second: &str) -> bool {
+    let seen = |name: &str| -> String {
+        let plain = name.chars().filter(|c| !c.is_whitespace() && !is_invisible(*c));
+        plain.flat_map(char::to_lowercase).collect()
+    };
+    seen(first) == seen(second)
 }
 
 /// The reason that a request gives for breaking the glass: once, 10 to 200 printable characters.
@@ -187,6 +200,27 @@ fn break_glass_reason(values: &[Vec<u8>]) -> Result<String, &'static str> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_not_seen_tells_nobody_apart() {
+        for same in [
+            "boss",
+            " boss",
+            "boss ",
+            "bo ss",
+            "boss\u{a0}",
+            "bo\u{200b}ss",
+            "\u{feff}boss",
+            "Boss",
+            "bo\u{ad}ss",
+            "boss\u{0}",
+        ] {
+            assert!(is_same_person("boss", same) && is_same_person(same, "boss"), "{same:?}");
+        }
+        for other in ["", "bos", "bosss", "b0ss", "boss-2", "boß"] {
+            assert!(!is_same_person("boss", other), "{other:?}");
+        }
+    }
 
     #[test]
     fn a_reason_is_one_printable_line_of_some_length() {

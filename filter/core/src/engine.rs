@@ -84,7 +84,7 @@ pub struct Stats {
     pub tokens_cached: usize,
     /// Times the clock went back by more than 300 s.
     pub clock_stepped: u64,
-    /// Records that were pushed out before a tick came.
+    /// Records that could not be written down.
     pub records_dropped: u64,
 }
 
@@ -123,6 +123,8 @@ pub struct Engine {
     signals: Followed<Signals>,
     pdps: Pdps,
     records: VecDeque<Record>,
+    /// How much they hold.
+    record_bytes: usize,
     /// Admitted requests that are open.
     streams: Streams,
     stats: Stats,

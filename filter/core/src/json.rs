@@ -49,13 +49,17 @@ pub fn line<T: Serialize>(value: &T) -> Result<String, serde_json::Error> {
     }
     let acts = |c: char| c.is_control() || matches!(c, '\u{2028}' | '\u{2029}');
     // Outside of strings there is no such character.
-    let mut line = String::with_capacity(text.len());
-    for c in text.chars() {
-        match acts(c) {
-            true => line.push_str(&format!("\\u{:04x}", u32::from(c))),
-            false => line.push(c),
+    let mut line = String::with_capacity(text.len().saturating_mul(2));
+    let mut rest = text.as_str();
+    while let Some((at, c)) = rest.char_indices().find(|(_, c)| acts(*c)) {
+        line.push_str(rest.get(..at).unwrap_or_default());
+        line.push_str("\\u");
+        for shift in [12, 8, 4, 0] {
+            line.extend(char::from_digit(u32::from(c) >> shift & 0xf, 16));
         }
+        rest = rest.get(at.saturating_add(c.len_utf8())..).unwrap_or_default();
     }
+    line.push_str(rest);
     Ok(line)
 }
 

@@ -119,6 +119,14 @@ impl Key {
         }
     }
 
+    /// The size of an RSA key's modulus, in bits; `None` for other keys.
+    pub(crate) fn rsa_bits(&self) -> Option<usize> {
+        match &self.public {
+            PublicKey::Rsa(key) => Some(key.n().bits()),
+            _ => None,
+        }
+    }
+
     pub(crate) const fn public(&self) -> &PublicKey {
         &self.public
     }

@@ -51,6 +51,7 @@ mod streams;
 mod target;
 mod time;
 pub mod token;
+mod unicode;
 mod xfcc;
 
 pub use attributes::{Attribute, Encoding, ATTRIBUTES, PROOF_ATTRIBUTES};
@@ -79,7 +80,9 @@ pub use record::{
     Record, RequestRecord, ShadowOutcome, ShadowReads, ShadowRecord, SignalsRecord, StreamIdentity,
     StreamRecord, Verdict, WouldRefuse,
 };
-pub use request::{Connection, Headers, Request, BREAK_GLASS_HEADER, OWN_HEADER_PREFIX, REMOVED_HEADERS};
+pub use request::{
+    Connection, Headers, Request, BREAK_GLASS_HEADER, IDENTITY_HEADERS, OWN_HEADER_PREFIX, REMOVED_HEADERS,
+};
 pub use revocations::{Revocation, RevocationKind};
 pub use settings::{FeedRules, Settings};
 pub use shared::{LocalData, SharedData};

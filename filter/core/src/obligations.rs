@@ -8,7 +8,7 @@ use serde_json::{Map, Value};
 
 use crate::policy::PolicyFailure;
 use crate::reason::Reason;
-use crate::request::{OWN_HEADER_PREFIX, REMOVED_HEADERS};
+use crate::request::{dashed, OWN_HEADER_PREFIX, REMOVED_HEADERS};
 
 /// Statuses that a policy may choose for its refusals: none that proxies or clients act upon by
 /// themselves, as they do on redirects, 401, 407 and 5xx.
@@ -23,7 +23,6 @@ pub const FORBIDDEN_HEADERS: &[&str] = &[
     "content-length",
     "cookie",
     "dpop",
-    "forwarded",
     "host",
     "keep-alive",
     "set-cookie",
@@ -31,10 +30,13 @@ pub const FORBIDDEN_HEADERS: &[&str] = &[
     "trailer",
     "transfer-encoding",
     "upgrade",
+    "x-forwarded-client-cert",
+    "x-forwarded-for",
+    "x-forwarded-proto",
 ];
 
 /// Beginnings of further such headers.
-pub const FORBIDDEN_PREFIXES: &[&str] = &["proxy-", "x-envoy-", OWN_HEADER_PREFIX, "x-forwarded-"];
+pub const FORBIDDEN_PREFIXES: &[&str] = &["proxy-", "x-envoy-", OWN_HEADER_PREFIX];
 
 /// Headers that belong to the answer of a refusal itself.
 const HEADERS_OF_REFUSALS: &[&str] = &["cache-control", "content-type", "www-authenticate"];
@@ -273,11 +275,6 @@ impl StepUp {
     }
 }
 
-/// Underscores are dashes to many servers.
-fn dashed(name: &str) -> String {
-    name.replace('_', "-")
-}
-
 fn is_name(text: &str) -> bool {
     (1..=MAX_NAME).contains(&text.len())
         && text
@@ -285,7 +282,8 @@ fn is_name(text: &str) -> bool {
             .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || matches!(b, b'-' | b'_' | b'.'))
 }
 
-fn is_forbidden(name: &str) -> bool {
+/// Whether no policy may change a header.
+pub(crate) fn is_forbidden(name: &str) -> bool {
     let name = dashed(name);
     let name = name.as_str();
     FORBIDDEN_HEADERS.contains(&name)
@@ -311,6 +309,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::request::IDENTITY_HEADERS;
 
     fn read(written: Value, allow: bool) -> Result<Obligations, Reason> {
         let Value::Object(written) = written else { panic!("{written}") };
@@ -376,13 +375,21 @@ mod tests {
         let prefixed = FORBIDDEN_PREFIXES.iter().map(|prefix| format!("{prefix}x"));
         let names = FORBIDDEN_HEADERS.iter().chain(REMOVED_HEADERS).map(|name| (*name).to_owned());
         for name in names.chain(prefixed) {
-            for name in [name.replace('-', "_"), name.replacen('-', "_", 1), name.to_ascii_uppercase(), name]
+            for name in [name.replace('-', "_"), name.replacen('-', ".", 1), name.to_ascii_uppercase(), name]
             {
                 for block in ["request_headers", "response_headers"] {
                     assert!(is_invalid(&json!({block: {"set": {&name: "a"}}}), true), "{block}: {name}");
                     assert!(is_invalid(&json!({block: {"remove": [&name]}}), true), "{block}: {name}");
                 }
             }
+        }
+    }
+
+    #[test]
+    fn who_the_upstream_is_to_take_for_the_caller_is_for_policies_to_say() {
+        for name in IDENTITY_HEADERS {
+            assert!(read(json!({"request_headers": {"set": {*name: "a"}}}), true).is_ok(), "{name}");
+            assert!(read(json!({"request_headers": {"remove": [*name]}}), true).is_ok(), "{name}");
         }
     }
 

@@ -15,6 +15,9 @@ use crate::reason::{Layer, Reason};
 use crate::streams::StreamEnd;
 use crate::time::UnixTime;
 
+/// What the record of a stream's end takes besides its texts.
+const STREAM_BYTES: usize = 512;
+
 /// What is written down: one line each.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Record {
@@ -25,6 +28,28 @@ pub enum Record {
 }
 
 impl Record {
+    /// How much it holds, in bytes, as far as it can be long.
+    pub(crate) fn bytes(&self) -> usize {
+        match self {
+            Record::Decision(line) => line.len(),
+            Record::Stream(record) => {
+                let identity = record.identity.iter().flat_map(|identity| {
+                    let StreamIdentity { id, issuer, principal, task, token_id, key_id } = identity;
+                    [
+                        Some(id),
+                        Some(issuer),
+                        principal.as_ref(),
+                        task.as_ref(),
+                        token_id.as_ref(),
+                        key_id.as_ref(),
+                    ]
+                });
+                let texts = identity.chain([record.detail.as_ref()]).flatten();
+                texts.map(String::len).fold(STREAM_BYTES, usize::saturating_add)
+            }
+        }
+    }
+
     /// As one line of JSON. No value in it can start a line of its own.
     ///
     /// # Errors

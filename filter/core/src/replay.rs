@@ -6,9 +6,10 @@ use crate::shared::{Entry, Shared};
 use crate::time::UnixTime;
 use crate::token::{dpop::Proof, Rejection};
 
-/// Buckets, and the proofs that one holds: a quarter of a million together. More than four thousand
-/// a second, a minute long, are refused.
-const BUCKETS: u64 = 4_096;
+/// Buckets, and the proofs that one holds: a million together, 25 MB. They are kept for the longest
+/// `dpop.max_age_s` that there may be, so that another configuration takes none of them again: some three
+/// thousand a second.
+const BUCKETS: u64 = 16_384;
 const BUCKET: usize = 64;
 /// Bytes of a proof's id that are kept: enough that nobody finds two alike.
 const ID: usize = 16;

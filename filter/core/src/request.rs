@@ -11,16 +11,55 @@ pub const OWN_HEADER_PREFIX: &str = "x-everycall-";
 /// Gives the reason for a call that breaks the glass. One of ours: never sent on, no policy reads it.
 pub const BREAK_GLASS_HEADER: &str = "x-everycall-break-glass";
 
-/// Headers that are removed from the client's request besides our own, also when spelled with `_`:
-/// each makes some upstream see another method, path or lifetime than the one decided on.
+/// Headers that are removed from the client's request besides our own, unless `trusted_headers` names them: each
+/// makes some upstream see another method, target or lifetime than the one decided on. Sorted.
 pub const REMOVED_HEADERS: &[&str] = &[
-    "x-http-method-override",
-    "x-http-method",
-    "x-method-override",
-    "x-original-url",
-    "x-rewrite-url",
+    "forwarded",
+    "front-end-https",
+    "x-envoy-original-host",
     "x-envoy-original-path",
     "x-envoy-upstream-stream-duration-ms",
+    "x-forwarded-host",
+    "x-forwarded-method",
+    "x-forwarded-path",
+    "x-forwarded-port",
+    "x-forwarded-prefix",
+    "x-forwarded-protocol",
+    "x-forwarded-scheme",
+    "x-forwarded-server",
+    "x-forwarded-ssl",
+    "x-forwarded-uri",
+    "x-forwarded-url",
+    "x-host",
+    "x-http-destinationurl",
+    "x-http-host-override",
+    "x-http-method",
+    "x-http-method-override",
+    "x-http-path-override",
+    "x-method-override",
+    "x-original-host",
+    "x-original-method",
+    "x-original-uri",
+    "x-original-url",
+    "x-override-url",
+    "x-rewrite-url",
+    "x-scheme",
+    "x-url-scheme",
+];
+
+/// Headers that are removed likewise, since upstreams take them for who calls. A policy may set them. Sorted.
+pub const IDENTITY_HEADERS: &[&str] = &[
+    "x-auth-request-access-token",
+    "x-auth-request-email",
+    "x-auth-request-groups",
+    "x-auth-request-preferred-username",
+    "x-auth-request-user",
+    "x-forwarded-access-token",
+    "x-forwarded-email",
+    "x-forwarded-groups",
+    "x-forwarded-preferred-username",
+    "x-forwarded-user",
+    "x-remote-user",
 ];
 
 /// How much of a target a record holds before the target is known to be good, in bytes.
@@ -99,8 +138,10 @@ impl Headers {
         (etag.len() <= MAX_ETAG && plain).then(|| etag.to_owned())
     }
 
-    /// Takes out the headers that a client must not set; answers their names as they were spelled.
-    fn take_forbidden(&mut self) -> Vec<String> {
+    /// Takes out the headers that a client must not set, but for `trusted` ones; answers their names as they were
+    /// spelled.
+    fn take_forbidden(&mut self, trusted: &[String]) -> Vec<String> {
+        let is_forbidden = |name: &str| is_forbidden(name) && !trusted.iter().any(|trusted| trusted == name);
         if !self.iter().any(|(name, _)| is_forbidden(name)) {
             return Vec::new();
         }
@@ -123,19 +164,43 @@ impl std::fmt::Debug for Headers {
     }
 }
 
-fn is_forbidden(name: &str) -> bool {
-    // Most names have neither prefix: look at the first two bytes before anything is copied.
-    if !name.starts_with("x-") && !name.starts_with("x_") {
-        return false;
+/// Whether a client must not set a header, however it is spelled.
+pub(crate) fn is_forbidden(name: &str) -> bool {
+    // Most names have neither beginning: look at two bytes before anything is copied.
+    match name.as_bytes() {
+        [b'x', second, ..] if !second.is_ascii_alphanumeric() => {}
+        [b'f', b'o' | b'r', ..] => {}
+        _ => return false,
     }
-    let dashed;
-    let name = if name.contains('_') {
-        dashed = name.replace('_', "-");
-        dashed.as_str()
-    } else {
-        name
+    let folded_name: String;
+    let name = match name.bytes().all(|byte| folded(byte) == byte) {
+        true => name,
+        false => {
+            folded_name = dashed(name);
+            &folded_name
+        }
     };
-    name.starts_with(OWN_HEADER_PREFIX) || REMOVED_HEADERS.contains(&name)
+    let is_listed = |list: &[&str]| list.binary_search(&name).is_ok();
+    name.starts_with(OWN_HEADER_PREFIX) || is_listed(REMOVED_HEADERS) || is_listed(IDENTITY_HEADERS)
+}
+
+/// Servers that hand headers on as variables (CGI, RFC 3875 section 4.1.18, and what came after it) have one
+/// character for all that are neither letters nor digits.
+const fn folded(byte: u8) -> u8 {
+    match byte.is_ascii_alphanumeric() {
+        true => byte,
+        false => b'-',
+    }
+}
+
+/// A header's name as such servers know it.
+pub(crate) fn dashed(name: &str) -> String {
+    name.bytes().map(|byte| char::from(folded(byte))).collect()
+}
+
+/// Whether many servers take one header for the other.
+pub(crate) fn is_spelling(name: &str, other: &str) -> bool {
+    name.len() == other.len() && other.bytes().map(folded).eq(name.bytes().map(folded))
 }
 
 /// What the host says of the connection: only the attributes that a policy reads.
@@ -181,12 +246,16 @@ pub struct Request {
 }
 
 impl Request {
-    /// Takes the snapshot. Headers that a client must not set are taken out here, before anything
-    /// can read them; their names stay known so that they are removed on the way upstream.
-    pub fn new(stream: StreamId, mut headers: Headers, connection: Connection) -> Self {
-        let break_glass_reasons = headers.all(BREAK_GLASS_HEADER).map(<[u8]>::to_vec).collect();
-        let removed = headers.take_forbidden();
-        Self { stream, headers, connection, removed, break_glass_reasons }
+    /// Takes the snapshot.
+    pub fn new(stream: StreamId, headers: Headers, connection: Connection) -> Self {
+        Self { stream, headers, connection, removed: Vec::new(), break_glass_reasons: Vec::new() }
+    }
+
+    /// Takes out the headers that a client must not set, but for `trusted` ones, before anything can read them. Their
+    /// names stay known so that they are removed on the way upstream.
+    pub(crate) fn withhold(&mut self, trusted: &[String]) {
+        self.break_glass_reasons = self.headers.all(BREAK_GLASS_HEADER).map(<[u8]>::to_vec).collect();
+        self.removed = self.headers.take_forbidden(trusted);
     }
 
     /// The values of [`BREAK_GLASS_HEADER`].
@@ -194,7 +263,7 @@ impl Request {
         &self.break_glass_reasons
     }
 
-    /// The headers, without the forbidden ones.
+    /// The headers; once a decision has begun, without the forbidden ones.
     pub fn headers(&self) -> &Headers {
         &self.headers
     }
@@ -204,12 +273,10 @@ impl Request {
         &self.removed
     }
 
-    /// The client's headers that many servers take for this one: spelled with `_` for `-`, or the
-    /// other way about.
+    /// The client's headers that many servers take for this one, spelled otherwise.
     pub(crate) fn spellings<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a str> {
-        let dashed = |byte: u8| if byte == b'_' { b'-' } else { byte };
-        let same = move |other: &str| other.bytes().map(dashed).eq(name.bytes().map(dashed));
-        self.headers.iter().map(|(other, _)| other).filter(move |other| *other != name && same(other))
+        let names = self.headers.iter().map(|(other, _)| other);
+        names.filter(move |other| *other != name && is_spelling(name, other))
     }
 
     /// The beginning of a pseudo-header or header for the record, which must hold what came even if it
@@ -225,20 +292,52 @@ mod tests {
     use super::*;
 
     #[test]
-    fn forbidden_headers_are_taken_out_in_both_spellings() {
+    fn forbidden_headers_are_taken_out_however_they_are_spelled() {
         let names = [
             "X-Everycall-Subject",
             "x_everycall_subject",
             "x-everycall_kind",
+            "x.everycall~kind",
+            "x everycall kind",
             "x_http-method_override",
+            "x-forwarded-host",
+            "x_forwarded_host",
             "x-ok",
+            "xeverycall-kind",
+            "x-everycall",
+            "x-forwarded-for",
+            "x-forwarded-proto",
+            "x-forwarded-client-cert",
         ];
-        let pairs = names.iter().map(|name| (name.to_string(), b"v".to_vec())).collect();
-        let request = Request::new(StreamId(1), Headers::new(pairs), Connection::default());
-        assert_eq!(request.headers().iter().map(|(name, _)| name).collect::<Vec<_>>(), ["x-ok"]);
-        assert_eq!(request.removed().len(), 4);
-        for name in REMOVED_HEADERS {
-            assert!(is_forbidden(name) && is_forbidden(&name.replace('-', "_")), "{name}");
+        let pairs: Vec<_> = names.iter().map(|name| (name.to_string(), b"v".to_vec())).collect();
+        let left = |trusted: &[&str]| {
+            let trusted: Vec<String> = trusted.iter().map(|name| (*name).to_owned()).collect();
+            let mut request = Request::new(StreamId(1), Headers::new(pairs.clone()), Connection::default());
+            request.withhold(&trusted);
+            assert_eq!(request.removed().len() + request.headers().iter().count(), names.len());
+            request.headers().iter().map(|(name, _)| name.to_owned()).collect::<Vec<_>>()
+        };
+        let kept = [
+            "x-ok",
+            "xeverycall-kind",
+            "x-everycall",
+            "x-forwarded-for",
+            "x-forwarded-proto",
+            "x-forwarded-client-cert",
+        ];
+        assert_eq!(left(&[]), kept);
+        let mut trusting = vec!["x-forwarded-host"];
+        trusting.extend(kept);
+        assert_eq!(left(&["x-forwarded-host"]), trusting, "spelled so, and not otherwise");
+        for list in [REMOVED_HEADERS, IDENTITY_HEADERS] {
+            assert!(list.is_sorted(), "they are searched");
+            for name in list {
+                assert!(is_forbidden(name), "{name}");
+                assert!(
+                    is_forbidden(&name.replace('-', "_")) && is_forbidden(&name.replace('-', ".")),
+                    "{name}"
+                );
+            }
         }
     }
 }

@@ -27,6 +27,7 @@ use crate::network::Network;
 use crate::observe::{Observe, MAX_OBSERVE_DAYS};
 use crate::pdp;
 use crate::reads::{Names, Reads};
+use crate::request::is_spelling;
 use crate::time::UnixTime;
 use crate::token::{Preset, Template};
 use resolve::Resolver;
@@ -113,6 +114,7 @@ pub(crate) struct CredentialSource {
 pub(crate) struct Dpop {
     pub(crate) max_age_s: i64,
     pub(crate) leeway_s: i64,
+    pub(crate) max_rsa_bits: usize,
     pub(crate) scheme: Option<&'static str>,
 }
 
@@ -158,6 +160,8 @@ pub struct Settings {
     pub(crate) token_generation: u64,
     pub(crate) issuers: Vec<Issuer>,
     pub(crate) credentials: Vec<CredentialSource>,
+    /// By lower-case name.
+    pub(crate) trusted_headers: Vec<String>,
     pub(crate) dpop: Dpop,
     pub(crate) mtls: Option<Mtls>,
     pub(crate) api_keys: Vec<ApiKey>,
@@ -294,7 +298,9 @@ impl Settings {
     /// Whether a header's values are for nobody: no policy, no record and, unless it is told so, no policy
     /// decision point.
     pub(crate) fn is_secret(&self, header: &str) -> bool {
-        SECRET_HEADERS.contains(&header) || self.credentials.iter().any(|source| source.header == header)
+        let mut names =
+            SECRET_HEADERS.into_iter().chain(self.credentials.iter().map(|source| &*source.header));
+        names.any(|name| is_spelling(name, header))
     }
 
     /// The attributes of the connection that the policies of these bundles, an elevation, a proof of possession

@@ -202,6 +202,9 @@ fn elevations_that_cannot_stand_are_named() {
         (json!({"subject": "anonymous"}), "subject", "never elevated"),
         (json!({"approver": " "}), "approver", "empty"),
         (json!({"approver": "s"}), "approver", "is the subject"),
+        (json!({"approver": " s\u{200b}"}), "approver", "is the subject"),
+        (json!({"approver": "S"}), "approver", "is the subject"),
+        (json!({"subject": "*"}), "subject", "stands for nothing else"),
         (json!({"ticket": ""}), "ticket", "empty"),
         (json!({"reason": " "}), "reason", "empty"),
         (json!({"owner": ""}), "owner", "empty"),
@@ -241,5 +244,45 @@ fn nothing_is_asked_of_callers_without_a_credential() {
         let mut record = grant("g", json!({"subject": "anonymous", "kinds": null}));
         patch(&mut record, json!({name: value}));
         assert_eq!(only(json!({"grants": [record]})).0, format!("bundle.inline.grants[0].{name}"));
+    }
+}
+
+/// What is written as if it were a pattern of somebody else's would never match: it is refused, with what to write.
+#[test]
+fn wildcards_of_others_are_not_taken_in_silence() {
+    for (path, message) in [
+        ("/a/*", "write `/a/{rest...}`"),
+        ("/*", "write `/{rest...}`"),
+        ("/a/**", "write `/a/{rest...}`"),
+        ("/a/*/b", "write `/a/{name}`"),
+        ("/users/:id", "write `{id}`"),
+        ("/users/:id/orders", "write `{id}`"),
+    ] {
+        for member in ["paths", "except"] {
+            let (at, said) = only(json!({"grants": [grant("g", json!({member: [path]}))]}));
+            assert_eq!(at, format!("bundle.inline.grants[0].{member}[0]"));
+            assert!(said.contains(message), "{path}: {said}");
+        }
+    }
+    for literal in ["/a*", "/a/b*c", "/v1/items:batchGet", "/a:b/c"] {
+        assert_eq!(errors(json!({"grants": [grant("g", json!({"paths": [literal]}))]})), [], "{literal}");
+    }
+    for (members, at) in [
+        (json!({"subject": "*"}), "subject"),
+        (json!({"subject": "spiffe://d/ns/*"}), "subject"),
+        (json!({"subject": "system:serviceaccount:ci:*"}), "subject"),
+        (json!({"delegation": {"principals": ["*"]}}), "delegation.principals[0]"),
+        (json!({"delegation": {"actors": ["a", "ns/*"]}}), "delegation.actors[1]"),
+        (
+            json!({"subject": null, "issuer": "https://id", "claims": {"repository": "shop/*"}}),
+            "claims.repository",
+        ),
+    ] {
+        let (path, message) = only(json!({"grants": [grant("g", members.clone())]}));
+        assert_eq!(path, format!("bundle.inline.grants[0].{at}"), "{members}");
+        assert!(message.contains("`*` stands for nothing else"), "{message}");
+    }
+    for literal in ["a*b", "**a", "user*"] {
+        assert_eq!(errors(json!({"grants": [grant("g", json!({"subject": literal}))]})), [], "{literal}");
     }
 }

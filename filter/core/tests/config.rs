@@ -251,3 +251,33 @@ fn what_is_no_object_is_refused_without_a_trace_of_types() {
         assert!(!errors.contains("struct"), "{text}: {errors}");
     }
 }
+
+/// An IPv4 client is looked for by its IPv4 address: such a range would hold nobody.
+#[test]
+fn ranges_of_mapped_addresses_are_refused_with_what_to_write() {
+    for (range, right) in [
+        ("::ffff:10.0.0.0/104", "10.0.0.0/8"),
+        ("::ffff:192.0.2.1/128", "192.0.2.1/32"),
+        ("::ffff:0:0/96", "0.0.0.0/0"),
+    ] {
+        let found = errors("/networks/office", json!([range]));
+        assert_eq!(found.len(), 1, "{found:?}");
+        assert_eq!(found[0].0, "networks.office[0]");
+        assert!(found[0].1.contains(&format!("expected `{right}`")), "{found:?}");
+    }
+    for range in ["::/0", "::1/128", "2001:db8::/32", "64:ff9b::/96", "10.0.0.0/8"] {
+        assert_eq!(errors("/networks/office", json!([range])), [], "{range}");
+    }
+}
+
+#[test]
+fn only_headers_that_are_removed_can_be_trusted() {
+    for name in ["x-forwarded-host", "X-Forwarded-User", "forwarded"] {
+        assert_eq!(errors("/trusted_headers", json!([name])), [], "{name}");
+    }
+    for name in ["x-everycall-identity", "authorization", "x-tenant", "x_forwarded_host", ""] {
+        let found = errors("/trusted_headers", json!(["forwarded", name]));
+        assert_eq!(found.len(), 1, "{found:?}");
+        assert_eq!(found[0].0, "trusted_headers[1]");
+    }
+}

@@ -95,6 +95,7 @@ impl Check {
         if let Some(reason) = reason {
             host::set_filter_state(STREAM_STATE, reason.code());
         }
+        instance.write_overflow();
         self.state = State::Ended;
     }
 
@@ -261,6 +262,7 @@ impl Check {
         }
         let shown = instance.engine.borrow_mut().record(&record);
         host::set_filter_state(FILTER_STATE, &shown);
+        instance.write_overflow();
     }
 
     /// What the core needs to know of this request.
@@ -274,6 +276,24 @@ impl Check {
             }
         }
         Ok(Request::new(self.id, headers, connection))
+    }
+
+    /// Takes out of the trailers what must not reach the upstream. If the host does not do it, the request ends here.
+    pub(crate) fn trailers(&self) -> Action {
+        let (Action::Continue, Some(instance)) = (self.gate(), &self.instance) else { return Action::Pause };
+        let taken_out = host::request_trailers().and_then(|trailers| {
+            let withheld = |name: &&str| instance.engine.borrow().withholds_trailer(name);
+            let remove: Vec<&str> = trailers.iter().map(|(name, _)| name).filter(withheld).collect();
+            host::change_headers(Message::RequestTrailers, remove.into_iter(), std::iter::empty())
+        });
+        if taken_out.is_ok() {
+            return Action::Continue;
+        }
+        log::error!("everycall: the host refused to change the request's trailers");
+        if host::close_stream().is_err() {
+            log::error!("everycall: the host refused to end a request");
+        }
+        Action::Pause
     }
 
     /// The answer of every request callback: nothing passes before there is a permit.

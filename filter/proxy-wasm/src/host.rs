@@ -9,7 +9,7 @@ use std::cell::Cell;
 use std::ptr::null_mut;
 use std::time::Duration;
 
-use everycall_core::{Call, Failure, Headers, Reply, UnixTime};
+use everycall_core::{Call, Failure, Headers, Record, Reply, UnixTime};
 
 /// What the host answers when a call did not work (proxy-wasm ABI 0.2.1, `proxy_status_t`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -28,6 +28,7 @@ const CAS_MISMATCH: u32 = 8;
 
 /// Header maps (`proxy_header_map_type_t`).
 const REQUEST_HEADERS: u32 = 0;
+const REQUEST_TRAILERS: u32 = 1;
 const RESPONSE_HEADERS: u32 = 2;
 const CALL_RESPONSE_HEADERS: u32 = 6;
 const CALL_RESPONSE_TRAILERS: u32 = 7;
@@ -153,9 +154,13 @@ impl log::Log for ProxyLog {
     fn flush(&self) {}
 }
 
-/// Writes one line to the proxy's log, as it is; at the level `info`.
-pub(crate) fn write_line(line: &str) {
+/// Writes a record to the proxy's log, as one line; at the level `info`.
+pub(crate) fn write_record(record: Record) {
     const INFO: u32 = 2;
+    let line = match record.into_line() {
+        Ok(line) => line,
+        Err(error) => return log::error!("everycall: a record can't be written: {error}"),
+    };
     // As above.
     let _ = unsafe { proxy_log(INFO, line.as_ptr(), line.len()) };
 }
@@ -243,6 +248,11 @@ pub(crate) fn request_headers() -> Result<Headers, Error> {
     header_map(REQUEST_HEADERS)
 }
 
+/// The request's trailers, in their callback only.
+pub(crate) fn request_trailers() -> Result<Headers, Error> {
+    header_map(REQUEST_TRAILERS)
+}
+
 fn header_map(map: u32) -> Result<Headers, Error> {
     let bytes = taken(|data, size| unsafe { proxy_get_header_map_pairs(map, data, size) })?;
     decode_map(&bytes).ok_or(Error::Failed)
@@ -291,11 +301,13 @@ fn encode_map(pairs: &[(&str, &str)]) -> Vec<u8> {
     bytes
 }
 
-/// The headers of a message whose callback runs.
+/// The fields of a message whose callback runs.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Message {
     /// Until the request goes on.
     Request = REQUEST_HEADERS as isize,
+    /// In their callback only.
+    RequestTrailers = REQUEST_TRAILERS as isize,
     /// In the callback for the response's headers only.
     Response = RESPONSE_HEADERS as isize,
 }

@@ -32,6 +32,12 @@ impl Instance {
             self.parked.borrow_mut().insert(stream, Rc::downgrade(check));
         }
     }
+
+    /// Writes the records that don't have room until the next tick, which a busy worker may not come to.
+    pub(crate) fn write_overflow(&self) {
+        let next = || self.engine.borrow_mut().overflow();
+        std::iter::from_fn(next).for_each(host::write_record);
+    }
 }
 
 thread_local! {

@@ -71,10 +71,7 @@ impl Root {
         let mut open = VecDeque::from(effects);
         while let Some(effect) = open.pop_front() {
             match effect {
-                Effect::Emit { record } => match record.into_line() {
-                    Ok(line) => host::write_line(&line),
-                    Err(error) => log::error!("everycall: a record can't be written: {error}"),
-                },
+                Effect::Emit { record } => host::write_record(record),
                 Effect::Warn { message } => log::warn!("everycall: {}", message.escape_debug()),
                 Effect::Fetch { id, call } => match host::http_call(&call) {
                     Ok(token) => drop(self.fetches.insert(token, (id, call.max_body))),

@@ -1,5 +1,6 @@
 //! A bundle as a directory: `**/*.rego`, `data.yaml` or `data.json`, `grants.yaml`, and `rule_sets.yaml`,
-//! `elevations.yaml` and `exceptions.yaml` if there are any.
+//! `elevations.yaml` and `exceptions.yaml` if there are any. Links are followed within it, as a mounted volume needs;
+//! one that leads out of it is an error, so that nothing else gets into a bundle.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -14,7 +15,19 @@ const MAX_DEPTH: usize = 16;
 /// The inline bundle that a directory holds. `key` is the configuration's key that names it.
 pub(super) fn read(directory: &Path, key: &str) -> Result<Value, LoadError> {
     let mut policies = BTreeMap::new();
-    collect(directory, "", 0, key, &mut policies)?;
+    let root = directory
+        .canonicalize()
+        .map_err(|cause| LoadError::new(directory, key, format!("cannot be read: {cause}")))?;
+    let inside = |file: &Path| match file.canonicalize() {
+        Ok(target) if target.starts_with(&root) => Ok(()),
+        Ok(_) => Err(LoadError::new(file, key, "is a link that leads out of the bundle's directory")),
+        Err(cause) => Err(LoadError::new(file, key, format!("cannot be read: {cause}"))),
+    };
+    collect(directory, "", 0, key, &inside, &mut policies)?;
+    let read = |file: &Path| {
+        inside(file)?;
+        read_referred(file, key)
+    };
     let mut texts = Map::new();
     for (name, file) in policies {
         let text = std::fs::read_to_string(&file)
@@ -24,21 +37,21 @@ pub(super) fn read(directory: &Path, key: &str) -> Result<Value, LoadError> {
     let (yaml, json) = (directory.join("data.yaml"), directory.join("data.json"));
     let data = match (yaml.exists(), json.exists()) {
         (false, false) => Value::Object(Map::new()),
-        (true, false) => read_referred(&yaml, key)?,
-        (false, true) => read_referred(&json, key)?,
+        (true, false) => read(&yaml)?,
+        (false, true) => read(&json)?,
         (true, true) => return Err(LoadError::new(directory, key, "holds both `data.yaml` and `data.json`")),
     };
     if !data.is_object() {
         return Err(LoadError::new(directory, key, "its `data` is not an object"));
     }
-    let grants = read_referred(&directory.join("grants.yaml"), key)?;
+    let grants = read(&directory.join("grants.yaml"))?;
     if !grants.is_array() {
         return Err(LoadError::new(directory, key, "its `grants.yaml` is not a list"));
     }
     let mut bundle = inline_bundle(texts, data, grants);
     let rule_sets = directory.join("rule_sets.yaml");
     if rule_sets.exists() {
-        let options = read_referred(&rule_sets, key)?;
+        let options = read(&rule_sets)?;
         if !options.is_object() {
             return Err(LoadError::new(directory, key, "its `rule_sets.yaml` is not an object"));
         }
@@ -51,7 +64,7 @@ pub(super) fn read(directory: &Path, key: &str) -> Result<Value, LoadError> {
         if !file.exists() {
             continue;
         }
-        let list = read_referred(&file, key)?;
+        let list = read(&file)?;
         if !list.is_array() {
             return Err(LoadError::new(directory, key, format!("its `{name}.yaml` is not a list")));
         }
@@ -69,6 +82,7 @@ fn collect(
     prefix: &str,
     depth: usize,
     key: &str,
+    inside: &dyn Fn(&Path) -> Result<(), LoadError>,
     files: &mut BTreeMap<String, PathBuf>,
 ) -> Result<(), LoadError> {
     let unreadable =
@@ -86,10 +100,11 @@ fn collect(
         }
         let path = entry.path();
         let relative = format!("{prefix}{name}");
-        // Follows links, as a mounted volume needs.
         if path.metadata().map_err(unreadable)?.is_dir() {
-            collect(&path, &format!("{relative}/"), depth.saturating_add(1), key, files)?;
+            inside(&path)?;
+            collect(&path, &format!("{relative}/"), depth.saturating_add(1), key, inside, files)?;
         } else if name.ends_with(".rego") && !name.ends_with("_test.rego") {
+            inside(&path)?;
             files.insert(relative, path);
         }
     }

@@ -228,6 +228,24 @@ fn a_bundle_is_read_from_a_directory_and_keys_from_a_file() {
             None => std::fs::remove_file(files.path(name)).unwrap(),
         }
     };
+    // Links stay within the directory, as those of a mounted volume do.
+    files.put("elsewhere.rego", "package everycall.elsewhere\ndecision := {\"allow\": true}\n");
+    std::fs::create_dir_all(files.path("bundle/..data")).unwrap();
+    std::fs::rename(files.path("bundle/data.yaml"), files.path("bundle/..data/data.yaml")).unwrap();
+    std::os::unix::fs::symlink("..data/data.yaml", files.path("bundle/data.yaml")).unwrap();
+    assert_eq!(everycall(&["check", &path], "").code, 0);
+    for (name, to) in [
+        ("bundle/linked.rego", "../elsewhere.rego"),
+        ("bundle/linked", "../../"),
+        ("bundle/elevations.yaml", "/etc/hostname"),
+    ] {
+        std::os::unix::fs::symlink(to, files.path(name)).unwrap();
+        let output = everycall(&["check", &path], "");
+        assert_eq!(output.code, 1, "{name}: {}", output.err);
+        assert!(output.err.contains("leads out of the bundle's directory"), "{}", output.err);
+        std::fs::remove_file(files.path(name)).unwrap();
+    }
+
     wrong("jwks.json", None, "issuers[0].keys.file: ", "jwks.json");
     wrong("jwks.json", Some("{"), "configuration: ", "jwks.json");
     wrong("bundle/grants.yaml", None, "bundle.directory: ", "grants.yaml");

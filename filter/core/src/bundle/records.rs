@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use super::Builder;
 use crate::config::{self, instant, is_label, is_plain_host};
-use crate::elevations::Elevation;
+use crate::elevations::{is_same_person, Elevation};
 use crate::exceptions::Exception;
 use crate::grants::{Clash, Delegation, Grant, Selector, Template, ANONYMOUS};
 use crate::spiffe::SpiffeId;
@@ -160,6 +160,7 @@ impl Builder {
                 if subject.trim().is_empty() {
                     self.error(format!("{at}.subject"), "must not be empty");
                 }
+                self.no_wildcard(format_args!("{at}.subject"), &subject);
                 Selector::Subject(subject)
             }
             (None, Some(prefix), None) => {
@@ -177,6 +178,7 @@ impl Builder {
                     self.error(format!("{at}.claims"), "no claim admits every caller; expected at least one");
                 }
                 for (claim, text) in &claims {
+                    self.no_wildcard(format_args!("{at}.claims.{claim}"), text);
                     if claim.is_empty() || claim == "/" || text.is_empty() {
                         self.error(
                             format!("{at}.claims.{claim}"),
@@ -199,6 +201,13 @@ impl Builder {
                 );
                 Selector::Subject(subject.unwrap_or_default())
             }
+        }
+    }
+
+    /// What is compared as it is, and written as if it were a pattern, would never match.
+    fn no_wildcard(&mut self, at: impl Display, text: &str) {
+        if text == "*" || text.ends_with("/*") || text.ends_with(":*") {
+            self.error(at.to_string(), format!("`{text}` is compared as it is: `*` stands for nothing else"));
         }
     }
 
@@ -233,6 +242,11 @@ impl Builder {
                 format!("{at}.delegation.principals"),
                 "an empty list admits nobody; expected at least one",
             );
+        }
+        for (name, list) in [("principals", &principals), ("actors", &actors)] {
+            for (index, text) in list.iter().flatten().enumerate() {
+                self.no_wildcard(format_args!("{at}.delegation.{name}[{index}]"), text);
+            }
         }
         let sorted = |list: Option<Vec<String>>| {
             let mut list = list?;
@@ -273,7 +287,8 @@ impl Builder {
         if subject == ANONYMOUS {
             self.error(format!("{at}.subject"), "an anonymous caller is never elevated");
         }
-        if approver == subject && !break_glass {
+        self.no_wildcard(format_args!("{at}.subject"), &subject);
+        if is_same_person(&approver, &subject) && !break_glass {
             self.error(
                 format!("{at}.approver"),
                 "is the subject; expected somebody else, or `break_glass: true`",

@@ -41,13 +41,17 @@ pub struct Dpop {
     /// How far the clients' clocks may run ahead of ours.
     #[cfg_attr(feature = "schema", schemars(range(min = ranges::LEEWAY_S.0, max = ranges::LEEWAY_S.1)))]
     pub leeway_s: i64,
+    /// The largest RSA key that a proof may be signed with, in bits: the client chooses it, and a check of 8,192
+    /// bits holds a worker for 15 ms.
+    #[cfg_attr(feature = "schema", schemars(range(min = ranges::PROOF_RSA_BITS.0, max = ranges::PROOF_RSA_BITS.1)))]
+    pub max_rsa_bits: usize,
     /// The scheme that clients call, if it is not that of the connection to this proxy.
     pub scheme: Option<Scheme>,
 }
 
 impl Default for Dpop {
     fn default() -> Self {
-        Self { max_age_s: 60, leeway_s: 5, scheme: None }
+        Self { max_age_s: 60, leeway_s: 5, max_rsa_bits: 3_072, scheme: None }
     }
 }
 

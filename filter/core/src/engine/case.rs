@@ -132,12 +132,13 @@ impl Pending {
 
 impl Case {
     pub(super) fn new(
-        request: Request,
+        mut request: Request,
         id: String,
         now: UnixTime,
         settings: &Settings,
         attributes: Arc<[&'static Attribute]>,
     ) -> Self {
+        request.withhold(&settings.trusted_headers);
         let record = begun(&request, id, now, settings);
         Self {
             request,

@@ -4,16 +4,35 @@ use serde_json::Value;
 
 use super::case::{Case, Refused};
 use super::layers::Layers;
+use super::Engine;
 use crate::attributes;
 use crate::config::InputFormat;
 use crate::grants::Granted;
 use crate::input::{PolicyInput, Sources};
+use crate::obligations;
+use crate::policy::RuleSet;
 use crate::reads::Names;
 use crate::reason::Reason;
 use crate::record::PolicyRecord;
+use crate::request::{dashed, is_forbidden};
 use crate::target::Target;
 use crate::time::UnixTime;
 use crate::token::cache::Verified;
+
+impl Engine {
+    /// Whether a field of the request's trailers is kept from the upstream. Some servers take trailers for headers
+    /// (RFC 9110 section 6.5.1): so each that was not there when it was decided, and that a client must not set, that
+    /// frames or authenticates the message, or that a policy reads.
+    pub fn withholds_trailer(&self, name: &str) -> bool {
+        let name = name.to_ascii_lowercase();
+        let dashed = dashed(&name);
+        let is_read = |rules: &RuleSet| rules.headers().hold(&name) || rules.headers().hold(&dashed);
+        is_forbidden(&name)
+            || obligations::is_forbidden(&name)
+            || self.settings.is_secret(&name)
+            || self.bundle.rule_sets.iter().any(is_read)
+    }
+}
 
 impl Layers<'_> {
     /// What a rule set gets to see: only what it reads, and the record holds the same.

@@ -26,8 +26,10 @@ use crate::token::cache::TokenCache;
 
 /// A step back of the clock up to this is taken for jitter; a longer one is followed.
 const CLOCK_STEP_S: i64 = 300;
-/// Records that wait for a tick; one more pushes the oldest out, and is counted.
-const MAX_RECORDS: usize = 10_000;
+/// Bytes of the records that wait for a tick: the oldest beyond that are [`Engine::overflow`]'s.
+const WAITING_BYTES: usize = 1024 * 1024;
+/// Where nobody takes those, the oldest are dropped from here on, and counted.
+const MAX_BYTES: usize = 2 * WAITING_BYTES;
 
 impl Engine {
     /// An engine with nothing cached. `shared` is what all workers of the proxy see.
@@ -64,6 +66,7 @@ impl Engine {
             signals: Followed::default(),
             pdps: Pdps::default(),
             records: VecDeque::new(),
+            record_bytes: 0,
             streams: Streams::default(),
             stats: Stats::default(),
             watched: None,
@@ -183,11 +186,26 @@ impl Engine {
     }
 
     pub(super) fn write_down(&mut self, record: Record) {
-        if self.records.len() >= MAX_RECORDS {
-            self.records.pop_front();
+        self.record_bytes = self.record_bytes.saturating_add(record.bytes());
+        self.records.push_back(record);
+        while self.record_bytes > MAX_BYTES && self.next_record().is_some() {
             self.drop_record();
         }
-        self.records.push_back(record);
+    }
+
+    fn next_record(&mut self) -> Option<Record> {
+        let record = self.records.pop_front()?;
+        self.record_bytes = self.record_bytes.saturating_sub(record.bytes());
+        Some(record)
+    }
+
+    /// A record that waits where there is no room for it: to be written at once, without a tick. `None` once the
+    /// others have room.
+    pub fn overflow(&mut self) -> Option<Record> {
+        match self.record_bytes > WAITING_BYTES {
+            true => self.next_record(),
+            false => None,
+        }
     }
 
     fn drop_record(&mut self) {
@@ -214,7 +232,7 @@ impl Engine {
     /// Up to `many` of the records that wait, in the order of what they tell of.
     pub fn flush(&mut self, many: usize) -> Vec<Effect> {
         let due = many.min(self.records.len());
-        self.records.drain(..due).map(|record| Effect::Emit { record }).collect()
+        (0..due).filter_map(|_| self.next_record()).map(|record| Effect::Emit { record }).collect()
     }
 
     /// Whether records wait to be written.

@@ -82,7 +82,24 @@ impl Template {
                 None if matches!(segment, "." | "..") => {
                     return Err("a dot segment never matches: such paths are refused".into())
                 }
-                None if segment.contains(['{', '}', '%', '\\', '#', '?']) => {
+                None if segment.contains(['{', '}']) => {
+                    return Err(format!(
+                        "`{segment}`: a parameter is a whole segment; write `{{name}}`, and look at its text in the policy"
+                    ))
+                }
+                // Of Istio and Envoy; of Express. Nobody means them literally.
+                None if matches!(segment, "*" | "**") => {
+                    let (before, _) = text.split_once(segment).unwrap_or_default();
+                    let wild = if index == last { "{rest...}" } else { "{name}" };
+                    return Err(format!("`{segment}` is no wildcard here; write `{before}{wild}`"))
+                }
+                None if segment.starts_with(':') => {
+                    return Err(format!(
+                        "`{segment}` is no parameter here; write `{{{}}}`",
+                        segment.trim_start_matches(':')
+                    ))
+                }
+                None if segment.contains(['%', '\\', '#', '?']) => {
                     return Err(format!(
                         "the segment `{segment}` never matches: segments are compared decoded"
                     ))

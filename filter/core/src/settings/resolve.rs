@@ -16,6 +16,7 @@ use crate::feed::FeedKind;
 use crate::grants::Template;
 use crate::network::Network;
 use crate::observe::Observe;
+use crate::request::{IDENTITY_HEADERS, REMOVED_HEADERS};
 
 #[derive(Default)]
 pub(super) struct Resolver {
@@ -40,6 +41,7 @@ impl Resolver {
             instance,
             issuers,
             credentials,
+            trusted_headers,
             dpop,
             mtls,
             api_keys,
@@ -101,6 +103,7 @@ impl Resolver {
             token_generation: token_generation.unwrap_or_default(),
             issuers,
             credentials,
+            trusted_headers: self.trusted_headers(trusted_headers),
             dpop,
             mtls,
             api_keys,
@@ -116,6 +119,21 @@ impl Resolver {
             log,
             observe: observe.and_then(|observe| self.observe(&observe)),
         }
+    }
+
+    fn trusted_headers(&mut self, written: Vec<String>) -> Vec<String> {
+        let mut names = Vec::with_capacity(written.len());
+        for (index, name) in written.into_iter().enumerate() {
+            let name = name.to_ascii_lowercase();
+            if !REMOVED_HEADERS.contains(&&*name) && !IDENTITY_HEADERS.contains(&&*name) {
+                self.error(
+                    format!("trusted_headers[{index}]"),
+                    format!("`{name}` is not one of the headers that are removed from the client's request"),
+                );
+            }
+            names.push(name);
+        }
+        names
     }
 
     fn observe(&mut self, written: &config::Observe) -> Option<Observe> {
@@ -209,6 +227,17 @@ impl Resolver {
             let mut parsed = Vec::with_capacity(ranges.len());
             for (index, range) in ranges.iter().enumerate() {
                 match range.parse::<IpNet>() {
+                    Ok(IpNet::V6(net)) if net.network().to_ipv4_mapped().is_some() => {
+                        // An IPv4 client is looked for by its IPv4 address, whatever the listener is.
+                        let ip = net.network().to_canonical();
+                        let bits = net.prefix_len().saturating_sub(96);
+                        self.error(
+                            format!("networks.{name}[{index}]"),
+                            format!(
+                                "`{range}` holds IPv4 addresses in the form of IPv6; expected `{ip}/{bits}`"
+                            ),
+                        );
+                    }
                     Ok(net) if net == net.trunc() => parsed.push(net),
                     Ok(net) => self.error(
                         format!("networks.{name}[{index}]"),

@@ -61,14 +61,19 @@ mod tests {
             ("x-large", vec![b'a'; value]),
         ];
         let pairs = pairs.map(|(name, value)| (name.to_owned(), value)).to_vec();
-        Request::new(StreamId(7), Headers::new(pairs), Connection::default())
+        withheld(Request::new(StreamId(7), Headers::new(pairs), Connection::default()))
+    }
+
+    fn withheld(mut request: Request) -> Request {
+        request.withhold(&[]);
+        request
     }
 
     #[test]
     fn everything_but_secrets_comes_back() {
         let before = request(1);
         let kept = Kept::of(&before, |name| name == "authorization").unwrap();
-        let after = kept.request(StreamId(7));
+        let after = withheld(kept.request(StreamId(7)));
         let expected: Vec<_> = before.headers().iter().filter(|(name, _)| *name != "authorization").collect();
         assert_eq!(after.headers().iter().collect::<Vec<_>>(), expected);
         assert_eq!(after.break_glass_reasons(), [b"the shop burns"]);

@@ -8,6 +8,7 @@ use sha2::{Digest as _, Sha256};
 
 use super::claims::numeric_date;
 use super::{reject, Rejection, Unverified};
+use crate::config::ranges::PROOF_AGE_S;
 use crate::keys::{Algorithm, Key};
 use crate::reason::Reason;
 use crate::request::Headers;
@@ -26,7 +27,7 @@ const MAX_JTI: usize = 256;
 pub(crate) struct Proof {
     /// Names this proof among all: its key and `jti`.
     pub(crate) id: [u8; 32],
-    /// From when on its age alone refuses it.
+    /// From when on its age alone refuses it, whatever the configuration is or becomes.
     pub(crate) until: UnixTime,
 }
 
@@ -63,6 +64,10 @@ pub(crate) fn check(
     let algorithm = algorithm.ok_or_else(|| bad("`alg` is not an offered algorithm"))?;
     let Some(Value::Object(jwk)) = proof.header.get("jwk") else { return Err(bad("`jwk` is missing")) };
     let key = Key::of_jwk(jwk, algorithm).map_err(|error| bad(&format!("`jwk`: {error}")))?;
+    // The client chose it, and what it costs to check: 8,192 bits are 15 times as dear as 2,048.
+    if key.rsa_bits().is_some_and(|bits| bits > rules.max_rsa_bits) {
+        return Err(bad(&format!("`jwk`: an RSA key of more than {} bits", rules.max_rsa_bits)));
+    }
     // 12: the key that the token is bound to. Before the signature: nobody else's is worth checking.
     if key.thumbprint() != thumbprint {
         return Err(bad("it is signed with another key than the token is bound to"));
@@ -95,7 +100,7 @@ pub(crate) fn check(
         return Err(bad("`jti` is missing or too long"));
     };
     let id = Sha256::new().chain_update(thumbprint).chain_update([0]).chain_update(jti).finalize().into();
-    let until = issued_at.secs().saturating_add(rules.max_age_s).saturating_add(1);
+    let until = issued_at.secs().saturating_add(PROOF_AGE_S.1).saturating_add(1);
     Ok(Proof { id, until: UnixTime::from_secs(until) })
 }
 
@@ -169,7 +174,7 @@ mod tests {
 
     #[test]
     fn urls_are_compared_after_normalisation_and_without_query() {
-        let rules = |scheme| Dpop { max_age_s: 60, leeway_s: 5, scheme };
+        let rules = |scheme| Dpop { max_age_s: 60, leeway_s: 5, max_rsa_bits: 3_072, scheme };
         let own = target("https", "shop.example", "/a/b?x=1");
         for same in [
             "https://shop.example/a/b",
@@ -213,9 +218,53 @@ mod tests {
         assert!(!is_url_of("http://shop.example/a", &inner, &rules(Some("https"))));
     }
 
+    #[test]
+    fn the_client_does_not_choose_what_its_proof_costs() {
+        struct Counts(std::cell::Cell<usize>);
+        impl SignatureVerifier for Counts {
+            fn verify(&self, _: &Key, _: &[u8], _: &[u8]) -> Result<bool, crate::signature::Unavailable> {
+                self.0.set(self.0.get() + 1);
+                Ok(false)
+            }
+        }
+        let text = |bytes: &[u8]| URL_SAFE_NO_PAD.encode(bytes);
+        let verified = |bits: usize, max_rsa_bits: usize| {
+            let mut modulus = vec![0xff; bits / 8];
+            *modulus.last_mut().unwrap() = 0xfd;
+            let jwk = serde_json::json!({"kty": "RSA", "n": text(&modulus), "e": "AQAB"});
+            let key = Key::of_jwk(jwk.as_object().unwrap(), Algorithm::Ps256).unwrap();
+            let header = serde_json::json!({"typ": "dpop+jwt", "alg": "PS256", "jwk": jwk}).to_string();
+            let proof = format!("{}.{}.{}", text(header.as_bytes()), text(b"{}"), text(&[0; 256]));
+            let headers = Headers::new(vec![("dpop".to_owned(), proof.into_bytes())]);
+            let rules = Dpop { max_age_s: 60, leeway_s: 5, max_rsa_bits, scheme: None };
+            let (target, counts) = (target("https", "shop.example", "/a"), Counts(0.into()));
+            let refused =
+                check(&headers, "t", &key.thumbprint(), &target, &rules, &counts, UnixTime::default())
+                    .unwrap_err();
+            assert_eq!(refused.reason, Reason::DpopInvalid);
+            assert_eq!(
+                refused.detail.contains("an RSA key of more than"),
+                counts.0.get() == 0,
+                "{}",
+                refused.detail
+            );
+            counts.0.get()
+        };
+        for (bits, max, checks) in [
+            (2_048, 3_072, 1),
+            (3_072, 3_072, 1),
+            (3_080, 3_072, 0),
+            (8_192, 3_072, 0),
+            (8_192, 8_192, 1),
+            (3_072, 2_048, 0),
+        ] {
+            assert_eq!(verified(bits, max), checks, "{bits} of {max}");
+        }
+    }
+
     quickcheck::quickcheck! {
         fn any_url_is_read(url: String) -> bool {
-            let rules = Dpop { max_age_s: 60, leeway_s: 5, scheme: None };
+            let rules = Dpop { max_age_s: 60, leeway_s: 5, max_rsa_bits: 3_072, scheme: None };
             !is_url_of(&url, &target("https", "shop.example", "/a"), &rules)
         }
     }

@@ -198,8 +198,8 @@ impl Template {
         }
     }
 
-    /// The id. A value that holds the text which follows it is refused: two callers could be made
-    /// to read the same.
+    /// The id. A value in which the text that follows it begins earlier is refused: two callers could be made to
+    /// read the same. With `::` behind it that is `a::b`, and `a:`, too.
     ///
     /// # Errors
     /// Which claim is missing, is neither text nor an integer, or holds what follows it.
@@ -224,7 +224,7 @@ impl Template {
                 None => return Err(format!("`{claim}` is missing")),
             };
             if let Some(Part::Text(next)) = parts.peek() {
-                if value.contains(next.as_str()) {
+                if format!("{value}{next}").find(next.as_str()) != Some(value.len()) {
                     return Err(format!("`{claim}` holds `{next}`, which ends it in the id"));
                 }
             }
@@ -258,8 +258,13 @@ mod tests {
         assert_eq!(fill("{sub}", json!({"sub": "a:b"})), Ok("a:b".into()));
         assert_eq!(fill("ci:{repo}:{n}", json!({"repo": "a/b", "n": 7})), Ok("ci:a/b:7".into()));
         assert_eq!(fill("{/k.io/ns}/{/a~1b}", json!({"k.io": {"ns": "x"}, "a/b": "y"})), Ok("x/y".into()));
+        assert_eq!(fill("{a}::{b}", json!({"a": "x:y", "b": ":z"})), Ok("x:y:::z".into()));
         for (template, claims) in [
             ("ci:{repo}:{ref}", json!({"repo": "a:b", "ref": "c"})),
+            // A value that makes the text behind it begin earlier: `x:` and `:y`, or `x` and `::y`?
+            ("{a}::{b}", json!({"a": "x:", "b": "y"})),
+            ("{a}aba{b}", json!({"a": "xab", "b": "y"})),
+            ("{a}::{b}", json!({"a": "x::", "b": "y"})),
             ("{sub}", json!({})),
             ("{sub}", json!({"sub": ""})),
             ("{sub}", json!({"sub": null})),

@@ -82,6 +82,8 @@ pub fn mistakes() -> Vec<Mistake> {
         ("/dpop".into(), json!({"max_age_s": 0}), "dpop.max_age_s", "out of range"),
         ("/dpop".into(), json!({"leeway_s": 61}), "dpop.leeway_s", "out of range"),
         ("/dpop".into(), json!({"scheme": "ftp"}), "dpop.scheme", "ftp"),
+        ("/dpop".into(), json!({"max_rsa_bits": 2047}), "dpop.max_rsa_bits", "out of range"),
+        ("/dpop".into(), json!({"max_rsa_bits": 8193}), "dpop.max_rsa_bits", "out of range"),
         ("/mtls".into(), json!({"trust_domains": [], "kind": "workload"}), "mtls.trust_domains", "nobody"),
         ("/mtls".into(), json!({"trust_domains": ["a/b"]}), "mtls.trust_domains[0]", "trust domain"),
         (
@@ -178,7 +180,8 @@ pub fn mistakes() -> Vec<Mistake> {
         (format!("{grant}/paths"), json!(["/{a...}/b"]), "bundle.inline.grants[0].paths[0]", "last"),
         (format!("{grant}/paths"), json!(["/{a}/{a}"]), "bundle.inline.grants[0].paths[0]", "repeated"),
         (format!("{grant}/paths"), json!(["/{}"]), "bundle.inline.grants[0].paths[0]", "parameter name"),
-        (format!("{grant}/paths"), json!(["/a{b}"]), "bundle.inline.grants[0].paths[0]", "never matches"),
+        (format!("{grant}/paths"), json!(["/a{b}"]), "bundle.inline.grants[0].paths[0]", "a whole segment"),
+        (format!("{grant}/paths"), json!(["/{a}:b"]), "bundle.inline.grants[0].paths[0]", "a whole segment"),
         (format!("{grant}/paths"), json!(["/a/../b"]), "bundle.inline.grants[0].paths[0]", "never matches"),
         (format!("{grant}/paths"), json!(["//"]), "bundle.inline.grants[0].paths[0]", "never matches"),
         (format!("{grant}/paths"), json!(["/a%20b"]), "bundle.inline.grants[0].paths[0]", "decoded"),

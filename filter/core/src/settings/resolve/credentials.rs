@@ -263,14 +263,16 @@ impl Resolver {
     }
 
     pub(super) fn dpop(&mut self, dpop: &config::Dpop) -> Dpop {
-        let config::Dpop { max_age_s, leeway_s, scheme } = dpop;
+        let config::Dpop { max_age_s, leeway_s, max_rsa_bits, scheme } = dpop;
         self.range("dpop.max_age_s", *max_age_s, ranges::PROOF_AGE_S);
         self.range("dpop.leeway_s", *leeway_s, ranges::LEEWAY_S);
+        let bits = i64::try_from(*max_rsa_bits).unwrap_or(i64::MAX);
+        self.range("dpop.max_rsa_bits", bits, ranges::PROOF_RSA_BITS);
         let scheme = scheme.map(|scheme| match scheme {
             Scheme::Http => "http",
             Scheme::Https => "https",
         });
-        Dpop { max_age_s: *max_age_s, leeway_s: *leeway_s, scheme }
+        Dpop { max_age_s: *max_age_s, leeway_s: *leeway_s, max_rsa_bits: *max_rsa_bits, scheme }
     }
 
     pub(super) fn mtls(&mut self, mtls: config::Mtls) -> Mtls {
