@@ -262,6 +262,44 @@ mod tests {
         }
     }
 
+    #[test]
+    fn a_used_proof_is_remembered_for_the_longest_age_that_there_may_be() {
+        struct Yes;
+        impl SignatureVerifier for Yes {
+            fn verify(&self, _: &Key, _: &[u8], _: &[u8]) -> Result<bool, crate::signature::Unavailable> {
+                Ok(true)
+            }
+        }
+        let text = |bytes: &[u8]| URL_SAFE_NO_PAD.encode(bytes);
+        let mut modulus = vec![0xff; 256];
+        *modulus.last_mut().unwrap() = 0xfd;
+        let jwk = serde_json::json!({"kty": "RSA", "n": text(&modulus), "e": "AQAB"});
+        let key = Key::of_jwk(jwk.as_object().unwrap(), Algorithm::Ps256).unwrap();
+        let header = serde_json::json!({"typ": "dpop+jwt", "alg": "PS256", "jwk": jwk}).to_string();
+        let claims = serde_json::json!({"jti": "j", "htm": "GET", "htu": "https://shop.example/a", "iat": 1_000,
+            "ath": text(&Sha256::digest("t"))});
+        let proof = format!(
+            "{}.{}.{}",
+            text(header.as_bytes()),
+            text(claims.to_string().as_bytes()),
+            text(&[0; 256])
+        );
+        let headers = Headers::new(vec![("dpop".to_owned(), proof.into_bytes())]);
+        let target = target("https", "shop.example", "/a");
+        for (max_age_s, at, taken) in
+            [(60, 1_060, true), (60, 1_061, false), (300, 1_300, true), (300, 1_301, false)]
+        {
+            let rules = Dpop { max_age_s, leeway_s: 5, max_rsa_bits: 3_072, scheme: None };
+            let now = UnixTime::from_secs(at);
+            let checked = check(&headers, "t", &key.thumbprint(), &target, &rules, &Yes, now);
+            assert_eq!(checked.is_ok(), taken, "{max_age_s} at {at}");
+            // Whoever takes it for longer finds it as long.
+            if let Ok(proof) = checked {
+                assert_eq!(proof.until.secs(), 1_301);
+            }
+        }
+    }
+
     quickcheck::quickcheck! {
         fn any_url_is_read(url: String) -> bool {
             let rules = Dpop { max_age_s: 60, leeway_s: 5, max_rsa_bits: 3_072, scheme: None };
