@@ -218,39 +218,33 @@ mod tests {
         assert!(!is_url_of("http://shop.example/a", &inner, &rules(Some("https"))));
     }
 
+    /// Says so to each signature, and counts them.
+    struct Says(bool, std::cell::Cell<usize>);
+
+    impl SignatureVerifier for Says {
+        fn verify(&self, _: &Key, _: &[u8], _: &[u8]) -> Result<bool, crate::signature::Unavailable> {
+            self.1.set(self.1.get().saturating_add(1));
+            Ok(self.0)
+        }
+    }
+
+    /// The header of a proof for the token `t` by an RSA key of so many bits, and the key's thumbprint.
+    fn proof(bits: usize, claims: Value) -> (Headers, String) {
+        let text = |bytes: &[u8]| URL_SAFE_NO_PAD.encode(bytes);
+        let mut modulus = vec![0xff; bits / 8];
+        *modulus.last_mut().unwrap() = 0xfd;
+        let jwk = serde_json::json!({"kty": "RSA", "n": text(&modulus), "e": "AQAB"});
+        let key = Key::of_jwk(jwk.as_object().unwrap(), Algorithm::Ps256).unwrap();
+        let header = serde_json::json!({"typ": "dpop+jwt", "alg": "PS256", "jwk": jwk});
+        let [header, claims] = [header, claims].map(|part| text(part.to_string().as_bytes()));
+        let proof = format!("{header}.{claims}.{}", text(&[0; 256]));
+        (Headers::new(vec![("dpop".to_owned(), proof.into_bytes())]), key.thumbprint())
+    }
+
     #[test]
     fn the_client_does_not_choose_what_its_proof_costs() {
-        struct Counts(std::cell::Cell<usize>);
-        impl SignatureVerifier for Counts {
-            fn verify(&self, _: &Key, _: &[u8], _: &[u8]) -> Result<bool, crate::signature::Unavailable> {
-                self.0.set(self.0.get() + 1);
-                Ok(false)
-            }
-        }
-        let text = |bytes: &[u8]| URL_SAFE_NO_PAD.encode(bytes);
-        let verified = |bits: usize, max_rsa_bits: usize| {
-            let mut modulus = vec![0xff; bits / 8];
-            *modulus.last_mut().unwrap() = 0xfd;
-            let jwk = serde_json::json!({"kty": "RSA", "n": text(&modulus), "e": "AQAB"});
-            let key = Key::of_jwk(jwk.as_object().unwrap(), Algorithm::Ps256).unwrap();
-            let header = serde_json::json!({"typ": "dpop+jwt", "alg": "PS256", "jwk": jwk}).to_string();
-            let proof = format!("{}.{}.{}", text(header.as_bytes()), text(b"{}"), text(&[0; 256]));
-            let headers = Headers::new(vec![("dpop".to_owned(), proof.into_bytes())]);
-            let rules = Dpop { max_age_s: 60, leeway_s: 5, max_rsa_bits, scheme: None };
-            let (target, counts) = (target("https", "shop.example", "/a"), Counts(0.into()));
-            let refused =
-                check(&headers, "t", &key.thumbprint(), &target, &rules, &counts, UnixTime::default())
-                    .unwrap_err();
-            assert_eq!(refused.reason, Reason::DpopInvalid);
-            assert_eq!(
-                refused.detail.contains("an RSA key of more than"),
-                counts.0.get() == 0,
-                "{}",
-                refused.detail
-            );
-            counts.0.get()
-        };
-        for (bits, max, checks) in [
+        let target = target("https", "shop.example", "/a");
+        for (bits, max_rsa_bits, checks) in [
             (2_048, 3_072, 1),
             (3_072, 3_072, 1),
             (3_080, 3_072, 0),
@@ -258,40 +252,30 @@ mod tests {
             (8_192, 8_192, 1),
             (3_072, 2_048, 0),
         ] {
-            assert_eq!(verified(bits, max), checks, "{bits} of {max}");
+            let (headers, thumbprint) = proof(bits, serde_json::json!({}));
+            let rules = Dpop { max_age_s: 60, leeway_s: 5, max_rsa_bits, scheme: None };
+            let no = Says(false, 0.into());
+            let refused = check(&headers, "t", &thumbprint, &target, &rules, &no, UnixTime::default());
+            let refused = refused.unwrap_err();
+            assert_eq!(refused.reason, Reason::DpopInvalid);
+            assert_eq!(no.1.get(), checks, "{bits} of {max_rsa_bits}");
+            let said = refused.detail.contains("an RSA key of more than");
+            assert_eq!(said, checks == 0, "{}", refused.detail);
         }
     }
 
     #[test]
     fn a_used_proof_is_remembered_for_the_longest_age_that_there_may_be() {
-        struct Yes;
-        impl SignatureVerifier for Yes {
-            fn verify(&self, _: &Key, _: &[u8], _: &[u8]) -> Result<bool, crate::signature::Unavailable> {
-                Ok(true)
-            }
-        }
-        let text = |bytes: &[u8]| URL_SAFE_NO_PAD.encode(bytes);
-        let mut modulus = vec![0xff; 256];
-        *modulus.last_mut().unwrap() = 0xfd;
-        let jwk = serde_json::json!({"kty": "RSA", "n": text(&modulus), "e": "AQAB"});
-        let key = Key::of_jwk(jwk.as_object().unwrap(), Algorithm::Ps256).unwrap();
-        let header = serde_json::json!({"typ": "dpop+jwt", "alg": "PS256", "jwk": jwk}).to_string();
-        let claims = serde_json::json!({"jti": "j", "htm": "GET", "htu": "https://shop.example/a", "iat": 1_000,
-            "ath": text(&Sha256::digest("t"))});
-        let proof = format!(
-            "{}.{}.{}",
-            text(header.as_bytes()),
-            text(claims.to_string().as_bytes()),
-            text(&[0; 256])
-        );
-        let headers = Headers::new(vec![("dpop".to_owned(), proof.into_bytes())]);
+        let ath = URL_SAFE_NO_PAD.encode(Sha256::digest("t"));
+        let claims = serde_json::json!({"jti": "j", "htm": "GET", "htu": "https://shop.example/a", "iat": 1_000, "ath": ath});
+        let (headers, thumbprint) = proof(2_048, claims);
         let target = target("https", "shop.example", "/a");
         for (max_age_s, at, taken) in
             [(60, 1_060, true), (60, 1_061, false), (300, 1_300, true), (300, 1_301, false)]
         {
             let rules = Dpop { max_age_s, leeway_s: 5, max_rsa_bits: 3_072, scheme: None };
-            let now = UnixTime::from_secs(at);
-            let checked = check(&headers, "t", &key.thumbprint(), &target, &rules, &Yes, now);
+            let (yes, now) = (Says(true, 0.into()), UnixTime::from_secs(at));
+            let checked = check(&headers, "t", &thumbprint, &target, &rules, &yes, now);
             assert_eq!(checked.is_ok(), taken, "{max_age_s} at {at}");
             // Whoever takes it for longer finds it as long.
             if let Ok(proof) = checked {
