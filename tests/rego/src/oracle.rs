@@ -104,6 +104,14 @@ impl Oracle {
         Ok(answers.into_iter().next())
     }
 
+    /// The same without OPA's index of comprehensions: one that closes over a variable, and could find that
+    /// variable's values by itself, is evaluated for all of them at once, and ends where it has a conflict for a
+    /// value that nobody asked about. A statement under a `with` has no index.
+    pub fn ask_without_comprehension_index(&mut self, program: &Program) -> io::Result<Option<Opa>> {
+        let answers = self.ask_so(std::slice::from_ref(program), &without_comprehension_index)?;
+        Ok(answers.into_iter().next())
+    }
+
     fn ask_so(&mut self, programs: &[Program], change: &dyn Fn(String) -> String) -> io::Result<Vec<Opa>> {
         let mut questions = Vec::new();
         for program in programs {
@@ -158,6 +166,42 @@ fn without_early_exit(mut text: String) -> String {
     text
 }
 
+/// Each comprehension as a variable of a statement under a `with` that replaces nothing.
+fn without_comprehension_index(text: String) -> String {
+    const BEFORE: &str = "[everycall_made | everycall_made := ";
+    const BEHIND: &str = " with data.everycall_none as 0][0]";
+    let mut out = String::new();
+    // Of the brackets that are open: where each begins, and whether it is a comprehension's.
+    let mut open: Vec<(usize, bool)> = Vec::new();
+    let (mut quoted, mut escaped) = (false, false);
+    for c in text.chars() {
+        let begins = out.len();
+        out.push(c);
+        if std::mem::take(&mut escaped) {
+            continue;
+        }
+        match c {
+            '\\' if quoted => escaped = true,
+            '"' => quoted = !quoted,
+            _ if quoted => {}
+            '(' | '[' | '{' => open.push((begins, false)),
+            '|' => {
+                if let Some((begins, is_comprehension)) = open.last_mut() {
+                    *is_comprehension = !out[*begins..].starts_with('(');
+                }
+            }
+            ')' | ']' | '}' => {
+                if let Some((begins, true)) = open.pop() {
+                    out.insert_str(begins, BEFORE);
+                    out.push_str(BEHIND);
+                }
+            }
+            _ => {}
+        }
+    }
+    out
+}
+
 /// How many arguments stand before the bracket that closes them.
 fn count_arguments(text: &str) -> usize {
     let (mut depth, mut count, mut quoted) = (0, 1, false);
@@ -204,5 +248,17 @@ impl Answer {
                 },
             },
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::without_comprehension_index;
+
+    #[test]
+    fn a_comprehension_is_made_under_a_with() {
+        let text = r#"x := [y | not "a|]\"" == y] if ({1} | {2}) == {"k": [v, 2]}"#;
+        let want = r#"x := [everycall_made | everycall_made := [y | not "a|]\"" == y] with data.everycall_none as 0][0] if ({1} | {2}) == {"k": [v, 2]}"#;
+        assert_eq!(without_comprehension_index(text.to_owned()), want);
     }
 }

@@ -61,6 +61,11 @@ impl<'p> Vm<'p> {
         Ok(value)
     }
 
+    /// Whether `with` puts something into the place of a document.
+    pub(super) fn is_replaced(&self, id: DocumentId) -> bool {
+        self.plan.documents.get(id).is_some_and(|document| self.replaced_document(document).is_some())
+    }
+
     /// What `with` puts into the place of a document, if it does.
     fn replaced_document(&self, document: &Document) -> Option<Option<&Value>> {
         let replaced = self.replaced.as_ref()?;

@@ -93,25 +93,27 @@ impl<'p> Vm<'p> {
         }
     }
 
-    /// Whether a reference has a value that no comprehension of this kind can be equal to: OPA does not evaluate
-    /// the comprehension then.
+    /// Whether a reference says that a comprehension of this kind can't be equal to it, so that OPA does not
+    /// evaluate the comprehension: it has no value, or a rule gives it one of another kind. What OPA reads from
+    /// `data` itself it compares the other way round, with the comprehension's value.
     fn is_other_kind(&mut self, reference: &'p Expr, collected: Collected) -> Outcome<bool> {
-        let value = match reference {
-            Expr::Local(_)
-            | Expr::Input(_)
-            | Expr::Base(_)
-            | Expr::Document(_)
-            | Expr::Member(..)
-            | Expr::Node(..)
-            | Expr::Get { .. } => self.eval(reference)?,
+        let mut base = reference;
+        while let Expr::Get { base: inner, stored: false, .. } = base {
+            base = inner;
+        }
+        let is_stored = match base {
+            Expr::Local(_) | Expr::Input(_) => false,
+            Expr::Document(id) | Expr::Member(id, _) => self.is_replaced(*id),
+            Expr::Base(_) | Expr::Node(..) | Expr::Get { .. } => true,
             _ => return Ok(false),
         };
-        Ok(!matches!(
-            (value, collected),
+        Ok(match (self.eval(reference)?, collected) {
+            (None, _) => true,
             (Some(Value::Array(_)), Collected::Array)
-                | (Some(Value::Set(_)), Collected::Set)
-                | (Some(Value::Object(_)), Collected::Object)
-        ))
+            | (Some(Value::Set(_)), Collected::Set)
+            | (Some(Value::Object(_)), Collected::Object) => false,
+            _ => !is_stored,
+        })
     }
 
     pub(super) fn all(&mut self, exprs: &'p [Expr]) -> Outcome<Option<Vec<Value>>> {
