@@ -12,6 +12,7 @@ use crate::vm::{fresh, Outcome, Vm, CONTINUE, PAUSE};
 /// Open to everybody at `/open`; `/ask` asks the decision point twice over, `/token` wants a token.
 pub fn configuration() -> Value {
     let mut config = everycall_tests::cases::reference().unwrap();
+    config["source"] = json!({"from": "use_remote_address"});
     config["credentials"] = json!([{"header": "authorization", "scheme": "Bearer"}]);
     config["pdps"] = json!({"default": {"protocol": "authzen", "cluster": "pdp", "host": "pdp"}});
     let anonymous = |id: &str, path: &str, policy: &str| {
@@ -153,6 +154,30 @@ fn a_missing_attribute_is_absent_and_denies() {
         host(|host| host.faults = BTreeMap::from([("property", status)]));
         assert_eq!(reason(&vm.request(&get("/source"), |_| yes())), "policy_undefined", "{status}");
     }
+}
+
+#[test]
+fn source_untold() {
+    let mut config = configuration();
+    config["source"] = json!({"from": "connection"});
+    let mut vm = Vm::start(&config).unwrap();
+    for path in ["/source", "/open"] {
+        assert_eq!(reason(&vm.request(&get(path), |_| yes())), "allowed", "{path}");
+    }
+    let read = host(|host| host.properties_read.clone());
+    assert!(read.contains("filter_state.everycall.source") && !read.contains("source.address"), "{read:?}");
+    for status in [NOT_FOUND, INTERNAL_FAILURE, 77] {
+        host(|host| host.faults = BTreeMap::from([("property", status)]));
+        // Whether a policy reads it or not: the proxy is not set up as the configuration says.
+        for path in ["/source", "/open"] {
+            assert_eq!(reason(&vm.request(&get(path), |_| yes())), "not_ready", "{path} {status}");
+        }
+    }
+    // It is no address.
+    let mut request = get("/open");
+    request.source_ip = "/run/client.sock".into();
+    host(|host| host.faults.clear());
+    assert_eq!(reason(&vm.request(&request, |_| yes())), "not_ready");
 }
 
 #[test]

@@ -102,7 +102,8 @@ impl Vm {
             host.callouts.clear();
             host.filter_state.clear();
             host.resumed = 0;
-            for attribute in everycall_core::ATTRIBUTES.iter().chain(everycall_core::PROOF_ATTRIBUTES) {
+            let all = everycall_core::ATTRIBUTES.iter().chain(everycall_core::PROOF_ATTRIBUTES);
+            for attribute in all.chain([&everycall_core::CONNECTION_SOURCE]) {
                 let path = attribute.host.join(".");
                 match request.attribute(attribute.name) {
                     Some(bytes) => host.properties.insert(path, bytes),

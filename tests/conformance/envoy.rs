@@ -11,7 +11,7 @@ use base64::Engine as _;
 use everycall::WireRequest;
 use everycall_core::{Algorithm, Key, PureRust, Settings, SignatureVerifier, Unavailable, UnixTime};
 use everycall_tests::client::{self, RawRequest, Response};
-use everycall_tests::envoy::{module, rendered, Envoy};
+use everycall_tests::envoy::{connection_manager, module, plugin, rendered, Envoy};
 use everycall_tests::server::{Answer, Server};
 use serde_json::{json, Value};
 
@@ -165,10 +165,9 @@ fn requests(rows: &[istio::Row]) -> anyhow::Result<Vec<CaseResult>> {
         }
         let mut listener = template.clone();
         listener["name"] = json!(name);
-        let manager = &mut listener["filter_chains"][0]["filters"][0]["typed_config"];
+        let manager = connection_manager(&mut listener);
         manager["stat_prefix"] = json!(name);
-        manager["http_filters"][0]["typed_config"]["config"]["configuration"]["value"] =
-            json!(config.to_string());
+        plugin(manager)["configuration"]["value"] = json!(config.to_string());
         listeners.push(listener);
     }
     document["static_resources"]["listeners"] = Value::Array(listeners);

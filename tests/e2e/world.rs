@@ -10,16 +10,16 @@ use everycall::cases::PdpAnswer;
 use everycall::WireRequest;
 use everycall_core::{PdpProtocol, Reply, UnixTime};
 use everycall_tests::client::{self, RawRequest, Response};
-use everycall_tests::envoy::{self, module, Envoy, Start};
+use everycall_tests::envoy::{self, module, wasm_filter, Envoy, Start};
 pub use everycall_tests::envoy::{connection_manager, lead, plugin};
 use everycall_tests::grpc::{self, CheckRequest, GrpcServer};
 use everycall_tests::server::{Answer, Server};
 use serde_json::{json, Value};
 
-/// How the connection manager of a listener treats paths.
+/// How the connection manager of a listener treats paths and hosts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Paths {
-    /// As rendered: normalised, slashes merged, escaped slashes refused.
+    /// As rendered: normalised, slashes merged, escaped slashes refused; hosts without their dot and port.
     Mended,
     /// As they came.
     Plain,
@@ -157,8 +157,12 @@ impl World {
         for listener in listeners {
             add_clusters(&mut document, &listener.config, pdp.address(), grpc.address());
         }
-        let template = document["static_resources"]["listeners"][0].clone();
-        let all: Vec<Value> = listeners.iter().map(|listener| with_listener(&template, listener)).collect();
+        // Each as it is rendered for its configuration.
+        let all = listeners.iter().map(|listener| {
+            let own = rendered(&listener.config, upstream.address(), pdp.address());
+            with_listener(&own["static_resources"]["listeners"][0], listener)
+        });
+        let all: Vec<Value> = all.collect();
         document["static_resources"]["listeners"] = Value::Array(all);
         change(&mut document);
         let envoy = keep(move || Envoy::start_as(&document.to_string(), &start)).unwrap();
@@ -275,7 +279,7 @@ impl Discovery {
         let directory = tempfile::tempdir().unwrap();
         let path = json!({"path": directory.path().join("filter.json"), "watched_directory": {"path": directory.path()}});
         let filter = std::mem::replace(
-            &mut manager["http_filters"][0],
+            wasm_filter(manager),
             json!({"name": "everycall", "config_discovery": {
                 "config_source": {"resource_api_version": "V3", "path_config_source": path},
                 "type_urls": ["type.googleapis.com/envoy.extensions.filters.http.wasm.v3.Wasm"]}}),
@@ -327,7 +331,9 @@ fn with_listener(template: &Value, listener: &Listener) -> Value {
     manager["access_log"][0]["typed_config"]["path"] = json!(file);
     manager["stat_prefix"] = json!(listener.name.replace(['/', '.'], "_"));
     if listener.paths == Paths::Plain {
-        for option in ["normalize_path", "merge_slashes"] {
+        let mends =
+            ["normalize_path", "merge_slashes", "strip_matching_host_port", "strip_trailing_host_dot"];
+        for option in mends {
             manager[option] = json!(false);
         }
         manager["path_with_escaped_slashes_action"] = json!("KEEP_UNCHANGED");

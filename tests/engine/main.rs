@@ -47,6 +47,7 @@ fn later(secs: i64) -> UnixTime {
 /// `/ask` asks one question of the decision point `default`, `/two` asks `default` and `other`.
 fn configuration() -> Value {
     let mut config = everycall_tests::cases::reference().unwrap();
+    config["source"] = json!({"from": "use_remote_address"});
     let question = r#""subject": {"type": "t", "id": "s"}, "action": {"name": "a"}, "resource": {"type": "t", "id": "r"}"#;
     config["pdps"]["other"] = json!({"protocol": "authzen", "cluster": "pdp", "host": "other"});
     let bundle = &mut config["bundle"]["inline"];

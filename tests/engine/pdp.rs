@@ -99,6 +99,14 @@ fn plain_request(more: &[(&str, &str)]) -> Request {
     Request::new(StreamId(1), Headers::new(pairs.collect()), Connection::default())
 }
 
+/// The same over a connection with TLS.
+fn request_by_tls(more: &[(&str, &str)]) -> Request {
+    let mut request = plain_request(more);
+    let version = everycall_core::ATTRIBUTES.iter().find(|attribute| attribute.name == "tls_version");
+    request.connection.set(version.unwrap(), b"TLSv1.3");
+    request
+}
+
 fn header<'a>(call: &'a Call, name: &str) -> Option<&'a str> {
     call.headers.iter().find(|(other, _)| other == name).map(|(_, value)| value.as_str())
 }
@@ -114,7 +122,11 @@ fn an_ext_authz_server_reads_what_envoy_would_tell_it_and_no_secrets() {
     let mut engine = with_pdp(json!({"protocol": "ext_authz", "cluster": "pdp", "host": "pdp"}));
     let trace = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
     let more = [("x-a", "1"), ("x-a", "2"), ("cookie", "secret"), ("dpop", "secret"), ("traceparent", trace)];
-    let (calls, pending) = asks(engine.check(plain_request(&more), NOW));
+    // A client says by itself which scheme it is.
+    let (calls, _) = asks(engine.check(plain_request(&more), NOW));
+    let told = checked(&calls[0]).attributes.unwrap().request.unwrap().http.unwrap();
+    assert_eq!(told.scheme, "http");
+    let (calls, pending) = asks(engine.check(request_by_tls(&more), NOW));
     let call = &calls[0];
     assert_eq!(header(call, ":path"), Some("/envoy.service.auth.v3.Authorization/Check"));
     assert_eq!(

@@ -29,6 +29,7 @@ decision := {"allow": true, "without_pdp": true} if input.pdp.input.decision
 /// The whole input of a delegated call, and the headers that its permit sets.
 fn shown() -> (Value, BTreeSet<String>) {
     let mut config = everycall_tests::cases::reference().unwrap();
+    config["source"] = json!({"from": "use_remote_address"});
     config["networks"] = json!({"here": ["127.0.0.0/8"]});
     config["signals"] = json!({"inline": []});
     config["bundle"]["inline"]["policies"]["shows_all.rego"] = json!(SHOWS_ALL);
@@ -94,6 +95,7 @@ fn decide(config: Value, request: Request, now: UnixTime) -> (Value, BTreeSet<St
 /// What `input.exception` holds for a caller who has one; `shown` has none.
 fn shown_exception() -> Value {
     let mut config = everycall_tests::cases::reference().unwrap();
+    config["source"] = json!({"from": "use_remote_address"});
     config["signals"] = json!({"inline": []});
     let (salt, secret) = ([0; 16], "A".repeat(22));
     let encode = |bytes: &[u8]| URL_SAFE_NO_PAD.encode(bytes);
@@ -180,6 +182,7 @@ fn removed_and_set_headers_are_those_of_the_core() {
 /// What the core makes of an obligation, with an allow or a refusal: the reason and the fact.
 fn obliged(name: &str, value: &Value, allow: bool) -> (Reason, String) {
     let mut config = everycall_tests::cases::reference().unwrap();
+    config["source"] = json!({"from": "use_remote_address"});
     let bundle = &mut config["bundle"]["inline"];
     bundle["policies"]["everycall.rego"] = json!("package everycall\ndecision := data.result");
     bundle["data"]["result"] = json!({"allow": allow, "obligations": {name: value}});

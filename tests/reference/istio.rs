@@ -3,10 +3,10 @@
 
 use std::path::PathBuf;
 
-use everycall_tests::envoy::root;
+use everycall_tests::envoy::{connection_manager, root};
 use serde_json::{json, Value};
 
-use crate::rendered::{render, ISTIO};
+use crate::rendered::{render, ENVOY, ISTIO};
 use crate::structural::violations;
 
 /// What a WasmPlugin must have at least: the members that we set, of the definition of Istio 1.30.
@@ -25,28 +25,69 @@ fn own() -> Value {
 }
 
 /// The definition of Istio itself: in the file that ISTIO_CRDS names, or beside the project.
-fn istios() -> Option<Value> {
+fn istios(kind: &str) -> Option<Value> {
     let file = std::env::var_os("ISTIO_CRDS")
         .map_or_else(|| root().join("../shared/schemas/istio-crds.yaml"), PathBuf::from);
     let text = std::fs::read_to_string(&file).ok()?;
     let document =
-        text.split("\n---\n").find(|document| document.contains("\n    kind: WasmPlugin\n")).unwrap();
+        text.split("\n---\n").find(|document| document.contains(&format!("\n    kind: {kind}\n"))).unwrap();
     let crd: Value = serde_yaml_ng::from_str(document).unwrap();
-    let version = &crd["spec"]["versions"][0];
-    assert_eq!(version["name"], "v1alpha1");
-    Some(version["schema"]["openAPIV3Schema"]["properties"]["spec"].clone())
+    Some(crd["spec"]["versions"][0].clone())
 }
 
-fn plugin(more: &[&str]) -> Value {
+/// The definition's schema of a resource's `spec`, in the version that is rendered.
+fn spec_of(definition: &Value, resource: &Value) -> Value {
+    let version = resource["apiVersion"].as_str().unwrap().rsplit('/').next().unwrap();
+    assert_eq!(definition["name"], version);
+    definition["schema"]["openAPIV3Schema"]["properties"]["spec"].clone()
+}
+
+/// The resources that are rendered.
+fn resources(more: &[&str]) -> Vec<Value> {
     let directory = tempfile::tempdir().unwrap();
     let module = directory.path().join("m.wasm");
     std::fs::write(&module, b"\0asm").unwrap();
     let module = module.display().to_string();
-    serde_yaml_ng::from_str(&render(&[ISTIO.1, &["--module", &module], more].concat())).unwrap()
+    let text = render(&[ISTIO.1, &["--module", &module], more].concat());
+    text.split("\n---\n").map(|document| serde_yaml_ng::from_str(document).unwrap()).collect()
+}
+
+fn plugin(more: &[&str]) -> Value {
+    resources(more).swap_remove(0)
 }
 
 fn schemas() -> Vec<Value> {
-    [own()].into_iter().chain(istios()).collect()
+    let istios = istios("WasmPlugin").map(|definition| spec_of(&definition, &plugin(&[])));
+    [own()].into_iter().chain(istios).collect()
+}
+
+/// What the plugin reads of the connection is put into filter state before it, of the same workloads.
+#[test]
+fn the_filter_in_front_fits_the_definition() {
+    let all = resources(&[]);
+    let [plugin, filter] = &all[..] else { panic!("{all:#?}") };
+    assert_eq!(filter["kind"], "EnvoyFilter");
+    assert_eq!(filter["metadata"], json!({"name": "everycall-source", "namespace": "shop"}));
+    assert_eq!(filter["spec"]["workloadSelector"]["labels"], plugin["spec"]["selector"]["matchLabels"]);
+    let patches = filter["spec"]["configPatches"].as_array().unwrap();
+    let contexts: Vec<_> = patches.iter().map(|patch| &patch["match"]["context"]).collect();
+    assert_eq!(contexts, ["SIDECAR_INBOUND", "GATEWAY"]);
+    for patch in patches {
+        assert_eq!(
+            (&patch["applyTo"], &patch["patch"]["operation"]),
+            (&json!("HTTP_FILTER"), &json!("INSERT_FIRST"))
+        );
+        // The same as in a bootstrap, which runs in Envoy.
+        let bootstrap: Value = serde_yaml_ng::from_str(&render(ENVOY.1)).unwrap();
+        let mut listener = bootstrap["static_resources"]["listeners"][0].clone();
+        assert_eq!(patch["patch"]["value"], connection_manager(&mut listener)["http_filters"][0]);
+    }
+    if let Some(definition) = istios("EnvoyFilter") {
+        assert_eq!(violations(&filter["spec"], &spec_of(&definition, filter), "spec"), [""; 0]);
+        let mut wrong = filter["spec"].clone();
+        wrong["configPatches"][0]["patch"]["operation"] = json!("PUT_FIRST");
+        assert_ne!(violations(&wrong, &spec_of(&definition, filter), "spec"), [""; 0]);
+    }
 }
 
 #[test]

@@ -3,7 +3,7 @@
 
 use std::path::Path;
 
-use everycall_tests::envoy::root;
+use everycall_tests::envoy::{connection_manager, plugin as plugin_in, root};
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 
@@ -94,12 +94,12 @@ fn a_plugin_pins_the_module_it_is_rendered_with() {
 #[test]
 fn renderings_hold_the_configuration_of_the_demo() {
     let config = everycall_tests::cases::whole_reference().unwrap();
-    let plugin: Value = serde_yaml_ng::from_str(&file(ISTIO.0)).unwrap();
+    let committed = file(ISTIO.0);
+    let plugin: Value = serde_yaml_ng::from_str(committed.split("\n---\n").next().unwrap()).unwrap();
     assert_eq!(plugin["spec"]["pluginConfig"], config);
     let envoy: Value = serde_yaml_ng::from_str(&file(ENVOY.0)).unwrap();
-    let manager =
-        &envoy["static_resources"]["listeners"][0]["filter_chains"][0]["filters"][0]["typed_config"];
-    let text = &manager["http_filters"][0]["typed_config"]["config"]["configuration"]["value"];
+    let mut listener = envoy["static_resources"]["listeners"][0].clone();
+    let text = &plugin_in(connection_manager(&mut listener))["configuration"]["value"];
     assert_eq!(serde_json::from_str::<Value>(text.as_str().unwrap()).unwrap(), config);
     let printed: Value = serde_json::from_str(&render(&["config"])).unwrap();
     assert_eq!(printed, config);

@@ -64,6 +64,14 @@ fn holds(message: &str, value: &Value) -> Option<bool> {
             ["selector", "targetRef", "targetRefs"].iter().filter(|name| value.get(**name).is_some()).count()
                 <= 1
         }
+        "only support waypointMatch when context is WAYPOINT" => {
+            let is_waypoint = value.get("context").is_some_and(|context| context == "WAYPOINT");
+            is_waypoint == value.get("waypoint").is_some()
+        }
+        "wildcard is not supported in selector" => !value.as_str()?.contains('*'),
+        "only one of targetRefs or workloadSelector can be set" => {
+            ["workloadSelector", "targetRefs"].iter().filter(|name| value.get(**name).is_some()).count() <= 1
+        }
         _ => return None,
     })
 }

@@ -109,12 +109,21 @@ pub fn connection_manager(listener: &mut Value) -> &mut Value {
     &mut listener["filter_chains"][0]["filters"][0]["typed_config"]
 }
 
+/// The filter in a connection manager: one that prepares for it may stand in front.
+///
+/// # Panics
+/// There is none.
+pub fn wasm_filter(manager: &mut Value) -> &mut Value {
+    let filters = manager["http_filters"].as_array_mut().unwrap();
+    filters.iter_mut().find(|filter| filter["name"] == "envoy.filters.http.wasm").unwrap()
+}
+
 /// The filter's plugin configuration in a connection manager.
 ///
 /// # Panics
 /// There is none.
 pub fn plugin(manager: &mut Value) -> &mut Value {
-    &mut manager["http_filters"][0]["typed_config"]["config"]
+    &mut wasm_filter(manager)["typed_config"]["config"]
 }
 
 /// Lets a listener take WebSockets.

@@ -9,6 +9,7 @@ pub mod devserver;
 pub mod envoy;
 pub mod fault;
 pub mod grpc;
+pub mod h2;
 pub mod hostile;
 pub mod json_schema;
 pub mod server;

@@ -47,7 +47,8 @@ impl Places {
         let log = match filter.instead(&self.empty.display().to_string())? {
             Some(instead) => {
                 let filters = manager["http_filters"].as_array_mut().context("no filters")?;
-                filters.splice(0..1, instead);
+                filters.retain(|filter| filter["name"] == "envoy.filters.http.router");
+                filters.splice(0..0, instead);
                 json!({"json_format": ordinary_log()})
             }
             None => json!({"text_format_source": {"inline_string": RECORDS}}),

@@ -68,6 +68,7 @@ impl WireRequest {
                 let der = STANDARD.decode(body).ok()?;
                 Some(hex::encode(&Sha256::digest(der)).into_bytes())
             }
+            "tls_version" => (self.scheme == "https").then(|| b"TLSv1.3".to_vec()),
             "source_ip" => {
                 let address = match self.source_ip.parse::<IpAddr>() {
                     Ok(ip) => SocketAddr::new(ip, 0).to_string(),

@@ -35,9 +35,17 @@ pub const ATTRIBUTES: &[Attribute] = &[
     Attribute { name: SOURCE_IP, host: &["source", "address"], encoding: Encoding::Address },
     Attribute { name: DESTINATION_IP, host: &["destination", "address"], encoding: Encoding::Address },
     Attribute { name: PROTOCOL, host: &["request", "protocol"], encoding: Encoding::Text },
-    Attribute { name: "tls_version", host: &["connection", "tls_version"], encoding: Encoding::Text },
+    Attribute { name: TLS_VERSION, host: &["connection", "tls_version"], encoding: Encoding::Text },
     Attribute { name: SNI, host: &["connection", "requested_server_name"], encoding: Encoding::Text },
 ];
+
+/// The source address where the configuration's `source` is `connection`, instead of the host's own, which follows
+/// what a client writes into `x-forwarded-for`.
+pub const CONNECTION_SOURCE: Attribute =
+    Attribute { name: SOURCE_IP, host: &["filter_state", SOURCE_STATE], encoding: Encoding::Address };
+
+/// The name under which a filter in front keeps it.
+pub const SOURCE_STATE: &str = "everycall.source";
 
 /// What proofs of possession need of the client's certificate, besides `mtls`. Not for policies.
 pub const PROOF_ATTRIBUTES: &[Attribute] = &[
@@ -56,6 +64,8 @@ pub(crate) const PEER_DIGEST: &str = "peer_digest";
 
 /// The attribute that `networks` are matched against.
 pub(crate) const SOURCE_IP: &str = "source_ip";
+/// The version of TLS that it speaks; absent without TLS.
+pub(crate) const TLS_VERSION: &str = "tls_version";
 /// The server name that the client asked for.
 pub(crate) const SNI: &str = "sni";
 
@@ -67,6 +77,14 @@ pub(crate) const PROTOCOL: &str = "protocol";
 
 /// The first URI SAN of the client's certificate.
 pub(crate) const PEER_ID: &str = "peer_id";
+
+/// The scheme of a connection with or without TLS.
+pub(crate) const fn scheme(tls: bool) -> &'static str {
+    match tls {
+        true => "https",
+        false => "http",
+    }
+}
 
 /// Whether a policy that reads these of the connection needs the attribute.
 pub(crate) fn is_read(name: &str, connection: &Names) -> bool {

@@ -13,6 +13,7 @@ mod log;
 mod parse;
 mod pdp;
 pub mod ranges;
+mod source;
 mod text;
 
 use std::collections::BTreeMap;
@@ -32,7 +33,8 @@ pub use issuers::{Issuer, Keys, KindRule, Profile, RemoteKeys, RequiredBinding};
 pub use log::{Log, LogRecords, LogTo, Observe};
 pub(crate) use parse::{parse, parse_part, Parsed};
 pub use pdp::{Breaker, Pdp, PdpProtocol};
-pub(crate) use text::{instant, is_host, is_label, is_path, is_plain_host};
+pub use source::{Source, SourceFrom};
+pub(crate) use text::{instant, is_host, is_label, is_path, is_plain_host, ANY_PORT};
 
 /// The one version of this format.
 pub(crate) const VERSION: u32 = 1;
@@ -85,6 +87,9 @@ pub struct Config {
     /// Policy decision points by name; a question that names none goes to `default`.
     #[serde(default)]
     pub pdps: BTreeMap<String, Pdp>,
+    /// Where the client's address comes from; absent: it is not known, networks hold nobody, and policies see none.
+    #[serde(default)]
+    pub source: Option<Source>,
     /// CIDR sets by name: those that hold the source address stand in `input.connection.networks`.
     #[serde(default)]
     #[cfg_attr(feature = "schema", schemars(transform = relations::networks))]

@@ -22,7 +22,7 @@ use std::sync::Arc;
 
 use sha2::{Digest as _, Sha256};
 
-use crate::attributes::Attribute;
+use crate::attributes::{Attribute, SOURCE_IP, SOURCE_STATE};
 use crate::bundle::{Bundle, BundleHead, Puller};
 use crate::decision::{Decision, Denial, Permit};
 use crate::grants::Granted;
@@ -47,7 +47,7 @@ use crate::token;
 use crate::token::cache::{TokenCache, Verified};
 
 pub(crate) use case::Waiting;
-use case::{Asked, Case, Cause, Refused};
+use case::{Asked, Case, Cause, Occasion, Refused};
 use credential::Credential;
 use feeds::Followed;
 use layers::Layers;
@@ -232,6 +232,15 @@ impl Engine {
         }
         let served = self.bundle.serves_at(now, self.settings.bundle_source.max_stale_s);
         served.map_err(|(reason, detail)| Refused::new(reason, detail))?;
+        let untold = self.settings.takes_source_of_connection()
+            && matches!(case.occasion, Occasion::Request)
+            && case.request.connection.get(SOURCE_IP).is_none();
+        if untold {
+            return Err(Refused::new(
+                Reason::NotReady,
+                format!("no filter in front tells the source address, as `{SOURCE_STATE}`"),
+            ));
+        }
         // INVARIANT: a fact that was not asked for reads like one that is not so.
         let unchanged = Arc::ptr_eq(&self.attributes, &case.attributes);
         match unchanged || self.attributes.iter().all(|attribute| case.attributes.contains(attribute)) {

@@ -2,7 +2,8 @@
 //!
 //! Of the grants that admit a call one decides: the one with the most specific path; of those the
 //! one that names the caller most precisely (exactly, by the longest prefix, by the most claims);
-//! of those the one that was written first. What it then requires (an elevation, a binding) is
+//! of those one that names the host as it came before one for any of its ports; of those the one that
+//! was written first. What it then requires (an elevation, a binding) is
 //! required: a grant that is less specific does not make up for it.
 //!
 //! A call costs a few look-ups per path segment, and a look-up costs the same however many grants
@@ -25,7 +26,7 @@ use flat::FlatMap;
 use selectors::{Fit, SelectorId, Selectors};
 pub(crate) use selectors::{Selector, ANONYMOUS};
 pub(crate) use template::Template;
-use tree::{NodeId, Tree, Visit};
+use tree::{NodeId, Places, Tree, Visit};
 
 /// How many grants may be for one caller, host and path template: each is looked at.
 pub(crate) const MAX_ALIKE: usize = 256;
@@ -167,7 +168,7 @@ impl Grants {
         if fits.is_empty() {
             return Err(format!("no grant names `{subject}`"));
         }
-        let Some(host) = self.tree.host(&target.host) else {
+        let Some(host) = self.tree.host(&target.host, target.host_name()) else {
             return Err(format!("no grant names the host `{}`", target.host));
         };
         let mut search =
@@ -202,14 +203,17 @@ struct Search<'a> {
 }
 
 impl<'p> Visit<'p> for Search<'_> {
-    fn visit(&mut self, node: NodeId, values: &[&'p str], rest: &'p [String]) -> bool {
+    fn visit(&mut self, places: Places, values: &[&'p str], rest: &'p [String]) -> bool {
         let entries = self.entries;
-        let mut here: Vec<(u32, &Entry)> = Vec::new();
+        let mut here: Vec<(u32, usize, &Entry)> = Vec::new();
         for Fit { rank, selector } in &self.fits {
-            here.extend(alike(entries, node, *selector).map(|entry| (*rank, entry)));
+            for (at, node) in places.iter().enumerate() {
+                let Some(node) = *node else { continue };
+                here.extend(alike(entries, node, *selector).map(|entry| (*rank, at, entry)));
+            }
         }
-        here.sort_by_key(|(rank, entry)| (*rank, entry.order));
-        for (_, Entry { grant, names, .. }) in here {
+        here.sort_by_key(|(rank, at, entry)| (*rank, *at, entry.order));
+        for (_, _, Entry { grant, names, .. }) in here {
             match grant.admits(self.caller, self.target, self.now) {
                 Ok(()) => {
                     let rest = (!rest.is_empty()).then(|| rest.join("/"));

@@ -54,7 +54,7 @@ pub mod token;
 mod unicode;
 mod xfcc;
 
-pub use attributes::{Attribute, Encoding, ATTRIBUTES, PROOF_ATTRIBUTES};
+pub use attributes::{Attribute, Encoding, ATTRIBUTES, CONNECTION_SOURCE, PROOF_ATTRIBUTES, SOURCE_STATE};
 pub use bundle::{
     bundle_claims, bundle_content, Bundle, BundleHead, BundleState, BundleStats, BUNDLE_TYPE, MAX_BUNDLE_LINE,
 };

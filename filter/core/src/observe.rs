@@ -2,6 +2,7 @@
 //! policy can be seen at work before anybody depends on it. For so many days, and for refusals of
 //! grants and policies only: `Reason::observable` says which.
 
+use crate::config::ANY_PORT;
 use crate::grants::Template;
 use crate::target::Target;
 use crate::time::UnixTime;
@@ -19,7 +20,11 @@ pub(crate) struct Observe {
 
 impl Observe {
     pub(crate) fn covers(&self, target: &Target) -> bool {
-        self.hosts.contains(&target.host) && self.paths.iter().any(|template| template.matches(target))
+        let names = |host: &String| match host.strip_suffix(ANY_PORT) {
+            Some(name) => name == target.host_name(),
+            None => *host == target.host,
+        };
+        self.hosts.iter().any(names) && self.paths.iter().any(|template| template.matches(target))
     }
 
     /// Whether the end is near enough, and has not come. There is no clock where a configuration is

@@ -74,7 +74,7 @@ reasons! {
     Allowed = "allowed", 200, Policy;
     /// A layer said no, and `observe` passes the request on: the record's `would_refuse` says why.
     Observed = "observed", 200, Service;
-    /// No valid configuration or bundle is loaded, it changed while the request waited and can't be decided again, or the host withholds the request or the time.
+    /// No valid configuration or bundle is loaded, it changed while the request waited and can't be decided again, or the host withholds the request, its source address or the time.
     NotReady = "not_ready", 503, Service;
     /// The bundle has expired, or is older than `bundle.max_stale_s`.
     BundleStale = "bundle_stale", 503, Service;

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use crate::attributes::Attribute;
+use crate::attributes::{scheme, Attribute, TLS_VERSION};
 use crate::step::StreamId;
 
 /// Headers below this prefix are ours: a client's are removed, spelled with `-` or `_`.
@@ -12,13 +12,28 @@ pub const OWN_HEADER_PREFIX: &str = "x-everycall-";
 pub const BREAK_GLASS_HEADER: &str = "x-everycall-break-glass";
 
 /// Headers that are removed from the client's request besides our own, unless `trusted_headers` names them: each
-/// makes some upstream see another method, target or lifetime than the one decided on. Sorted.
+/// makes some upstream see another method, target, lifetime or source than the one decided on. Sorted.
 pub const REMOVED_HEADERS: &[&str] = &[
+    "cf-connecting-ip",
+    "cf-connecting-ipv6",
+    "client-ip",
+    "fastly-client-ip",
+    "fly-client-ip",
     "forwarded",
+    "forwarded-for",
     "front-end-https",
+    "proxy-client-ip",
+    "true-client-ip",
+    "wl-proxy-client-ip",
+    "x-appengine-user-ip",
+    "x-azure-clientip",
+    "x-azure-socketip",
+    "x-client-ip",
+    "x-cluster-client-ip",
     "x-envoy-original-host",
     "x-envoy-original-path",
     "x-envoy-upstream-stream-duration-ms",
+    "x-forwarded-client-ip",
     "x-forwarded-host",
     "x-forwarded-method",
     "x-forwarded-path",
@@ -37,13 +52,20 @@ pub const REMOVED_HEADERS: &[&str] = &[
     "x-http-method-override",
     "x-http-path-override",
     "x-method-override",
+    "x-original-forwarded-for",
     "x-original-host",
     "x-original-method",
     "x-original-uri",
     "x-original-url",
+    "x-originating-ip",
     "x-override-url",
+    "x-proxyuser-ip",
+    "x-real-ip",
+    "x-remote-addr",
+    "x-remote-ip",
     "x-rewrite-url",
     "x-scheme",
+    "x-true-client-ip",
     "x-url-scheme",
 ];
 
@@ -166,10 +188,11 @@ impl std::fmt::Debug for Headers {
 
 /// Whether a client must not set a header, however it is spelled.
 pub(crate) fn is_forbidden(name: &str) -> bool {
-    // Most names have neither beginning: look at two bytes before anything is copied.
+    // Most names have none of these beginnings: look at them before anything is copied.
     match name.as_bytes() {
         [b'x', second, ..] if !second.is_ascii_alphanumeric() => {}
-        [b'f', b'o' | b'r', ..] => {}
+        [b'f', b'a' | b'l' | b'o' | b'r', ..] | [b'c', b'f' | b'l', ..] => {}
+        [b'p', b'r', b'o', ..] | [b't', b'r', b'u', ..] | [b'w', b'l', ..] => {}
         _ => return false,
     }
     let folded_name: String;
@@ -222,9 +245,19 @@ impl Connection {
         }
     }
 
+    /// Forgets one.
+    pub(crate) fn withhold(&mut self, name: &str) {
+        self.0.retain(|(attribute, _)| attribute.name != name);
+    }
+
     /// The value of one attribute.
     pub fn get(&self, name: &str) -> Option<&Value> {
         self.iter().find(|(other, _)| *other == name).map(|(_, value)| value)
+    }
+
+    /// By which scheme it came, as far as it was asked: what the request says of it is up to the client.
+    pub(crate) fn scheme(&self) -> &'static str {
+        scheme(self.get(TLS_VERSION).is_some())
     }
 
     /// Names and values.

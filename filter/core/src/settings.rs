@@ -10,11 +10,11 @@ use std::sync::Arc;
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 
-use crate::attributes::{self, Attribute, ATTRIBUTES, PROOF_ATTRIBUTES};
+use crate::attributes::{self, Attribute, ATTRIBUTES, CONNECTION_SOURCE, PROOF_ATTRIBUTES};
 use crate::bundle::{Bundle, BundleSource};
 use crate::config::{
     self, Breaker, ConfigError, ConfigErrors, Forwarded, KindRule, Limits, LogRecords, PdpProtocol, Profile,
-    RemoteKeys, RequiredBinding,
+    RemoteKeys, RequiredBinding, SourceFrom,
 };
 use crate::exceptions::{ApiKey, API_KEY_ISSUER};
 use crate::feed::FeedSource;
@@ -173,6 +173,7 @@ pub struct Settings {
     pub(crate) revocations: Option<FeedSource>,
     pub(crate) signals: Option<FeedSource>,
     pub(crate) pdps: BTreeMap<String, Pdp>,
+    pub(crate) source: Option<SourceFrom>,
     pub(crate) networks: Vec<Network>,
     pub(crate) limits: Limits,
     pub(crate) streams: config::Streams,
@@ -303,22 +304,42 @@ impl Settings {
         names.any(|name| is_spelling(name, header))
     }
 
-    /// The attributes of the connection that the policies of these bundles, an elevation, a proof of possession
-    /// or a policy decision point need: the only ones to ask the host for.
+    /// Whether a filter in front tells the client's address, so that a request without it is refused.
+    pub(crate) const fn takes_source_of_connection(&self) -> bool {
+        matches!(self.source, Some(SourceFrom::Connection))
+    }
+
+    /// Whether the policies of these bundles, an elevation or a policy decision point go by the client's address,
+    /// which nobody tells.
+    pub fn lacks_source(&self, bundles: &[&Bundle]) -> bool {
+        self.source.is_none() && self.needed(bundles).any(|attribute| attribute.name == attributes::SOURCE_IP)
+    }
+
+    /// The attributes of the connection to ask the host for.
     pub fn attributes(&self, bundles: &[&Bundle]) -> Vec<&'static Attribute> {
+        let needed = self.needed(bundles).filter(|attribute| {
+            let from_host = matches!(self.source, Some(SourceFrom::UseRemoteAddress));
+            attribute.name != attributes::SOURCE_IP || from_host
+        });
+        let source = self.takes_source_of_connection().then_some(&CONNECTION_SOURCE);
+        needed.chain(source).chain(PROOF_ATTRIBUTES.iter().filter(|_| self.mtls.is_some())).collect()
+    }
+
+    /// What the policies of these bundles, an elevation, a proof of possession or a policy decision point need of
+    /// the connection.
+    fn needed<'s>(&'s self, bundles: &[&Bundle]) -> impl Iterator<Item = &'static Attribute> + use<'s> {
         let mut reads = Reads::default();
         bundles.iter().for_each(|bundle| reads.merge(&bundle.reads()));
         let connection = Names::of(&reads, &["connection"]);
         let by_network = bundles.iter().any(|bundle| bundle.elevations.by_network());
-        let proves = |name: &str| self.mtls.is_some() && name == "mtls";
+        let proves = move |name: &str| self.mtls.is_some() && name == "mtls";
         let told = self.pdps.values().any(|pdp| pdp.protocol == PdpProtocol::ExtAuthz);
-        let told = |name: &str| told && pdp::EXT_AUTHZ_ATTRIBUTES.contains(&name);
-        let read = ATTRIBUTES.iter().filter(|attribute| {
+        let told = move |name: &str| told && pdp::EXT_AUTHZ_ATTRIBUTES.contains(&name);
+        ATTRIBUTES.iter().filter(move |attribute| {
             let name = attribute.name;
             let by_network = name == attributes::SOURCE_IP && by_network;
             attributes::is_read(name, &connection) || proves(name) || told(name) || by_network
-        });
-        read.chain(PROOF_ATTRIBUTES.iter().filter(|_| self.mtls.is_some())).collect()
+        })
     }
 }
 

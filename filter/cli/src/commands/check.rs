@@ -9,7 +9,7 @@ use serde_json::{json, Value};
 use super::stand_in::{Opened, StandInArg};
 use super::{exceptions, explain, Configuration, Invalid, Outcome};
 use crate::clock;
-use crate::lint::{lint, Finding, Level};
+use crate::lint::{lint, lint_source, Finding, Level};
 
 /// Exceptions that end within so many days are warned of.
 const SOON_DAYS: i64 = 7;
@@ -88,6 +88,7 @@ fn findings(configuration: &Configuration, now: UnixTime) -> anyhow::Result<Vec<
     };
     let mut found = in_place(&configuration.opened()?);
     found.extend(configuration.opened_shadow()?.iter().flat_map(in_place));
+    found.extend(lint_source(&configuration.settings));
     found.sort();
     found.dedup();
     Ok(found)

@@ -10,7 +10,7 @@ mod opened;
 mod program;
 mod rules;
 
-use everycall_core::UnixTime;
+use everycall_core::{Bundle, Settings, UnixTime};
 use serde::Serialize;
 use serde_json::Value;
 
@@ -62,6 +62,7 @@ const ELEVATION_NEVER_SERVES: Lint = Lint { code: "elevation_never_serves", leve
 const ELEVATION_UNUSED: Lint = Lint { code: "elevation_unused", level: Level::Warning };
 const ELEVATION_WITHOUT_CEILING: Lint = Lint { code: "elevation_without_ceiling", level: Level::Warning };
 const MISSING_OWNER: Lint = Lint { code: "missing_owner", level: Level::Error };
+const SOURCE_MISSING: Lint = Lint { code: "source_missing", level: Level::Error };
 const BAD_ALLOW: Lint = Lint { code: "bad_allow_comment", level: Level::Error };
 
 /// Everything that is looked for.
@@ -82,6 +83,7 @@ pub const LINTS: &[Lint] = &[
     ELEVATION_UNUSED,
     ELEVATION_WITHOUT_CEILING,
     MISSING_OWNER,
+    SOURCE_MISSING,
     BAD_ALLOW,
 ];
 
@@ -124,6 +126,17 @@ pub fn lint(document: &Value, now: UnixTime) -> Vec<Finding> {
     found.sort();
     found.dedup();
     found
+}
+
+/// Looks for a source address that is gone by and that nobody tells.
+pub fn lint_source(settings: &Settings) -> Option<Finding> {
+    let bundles: Vec<&Bundle> = [settings.bundle()].into_iter().chain(settings.shadow()).collect();
+    settings.lacks_source(&bundles).then(|| {
+        let message =
+            "policies, elevations or a decision point go by the client's address, which is not known: \
+                       set `source`";
+        Finding::new(&SOURCE_MISSING, "source", message)
+    })
 }
 
 /// Notes what was found in a module, unless the comment above allows it.

@@ -16,6 +16,16 @@ type Route<'d> = (&'d str, Vec<&'d str>);
 struct Broad<'d> {
     paths: BTreeMap<Route<'d>, Vec<(usize, usize)>>,
     beginnings: BTreeSet<Route<'d>>,
+    /// By their names without ports.
+    hosts: BTreeMap<&'d str, BTreeSet<&'d str>>,
+}
+
+/// A host without its port.
+fn name(host: &str) -> &str {
+    match host.rsplit_once(':') {
+        Some((name, port)) if !port.ends_with(']') => name,
+        _ => host,
+    }
 }
 
 pub(super) fn lint(document: &Value, found: &mut Vec<Finding>) {
@@ -26,6 +36,7 @@ pub(super) fn lint(document: &Value, found: &mut Vec<Finding>) {
             let Some(path) = path.as_str().filter(|path| path.starts_with('/')) else { continue };
             let shape = shape(path);
             for host in list(grant.get("hosts")).iter().filter_map(Value::as_str) {
+                broad.hosts.entry(name(host)).or_default().insert(host);
                 for end in 0..shape.len() {
                     broad.beginnings.insert((host, shape.get(..end).unwrap_or_default().to_vec()));
                 }
@@ -38,12 +49,14 @@ pub(super) fn lint(document: &Value, found: &mut Vec<Finding>) {
         for path in list(grant.get("paths")).iter().filter_map(Value::as_str) {
             let shape = shape(path);
             for host in list(grant.get("hosts")).iter().filter_map(Value::as_str) {
-                broad.over(host, &mut Vec::new(), &shape, false, &mut |other @ (by, _)| {
-                    let opens = |by: &Value| is_wider(by, grant) && !excepts(by, &shape);
-                    if by != at && grants.get(by).is_some_and(opens) {
-                        opened.entry(other).or_insert((path, text(grant, "id").unwrap_or_default()));
-                    }
-                });
+                for host in broad.meeting(host) {
+                    broad.over(host, &mut Vec::new(), &shape, false, &mut |other @ (by, _)| {
+                        let opens = |by: &Value| is_wider(by, grant) && !excepts(by, &shape);
+                        if by != at && grants.get(by).is_some_and(opens) {
+                            opened.entry(other).or_insert((path, text(grant, "id").unwrap_or_default()));
+                        }
+                    });
+                }
             }
         }
     }
@@ -60,6 +73,12 @@ pub(super) fn lint(document: &Value, found: &mut Vec<Finding>) {
 }
 
 impl<'d> Broad<'d> {
+    /// The hosts that some call is for which is for this one.
+    fn meeting(&self, host: &'d str) -> impl Iterator<Item = &'d str> + use<'_, 'd> {
+        let alike = self.hosts.get(name(host)).into_iter().flatten().copied();
+        alike.filter(move |other| *other == host || other.ends_with(":*") || host.ends_with(":*"))
+    }
+
     /// Calls `each` for the paths that take all that this one takes, and more.
     fn over(
         &self,

@@ -534,6 +534,24 @@ fn a_broader_path_that_lets_others_in_is_said() {
     ] {
         assert!(!opened(&[narrow], &[wide]), "{narrow} {wide}");
     }
+    // Hosts that some call has in common.
+    let on = |narrow: &str, wide: &str| {
+        let grant = |role: Value, host: &str, path: &str| json!({"claims": role, "issuer": "https://id.example", "hosts": [host], "paths": [path]});
+        lints(grant(role("admin"), narrow, "/admin"), grant(anybody.clone(), wide, "/{rest...}")).len()
+    };
+    for (narrow, wide) in [
+        ("h:8080", "h:*"),
+        ("h:*", "h:8080"),
+        ("h", "h:*"),
+        ("h:*", "h"),
+        ("[::1]", "[::1]:*"),
+        ("h:*", "h:*"),
+    ] {
+        assert_eq!(on(narrow, wide), 1, "{narrow} {wide}");
+    }
+    for (narrow, wide) in [("h", "h:8080"), ("h:80", "h:8080"), ("hh", "h:*"), ("[::1]", "[::2]:*")] {
+        assert_eq!(on(narrow, wide), 0, "{narrow} {wide}");
+    }
     // Whom they choose.
     let by = |narrow: Value, wide: Value| {
         let with = |mut grant: Value, path: &str| {

@@ -163,6 +163,7 @@ fn networks_that_a_fetched_bundle_names_may_be_unknown() {
         places(&result),
         [
             "elevation_never_serves bundle.remote.elevations[0].grants[0]",
+            "source_missing source",
             "elevation_missing bundle.remote.grants[0].requires_elevation",
             "allow_without_identity orders.rego:2"
         ],

@@ -219,7 +219,10 @@ impl Builder {
         }
         for (index, host) in hosts.iter().enumerate() {
             if !is_plain_host(host) {
-                self.error(format!("{at}.hosts[{index}]"), format!("`{host}` is not a host in lower case"));
+                self.error(
+                    format!("{at}.hosts[{index}]"),
+                    format!("`{host}` is not a host in lower case such as `h`, `h:8080` or `h:*`"),
+                );
             }
             if hosts.iter().take(index).any(|other| other == host) {
                 self.error(format!("{at}.hosts[{index}]"), format!("`{host}` is repeated"));

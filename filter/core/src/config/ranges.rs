@@ -9,6 +9,7 @@ pub(crate) const TIMEOUT_MS: Range = (1, 60_000);
 pub(crate) const MAX_LIFETIME_S: Range = (1, 86_400);
 pub(crate) const LEEWAY_S: Range = (0, 60);
 pub(crate) const PROOF_AGE_S: Range = (1, 300);
+pub(crate) const TRUSTED_HOPS: Range = (0, 32);
 pub(crate) const PROOF_RSA_BITS: Range = (2_048, 8_192);
 
 pub(crate) const KEYS_INTERVAL_S: Range = (1, 3_600);

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use serde_json::{Map, Value};
 
-use crate::attributes::Attribute;
+use crate::attributes::{Attribute, SOURCE_IP};
 use crate::bundle::BundleHead;
 use crate::elevations::Elevated;
 use crate::grants::Granted;
@@ -139,6 +139,9 @@ impl Case {
         attributes: Arc<[&'static Attribute]>,
     ) -> Self {
         request.withhold(&settings.trusted_headers);
+        if settings.source.is_none() {
+            request.connection.withhold(SOURCE_IP);
+        }
         let record = begun(&request, id, now, settings);
         Self {
             request,

@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use super::flat::FlatMap;
 use super::template::{Part, Template};
+use crate::config::ANY_PORT;
 
 /// A place in the tree where templates end.
 pub(super) type NodeId = u32;
@@ -19,7 +20,13 @@ const ROOT: NodeId = 0;
 const PARAM: Word = 0;
 const REST: Word = 1;
 const STAR: Word = 2;
-const WORDS: Word = 3;
+/// Below it stand the hosts that are named without regard to their ports.
+const ANY: Word = 3;
+const WORDS: Word = 4;
+
+/// Where templates end that are alike: below a host as it came, and below its name for any port. What is for the
+/// one or the other is for the same call, so both are walked at once, by one order.
+pub(super) type Places = [Option<NodeId>; 2];
 
 #[derive(Debug, Default)]
 pub(super) struct Tree {
@@ -29,15 +36,23 @@ pub(super) struct Tree {
 
 /// What a path is walked with: where the walk may end.
 pub(super) trait Visit<'p> {
-    /// A template ends here, with these values of its parameters. True ends the walk.
-    fn visit(&mut self, node: NodeId, values: &[&'p str], rest: &'p [String]) -> bool;
+    /// Templates end here, with these values of their parameters. True ends the walk.
+    fn visit(&mut self, places: Places, values: &[&'p str], rest: &'p [String]) -> bool;
 }
 
 impl Tree {
     /// The node in which this host and template end; made if it is new.
     pub(super) fn insert(&mut self, host: &str, template: &Template) -> NodeId {
-        let host = self.word(host);
-        let mut node = self.next(ROOT, host);
+        let mut node = match host.strip_suffix(ANY_PORT) {
+            Some(name) => {
+                let (any, name) = (self.next(ROOT, ANY), self.word(name));
+                self.next(any, name)
+            }
+            None => {
+                let host = self.word(host);
+                self.next(ROOT, host)
+            }
+        };
         for part in template.parts() {
             let word = match part {
                 Part::Literal(text) => self.word(text),
@@ -74,28 +89,36 @@ impl Tree {
         new
     }
 
-    fn literal(&self, node: NodeId, text: &str) -> Option<NodeId> {
-        self.edge(node, *self.words.get(text)?)
+    fn literals(&self, places: Places, text: &str) -> Option<Places> {
+        self.edges(places, *self.words.get(text)?)
+    }
+
+    /// Where this word leads to; `None` if it leads nowhere.
+    fn edges(&self, places: Places, word: Word) -> Option<Places> {
+        let ends = places.map(|place| self.edge(place?, word));
+        (ends != [None; 2]).then_some(ends)
     }
 
     fn edge(&self, node: NodeId, word: Word) -> Option<NodeId> {
         self.edges.get(&(node, word)).copied()
     }
 
-    /// The node below which a host's templates are.
-    pub(super) fn host(&self, host: &str) -> Option<NodeId> {
-        self.literal(ROOT, host)
+    /// Below which templates are for this host, whose name without a port is `name`; `None` if none is.
+    pub(super) fn host(&self, host: &str, name: &str) -> Option<Places> {
+        let literal = |node: NodeId, text: &str| self.edge(node, *self.words.get(text)?);
+        let places = [literal(ROOT, host), self.edge(ROOT, ANY).and_then(|any| literal(any, name))];
+        (places != [None; 2]).then_some(places)
     }
 
     /// Visits the ends of all templates below `host` that match, the most specific first.
-    pub(super) fn walk<'p>(&self, host: NodeId, segments: &'p [String], visit: &mut impl Visit<'p>) {
+    pub(super) fn walk<'p>(&self, host: Places, segments: &'p [String], visit: &mut impl Visit<'p>) {
         self.descend(host, segments, &mut Vec::new(), visit);
     }
 
     /// Visits the end of the template `*`, which the path `/*` is not.
-    pub(super) fn star<'p>(&self, host: NodeId, visit: &mut impl Visit<'p>) {
-        if let Some(node) = self.edge(host, STAR) {
-            visit.visit(node, &[], &[]);
+    pub(super) fn star<'p>(&self, host: Places, visit: &mut impl Visit<'p>) {
+        if let Some(ends) = self.edges(host, STAR) {
+            visit.visit(ends, &[], &[]);
         }
     }
 
@@ -103,29 +126,29 @@ impl Tree {
     /// that a target may have. True: the walk is over.
     fn descend<'p>(
         &self,
-        node: NodeId,
+        places: Places,
         segments: &'p [String],
         values: &mut Vec<&'p str>,
         visit: &mut impl Visit<'p>,
     ) -> bool {
         let Some((segment, after)) = segments.split_first() else {
-            return visit.visit(node, values, &[]);
+            return visit.visit(places, values, &[]);
         };
-        if let Some(next) = self.literal(node, segment) {
+        if let Some(next) = self.literals(places, segment) {
             if self.descend(next, after, values, visit) {
                 return true;
             }
         }
         // An empty last segment is a trailing slash: never a value, and part of a rest wherever that begins, so
         // that no broader template takes what a more specific one leaves.
-        if let Some(next) = self.edge(node, PARAM).filter(|_| !segment.is_empty()) {
+        if let Some(next) = self.edges(places, PARAM).filter(|_| !segment.is_empty()) {
             values.push(segment);
             if self.descend(next, after, values, visit) {
                 return true;
             }
             values.pop();
         }
-        match self.edge(node, REST) {
+        match self.edges(places, REST) {
             Some(next) => visit.visit(next, values, segments),
             None => false,
         }

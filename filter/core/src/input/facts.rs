@@ -6,7 +6,7 @@ use serde_json::{Map, Value as Json};
 
 use super::slots::{answers, members, one, Fact};
 use super::Sources;
-use crate::attributes::SOURCE_IP;
+use crate::attributes::{self, SOURCE_IP, TLS_VERSION};
 use crate::elevations::Elevated;
 use crate::exceptions::Exception;
 
@@ -74,7 +74,7 @@ pub(super) const FACTS: &[Fact] = &[
     one("request.method", |of| Some(text(&of.request.method))),
     one("request.path", |of| Some(text(&of.request.path))),
     members("request.query", |of, name| of_map(&of.request.query, name)),
-    one("request.scheme", |of| Some(text(&of.request.scheme))),
+    one("request.scheme", scheme).made_from("connection.tls_version"),
     one("request.segments", |of| Some(texts(of.target.segments.iter()))),
     // Every member is there, so that a policy can tell what was not raised from what is not known.
     one("signals", |of| of.signals.map(|_| nothing())),
@@ -145,6 +145,11 @@ pub(super) fn of_map(all: &Map<String, Json>, name: Option<&str>) -> Option<Valu
         Some(name) if name.is_ascii() => all.get(name).map(Value::from),
         _ => of_all(all.iter().map(|(name, value)| (name.as_str(), value)), name, Value::from),
     }
+}
+
+/// The connection's, whatever the request says: a client writes `:scheme` as it likes.
+pub(super) fn scheme(of: &Sources<'_>) -> Option<Value> {
+    Some(text(attributes::scheme(of.connection.contains_key(TLS_VERSION))))
 }
 
 /// The names of the networks that hold the source; nothing if the host does not tell it.

@@ -6,7 +6,7 @@
 use everycall_rego::{Object, Value};
 use serde_json::Value as Json;
 
-use super::facts::{text, texts};
+use super::facts::{scheme, text, texts};
 use super::slots::{members, one, Fact};
 use super::Sources;
 use crate::attributes::{DESTINATION_IP, PEER_ID, PROTOCOL, SOURCE_IP};
@@ -24,12 +24,12 @@ pub(super) const FACTS: &[Fact] = &[
     one("attributes.request.http.headers.:authority", |of| Some(text(&of.request.host))),
     one("attributes.request.http.headers.:method", |of| Some(text(&of.request.method))),
     one("attributes.request.http.headers.:path", path).made_from("request.query"),
-    one("attributes.request.http.headers.:scheme", scheme),
+    one("attributes.request.http.headers.:scheme", scheme).made_from("connection.tls_version"),
     one("attributes.request.http.host", |of| Some(text(&of.request.host))),
     one("attributes.request.http.method", |of| Some(text(&of.request.method))),
     one("attributes.request.http.path", path).made_from("request.query"),
     one("attributes.request.http.protocol", |of| connection(of, PROTOCOL)).made_from("connection.protocol"),
-    one("attributes.request.http.scheme", scheme),
+    one("attributes.request.http.scheme", scheme).made_from("connection.tls_version"),
     one("attributes.request.time", |of| Some(Value::from(of.now.to_string()))).timed(),
     one("attributes.source", |_| Some(Value::Object(Object::default()))),
     one("attributes.source.address", |of| address(of, SOURCE_IP)).made_from("connection.source_ip"),
@@ -52,10 +52,6 @@ pub(super) const FACTS: &[Fact] = &[
 
 fn path(of: &Sources<'_>) -> Option<Value> {
     Some(Value::from(of.target.path_and_query()))
-}
-
-fn scheme(of: &Sources<'_>) -> Option<Value> {
-    (!of.request.scheme.is_empty()).then(|| text(&of.request.scheme))
 }
 
 fn connection(of: &Sources<'_>, name: &str) -> Option<Value> {

@@ -278,7 +278,7 @@ fn the_whole_input_is_what_it_is_said_to_be() {
         "grant": {"id": "g", "owner": "o", "params": {}, "purpose": "p", "sensitivity": null, "source": null, "ticket": null},
         "identity": null,
         "request": {"headers": {}, "host": "orders.shop.example", "id": null, "method": "GET", "path": "/", "query": {},
-            "scheme": "", "segments": []},
+            "scheme": "http", "segments": []},
         "time": NOW
     });
     assert_eq!(whole(InputFormat::Everycall, false), none);
@@ -307,8 +307,9 @@ fn the_whole_input_is_what_it_is_said_to_be() {
         json!({
             "attributes": {
                 "request": {"time": "2026-09-21T14:13:20Z", "http": {"method": "GET", "path": "/",
-                    "host": "orders.shop.example",
-                    "headers": {":method": "GET", ":path": "/", ":authority": "orders.shop.example"}}},
+                    "host": "orders.shop.example", "scheme": "http",
+                    "headers": {":method": "GET", ":path": "/", ":authority": "orders.shop.example",
+                        ":scheme": "http"}}},
                 "source": {}, "destination": {}
             },
             "parsed_path": [""], "parsed_query": {}, "parsed_body": null, "truncated_body": true,
@@ -364,10 +365,14 @@ fn what_is_read_follows_from_the_slots() {
         (own(&[&["connection", "networks"]]), "source_ip"),
         (own(&[&["connection"]]), all),
         (own(&[&[]]), all),
-        (own(&[&["identity"], &["request"], &["time"]]), ""),
+        (own(&[&["identity"], &["time"], &["request", "host"]]), ""),
+        (own(&[&["request"]]), "tls_version"),
+        (own(&[&["request", "scheme"]]), "tls_version"),
         (opa(&[&["attributes", "source", "address", "socketAddress", "address"]]), "source_ip"),
         (opa(&[&["attributes", "source"]]), "peer_id source_ip"),
-        (opa(&[&["attributes"]]), "peer_id source_ip destination_ip protocol"),
+        (opa(&[&["attributes"]]), "peer_id source_ip destination_ip protocol tls_version"),
+        (opa(&[&["attributes", "request", "http", "scheme"]]), "tls_version"),
+        (opa(&[&["attributes", "request", "http", "headers", ":scheme"]]), "tls_version"),
         (opa(&[&["attributes", "request", "http", "protocol"]]), "protocol"),
         (opa(&[&["everycall", "connection", "networks"]]), "source_ip"),
         (opa(&[&["everycall"]]), all),

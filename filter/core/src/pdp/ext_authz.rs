@@ -7,13 +7,13 @@ use serde_json::{json, Map, Number, Value};
 
 use super::protobuf::{fields, Broken, Field, Message};
 use super::{Answer, AnswerError, Asker, Question};
-use crate::attributes::{DESTINATION_IP, PEER_ID, PROTOCOL, SNI, SOURCE_IP};
+use crate::attributes::{DESTINATION_IP, PEER_ID, PROTOCOL, SNI, SOURCE_IP, TLS_VERSION};
 use crate::settings::Pdp;
 
 /// The method, which is the path of the call.
 pub(crate) const PATH: &str = "/envoy.service.auth.v3.Authorization/Check";
 /// The attributes of the connection that stand in a request.
-pub(crate) const ATTRIBUTES: [&str; 5] = [SOURCE_IP, PEER_ID, DESTINATION_IP, PROTOCOL, SNI];
+pub(crate) const ATTRIBUTES: [&str; 6] = [SOURCE_IP, PEER_ID, DESTINATION_IP, PROTOCOL, SNI, TLS_VERSION];
 /// How deep metadata may nest.
 const MAX_DEPTH: usize = 32;
 
@@ -100,7 +100,7 @@ fn http(pdp: &Pdp, asker: &Asker<'_>) -> Message {
     }
     http.text(4, header(":path"));
     http.text(5, header(":authority"));
-    http.text(6, header(":scheme"));
+    http.text(6, asker.request.connection.scheme());
     // Not known: it has not come yet.
     http.number(9, u64::MAX);
     let protocol = asker.request.connection.get(PROTOCOL).and_then(Value::as_str);

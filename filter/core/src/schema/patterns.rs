@@ -14,7 +14,7 @@ pub(crate) const HOST: &str = "^[!-~]+$";
 /// `is_path`: of a server.
 pub(crate) const PATH: &str = "^/[!-~]*$";
 /// `is_plain_host`: of a grant.
-pub(crate) const PLAIN_HOST: &str = r"^[a-z0-9_.:\[\]-]*[a-z0-9_:\[\]-]$";
+pub(crate) const PLAIN_HOST: &str = r"^([a-z0-9_.-]*[a-z0-9_-]|\[[0-9a-f:.]+\])(:(\*|[1-9][0-9]{0,4}))?$";
 /// Of a grant.
 pub(crate) const METHOD: &str = "^[A-Z-]+$";
 /// `grants::Template`.

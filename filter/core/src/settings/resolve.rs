@@ -11,7 +11,9 @@ use ipnet::IpNet;
 
 use super::Settings;
 use crate::config::ranges::{self, Range};
-use crate::config::{self, instant, is_label, is_plain_host, Config, ConfigError, Limits, VERSION};
+use crate::config::{
+    self, instant, is_label, is_plain_host, Config, ConfigError, Limits, Source, SourceFrom, VERSION,
+};
 use crate::feed::FeedKind;
 use crate::grants::Template;
 use crate::network::Network;
@@ -50,6 +52,7 @@ impl Resolver {
             revocations,
             signals,
             pdps,
+            source,
             networks,
             limits,
             streams,
@@ -72,6 +75,7 @@ impl Resolver {
         let revocations = revocations.map(|written| self.feed(FeedKind::Revocations, written));
         let signals = signals.map(|written| self.feed(FeedKind::Signals, written));
         let pdps = self.pdps(pdps);
+        let source = source.map(|source| self.source(source));
         let networks = self.networks(networks);
         let dpop = self.dpop(&dpop);
         let mtls = mtls.map(|mtls| self.mtls(mtls));
@@ -113,6 +117,7 @@ impl Resolver {
             revocations,
             signals,
             pdps,
+            source,
             networks,
             limits,
             streams,
@@ -136,6 +141,17 @@ impl Resolver {
         names
     }
 
+    fn source(&mut self, Source { from, trusted_hops }: Source) -> SourceFrom {
+        self.range("source.trusted_hops", i64::from(trusted_hops), ranges::TRUSTED_HOPS);
+        if from == SourceFrom::Connection && trusted_hops > 0 {
+            self.error(
+                "source.trusted_hops",
+                "proxies in front are believed with `from: use_remote_address` only",
+            );
+        }
+        from
+    }
+
     fn observe(&mut self, written: &config::Observe) -> Option<Observe> {
         let config::Observe { hosts, paths, until } = written;
         for (name, list) in [("hosts", hosts), ("paths", paths)] {
@@ -150,7 +166,7 @@ impl Resolver {
             if !is_plain_host(host) {
                 self.error(
                     format!("observe.hosts[{index}]"),
-                    format!("`{host}` is not a host in lower case"),
+                    format!("`{host}` is not a host in lower case such as `h`, `h:8080` or `h:*`"),
                 );
             }
         }

@@ -14,7 +14,7 @@ use crate::reason::Reason;
 use crate::request::Headers;
 use crate::settings::Dpop;
 use crate::signature::SignatureVerifier;
-use crate::target::Target;
+use crate::target::{split_port, Target};
 use crate::time::UnixTime;
 
 /// The longest proof, in bytes.
@@ -125,13 +125,22 @@ fn is_url_of(htu: &str, target: &Target, rules: &Dpop) -> bool {
             pair(":path", path),
         ]))
     };
-    // The request's own host once more: its default port depends on the scheme that clients call.
-    match (read(authority, path), read(&target.host, &target.path)) {
-        (Ok(named), Ok(own)) => {
-            named.host == own.host && own.path != "*" && normalised(&named.path) == normalised(&own.path)
+    match read(authority, path) {
+        Ok(named) => {
+            origin(&named.host, scheme) == origin(&target.host, scheme)
+                && target.path != "*"
+                && normalised(&named.path) == normalised(&target.path)
         }
-        _ => false,
+        Err(_) => false,
     }
+}
+
+/// A host without the port that its scheme has anyway, and without the dot of a name that is complete (RFC 3986
+/// sections 3.2.2 and 6.2.3).
+fn origin<'h>(host: &'h str, scheme: &str) -> (&'h str, Option<&'h str>) {
+    let (name, port) = split_port(host);
+    let default = if scheme == "http" { "80" } else { "443" };
+    (name.strip_suffix('.').unwrap_or(name), port.filter(|port| *port != default))
 }
 
 /// A path without escapes of unreserved characters, and the others in upper case (RFC 3986 section

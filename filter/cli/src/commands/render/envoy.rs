@@ -6,6 +6,7 @@ use anyhow::{bail, Context as _};
 use serde_json::{json, Value};
 
 use super::address::{ClusterAddress, HostPort};
+use super::source::{Source, FILTER};
 use super::ConfigArg;
 
 const TEMPLATE: &str = include_str!("envoy.yaml");
@@ -117,6 +118,7 @@ pub fn bootstrap(args: &Bootstrap, document: &Value) -> anyhow::Result<String> {
             clusters.push(tls(&host, &args.keys_ca)?);
         }
     }
+    let source = Source::of(document);
     fill(TEMPLATE, &|name| {
         Some(match name {
             "module" => quoted(&args.module),
@@ -125,6 +127,17 @@ pub fn bootstrap(args: &Bootstrap, document: &Value) -> anyhow::Result<String> {
             "admin_host" => quoted(&args.admin.host),
             "admin_port" => args.admin.port.to_string(),
             "access_log" => quoted(&args.access_log),
+            "hops" => match &source {
+                Source::UseRemoteAddress { hops } if *hops > 0 => format!(
+                    "\n          # Who connected to the proxies in front, of which there are so many.\
+                     \n          xff_num_trusted_hops: {hops}"
+                ),
+                _ => String::new(),
+            },
+            "source_filter" => match &source {
+                Source::Connection => format!("\n{}{}", " ".repeat(10), indent(FILTER, 10)),
+                _ => String::new(),
+            },
             // The text below `value: |`, which ends where the indentation does.
             "config" => indent(&super::ascii_json(document).ok()?, 20),
             "clusters" => clusters.concat().trim_end().to_owned(),

@@ -3,6 +3,7 @@
 mod address;
 mod envoy;
 mod istio;
+mod source;
 mod yaml;
 
 use std::fmt::Write as _;
