@@ -6,6 +6,7 @@ mod bundles;
 mod cases;
 mod configuration;
 mod feed_faults;
+mod floods;
 mod hosts;
 mod keys;
 mod limits;

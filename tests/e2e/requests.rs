@@ -107,6 +107,15 @@ fn path_ambiguous() {
         b"/t/%252e",
         b"/t/..;x/a",
         b"/t/a%0d%0ab",
+        b"/t/a.",
+        b"/t/a./b",
+        b"/t/a%2E",
+        b"/t/a%20",
+        b"/t/%20a/b",
+        b"/t/a%E2%80%8Bb",
+        b"/t/a%EF%BC%8Fb",
+        b"/t/%EF%BD%81",
+        b"/t/q%C2%B3",
     ] {
         let seen = send(path, &[]);
         let text = String::from_utf8_lossy(path);

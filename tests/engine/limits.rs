@@ -1,10 +1,14 @@
 //! The limits of one evaluation, natively: the policies of `everycall_tests::hostile` end at them, and
 //! what would end the module is refused with the configuration. In Envoy: `tests/e2e/limits.rs`.
 
-use everycall_core::{Engine, IdSeed, Reason, Settings};
+use everycall_core::{
+    DecisionRecord, Effect, Engine, IdSeed, Key, LocalData, PureRust, Reason, Settings, SignatureVerifier,
+    Unavailable,
+};
 use everycall_tests::hostile::{self, chain};
+use serde_json::json;
 
-use crate::{done, get, NOW};
+use crate::{configuration, done, get, later, request, settings, token, NOW};
 
 fn engine(bodies: &[String]) -> Engine {
     let settings =
@@ -103,4 +107,76 @@ fn no_builtin_panics() {
         let body = format!("decision := {{\"allow\": true}} if {condition}");
         assert_eq!(decided_by(&body), Reason::Allowed, "{condition}");
     }
+}
+
+/// Checks that take long, where others wait.
+struct Dear;
+
+impl SignatureVerifier for Dear {
+    fn verify(&self, key: &Key, message: &[u8], signature: &[u8]) -> Result<bool, Unavailable> {
+        PureRust.verify(key, message, signature)
+    }
+
+    fn cost_us(&self, _: &Key) -> u64 {
+        4_000
+    }
+}
+
+#[test]
+fn signatures_too_many() {
+    let mut config = configuration();
+    config["limits"] = json!({"signature_ms": 10});
+    let data = Box::<LocalData>::default();
+    let mut engine = Engine::new(settings(&config), Box::new(Dear), data, IdSeed::derive(&[]));
+    let mut decided = |token: &str, secs: i64| {
+        let decision = done(engine.check(request(1, "/open", token), later(secs))).record;
+        (decision.reason.unwrap(), decision.status)
+    };
+    let known = token(100);
+    assert_eq!(decided(&known, 0), (Reason::Allowed, 200));
+    // Whoever sends what has to be checked: no key fits these.
+    let forged = |at: i64| {
+        let token = token(200 + at);
+        let (signed, _) = token.rsplit_once('.').unwrap();
+        format!("{signed}.{}", known.rsplit('.').next().unwrap())
+    };
+    assert_eq!(decided(&forged(0), 0), (Reason::TokenSignature, 401));
+    assert_eq!(decided(&forged(1), 0), (Reason::TokenSignature, 401));
+    for at in 2..10 {
+        assert_eq!(decided(&forged(at), 0), (Reason::Overloaded, 503));
+    }
+    assert_eq!(decided(&token(101), 0), (Reason::Overloaded, 503), "nobody knows which are good");
+    assert_eq!(decided(&known, 0), (Reason::Allowed, 200), "what was checked is known");
+    assert_eq!(decided(&token(101), 1), (Reason::Allowed, 200), "another second");
+    assert_eq!(decided(&forged(1), 1), (Reason::TokenSignature, 401));
+}
+
+/// What a client sends does not make a record long: neither what the policy reads, nor what is said of it.
+#[test]
+fn records_hold_beginnings() {
+    let mut config = configuration();
+    let bundle = &mut config["bundle"]["inline"];
+    bundle["policies"]["open.rego"] = json!(
+        "package everycall.open\ndecision := {\"allow\": true} if count(input.request.headers[\"x-a\"]) > 0"
+    );
+    let mut engine = Engine::standalone(settings(&config), IdSeed::derive(&[]));
+    let (token, long) = (token(60), "y".repeat(5_000));
+    let mut line = |headers: &[(&str, &str)]| {
+        let mut all = vec![("authorization", token.as_str()), ("x-request-id", &long)];
+        all.extend(headers);
+        let record = done(engine.check(get(1, "/open", &all), NOW)).record;
+        assert_eq!((record.reason.unwrap(), &record.request.id), (Reason::Allowed, &None));
+        engine.record(&record);
+        let Some(Effect::Emit { record }) = engine.flush(1).pop() else { panic!("no record") };
+        record.into_line().unwrap()
+    };
+    let all: Vec<(&str, &str)> = vec![("x-a", &long); 12];
+    let (short, long) = (line(&[("x-a", "y")]), line(&all));
+    assert!(long.len() < short.len() + 8 * 1_024 + 12 * 128, "{}", long.len());
+    let record: DecisionRecord = serde_json::from_str(&long).unwrap();
+    assert_eq!(record.cut_values(), ["x-a"]);
+    let forged = format!("Bearer {}.{}.x", "a".repeat(3_000), "b".repeat(3_000));
+    let decision =
+        done(engine.check(get(1, &format!("/{}", "p".repeat(300)), &[("authorization", &forged)]), NOW));
+    assert!(decision.record.detail.unwrap().len() <= 503);
 }

@@ -22,6 +22,7 @@ const OBJECTS: &[&str] = &[
     "dpop",
     "mtls",
     "mtls.forwarded",
+    "hosts.*",
     "source",
     "api_keys[]",
     "bundle",
@@ -79,6 +80,7 @@ fn valid() -> Value {
     let mut config = everycall_tests::cases::reference().unwrap();
     config["limits"] = json!({});
     config["streams"] = json!({});
+    config["hosts"] = json!({"h": {}});
     config["dpop"] = json!({});
     config["pdps"]["default"]["breaker"] = json!({"failures": 5, "open_ms": 1000});
     config["observe"] = json!({"hosts": ["h"], "paths": ["/"], "until": "2026-12-01T00:00:00Z"});
@@ -137,8 +139,10 @@ fn complaint(key: &str, value: Option<Value>) -> Option<String> {
         Some(value) => drop(members.insert(member.to_owned(), value)),
         None => drop(members.remove(member)),
     }
-    let path =
-        key.replace("[]", "[0]").replace("pdps.*", "pdps.default").replace("rule_sets.*", "rule_sets.orders");
+    let mut path = key.replace("[]", "[0]");
+    for (map, name) in [("pdps", "default"), ("rule_sets", "orders"), ("hosts", "h")] {
+        path = path.replace(&format!("{map}.*"), &format!("{map}.{name}"));
+    }
     let errors = Settings::from_value(config).err()?;
     let about = errors.iter().find(|error| error.path.starts_with(&path));
     about.map(|error| error.message.clone())
@@ -254,6 +258,11 @@ fn defaults_are_what_is_taken() {
         ("dpop.max_age_s".to_owned(), json!(config.dpop.max_age_s)),
         ("dpop.max_rsa_bits".to_owned(), json!(config.dpop.max_rsa_bits)),
         ("dpop.leeway_s".to_owned(), json!(config.dpop.leeway_s)),
+        ("hosts.*.path_case".to_owned(), serde_json::to_value(config.hosts["h"].path_case).unwrap()),
+        (
+            "hosts.*.trailing_slash".to_owned(),
+            serde_json::to_value(config.hosts["h"].trailing_slash).unwrap(),
+        ),
         ("source.trusted_hops".to_owned(), json!(config.source.map(|source| source.trusted_hops))),
         ("issuers[].leeway_s".to_owned(), json!(issuer.leeway_s)),
         ("pdps.*.timeout_ms".to_owned(), json!(200)),
@@ -317,6 +326,7 @@ fn defaults_are_what_is_taken() {
     defaults.insert("log.records".into(), json!(records));
     assert_eq!(config.log.to, everycall_core::config::LogTo::ProxyLog);
     defaults.insert("log.to".into(), json!("proxy_log"));
+    defaults.insert("log.value_bytes".into(), json!(config.log.value_bytes));
     defaults.insert("log.streams_after_s".into(), json!(config.log.streams_after_s));
     let streams = config.streams;
     for (name, value) in

@@ -8,6 +8,7 @@ mod bundle;
 mod credentials;
 mod error;
 mod feeds;
+mod hosts;
 mod issuers;
 mod log;
 mod parse;
@@ -29,6 +30,7 @@ pub use bundle::{Bundle, InlineBundle, InputFormat, RemoteBundle, RuleSet};
 pub use credentials::{ApiKey, Credential, Dpop, Forwarded, Mtls, Scheme};
 pub use error::{ConfigError, ConfigErrors};
 pub use feeds::{Feed, RemoteFeed, WhenStale};
+pub use hosts::{Compared, Host};
 pub use issuers::{Issuer, Keys, KindRule, Profile, RemoteKeys, RequiredBinding};
 pub use log::{Log, LogRecords, LogTo, Observe};
 pub(crate) use parse::{parse, parse_part, Parsed};
@@ -87,6 +89,10 @@ pub struct Config {
     /// Policy decision points by name; a question that names none goes to `default`.
     #[serde(default)]
     pub pdps: BTreeMap<String, Pdp>,
+    /// How the servers behind hosts compare paths, by host as in grants; what is not said is exact.
+    #[serde(default)]
+    #[cfg_attr(feature = "schema", schemars(transform = relations::hosts))]
+    pub hosts: BTreeMap<String, Host>,
     /// Where the client's address comes from; absent: it is not known, networks hold nobody, and policies see none.
     #[serde(default)]
     pub source: Option<Source>,
@@ -137,6 +143,10 @@ pub struct Limits {
     /// Bytes that they may take, roughly.
     #[cfg_attr(feature = "schema", schemars(range(min = ranges::TOKENS_CACHED_BYTES.0, max = ranges::TOKENS_CACHED_BYTES.1)))]
     pub tokens_cached_bytes: usize,
+    /// Milliseconds of the processor that a worker gives to requests' signatures in a second, roughly; beyond them
+    /// a request whose signature has to be checked is refused.
+    #[cfg_attr(feature = "schema", schemars(range(min = ranges::SIGNATURE_MS.0, max = ranges::SIGNATURE_MS.1)))]
+    pub signature_ms: usize,
     /// Length of a token.
     #[cfg_attr(feature = "schema", schemars(range(min = ranges::TOKEN_BYTES.0, max = ranges::TOKEN_BYTES.1)))]
     pub token_bytes: usize,
@@ -162,6 +172,7 @@ impl Default for Limits {
             max_pending: 200,
             tokens_cached: 10_000,
             tokens_cached_bytes: 16_777_216,
+            signature_ms: 500,
             token_bytes: 8_192,
             exception_days: 90,
             elevation_hours: 8,

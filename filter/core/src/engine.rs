@@ -24,6 +24,7 @@ use sha2::{Digest as _, Sha256};
 
 use crate::attributes::{Attribute, SOURCE_IP, SOURCE_STATE};
 use crate::bundle::{Bundle, BundleHead, Puller};
+use crate::checks::CheckBudget;
 use crate::decision::{Decision, Denial, Permit};
 use crate::grants::Granted;
 use crate::input::PolicyInput;
@@ -41,7 +42,6 @@ use crate::signals::Signals;
 use crate::signature::SignatureVerifier;
 use crate::step::{Pending, Reply, Step, StreamId};
 use crate::streams::Streams;
-use crate::target::Target;
 use crate::time::UnixTime;
 use crate::token;
 use crate::token::cache::{TokenCache, Verified};
@@ -104,6 +104,7 @@ pub struct Engine {
     /// The attributes that a check needs to be told.
     attributes: Arc<[&'static Attribute]>,
     verifier: Box<dyn SignatureVerifier>,
+    check_budget: CheckBudget,
     /// What the workers of this configuration share.
     shared: Shared,
     /// What all configurations of the proxy share: proofs that were used.
@@ -200,7 +201,7 @@ impl Engine {
 
     /// The layers, in order. Each `?` is a refusal; only the last line can allow.
     fn decide(&mut self, case: &mut Case, now: UnixTime) -> Result<Progress, Refused> {
-        let target = match Target::read(case.request.headers()) {
+        let target = match self.settings.target(case.request.headers()) {
             Ok(target) => target,
             Err(wrong) => {
                 case.note_as_it_came();

@@ -329,7 +329,7 @@ impl Keyring {
         let removed = before.iter().flat_map(|before| before.keys.ids()).map(str::to_owned);
         let asked = self.waiting.values().filter(|waiter| waiter.since <= asked_at);
         let asked = asked.filter_map(|waiter| waiter.key_id.clone());
-        for id in removed.chain(asked).filter(|id| current.keys.find(Some(id)).is_none()) {
+        for id in removed.chain(asked).filter(|id| current.keys.find(id).is_none()) {
             self.gone.insert(id, asked_at);
         }
         self.current = Some(current);
@@ -346,7 +346,7 @@ impl Keyring {
             (_, None) => false,
             (None, Some(_)) => true,
             (Some(id), Some(keys)) => {
-                keys.find(Some(id)).is_some() || gone.get(id).is_some() || asked_at >= Some(waiter.since)
+                keys.find(id).is_some() || gone.get(id).is_some() || asked_at >= Some(waiter.since)
             }
         };
         let ready: Vec<StreamId> =

@@ -120,7 +120,7 @@ impl Key {
     }
 
     /// The size of an RSA key's modulus, in bits; `None` for other keys.
-    pub(crate) fn rsa_bits(&self) -> Option<usize> {
+    pub fn rsa_bits(&self) -> Option<usize> {
         match &self.public {
             PublicKey::Rsa(key) => Some(key.n().bits()),
             _ => None,

@@ -10,6 +10,7 @@ mod attributes;
 mod bounded;
 mod bundle;
 mod certificate;
+mod checks;
 pub mod config;
 mod decision;
 mod elevations;

@@ -80,7 +80,7 @@ reasons! {
     BundleStale = "bundle_stale", 503, Service;
     /// The policy reads signals, and there is no list of them yet, or it is older than `signals.max_age_s`.
     SignalsStale = "signals_stale", 503, Service;
-    /// Too many requests wait for an answer already (`limits.max_pending`, `pdps.*.max_in_flight`).
+    /// Too many requests wait for an answer already (`limits.max_pending`, `pdps.*.max_in_flight`), or this second's part for signatures is spent (`limits.signature_ms`).
     Overloaded = "overloaded", 503, Service;
     /// What decides has changed, and too little of an open stream's request was kept to decide it again.
     StreamNotKept = "stream_not_kept", 503, Service;

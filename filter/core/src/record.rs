@@ -6,14 +6,22 @@
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value};
+use serde_json::{json, Map, Value};
+use sha2::{Digest as _, Sha256};
 
 use crate::exceptions::Exception;
+use crate::hex;
 use crate::identity::{Identity, Kind};
 use crate::json;
 use crate::reason::{Layer, Reason};
 use crate::streams::StreamEnd;
 use crate::time::UnixTime;
+
+/// How many values of the greatest length a record holds, or as many bytes in more of them.
+const CUT_VALUES: usize = 8;
+
+/// About what length, digest and their names take: shorter values are not cut.
+const CUT_BYTES: usize = 128;
 
 /// What the record of a stream's end takes besides its texts.
 const STREAM_BYTES: usize = 512;
@@ -235,6 +243,65 @@ impl DecisionRecord {
         })
     }
 
+    /// The same with the beginnings of values of headers and query parameters that are longer than `most` bytes, the
+    /// length and the digest; of what goes beyond some of them no beginning. `None` if there is no such value.
+    pub(crate) fn cut(&self, most: usize) -> Option<Self> {
+        let is_long = |value: &Value| value.as_str().is_some_and(|text| text.len() > most);
+        let bytes = |map: &Map<String, Value>| {
+            let texts = map.values().filter_map(Value::as_array).flatten().filter_map(Value::as_str);
+            texts.map(str::len).fold(0, usize::saturating_add)
+        };
+        let has_long =
+            |map: &&Map<String, Value>| map.values().filter_map(Value::as_array).flatten().any(is_long);
+        let room = most.saturating_mul(CUT_VALUES);
+        let sum = self.values().map(bytes).fold(0, usize::saturating_add);
+        if sum <= room && !self.values().any(|map| has_long(&map)) {
+            return None;
+        }
+        let mut cut = self.clone();
+        let mut room = room;
+        for value in cut.values_mut().flat_map(|map| map.values_mut()) {
+            for one in value.as_array_mut().into_iter().flatten() {
+                let Some(text) = one.as_str() else { continue };
+                match text.len() <= most.min(room.max(CUT_BYTES)) {
+                    true => room = room.saturating_sub(text.len()),
+                    false => {
+                        let begins = begins(text, most.min(room));
+                        room = room.saturating_sub(begins.len());
+                        let digest = hex::encode(&Sha256::digest(text));
+                        *one = json!({"begins": begins, "bytes": text.len(), "sha256": digest});
+                    }
+                }
+            }
+        }
+        Some(cut)
+    }
+
+    /// Names of the headers and query parameters of which it does not hold all values: it can't be decided again.
+    pub fn cut_values(&self) -> Vec<&str> {
+        let is_cut = |value: &Value| value.as_array().into_iter().flatten().any(Value::is_object);
+        let mut names: Vec<&str> = self
+            .values()
+            .flatten()
+            .filter(|(_, value)| is_cut(value))
+            .map(|(name, _)| name.as_str())
+            .collect();
+        names.dedup();
+        names
+    }
+
+    /// Values of headers and of query parameters, by their names.
+    fn values(&self) -> impl Iterator<Item = &Map<String, Value>> {
+        let read = self.shadow.iter().flat_map(|shadow| [&shadow.read.headers, &shadow.read.query]);
+        [&self.request.headers, &self.request.query].into_iter().chain(read)
+    }
+
+    fn values_mut(&mut self) -> impl Iterator<Item = &mut Map<String, Value>> {
+        let read =
+            self.shadow.iter_mut().flat_map(|shadow| [&mut shadow.read.headers, &mut shadow.read.query]);
+        [&mut self.request.headers, &mut self.request.query].into_iter().chain(read)
+    }
+
     /// Somebody breaks the glass, or tried to and gave no reason.
     pub fn is_break_glass(&self) -> bool {
         self.elevation.as_ref().is_some_and(|elevation| elevation.break_glass)
@@ -258,6 +325,12 @@ impl DecisionRecord {
         self.layer = reason.layer();
         self.detail = Some(detail.to_owned());
     }
+}
+
+/// The first bytes of a text, whole characters.
+pub(crate) fn begins(text: &str, most: usize) -> &str {
+    let end = (0..=most.min(text.len())).rev().find(|end| text.is_char_boundary(*end));
+    end.and_then(|end| text.get(..end)).unwrap_or_default()
 }
 
 /// A signed bundle.
@@ -529,4 +602,53 @@ pub struct PdpExchange {
     pub question: Map<String, Value>,
     /// What stands in `input.pdp`; null while it is awaited.
     pub answer: Option<Value>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn with(headers: Value, query: Value) -> DecisionRecord {
+        let record = json!({"v": 1, "id": "i", "time": 0, "instance": "i", "revision": "r", "decision": "deny",
+            "reason": null, "status": 0, "layer": "policy", "connection": {}, "identity": null, "grant": null,
+            "policy": null, "pdp": [], "request": {"id": null, "method": "GET", "scheme": "", "host": "h", "path": "/",
+            "headers": headers, "query": query}});
+        serde_json::from_value(record).unwrap()
+    }
+
+    #[test]
+    fn long_values_are_cut_and_told() {
+        let whole = with(json!({"a": ["12345678", ""], "b": []}), json!({"q": ["12345678"]}));
+        assert_eq!(whole.cut(8), None);
+        assert!(whole.cut_values().is_empty());
+        let cut = with(json!({"a": ["1", "123456789"], "b": ["1234567é"]}), json!({"q": ["é23456789"]}))
+            .cut(8)
+            .unwrap();
+        let beginning = |begins: &str, whole: &str| json!({"begins": begins, "bytes": whole.len(), "sha256": hex::encode(&Sha256::digest(whole))});
+        let headers = &cut.request.headers;
+        assert_eq!(headers["a"], json!(["1", beginning("12345678", "123456789")]));
+        assert_eq!(headers["b"], json!([beginning("1234567", "1234567é")]));
+        assert_eq!(cut.request.query["q"], json!([beginning("é234567", "é23456789")]));
+        assert_eq!(cut.cut_values(), ["a", "b", "q"]);
+        let read: DecisionRecord = serde_json::from_str(&serde_json::to_string(&cut).unwrap()).unwrap();
+        assert_eq!(read, cut);
+    }
+
+    /// What a client's bytes can make a record of does not grow with how often it repeats them.
+    #[test]
+    fn many_values_are_cut_however_short() {
+        let values = |text: &str, count: usize| with(json!({"a": vec![text; count]}), json!({}));
+        let cut = |record: &DecisionRecord| record.cut(200);
+        let text = "x".repeat(200);
+        assert_eq!(cut(&values(&text, CUT_VALUES)), None);
+        let many = cut(&values(&text, 100)).unwrap();
+        let held = many.request.headers["a"].as_array().unwrap();
+        assert_eq!(held.iter().filter(|value| value.is_string()).count(), CUT_VALUES);
+        assert_eq!((&held[99]["begins"], &held[99]["bytes"]), (&json!(""), &json!(200)));
+        let bytes = |record: &DecisionRecord| json::line(record).unwrap().len();
+        assert!(bytes(&many) < bytes(&values("", 0)) + CUT_VALUES * 200 + 100 * CUT_BYTES);
+        // Their digests would be longer than they are.
+        let short = values("12345678", 1_000);
+        assert_eq!(cut(&short), Some(short.clone()));
+    }
 }

@@ -130,6 +130,11 @@ impl Headers {
         self.ends.push((self.names.len(), self.values.len()));
     }
 
+    /// How long names and values are.
+    pub(crate) fn bytes(&self) -> usize {
+        self.names.len().saturating_add(self.values.len())
+    }
+
     /// All values of one header, in order of arrival.
     pub fn all<'a, 'n>(&'a self, name: &'n str) -> impl Iterator<Item = &'a [u8]> + use<'a, 'n> {
         self.iter().filter(move |(other, _)| *other == name).map(|(_, value)| value)

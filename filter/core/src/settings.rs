@@ -14,7 +14,7 @@ use crate::attributes::{self, Attribute, ATTRIBUTES, CONNECTION_SOURCE, PROOF_AT
 use crate::bundle::{Bundle, BundleSource};
 use crate::config::{
     self, Breaker, ConfigError, ConfigErrors, Forwarded, KindRule, Limits, LogRecords, PdpProtocol, Profile,
-    RemoteKeys, RequiredBinding, SourceFrom,
+    RemoteKeys, RequiredBinding, SourceFrom, ANY_PORT,
 };
 use crate::exceptions::{ApiKey, API_KEY_ISSUER};
 use crate::feed::FeedSource;
@@ -27,10 +27,12 @@ use crate::network::Network;
 use crate::observe::{Observe, MAX_OBSERVE_DAYS};
 use crate::pdp;
 use crate::reads::{Names, Reads};
-use crate::request::is_spelling;
+use crate::request::{is_spelling, Headers};
+use crate::target::{Target, TargetError};
 use crate::time::UnixTime;
 use crate::token::{Preset, Template};
 use resolve::Resolver;
+pub(crate) use resolve::NO_HOST;
 pub use stand_in::FeedRules;
 
 /// Headers that are secret besides those that credentials are looked for in.
@@ -173,6 +175,8 @@ pub struct Settings {
     pub(crate) revocations: Option<FeedSource>,
     pub(crate) signals: Option<FeedSource>,
     pub(crate) pdps: BTreeMap<String, Pdp>,
+    /// By host as in grants.
+    pub(crate) hosts: BTreeMap<String, config::Host>,
     pub(crate) source: Option<SourceFrom>,
     pub(crate) networks: Vec<Network>,
     pub(crate) limits: Limits,
@@ -302,6 +306,21 @@ impl Settings {
         let mut names =
             SECRET_HEADERS.into_iter().chain(self.credentials.iter().map(|source| &*source.header));
         names.any(|name| is_spelling(name, header))
+    }
+
+    /// The request's target, with the path as the server behind its host compares paths.
+    ///
+    /// # Errors
+    /// Those of [`Target::read`].
+    pub(crate) fn target(&self, headers: &Headers) -> Result<Target, TargetError> {
+        let mut target = Target::read(headers)?;
+        if !self.hosts.is_empty() {
+            let any_port = || self.hosts.get(&format!("{}{ANY_PORT}", target.host_name()));
+            if let Some(host) = self.hosts.get(&target.host).or_else(any_port).copied() {
+                target.fold(host);
+            }
+        }
+        Ok(target)
     }
 
     /// Whether a filter in front tells the client's address, so that a request without it is refused.

@@ -20,6 +20,12 @@ pub trait SignatureVerifier {
     /// # Errors
     /// [`Unavailable`] if the implementation failed, whatever the signature.
     fn verify(&self, key: &Key, message: &[u8], signature: &[u8]) -> Result<bool, Unavailable>;
+
+    /// About how many microseconds of the processor one check takes, where others wait for it:
+    /// `limits.signature_ms` counts them.
+    fn cost_us(&self, _: &Key) -> u64 {
+        0
+    }
 }
 
 /// Verification in pure Rust: the rsa, p256, p384 and ed25519-dalek crates.

@@ -7,6 +7,7 @@ use std::fmt;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
+use crate::checks::Checks;
 use crate::config::ConfigError;
 use crate::json;
 use crate::keys::KeySet;
@@ -153,14 +154,10 @@ pub(crate) fn read_head<C: DeserializeOwned>(
     jws.header_rules().map_err(rejected)?;
     jws.type_rule(&[typ]).map_err(rejected)?;
     let key_id = jws.key_id().map_err(rejected)?;
-    let key = keys.find(key_id).ok_or_else(|| {
-        let message = match key_id {
-            Some(id) => format!("no key `{id}` may sign {what}"),
-            None => "no `kid`, and there is more than one key".to_owned(),
-        };
-        FileError::new(FileFault::Signature, "line 1", message)
-    })?;
-    jws.signed_by(key, verifier).map_err(rejected)?;
+    let unknown = |message: String| FileError::new(FileFault::Signature, "line 1", message);
+    let id = key_id.ok_or_else(|| unknown("no `kid`: whoever signs files names the key".to_owned()))?;
+    let key = keys.find(id).ok_or_else(|| unknown(format!("no key `{id}` may sign {what}")))?;
+    jws.signed_by(key, Checks::unbounded(verifier)).map_err(rejected)?;
     let claims = json::typed(&Value::Object(jws.claims)).map_err(|wrong| malformed(wrong.to_string()))?;
     Ok((claims, *key.fingerprint()))
 }

@@ -22,10 +22,12 @@ use crate::revocations::Handle;
 use crate::step::StreamId;
 use crate::time::UnixTime;
 use crate::token::cache::Verified;
-pub(crate) use kept::Kept;
+pub(crate) use kept::{Kept, MAX_KEPT};
 
 /// Streams about which decision points are asked at a time: requests need them, too.
 const MAX_ASKING: usize = 16;
+/// Bytes of all requests that are kept, in order to decide them again. One beyond them is not kept.
+const MAX_HELD: usize = 32 * 1024 * 1024;
 /// When a cut that the host did not carry out is tried again, in milliseconds.
 const CUT_AGAIN_MS: i64 = 1_000;
 
@@ -65,6 +67,17 @@ pub(crate) enum Remembered {
     Kept(Kept),
     /// It was too large.
     Gone,
+}
+
+impl Remembered {
+    /// How much it holds, in bytes, as far as a client makes it long.
+    pub(crate) fn bytes(&self) -> usize {
+        match self {
+            Remembered::Whole(request) => request.headers().bytes(),
+            Remembered::Kept(kept) => kept.bytes(),
+            Remembered::Gone => 0,
+        }
+    }
 }
 
 /// Why a stream ended.
@@ -169,21 +182,36 @@ pub(crate) struct Streams {
     /// The youngest stream when the last sweep began, and the one before: up to that one, they settle.
     youngest: (Option<StreamId>, Option<StreamId>),
     stats: StreamStats,
+    /// How many bytes of requests are kept.
+    held: usize,
 }
 
 impl Streams {
-    pub(crate) fn insert(&mut self, admission: Box<Admission>) {
+    pub(crate) fn insert(&mut self, mut admission: Box<Admission>) {
         // A host that names two streams alike has ended the first one.
         self.remove(admission.stream);
+        self.hold(&mut admission);
         self.young.insert(admission.stream, admission);
+    }
+
+    fn hold(&mut self, admission: &mut Admission) {
+        match self.held.saturating_add(admission.request.bytes()) {
+            held @ ..=MAX_HELD => self.held = held,
+            _ => admission.request = Remembered::Gone,
+        }
+    }
+
+    fn let_go(&mut self, admission: &Admission) {
+        self.held = self.held.saturating_sub(admission.request.bytes());
     }
 
     /// Takes out a stream that has ended, with the reason for which it was to end, if there was one.
     pub(crate) fn remove(&mut self, stream: StreamId) -> Option<(Box<Admission>, Option<Over>)> {
-        if let Some(admission) = self.young.remove(&stream) {
+        if let Some(admission) = self.take_one_young(stream) {
             return Some((admission, None));
         }
         let Settled { admission, due, over, asking, .. } = self.settled.remove(&stream)?;
+        self.let_go(&admission);
         self.due.remove(&(due, stream));
         for handle in admission.handles() {
             self.index.remove(&(handle, stream));
@@ -380,17 +408,21 @@ impl Streams {
                 None => break,
             }
         }
+        taken.iter().for_each(|admission| self.let_go(admission));
         self.sweeping = self.sweeping && !taken.is_empty();
         taken
     }
 
     /// Takes out one that is to settle at once.
     pub(crate) fn take_one_young(&mut self, stream: StreamId) -> Option<Box<Admission>> {
-        self.young.remove(&stream)
+        let admission = self.young.remove(&stream)?;
+        self.let_go(&admission);
+        Some(admission)
     }
 
     /// Takes a young stream among the settled ones: it is to be decided again then, or ends before.
-    pub(crate) fn settle(&mut self, admission: Box<Admission>, again: UnixTime) {
+    pub(crate) fn settle(&mut self, mut admission: Box<Admission>, again: UnixTime) {
+        self.hold(&mut admission);
         let stream = admission.stream;
         let due = again.min(admission.end.at);
         self.index.extend(admission.handles().map(|handle| (handle, stream)));

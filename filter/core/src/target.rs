@@ -6,8 +6,10 @@
 
 use serde_json::{Map, Value};
 
+use crate::config::{Compared, Host};
 use crate::reason::Reason;
 use crate::request::Headers;
+use crate::unicode::{is_invisible, is_like_ascii};
 
 /// The longest path with query that is looked at, in bytes.
 const MAX_PATH: usize = 16 * 1024;
@@ -25,7 +27,8 @@ pub struct Target {
     pub host: String,
     /// The path as it was sent, without the query. `*` for a CONNECT or OPTIONS without a path.
     pub path: String,
-    /// The path's decoded segments; empty for `/` and `*`. A trailing slash is an empty last one.
+    /// The path's decoded segments; empty for `/` and `*`. A trailing slash is an empty last one. As the server behind
+    /// the host compares them, if that is configured.
     pub segments: Vec<String>,
     /// The raw query without `?`; `None` if there is no `?`.
     pub query: Option<Vec<u8>>,
@@ -90,6 +93,20 @@ impl Target {
             return Err((Reason::PathAmbiguous, "the path holds an empty segment"));
         }
         Ok(target)
+    }
+
+    /// Takes the segments as the server behind the host does. What is sent on stays what it is.
+    pub(crate) fn fold(&mut self, host: Host) {
+        if host.path_case == Compared::Fold {
+            for segment in &mut self.segments {
+                if segment.chars().any(|c| !c.is_lowercase() && c.is_alphabetic()) {
+                    *segment = segment.to_lowercase();
+                }
+            }
+        }
+        if host.trailing_slash == Compared::Fold && self.segments.last().is_some_and(String::is_empty) {
+            self.segments.pop();
+        }
     }
 
     /// The host without its port.
@@ -224,7 +241,27 @@ fn decode_segment(segment: &str) -> Result<String, TargetError> {
     if matches!(name, b"." | b"..") {
         return Err((Reason::PathAmbiguous, "the path holds a dot segment"));
     }
-    String::from_utf8(decoded).map_err(|_| (Reason::PathAmbiguous, "the path is not UTF-8 when decoded"))
+    let decoded = String::from_utf8(decoded)
+        .map_err(|_| (Reason::PathAmbiguous, "the path is not UTF-8 when decoded"))?;
+    match folded_by_some(&decoded) {
+        None => Ok(decoded),
+        Some(wrong) => Err((Reason::PathAmbiguous, wrong)),
+    }
+}
+
+/// Why some servers take a decoded segment for another one, with which a stricter grant would be evaded.
+pub(crate) fn folded_by_some(segment: &str) -> Option<&'static str> {
+    // Also before what is cut off with `;`.
+    let ends = |end: &[char]| segment.ends_with(end) || segment.split(';').any(|part| part.ends_with(end));
+    if segment.starts_with(' ') || ends(&['.', ' ']) {
+        return Some("a segment of the path begins or ends with a blank, or ends with a dot");
+    }
+    if segment.is_ascii() {
+        return None;
+    }
+    let mut odd = segment.chars().filter(|c| !c.is_ascii());
+    odd.any(|c| is_invisible(c) || is_like_ascii(c))
+        .then_some("the path holds a character that is not seen, or is one of ASCII to some servers")
 }
 
 fn decode_query(bytes: &[u8]) -> Result<String, TargetError> {
@@ -315,6 +352,67 @@ mod tests {
         }
         assert!(read("GET", "h", &[b"/".as_slice(), &b"a".repeat(MAX_PATH)].concat()).is_err());
         assert!(read("GET", "h", "/a".repeat(MAX_SEGMENTS + 1).as_bytes()).is_err());
+    }
+
+    /// What some servers fold into the name of another segment, encoded as it has to be.
+    #[test]
+    fn segments_that_are_another_one_to_some_servers_are_refused() {
+        for path in [
+            "/margins.",
+            "/margins..",
+            "/margins./q3",
+            "/margins%2e/q3",
+            "/margins%20",
+            "/margins%20/q3",
+            "/%20margins",
+            "/%20",
+            "/margins.;v=1",
+            "/margins%20;v=1/q3",
+            "/mar%E2%80%8Bgins",
+            "/margins%C2%AD",
+            "/margins%EF%BB%BF/q3",
+            "/margins%EF%BC%8Fq3",
+            "/%EF%BD%8Dargins",
+            "/q%C2%B3",
+            "/margins%C2%A0",
+            "/margins%E2%80%A6",
+            "/%E2%84%AAeys",
+            "/a%CD%BEb",
+        ] {
+            let result = read("GET", "h", path.as_bytes());
+            assert!(matches!(result, Err((Reason::PathAmbiguous, _))), "{path}");
+        }
+        for path in [
+            "/.well-known/x",
+            "/v1.2/a",
+            "/a%20b",
+            "/zo%C3%AB",
+            "/zoe%CC%88",
+            "/%E6%9D%B1%E4%BA%AC",
+            "/a..b",
+            "/;v=1.",
+        ] {
+            let passes = read("GET", "h", path.as_bytes()).is_ok();
+            assert_eq!(passes, path != "/;v=1.", "{path}");
+        }
+    }
+
+    #[test]
+    fn segments_are_folded_as_the_server_does() {
+        let (exact, fold) = (Compared::Exact, Compared::Fold);
+        for (path, path_case, trailing_slash, expected) in [
+            ("/Reports/Q3/", exact, exact, "Reports Q3 "),
+            ("/Reports/Q3/", fold, exact, "reports q3 "),
+            ("/Reports/Q3/", exact, fold, "Reports Q3"),
+            ("/Reports/Q3/", fold, fold, "reports q3"),
+            ("/Reports/Q3", fold, fold, "reports q3"),
+            ("/%52eports/%C3%89T%C3%89", fold, fold, "reports été"),
+            ("/", fold, fold, ""),
+        ] {
+            let mut target = read("GET", "h", path.as_bytes()).unwrap();
+            target.fold(Host { path_case, trailing_slash });
+            assert_eq!((target.segments.join(" ").as_str(), target.path.as_str()), (expected, path));
+        }
     }
 
     #[test]

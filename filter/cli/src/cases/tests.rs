@@ -74,6 +74,10 @@ fn tokens_are_honest_until_a_case_says_otherwise() {
         (json!({"issuer": "https://id.example", "claims": {"sub": "w", "aud": null}}), Reason::TokenAudience),
         (
             json!({"issuer": "https://id.example", "claims": {"sub": "w"}, "header": {"kid": null}}),
+            Reason::Allowed,
+        ),
+        (
+            json!({"issuer": "https://id.example", "claims": {"sub": "w"}, "header": {"kid": "other"}}),
             Reason::TokenKeyUnknown,
         ),
     ] {

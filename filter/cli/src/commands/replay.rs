@@ -17,6 +17,13 @@ pub(super) fn run(decider: &mut Decider, line: &[u8], human: bool) -> Result<Str
         Some(record) => request::parse(&record)?,
         None => request::parse::<DecisionRecord>(text)?,
     };
+    if let names @ [_, ..] = recorded.cut_values().as_slice() {
+        let names = names.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ");
+        return Err(format!(
+            "{}: it can't be decided again: the record holds only beginnings of {names} (`log.value_bytes`)",
+            recorded.id
+        ));
+    }
     let invalid = |error: super::Invalid| error.to_string();
     let record = decider.engine_at(recorded.time).map_err(invalid)?.replay(&recorded).record;
     match human {

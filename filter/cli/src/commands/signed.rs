@@ -58,7 +58,7 @@ pub(super) fn trusted(path: &Path) -> anyhow::Result<KeySet> {
 
 pub(super) fn key_set(set: &Value) -> Result<KeySet, String> {
     let set = Jwks::deserialize(set).map_err(|error| error.to_string())?;
-    let rules = KeyRules { algorithms: &Algorithm::ALL, usage: Usage::Signature };
+    let rules = KeyRules { algorithms: &Algorithm::ALL, usage: Usage::Signer };
     KeySet::read(&set, &rules).map_err(|errors| {
         errors.iter().map(|(path, message)| format!("{path}: {message}")).collect::<Vec<_>>().join("; ")
     })

@@ -30,7 +30,7 @@ pub(super) fn lint(document: &Value, now: UnixTime, found: &mut Vec<Finding>) {
         for (path, message) in callers.impossible(grant) {
             found.push(Finding::new(&GRANT_NEVER_MATCHES, format!("{at}.{path}"), message));
         }
-        paths(grant, &at, found);
+        paths(document, grant, &at, found);
         shadowed(&mut earlier, grant, &at, found);
     }
     for kind in ["grants", "elevations", "exceptions"] {
@@ -160,15 +160,30 @@ impl Callers {
 
 /// Paths that no request of the grant's has: with `;`, which is refused unless the grant admits it, or
 /// `*`, which is of two methods only.
-fn paths(grant: &Value, at: &str, found: &mut Vec<Finding>) {
+fn paths(document: &Value, grant: &Value, at: &str, found: &mut Vec<Finding>) {
     let methods = list(grant.get("methods"));
     let has_star = methods.iter().any(|method| method == "CONNECT" || method == "OPTIONS");
     let semicolons = grant.get("semicolons") == Some(&Value::Bool(true));
+    let folds = |what: &str| {
+        let mut hosts = list(grant.get("hosts")).iter().filter_map(Value::as_str);
+        hosts.any(|host| {
+            let rules = document.get("hosts").and_then(|hosts| hosts.get(host));
+            rules.and_then(|rules| rules.get(what)).is_some_and(|folded| folded == "fold")
+        })
+    };
+    let (case, slash) = (folds("path_case"), folds("trailing_slash"));
+    let literals = |path: &str| path.split('/').filter(|part| !part.starts_with('{')).collect::<String>();
     for (index, path) in list(grant.get("paths")).iter().enumerate() {
         let why = match path.as_str() {
             Some("*") if !has_star => "only CONNECT and OPTIONS have the target `*`",
             Some(path) if path.contains(';') && !semicolons => {
                 "paths with `;` are refused without `semicolons: true`"
+            }
+            Some(path) if case && literals(path).chars().any(char::is_uppercase) => {
+                "`hosts` says that paths are compared in lower case there"
+            }
+            Some(path) if slash && path.len() > 1 && path.ends_with('/') => {
+                "`hosts` says that paths are compared without a slash at the end there"
             }
             _ => continue,
         };

@@ -57,6 +57,7 @@ const GRANT_NEVER_MATCHES: Lint = Lint { code: "grant_never_matches", level: Lev
 const GRANT_EXPIRED: Lint = Lint { code: "grant_expired", level: Level::Warning };
 const SHADOWED_PATH: Lint = Lint { code: "shadowed_path", level: Level::Warning };
 const PATH_OPENED: Lint = Lint { code: "path_opened", level: Level::Warning };
+const PATH_VARIANT: Lint = Lint { code: "path_variant", level: Level::Warning };
 const ELEVATION_MISSING: Lint = Lint { code: "elevation_missing", level: Level::Warning };
 const ELEVATION_NEVER_SERVES: Lint = Lint { code: "elevation_never_serves", level: Level::Error };
 const ELEVATION_UNUSED: Lint = Lint { code: "elevation_unused", level: Level::Warning };
@@ -78,6 +79,7 @@ pub const LINTS: &[Lint] = &[
     GRANT_EXPIRED,
     SHADOWED_PATH,
     PATH_OPENED,
+    PATH_VARIANT,
     ELEVATION_MISSING,
     ELEVATION_NEVER_SERVES,
     ELEVATION_UNUSED,

@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::Value;
 
 use super::grants::{list, shape, text, REST, VALUE};
-use super::{Finding, PATH_OPENED};
+use super::{Finding, PATH_OPENED, PATH_VARIANT};
 
 /// A host and a path template without the names of its values.
 type Route<'d> = (&'d str, Vec<&'d str>);
@@ -30,19 +30,10 @@ fn name(host: &str) -> &str {
 
 pub(super) fn lint(document: &Value, found: &mut Vec<Finding>) {
     let grants = list(document.pointer("/bundle/inline/grants"));
+    variants(document, grants, found);
     let mut broad = Broad::default();
     for (at, grant) in grants.iter().enumerate().filter(|(_, grant)| is_for_many(grant)) {
-        for (index, path) in list(grant.get("paths")).iter().enumerate() {
-            let Some(path) = path.as_str().filter(|path| path.starts_with('/')) else { continue };
-            let shape = shape(path);
-            for host in list(grant.get("hosts")).iter().filter_map(Value::as_str) {
-                broad.hosts.entry(name(host)).or_default().insert(host);
-                for end in 0..shape.len() {
-                    broad.beginnings.insert((host, shape.get(..end).unwrap_or_default().to_vec()));
-                }
-                broad.paths.entry((host, shape.clone())).or_default().push((at, index));
-            }
-        }
+        broad.add(at, grant);
     }
     let mut opened: BTreeMap<(usize, usize), (&str, &str)> = BTreeMap::new();
     for (at, grant) in grants.iter().enumerate() {
@@ -72,7 +63,85 @@ pub(super) fn lint(document: &Value, found: &mut Vec<Finding>) {
     }
 }
 
+/// Grants that ask for more, or something else, than a broader one for the same callers: to a server that folds letter case, or a slash at
+/// the end, a path in another spelling is theirs, and falls to the broader one here.
+fn variants(document: &Value, grants: &[Value], found: &mut Vec<Finding>) {
+    let mut broad = Broad::default();
+    for (at, grant) in grants.iter().enumerate() {
+        broad.add(at, grant);
+    }
+    let is_said = |host: &str| {
+        let hosts = document.get("hosts").and_then(Value::as_object);
+        hosts
+            .is_some_and(|hosts| hosts.contains_key(host) || hosts.contains_key(&format!("{}:*", name(host))))
+    };
+    for (at, grant) in grants.iter().enumerate() {
+        for (index, path) in list(grant.get("paths")).iter().enumerate() {
+            let Some(path) = path.as_str() else { continue };
+            let shape = shape(path);
+            if shape.iter().all(|segment| matches!(*segment, "" | VALUE | REST)) {
+                continue;
+            }
+            let mut falls_to = None;
+            for host in
+                list(grant.get("hosts")).iter().filter_map(Value::as_str).filter(|host| !is_said(host))
+            {
+                for host in broad.meeting(host) {
+                    broad.over(host, &mut Vec::new(), &shape, false, &mut |(by, _)| {
+                        let lax = |by: &&Value| asks_for_more(grant, by) && is_for_same(by, grant);
+                        falls_to = falls_to.or(grants.get(by).filter(lax));
+                    });
+                }
+            }
+            if let Some(other) = falls_to {
+                found.push(Finding::new(
+                    &PATH_VARIANT,
+                    format!("bundle.inline.grants[{at}].paths[{index}]"),
+                    format!(
+                        "asks for other things than grant `{}`, to which another spelling of it falls: say in `hosts` \
+                         whether the server tells letter case and a slash at the end apart",
+                        text(other, "id").unwrap_or_default()
+                    ),
+                ));
+            }
+        }
+    }
+}
+
+/// Whether it matters that a path of the one falls to the other: that asks for less, or for something else.
+fn asks_for_more(grant: &Value, other: &Value) -> bool {
+    let differs = |name: &str| grant.get(name) != other.get(name);
+    let is_elevated = |grant: &Value| grant.get("requires_elevation") == Some(&Value::Bool(true));
+    let is_bound = |grant: &Value| grant.get("requires_binding").is_some();
+    differs("policy")
+        || differs("sensitivity")
+        || is_elevated(grant) && !is_elevated(other)
+        || is_bound(grant) && !is_bound(other)
+}
+
+/// Whether a call may be for both, by a method and a caller of both.
+fn is_for_same(one: &Value, other: &Value) -> bool {
+    let methods = list(one.get("methods"));
+    let who = |grant: &Value| ["subject", "subject_prefix", "claims"].map(|name| grant.get(name).cloned());
+    list(other.get("methods")).iter().any(|method| methods.contains(method))
+        && (who(one) == who(other) || is_wider(one, other))
+}
+
 impl<'d> Broad<'d> {
+    fn add(&mut self, at: usize, grant: &'d Value) {
+        for (index, path) in list(grant.get("paths")).iter().enumerate() {
+            let Some(path) = path.as_str().filter(|path| path.starts_with('/')) else { continue };
+            let shape = shape(path);
+            for host in list(grant.get("hosts")).iter().filter_map(Value::as_str) {
+                self.hosts.entry(name(host)).or_default().insert(host);
+                for end in 0..shape.len() {
+                    self.beginnings.insert((host, shape.get(..end).unwrap_or_default().to_vec()));
+                }
+                self.paths.entry((host, shape.clone())).or_default().push((at, index));
+            }
+        }
+    }
+
     /// The hosts that some call is for which is for this one.
     fn meeting(&self, host: &'d str) -> impl Iterator<Item = &'d str> + use<'_, 'd> {
         let alike = self.hosts.get(name(host)).into_iter().flatten().copied();

@@ -552,6 +552,48 @@ fn a_broader_path_that_lets_others_in_is_said() {
     for (narrow, wide) in [("h", "h:8080"), ("h:80", "h:8080"), ("hh", "h:*"), ("[::1]", "[::2]:*")] {
         assert_eq!(on(narrow, wide), 0, "{narrow} {wide}");
     }
+    // A grant that asks for more, whose path falls to another one for the same callers in another spelling.
+    let falls = |hosts: Value, narrow: Value, wide: Value| {
+        let mut document = document(&[], false);
+        document["hosts"] = hosts;
+        let grant = |id: &str, change: Value| {
+            let mut grant = json!({"id": id, "owner": "team@shop.example", "purpose": "p", "kinds": ["workload"],
+                "subject": "s", "hosts": ["h"], "methods": ["GET"]});
+            grant.as_object_mut().unwrap().extend(change.as_object().unwrap().clone());
+            grant
+        };
+        document["bundle"]["inline"]["grants"] = json!([grant("narrow", narrow), grant("wide", wide)]);
+        let found = lint(&document, NOW);
+        found.iter().filter(|finding| finding.code == "path_variant").count()
+    };
+    let strict = |path: &str| json!({"paths": [path], "requires_elevation": true});
+    let lax = |path: &str| json!({"paths": [path]});
+    assert_eq!(falls(json!({}), strict("/margins/{rest...}"), lax("/{rest...}")), 1);
+    assert_eq!(
+        falls(json!({}), json!({"paths": ["/margins"], "requires_binding": "dpop"}), lax("/{area}")),
+        1
+    );
+    for other in [json!({"policy": "p"}), json!({"sensitivity": "high"})] {
+        let mut narrow = other.clone();
+        narrow["paths"] = json!(["/margins"]);
+        assert_eq!(falls(json!({}), narrow, lax("/{rest...}")), 1, "{other}");
+    }
+    for (hosts, narrow, wide) in [
+        (json!({"h": {}}), strict("/margins/{rest...}"), lax("/{rest...}")),
+        (json!({"h": {"path_case": "fold"}}), strict("/margins/{rest...}"), lax("/{rest...}")),
+        (json!({"h:*": {}}), strict("/margins/{rest...}"), lax("/{rest...}")),
+        (json!({}), lax("/margins"), json!({"paths": ["/{rest...}"], "requires_binding": "any"})),
+        (json!({}), strict("/margins/{rest...}"), strict("/{rest...}")),
+        (json!({}), lax("/margins/{rest...}"), lax("/{rest...}")),
+        (json!({}), lax("/margins/{rest...}"), strict("/{rest...}")),
+        (json!({}), strict("/margins/{rest...}"), lax("/other/{rest...}")),
+        (json!({}), strict("/{a}/{rest...}"), lax("/{rest...}")),
+        (json!({}), strict("/margins"), json!({"paths": ["/{rest...}"], "subject": "other"})),
+        (json!({}), strict("/margins"), json!({"paths": ["/{rest...}"], "methods": ["PUT"]})),
+        (json!({}), strict("/margins"), json!({"paths": ["/{rest...}"], "hosts": ["i"]})),
+    ] {
+        assert_eq!(falls(hosts.clone(), narrow.clone(), wide.clone()), 0, "{hosts} {narrow} {wide}");
+    }
     // Whom they choose.
     let by = |narrow: Value, wide: Value| {
         let with = |mut grant: Value, path: &str| {

@@ -224,6 +224,16 @@ fn a_record_is_replayed_to_the_same_outcome() {
         assert!(explained.out.contains("recorded    ANOTHER outcome: allow allowed"), "{}", explained.out);
         assert!(explained.out.contains("under another configuration"));
     }
+    // Of a long value it holds the beginning: with that alone it would come out otherwise.
+    let mut cut = decide(&[], &lines[0]).json()[0].clone();
+    let (name, _) = cut["request"]["headers"].as_object().unwrap().iter().next().unwrap();
+    let name = name.clone();
+    cut["request"]["headers"][&name] = json!([{"begins": "f", "bytes": 5000, "sha256": "00"}]);
+    let output = everycall(&["decide", "--config", &config_name, "--record", "-"], &cut.to_string());
+    assert_eq!((output.code, output.out.as_str()), (1, ""));
+    assert!(output
+        .err
+        .contains(&format!("can't be decided again: the record holds only beginnings of `{name}`")));
     let output = everycall(
         &["decide", "--config", &config_name, "--record", "-"],
         "no record\n{\"v\":1}\n{\"decision\":\"allow\"}\n{\"record\":{\"v\":1}}\n",

@@ -9,6 +9,7 @@ use crate::config::{self, instant, is_label, is_plain_host};
 use crate::elevations::{is_same_person, Elevation};
 use crate::exceptions::Exception;
 use crate::grants::{Clash, Delegation, Grant, Selector, Template, ANONYMOUS};
+use crate::settings::NO_HOST;
 use crate::spiffe::SpiffeId;
 use crate::time::UnixTime;
 
@@ -219,10 +220,7 @@ impl Builder {
         }
         for (index, host) in hosts.iter().enumerate() {
             if !is_plain_host(host) {
-                self.error(
-                    format!("{at}.hosts[{index}]"),
-                    format!("`{host}` is not a host in lower case such as `h`, `h:8080` or `h:*`"),
-                );
+                self.error(format!("{at}.hosts[{index}]"), format!("`{host}` {NO_HOST}"));
             }
             if hosts.iter().take(index).any(|other| other == host) {
                 self.error(format!("{at}.hosts[{index}]"), format!("`{host}` is repeated"));

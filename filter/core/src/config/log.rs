@@ -16,6 +16,10 @@ pub struct Log {
     pub records: LogRecords,
     /// Where their records go.
     pub to: LogTo,
+    /// Bytes that a record keeps of one value of a header or query parameter; of a longer one it keeps the beginning,
+    /// the length and the digest.
+    #[cfg_attr(feature = "schema", schemars(range(min = ranges::VALUE_BYTES.0, max = ranges::VALUE_BYTES.1)))]
+    pub value_bytes: usize,
     /// The end of an admitted request is recorded, too, if it was open for so long, or was cut.
     #[cfg_attr(feature = "schema", schemars(range(min = ranges::STREAMS_AFTER_S.0, max = ranges::STREAMS_AFTER_S.1)))]
     pub streams_after_s: u32,
@@ -23,7 +27,7 @@ pub struct Log {
 
 impl Default for Log {
     fn default() -> Self {
-        Self { records: LogRecords::default(), to: LogTo::default(), streams_after_s: 5 }
+        Self { records: LogRecords::default(), to: LogTo::default(), value_bytes: 1_024, streams_after_s: 5 }
     }
 }
 

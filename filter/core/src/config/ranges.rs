@@ -32,6 +32,7 @@ pub(crate) const FEED_MAX_AGE_S: Range = (1, 86_400);
 pub(crate) const SWEEP_MS: Range = (100, 10_000);
 pub(crate) const REDECIDE_S: Range = (1, 3_600);
 pub(crate) const STREAM_MAX_S: Range = (1, 604_800);
+pub(crate) const VALUE_BYTES: Range = (64, 65_536);
 pub(crate) const STREAMS_AFTER_S: Range = (0, 86_400);
 
 pub(crate) const MAX_IN_FLIGHT: Range = (1, 100_000);
@@ -47,6 +48,7 @@ pub(crate) const PDP_ROUNDS: Range = (0, 16);
 pub(crate) const MAX_PENDING: Range = (0, 100_000);
 pub(crate) const TOKENS_CACHED: Range = (0, 1_000_000);
 pub(crate) const TOKENS_CACHED_BYTES: Range = (0, 1_073_741_824);
+pub(crate) const SIGNATURE_MS: Range = (1, 1_000);
 pub(crate) const TOKEN_BYTES: Range = (256, 65_536);
 pub(crate) const EXCEPTION_DAYS: Range = (1, 3_650);
 /// `limits.elevation_hours`.

@@ -15,7 +15,7 @@ use crate::pdp::{Answer, Question};
 use crate::policy::PolicyFailure;
 use crate::reason::{Layer, Reason};
 use crate::record::{
-    BundleRecord, DecisionRecord, ElevationRecord, GrantRecord, RequestRecord, SignalsRecord, Verdict,
+    begins, BundleRecord, DecisionRecord, ElevationRecord, GrantRecord, RequestRecord, SignalsRecord, Verdict,
 };
 use crate::request::Request;
 use crate::revocations::Revocable;
@@ -25,6 +25,11 @@ use crate::target::Target;
 use crate::time::UnixTime;
 use crate::token::cache::Verified;
 use crate::token::{self, Confirmation, Proven, Texts};
+
+/// How much of a fact is told: it may quote what a client sent. In bytes.
+const MAX_DETAIL: usize = 500;
+/// The longest `x-request-id` that is kept, in bytes. Envoy's own have 36.
+const MAX_REQUEST_ID: usize = 128;
 
 /// One request on its way through the layers.
 #[derive(Debug)]
@@ -96,7 +101,12 @@ pub(super) struct Refused {
 
 impl Refused {
     pub(super) fn new(reason: Reason, detail: impl Into<String>) -> Self {
-        Self { reason, detail: Some(detail.into()), obligations: None }
+        let mut detail = detail.into();
+        if detail.len() > MAX_DETAIL {
+            detail.truncate(begins(&detail, MAX_DETAIL).len());
+            detail.push('…');
+        }
+        Self { reason, detail: Some(detail), obligations: None }
     }
 }
 
@@ -215,10 +225,7 @@ pub(super) fn begun(request: &Request, id: String, now: UnixTime, settings: &Set
         layer: Layer::Request,
         detail: None,
         would_refuse: None,
-        request: RequestRecord {
-            id: request.headers().only("x-request-id").map(|id| String::from_utf8_lossy(id).into_owned()),
-            ..RequestRecord::default()
-        },
+        request: RequestRecord { id: request_id(request), ..RequestRecord::default() },
         connection: Map::new(),
         identity: None,
         exception: None,
@@ -232,6 +239,12 @@ pub(super) fn begun(request: &Request, id: String, now: UnixTime, settings: &Set
         shadow: Vec::new(),
         duration_us: None,
     }
+}
+
+/// The client's name for the request, unless it is more than a name.
+fn request_id(request: &Request) -> Option<String> {
+    let id = request.headers().only("x-request-id").filter(|id| id.len() <= MAX_REQUEST_ID)?;
+    Some(String::from_utf8_lossy(id).into_owned())
 }
 
 impl Granted {

@@ -85,7 +85,7 @@ impl Engine {
         now: UnixTime,
     ) -> Result<Option<Arc<Verified>>, Refused> {
         let generation = self.settings.token_generation;
-        let Self { settings, keyrings, verifier, tokens, .. } = self;
+        let Self { settings, keyrings, verifier, tokens, check_budget, .. } = self;
         let keys = |index, issuer| keys_of(keyrings, index, issuer, now);
         if let Some(verified) = tokens.get(text, generation) {
             // The key may have been withdrawn since, or be too old to count.
@@ -95,7 +95,8 @@ impl Engine {
             }
             tokens.remove(text);
         }
-        match token::check(text, settings, keys, &**verifier, tokens.texts(), now) {
+        let checks = check_budget.at(now, settings.limits.signature_ms, &**verifier);
+        match token::check(text, settings, keys, checks, tokens.texts(), now) {
             Ok(proven) => {
                 let verified = Arc::new(Verified::of_token(proven, self.tokens.texts()));
                 self.tokens.insert(text, generation, Arc::clone(&verified));
@@ -248,7 +249,7 @@ impl Engine {
                     thumbprint,
                     target,
                     &self.settings.dpop,
-                    &*self.verifier,
+                    self.check_budget.at(now, self.settings.limits.signature_ms, &*self.verifier),
                     now,
                 )?;
                 Ok(Some(proof))

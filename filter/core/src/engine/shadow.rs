@@ -55,7 +55,8 @@ impl Engine {
             Err(refused) if is_judged(refused.reason) => false,
             Ok(Progress::AwaitsKeys | Progress::Asks { .. }) | Err(_) => return,
         };
-        let (Some(caller), Ok(target)) = (case.caller.clone(), Target::read(case.request.headers())) else {
+        let (Some(caller), Ok(target)) = (case.caller.clone(), self.settings.target(case.request.headers()))
+        else {
             return;
         };
         let Self { settings, signals, bundle, shadow, watched, .. } = self;

@@ -12,7 +12,7 @@ use crate::policy::RuleSet;
 use crate::reason::{Layer, Reason};
 use crate::record::{Record, StreamIdentity, StreamRecord};
 use crate::step::{Effect, Pending, Reply, Step, StreamId};
-use crate::streams::{Admission, End, Farewell, Kept, Over, Remembered, StreamEnd, StreamStats};
+use crate::streams::{Admission, End, Farewell, Kept, Over, Remembered, StreamEnd, StreamStats, MAX_KEPT};
 use crate::time::UnixTime;
 use crate::token::cache::Verified;
 
@@ -81,8 +81,20 @@ impl Engine {
     }
 
     /// Takes note of a request that goes on. From now on its stream is accounted for.
-    pub fn admitted(&mut self, admission: Box<Admission>) {
+    pub fn admitted(&mut self, mut admission: Box<Admission>) {
+        // There may be many before the next sweep: a small request stays whole until then, most are over by then.
+        if admission.request.bytes() > MAX_KEPT {
+            self.bring_down(&mut admission);
+        }
         self.streams.insert(admission);
+    }
+
+    /// Of a request what it takes to decide it again.
+    fn bring_down(&self, admission: &mut Admission) {
+        if let Remembered::Whole(request) = &admission.request {
+            let kept = Kept::of(request, |name| self.settings.is_secret(name));
+            admission.request = kept.map_or(Remembered::Gone, Remembered::Kept);
+        }
     }
 
     /// Whether it matters what the host tells of the end of this stream.
@@ -221,11 +233,7 @@ impl Engine {
 
     /// A stream stays open: its request is brought down to what it takes to decide it again.
     fn settle(&mut self, mut admission: Box<Admission>, now: UnixTime) {
-        admission.request = match &admission.request {
-            Remembered::Whole(request) => Kept::of(request, |name| self.settings.is_secret(name))
-                .map_or(Remembered::Gone, Remembered::Kept),
-            Remembered::Kept(_) | Remembered::Gone => Remembered::Gone,
-        };
+        self.bring_down(&mut admission);
         let stream = admission.stream;
         let is_news = |version| version != self.signals.facts.version();
         let is_old = admission.generation != self.generation || admission.signals.is_some_and(is_news);

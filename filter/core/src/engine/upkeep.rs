@@ -11,6 +11,7 @@ use super::questions::Pdps;
 use super::{Engine, IdSeed, Stats};
 use crate::attributes::Attribute;
 use crate::bundle::{Bundle, BundleStats, Puller, Slice, World, DROP_SLICE};
+use crate::checks::CheckBudget;
 use crate::config::{Limits, LogRecords, LogTo};
 use crate::hex;
 use crate::json;
@@ -55,6 +56,7 @@ impl Engine {
             bundle,
             shadow,
             verifier,
+            check_budget: CheckBudget::default(),
             keyrings: BTreeMap::new(),
             fetching: true,
             orphans: Vec::new(),
@@ -176,7 +178,8 @@ impl Engine {
             LogRecords::Off => false,
         };
         if wanted {
-            match (json::line(record), self.settings.log.to) {
+            let cut = record.cut(self.settings.log.value_bytes);
+            match (json::line(cut.as_ref().unwrap_or(record)), self.settings.log.to) {
                 (Ok(line), LogTo::AccessLog) => return line,
                 (Ok(line), LogTo::ProxyLog) => self.write_down(Record::Decision(line)),
                 (Err(_), _) => self.drop_record(),

@@ -1,6 +1,6 @@
 //! Path templates of grants.
 
-use crate::target::Target;
+use crate::target::{folded_by_some, Target};
 
 /// A path template, parsed.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -104,7 +104,10 @@ impl Template {
                         "the segment `{segment}` never matches: segments are compared decoded"
                     ))
                 }
-                None => Part::Literal(segment.to_owned()),
+                None => match folded_by_some(segment) {
+                    None => Part::Literal(segment.to_owned()),
+                    Some(why) => return Err(format!("`{segment}` never matches, such paths are refused: {why}")),
+                },
             };
             parts.push(part);
         }

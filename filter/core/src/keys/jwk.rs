@@ -89,7 +89,7 @@ impl Jwk {
         if !self.is_for(rules.usage)? {
             return Ok(None);
         }
-        if rules.usage == Usage::JwtSvid && self.kid.is_none() {
+        if matches!(rules.usage, Usage::JwtSvid | Usage::Signer) && self.kid.is_none() {
             return error("kid", "missing");
         }
         let (public, spki) = self.public()?;
@@ -127,9 +127,9 @@ impl Jwk {
             rest = others;
         }
         let used = match (usage, self.usage.as_deref()) {
-            (Usage::Signature, None | Some("sig")) => true,
+            (Usage::Signature | Usage::Signer, None | Some("sig")) => true,
             (Usage::JwtSvid, Some("jwt-svid")) => true,
-            (Usage::Signature | Usage::JwtSvid, _) => false,
+            (Usage::Signature | Usage::Signer | Usage::JwtSvid, _) => false,
         };
         Ok(used && ops.is_none_or(|ops| ops.iter().any(|op| op == "verify")))
     }

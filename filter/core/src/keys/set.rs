@@ -28,6 +28,8 @@ pub struct KeyRules<'a> {
 pub enum Usage {
     /// `sig`, or nothing (RFC 7517 section 4.2).
     Signature,
+    /// The same, and a `kid` must be there: whoever signs files names the key.
+    Signer,
     /// `jwt-svid`, and a `kid` must be there (SPIFFE Trust Domain and Bundle, section 4.2.1).
     JwtSvid,
 }
@@ -133,13 +135,25 @@ impl KeySet {
         self.keys.iter().filter_map(Key::id)
     }
 
-    /// The key with this id. A token without `kid` is served only where there is no choice.
-    pub fn find(&self, id: Option<&str>) -> Option<&Key> {
-        match (id, self.keys.as_slice()) {
-            (None, [only]) => Some(only),
-            (None, _) => None,
-            (Some(_), keys) => keys.iter().find(|key| key.id() == id),
-        }
+    /// The key with this id.
+    pub fn find(&self, id: &str) -> Option<&Key> {
+        self.keys.iter().find(|key| key.id() == Some(id))
+    }
+
+    /// The keys that may have signed what names this id, or none, and this algorithm (RFC 7515 section 4.1.4): the
+    /// one with the id, or the only one of a set if it has none; without an id the only one, or those that serve the
+    /// algorithm.
+    pub fn candidates<'k, 'i>(
+        &'k self,
+        id: Option<&'i str>,
+        algorithm: Option<&'i str>,
+    ) -> impl Iterator<Item = &'k Key> + Clone + use<'k, 'i> {
+        let is_only = self.keys.len() == 1;
+        self.keys.iter().filter(move |key| match (id, key.id()) {
+            (Some(id), Some(own)) => id == own,
+            (Some(_), None) => is_only,
+            (None, _) => is_only || algorithm == Some(key.algorithm().as_str()),
+        })
     }
 
     /// The fingerprints of all keys.

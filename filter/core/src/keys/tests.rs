@@ -70,6 +70,58 @@ fn algorithms_are_named_as_configurations_name_them() {
     assert_eq!(list, "`RS256`, `PS256` or `EdDSA`");
 }
 
+/// The key of a set that has one.
+fn only(set: &KeySet) -> &Key {
+    set.candidates(None, None).next().unwrap()
+}
+
+#[test]
+fn a_key_that_is_not_named_may_be_one_of_those_that_serve_the_algorithm() {
+    let candidates = |keys: &[Value], id: Option<&str>, algorithm: Option<&str>| {
+        let set = read(keys, &SIGNATURES).unwrap();
+        let ids = set.candidates(id, algorithm).map(|key| key.id().unwrap_or("-").to_owned());
+        ids.collect::<Vec<_>>().join(" ")
+    };
+    let ec = |kid: Value| changed(EC, json!({"kid": kid}));
+    let some = [
+        ec(json!("a")),
+        ec(json!("b")),
+        changed(RSA, json!({"kid": "c"})),
+        changed(RSA, json!({"kid": null})),
+    ];
+    for (id, algorithm, expected) in [
+        (None, Some("ES256"), "a b"),
+        (None, Some("RS256"), "c -"),
+        (None, Some("ES384"), ""),
+        (None, Some("none"), ""),
+        (None, None, ""),
+        // A key that is named is that one, whatever the algorithm: they are compared later.
+        (Some("a"), Some("ES256"), "a"),
+        (Some("a"), Some("RS256"), "a"),
+        (Some("d"), Some("RS256"), ""),
+        (Some(""), Some("RS256"), ""),
+    ] {
+        assert_eq!(candidates(&some, id, algorithm), expected, "{id:?} {algorithm:?}");
+    }
+    // A set's only key.
+    for (kid, id, expected) in [
+        (json!(null), Some("x"), "-"),
+        (json!(null), None, "-"),
+        (json!("a"), Some("x"), ""),
+        (json!("a"), None, "a"),
+        (json!("a"), Some("a"), "a"),
+    ] {
+        assert_eq!(candidates(&[ec(kid.clone())], id, Some("ES256")), expected, "{kid} {id:?}");
+    }
+}
+
+#[test]
+fn who_signs_files_names_the_key() {
+    let rules = KeyRules { algorithms: &Algorithm::ALL, usage: Usage::Signer };
+    assert!(read(&[changed(EC, json!({}))], &rules).is_ok());
+    refused(changed(EC, json!({"kid": null})), &rules, "kid", "missing");
+}
+
 #[test]
 fn a_key_without_alg_serves_one_algorithm_or_none() {
     use Algorithm::{EdDsa, Es256, Es384, Ps256, Ps512, Rs256, Rs384};
@@ -83,7 +135,7 @@ fn a_key_without_alg_serves_one_algorithm_or_none() {
         (RSA, &[Rs384, Rs384], Rs384),
     ] {
         let set = read(&[no_alg(stored)], &rules(allowed)).unwrap();
-        assert_eq!(set.find(None).unwrap().algorithm(), expected);
+        assert_eq!(only(&set).algorithm(), expected);
     }
     let ambiguous = "missing; the issuer's `algorithms` allow `RS256` and `PS256` for this key";
     refused(no_alg(RSA), &rules(&[Ps256, Rs256]), "alg", ambiguous);
@@ -104,7 +156,7 @@ fn alg_is_of_the_key_s_type_and_allowed() {
             _ => RSA,
         };
         let set = read(&[alg(stored, algorithm.as_str())], &rules).unwrap();
-        assert_eq!(set.find(None).unwrap().algorithm(), algorithm);
+        assert_eq!(only(&set).algorithm(), algorithm);
     }
     for (stored, name) in [(EC, "ES384"), (P384, "ES256"), (OKP, "Ed25519"), (RSA, "ES256"), (RSA, "HS256")] {
         refused(alg(stored, name), &SIGNATURES, "alg", &format!("`{name}` is not supported for this key"));
@@ -281,15 +333,15 @@ fn fingerprints_are_of_the_key_and_its_algorithm() {
     let set = read(&[EC, P384, OKP, RSA].map(|stored| changed(stored, json!({}))), &SIGNATURES).unwrap();
     let all: std::collections::BTreeSet<_> = set.fingerprints().collect();
     assert_eq!(all.len(), 4);
-    assert!(set.holds(set.find(Some("test-only-es256")).unwrap().fingerprint()));
+    assert!(set.holds(set.find("test-only-es256").unwrap().fingerprint()));
     assert!(!set.holds(&[0; 32]));
     let one = |changes: Value| {
         let set = read(&[changed(RSA, changes)], &SIGNATURES).unwrap();
-        *set.find(None).unwrap().fingerprint()
+        *only(&set).fingerprint()
     };
     assert_eq!(one(json!({})), one(json!({"kid": "other"})));
     assert_ne!(one(json!({})), one(json!({"alg": "PS256"})));
-    let key = set.find(Some("test-only-eddsa")).unwrap();
+    let key = set.find("test-only-eddsa").unwrap();
     let expected = Sha256::new_with_prefix("EdDSA\0").chain_update(bytes(&public(OKP)["x"])).finalize();
     assert_eq!(*key.fingerprint(), <[u8; 32]>::from(expected));
 }

@@ -122,6 +122,11 @@ pub(crate) fn claims(schema: &mut Schema) {
     schema.insert("additionalProperties".to_owned(), json!({"type": "string", "minLength": 1}));
 }
 
+/// By host, as in grants.
+pub(crate) fn hosts(schema: &mut Schema) {
+    schema.insert("propertyNames".to_owned(), json!({"pattern": patterns::PLAIN_HOST}));
+}
+
 /// CIDR ranges by name.
 pub(crate) fn networks(schema: &mut Schema) {
     let ranges = json!({"type": "array", "items": {"type": "string", "pattern": patterns::RANGE}});

@@ -20,6 +20,9 @@ use crate::network::Network;
 use crate::observe::Observe;
 use crate::request::{IDENTITY_HEADERS, REMOVED_HEADERS};
 
+/// What is wrong with a host.
+pub(crate) const NO_HOST: &str = "is not a host in lower case such as `h`, `h:8080` or `h:*`";
+
 #[derive(Default)]
 pub(super) struct Resolver {
     pub(super) errors: Vec<ConfigError>,
@@ -52,6 +55,7 @@ impl Resolver {
             revocations,
             signals,
             pdps,
+            hosts,
             source,
             networks,
             limits,
@@ -75,6 +79,9 @@ impl Resolver {
         let revocations = revocations.map(|written| self.feed(FeedKind::Revocations, written));
         let signals = signals.map(|written| self.feed(FeedKind::Signals, written));
         let pdps = self.pdps(pdps);
+        for host in hosts.keys().filter(|host| !is_plain_host(host)) {
+            self.error(format!("hosts.{host}"), format!("`{host}` {NO_HOST}"));
+        }
         let source = source.map(|source| self.source(source));
         let networks = self.networks(networks);
         let dpop = self.dpop(&dpop);
@@ -117,6 +124,7 @@ impl Resolver {
             revocations,
             signals,
             pdps,
+            hosts,
             source,
             networks,
             limits,
@@ -164,10 +172,7 @@ impl Resolver {
         }
         for (index, host) in hosts.iter().enumerate() {
             if !is_plain_host(host) {
-                self.error(
-                    format!("observe.hosts[{index}]"),
-                    format!("`{host}` is not a host in lower case such as `h`, `h:8080` or `h:*`"),
-                );
+                self.error(format!("observe.hosts[{index}]"), format!("`{host}` {NO_HOST}"));
             }
         }
         let mut templates = Vec::with_capacity(paths.len());
@@ -196,6 +201,7 @@ impl Resolver {
             max_pending,
             tokens_cached,
             tokens_cached_bytes,
+            signature_ms,
             token_bytes,
             exception_days,
             elevation_hours,
@@ -210,6 +216,7 @@ impl Resolver {
             ("max_pending", *max_pending, ranges::MAX_PENDING),
             ("tokens_cached", *tokens_cached, ranges::TOKENS_CACHED),
             ("tokens_cached_bytes", *tokens_cached_bytes, ranges::TOKENS_CACHED_BYTES),
+            ("signature_ms", *signature_ms, ranges::SIGNATURE_MS),
             ("token_bytes", *token_bytes, ranges::TOKEN_BYTES),
             ("exception_days", *exception_days, ranges::EXCEPTION_DAYS),
             ("elevation_hours", *elevation_hours, ranges::ELEVATION_HOURS),
@@ -235,6 +242,8 @@ impl Resolver {
         ] {
             self.range(path, i64::from(value), range);
         }
+        let value_bytes = i64::try_from(log.value_bytes).unwrap_or(i64::MAX);
+        self.range("log.value_bytes", value_bytes, ranges::VALUE_BYTES);
     }
 
     fn networks(&mut self, networks: BTreeMap<String, Vec<String>>) -> Vec<Network> {

@@ -30,6 +30,11 @@ impl Kept {
         left.map(|_| Self { headers: packed.into(), connection: request.connection.clone() })
     }
 
+    /// How much it holds.
+    pub(crate) fn bytes(&self) -> usize {
+        self.headers.len()
+    }
+
     /// The request again.
     pub(crate) fn request(&self, stream: StreamId) -> Request {
         let mut rest = &*self.headers;

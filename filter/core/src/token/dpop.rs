@@ -8,12 +8,12 @@ use sha2::{Digest as _, Sha256};
 
 use super::claims::numeric_date;
 use super::{reject, Rejection, Unverified};
+use crate::checks::Checks;
 use crate::config::ranges::PROOF_AGE_S;
 use crate::keys::{Algorithm, Key};
 use crate::reason::Reason;
 use crate::request::Headers;
 use crate::settings::Dpop;
-use crate::signature::SignatureVerifier;
 use crate::target::{split_port, Target};
 use crate::time::UnixTime;
 
@@ -42,7 +42,7 @@ pub(crate) fn check(
     thumbprint: &str,
     target: &Target,
     rules: &Dpop,
-    verifier: &dyn SignatureVerifier,
+    checks: Checks<'_>,
     now: UnixTime,
 ) -> Result<Proof, Rejection> {
     let bad =
@@ -73,10 +73,10 @@ pub(crate) fn check(
         return Err(bad("it is signed with another key than the token is bound to"));
     }
     // 6: the signature.
-    match verifier.verify(&key, proof.signed.as_bytes(), &proof.signature) {
+    match checks.verify(&key, proof.signed.as_bytes(), &proof.signature) {
         Ok(true) => {}
         Ok(false) => return Err(bad("the signature does not fit the key")),
-        Err(_) => return reject(Reason::VerifierUnavailable, "the proof's signature could not be checked"),
+        Err((reason, detail)) => return reject(reason, format!("DPoP proof: {detail}")),
     }
     // 3, 8, 9: this method, this URL.
     let text = |claim: &str| proof.claims.get(claim).and_then(Value::as_str);
@@ -230,7 +230,7 @@ mod tests {
     /// Says so to each signature, and counts them.
     struct Says(bool, std::cell::Cell<usize>);
 
-    impl SignatureVerifier for Says {
+    impl crate::signature::SignatureVerifier for Says {
         fn verify(&self, _: &Key, _: &[u8], _: &[u8]) -> Result<bool, crate::signature::Unavailable> {
             self.1.set(self.1.get().saturating_add(1));
             Ok(self.0)
@@ -264,7 +264,8 @@ mod tests {
             let (headers, thumbprint) = proof(bits, serde_json::json!({}));
             let rules = Dpop { max_age_s: 60, leeway_s: 5, max_rsa_bits, scheme: None };
             let no = Says(false, 0.into());
-            let refused = check(&headers, "t", &thumbprint, &target, &rules, &no, UnixTime::default());
+            let checked = Checks::unbounded(&no);
+            let refused = check(&headers, "t", &thumbprint, &target, &rules, checked, UnixTime::default());
             let refused = refused.unwrap_err();
             assert_eq!(refused.reason, Reason::DpopInvalid);
             assert_eq!(no.1.get(), checks, "{bits} of {max_rsa_bits}");
@@ -284,7 +285,7 @@ mod tests {
         {
             let rules = Dpop { max_age_s, leeway_s: 5, max_rsa_bits: 3_072, scheme: None };
             let (yes, now) = (Says(true, 0.into()), UnixTime::from_secs(at));
-            let checked = check(&headers, "t", &thumbprint, &target, &rules, &yes, now);
+            let checked = check(&headers, "t", &thumbprint, &target, &rules, Checks::unbounded(&yes), now);
             assert_eq!(checked.is_ok(), taken, "{max_age_s} at {at}");
             // Whoever takes it for longer finds it as long.
             if let Ok(proof) = checked {

@@ -5,10 +5,10 @@ use base64::Engine as _;
 use serde_json::{Map, Value};
 
 use super::{reject, Rejection};
+use crate::checks::Checks;
 use crate::json;
 use crate::keys::Key;
 use crate::reason::Reason;
-use crate::signature::SignatureVerifier;
 
 /// A token that was taken apart and not yet believed: with its claims, or with the bytes of a
 /// payload of any kind.
@@ -85,7 +85,7 @@ impl<Payload> Unverified<'_, Payload> {
     }
 
     /// The key signed it, with the key's own algorithm (RFC 8725 section 3.1).
-    pub(crate) fn signed_by(&self, key: &Key, verifier: &dyn SignatureVerifier) -> Result<(), Rejection> {
+    pub(crate) fn signed_by(&self, key: &Key, checks: Checks<'_>) -> Result<(), Rejection> {
         let algorithm = key.algorithm().as_str();
         match self.algorithm() {
             Some(alg) if alg == algorithm => {}
@@ -97,10 +97,10 @@ impl<Payload> Unverified<'_, Payload> {
             }
             None => return reject(Reason::TokenAlgorithm, "`alg` is missing or not a string"),
         }
-        match verifier.verify(key, self.signed.as_bytes(), &self.signature) {
+        match checks.verify(key, self.signed.as_bytes(), &self.signature) {
             Ok(true) => Ok(()),
             Ok(false) => reject(Reason::TokenSignature, "the signature does not fit the key"),
-            Err(_) => reject(Reason::VerifierUnavailable, "the signature could not be checked"),
+            Err((reason, detail)) => reject(reason, detail),
         }
     }
 

@@ -7,6 +7,7 @@ use serde_json::{Map, Value};
 
 use super::claims::{self, Confirmation};
 use super::{reject, Rejection, Texts, Unverified};
+use crate::checks::Checks;
 use crate::identity::Identity;
 use crate::keys::{Key, KeySet};
 use crate::reason::Reason;
@@ -14,6 +15,9 @@ use crate::settings::{Issuer, Settings};
 use crate::signature::SignatureVerifier;
 use crate::spiffe::SpiffeId;
 use crate::time::UnixTime;
+
+/// How many keys are tried for a token that does not say which one signed it.
+const MAX_TRIES: usize = 4;
 
 /// A token that was believed.
 #[derive(Debug)]
@@ -59,7 +63,8 @@ pub fn verify(
     verifier: &dyn SignatureVerifier,
     now: UnixTime,
 ) -> Result<Identity, Rejection> {
-    match check(token, settings, |_, issuer| issuer.keys.inline(), verifier, &mut Texts::default(), now) {
+    let checks = Checks::unbounded(verifier);
+    match check(token, settings, |_, issuer| issuer.keys.inline(), checks, &mut Texts::default(), now) {
         Ok(proven) => Ok(proven.identity),
         Err(Failure::Rejected(rejection) | Failure::KeyUnknown { rejection, .. }) => Err(rejection),
     }
@@ -71,7 +76,7 @@ pub(crate) fn check<'s>(
     token: &str,
     settings: &'s Settings,
     keys: impl FnOnce(usize, &'s Issuer) -> Option<&'s KeySet>,
-    verifier: &dyn SignatureVerifier,
+    checks: Checks<'_>,
     texts: &mut Texts,
     now: UnixTime,
 ) -> Result<Proven, Failure> {
@@ -91,8 +96,8 @@ pub(crate) fn check<'s>(
         return Err(Failure::KeyUnknown { issuer: index, kid: None, rejection });
     };
     // INVARIANT: keys are looked up below their issuer; one `kid` in two issuers is two keys.
-    let key = match find(keys, kid) {
-        Ok(key) => key,
+    let candidates = match candidates(keys, kid, token.algorithm()) {
+        Ok(candidates) => candidates,
         Err(rejection) => {
             return Err(match (kid, issuer.keys.inline()) {
                 (Some(kid), None) => {
@@ -102,7 +107,7 @@ pub(crate) fn check<'s>(
             })
         }
     };
-    token.signed_by(key, verifier)?;
+    let key = signer(&token, candidates, checks)?;
     token.type_rule(&issuer.types)?;
     let (identity, confirmation) = claims::identity(token.claims, issuer, key.id(), texts, now)?;
     Ok(Proven { identity, confirmation, issuer: index, key: *key.fingerprint() })
@@ -117,14 +122,47 @@ pub(crate) fn check<'s>(
 pub fn verify_signature(jws: &str, keys: &KeySet, verifier: &dyn SignatureVerifier) -> Result<(), Rejection> {
     let jws = Unverified::of_bytes(jws)?;
     jws.header_rules()?;
-    jws.signed_by(find(keys, jws.key_id()?)?, verifier)
+    let candidates = candidates(keys, jws.key_id()?, jws.algorithm())?;
+    signer(&jws, candidates, Checks::unbounded(verifier)).map(|_| ())
 }
 
-fn find<'k>(keys: &'k KeySet, kid: Option<&str>) -> Result<&'k Key, Rejection> {
-    match (keys.find(kid), kid) {
-        (Some(key), _) => Ok(key),
-        (None, Some(kid)) => reject(Reason::TokenKeyUnknown, format!("the issuer has no key `{kid}`")),
-        (None, None) => reject(Reason::TokenKeyUnknown, "no `kid`, and the issuer has several keys"),
+/// The keys of a set that may have signed a token: at least one.
+fn candidates<'k, 'i>(
+    keys: &'k KeySet,
+    kid: Option<&'i str>,
+    algorithm: Option<&'i str>,
+) -> Result<impl Iterator<Item = &'k Key> + use<'k, 'i>, Rejection> {
+    let candidates = keys.candidates(kid, algorithm);
+    match (candidates.clone().take(MAX_TRIES.saturating_add(1)).count(), kid) {
+        (1..=MAX_TRIES, _) => Ok(candidates),
+        (0, Some(kid)) => reject(Reason::TokenKeyUnknown, format!("the issuer has no key `{kid}`")),
+        (0, None) => {
+            reject(Reason::TokenKeyUnknown, "no `kid`, and no key of the issuer serves the token's algorithm")
+        }
+        _ => reject(
+            Reason::TokenKeyUnknown,
+            format!("no `kid`, and more than {MAX_TRIES} keys of the issuer serve the token's algorithm"),
+        ),
+    }
+}
+
+/// The one of these keys that signed it.
+fn signer<'k, P>(
+    token: &Unverified<'_, P>,
+    candidates: impl Iterator<Item = &'k Key>,
+    checks: Checks<'_>,
+) -> Result<&'k Key, Rejection> {
+    let mut wrong = None;
+    for key in candidates {
+        match token.signed_by(key, checks) {
+            Ok(()) => return Ok(key),
+            Err(rejection) if rejection.reason == Reason::TokenSignature => wrong = Some(rejection),
+            Err(rejection) => return Err(rejection),
+        }
+    }
+    match wrong {
+        Some(rejection) => Err(rejection),
+        None => reject(Reason::TokenKeyUnknown, "no key may have signed it"),
     }
 }
 
@@ -153,5 +191,68 @@ fn issuer<'s>(claims: &Map<String, Value>, issuers: &'s [Issuer]) -> Result<(usi
     match named {
         Some(iss) => reject(Reason::TokenIssuer, format!("no issuer `{iss}` is configured")),
         None => reject(Reason::TokenIssuer, "`iss` is missing, and `sub` is of no configured trust domain"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::Cell;
+
+    use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+    use base64::Engine as _;
+    use serde_json::json;
+
+    use super::*;
+    use crate::keys::{Algorithm, KeyRules, Usage};
+    use crate::signature::Unavailable;
+
+    /// Says no so often, then yes.
+    struct Tries(Cell<usize>, usize);
+
+    impl SignatureVerifier for Tries {
+        fn verify(&self, _: &Key, _: &[u8], _: &[u8]) -> Result<bool, Unavailable> {
+            self.0.set(self.0.get().saturating_add(1));
+            Ok(self.0.get() > self.1)
+        }
+    }
+
+    #[test]
+    fn without_a_kid_few_keys_are_tried() {
+        let keys = |count: usize| {
+            let point = |name: &str| json!(name);
+            // The base point of P-256 (FIPS 186-4, D.1.2.3).
+            let (x, y) = (
+                "axfR8uEsQkf4vOblY6RA8ncDfYEt6zOg9KE5RdiYwpY",
+                "T-NC4v4af5uO5-tKfA-eFivOM1drMV7Oy7ZAaDe_UfU",
+            );
+            let key = |kid: usize| json!({"kty": "EC", "crv": "P-256", "alg": "ES256", "kid": kid.to_string(), "x": point(x), "y": point(y)});
+            let set = json!({"keys": (0..count).map(key).collect::<Vec<_>>()});
+            let rules = KeyRules { algorithms: &[Algorithm::Es256], usage: Usage::Signature };
+            KeySet::fetched(set.to_string().as_bytes(), &rules).unwrap().keys
+        };
+        let tried = |count: usize, header: Value, wrong: usize| {
+            let [header, claims] = [header, json!({})].map(|part| URL_SAFE_NO_PAD.encode(part.to_string()));
+            let jws = format!("{header}.{claims}.{}", URL_SAFE_NO_PAD.encode([1; 64]));
+            let tries = Tries(Cell::new(0), wrong);
+            let result = verify_signature(&jws, &keys(count), &tries);
+            (result.map_err(|rejection| rejection.reason), tries.0.get())
+        };
+        let es256 = || json!({"alg": "ES256"});
+        for (count, wrong, expected) in [
+            (1, 0, (Ok(()), 1)),
+            (4, 0, (Ok(()), 1)),
+            (4, 3, (Ok(()), 4)),
+            (4, 4, (Err(Reason::TokenSignature), 4)),
+            // Each costs, and nobody chose them.
+            (5, 0, (Err(Reason::TokenKeyUnknown), 0)),
+        ] {
+            assert_eq!(tried(count, es256(), wrong), expected, "{count} {wrong}");
+        }
+        let named = |kid: &str| json!({"alg": "ES256", "kid": kid});
+        assert_eq!(tried(5, named("3"), 0), (Ok(()), 1));
+        assert_eq!(tried(5, named("3"), 1), (Err(Reason::TokenSignature), 1), "no other is tried");
+        assert_eq!(tried(5, named("7"), 0), (Err(Reason::TokenKeyUnknown), 0));
+        assert_eq!(tried(4, json!({"alg": "ES384"}), 0), (Err(Reason::TokenKeyUnknown), 0));
+        assert_eq!(tried(4, json!({}), 0), (Err(Reason::TokenKeyUnknown), 0));
     }
 }

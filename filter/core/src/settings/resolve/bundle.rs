@@ -137,7 +137,7 @@ impl Resolver {
         if !needed {
             self.error(format!("{place}.keys"), "an `inline` bundle is not signed");
         }
-        let rules = KeyRules { algorithms: &Algorithm::ALL, usage: Usage::Signature };
+        let rules = KeyRules { algorithms: &Algorithm::ALL, usage: Usage::Signer };
         KeySet::read(&set, &rules).unwrap_or_else(|errors| {
             for (member, message) in errors {
                 self.error(format!("{place}.keys.{member}"), message);

@@ -1,6 +1,8 @@
-//! How long the worst policies hold a worker of Envoy, in the release module: the worker's processor
-//! time from one request to the next, so that what else the machine does counts little. A table; with
-//! `--json` a row a line. Both stand in `target/holds.json` as well.
+//! How long the worst policies, and tokens that nobody signed, hold a worker of Envoy, in the release module: the
+//! worker's processor time from one request to the next, so that what else the machine does counts little. A table;
+//! with `--json` a row a line. Both stand in `target/holds.json` as well.
+
+mod signatures;
 
 use std::fs;
 use std::net::Ipv4Addr;
@@ -17,7 +19,7 @@ use serde_json::json;
 /// The first is the slowest: V8 compiles what is hot while it runs.
 const TIMES: usize = 5;
 
-const HELP: &str = "Measures how long the worst policies hold a worker of Envoy.\n\n\
+const HELP: &str = "Measures how long the worst policies, and forged tokens, hold a worker of Envoy.\n\n\
     usage: everycall-holds [--json]\n\n\
     example: make holds";
 
@@ -86,7 +88,22 @@ fn main() -> anyhow::Result<()> {
         }
         println!("an ordinary request: {:.2} ms, with all that Envoy does", ordinary.as_secs_f64() * 1e3);
     }
-    let result = json!({"policies": rows, "ordinary_ms": ordinary.as_secs_f64() * 1e3});
+    let signatures = signatures::rows()?;
+    if json {
+        signatures.iter().for_each(|row| println!("{row}"));
+    } else {
+        println!(
+            "{:>9} {:>9} {:>9}  signature of a forged token, besides the request",
+            "least ms", "median ms", "most ms"
+        );
+        for row in &signatures {
+            let ms = |name: &str| row[name].as_f64().unwrap_or(0.0);
+            let name = row["signature"].as_str().unwrap_or_default();
+            println!("{:>9.2} {:>9.2} {:>9.2}  {name}", ms("least_ms"), ms("median_ms"), ms("most_ms"));
+        }
+    }
+    let result =
+        json!({"policies": rows, "signatures": signatures, "ordinary_ms": ordinary.as_secs_f64() * 1e3});
     fs::write(envoy::root().join("target/holds.json"), format!("{result:#}\n"))?;
     ensure!(wrong.is_empty(), "{}", wrong.join("\n"));
     Ok(())

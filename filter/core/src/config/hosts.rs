@@ -1,0 +1,28 @@
+//! How the servers behind hosts compare paths, as it is written.
+
+use serde::Deserialize;
+#[cfg(feature = "schema")]
+use serde::Serialize;
+
+/// How the server behind a host compares paths: grants and policies see them likewise.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields, default, expecting = "an object")]
+pub struct Host {
+    /// Letter case of segments. Folded, they are in lower case for grants and policies.
+    pub path_case: Compared,
+    /// A slash at the end. Folded, it is not there for grants and policies.
+    pub trailing_slash: Compared,
+}
+
+/// Whether a difference tells two paths apart.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema, Serialize))]
+#[serde(rename_all = "snake_case")]
+pub enum Compared {
+    /// It does.
+    #[default]
+    Exact,
+    /// It does not.
+    Fold,
+}
