@@ -90,6 +90,10 @@ pub(crate) fn check<'s>(
         }
     }
     let kid = token.key_id()?;
+    if issuer.is_spiffe() && kid.is_none() {
+        // Every key of a bundle has one (SPIFFE Trust Domain and Bundle, section 4.2.1).
+        return reject(Reason::TokenKeyUnknown, "no `kid`, which a JWT-SVID has");
+    }
     let Some(keys) = keys(index, issuer) else {
         let detail = format!("there are no keys of `{}`", issuer.issuer);
         let rejection = Rejection { reason: Reason::KeysUnavailable, detail };

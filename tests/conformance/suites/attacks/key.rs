@@ -169,20 +169,36 @@ pub fn a06(row: &mut Row, _: &Vectors) {
         }
     }
     row.is("the honest one", &world.token(&Forge::new(&key).signed(&key)), 200);
-    // Several keys: a token without `kid` chooses none of them.
+    // Several keys: a token without `kid` is tried with those of its algorithm, as long as they are few.
     let mut two = config();
     two["issuers"][0]["algorithms"] = json!(["ES256", "RS256"]);
     let both = json!([key.public_jwk(), of(Algorithm::Rs256).public_jwk()]);
     two["issuers"][0]["keys"]["inline"]["keys"] = both;
-    row.is(
-        "no kid, two keys",
-        &World::new(&two).token(&Forge::new(&key).without_header("kid").signed(&key)),
-        401,
-    );
-    // A key without `kid` is not the one that a token names.
+    let unnamed = Forge::new(&key).without_header("kid").signed(&key);
+    row.is("no kid, one key of the algorithm", &World::new(&two).token(&unnamed), 200);
+    let mut five = config();
+    let copies = (0..5).map(|at| {
+        let mut jwk = key.public_jwk();
+        jwk["kid"] = json!(format!("copy-{at}"));
+        jwk
+    });
+    five["issuers"][0]["keys"]["inline"]["keys"] = copies.collect();
+    row.is("no kid, five keys of the algorithm", &World::new(&five).token(&unnamed), 401);
+    // A key without `kid` is the one that a token names where there is no other.
     let mut nameless = config();
     nameless["issuers"][0]["keys"]["inline"]["keys"][0].as_object_mut().unwrap().remove("kid");
-    row.is("a kid, and a key without", &World::new(&nameless).token(&Forge::new(&key).signed(&key)), 401);
+    row.is(
+        "a kid, and an only key without",
+        &World::new(&nameless).token(&Forge::new(&key).signed(&key)),
+        200,
+    );
+    let mut beside = two;
+    beside["issuers"][0]["keys"]["inline"]["keys"][0].as_object_mut().unwrap().remove("kid");
+    row.is(
+        "a kid, and a key without beside another",
+        &World::new(&beside).token(&Forge::new(&key).signed(&key)),
+        401,
+    );
 }
 
 pub fn a07(row: &mut Row, _: &Vectors) {

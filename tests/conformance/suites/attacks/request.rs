@@ -234,7 +234,6 @@ pub fn a50(row: &mut Row, _: &Vectors) {
         "/public/a/b",
         "/public/%61",
         "/public/a%20b",
-        "/public/...",
         "/public/a..b",
         "/public/~",
         "/public?/../admin",
@@ -423,12 +422,15 @@ fn others(row: &mut Row) {
         "*",
         "api.example..",
         "%61pi.example",
+        // The proxy routes by these bytes: other virtual hosts.
+        "api.example:443",
+        "api.example.",
     ] {
         let request =
             WireRequest { host: host.into(), path: "/public".into(), ..with(&[("authorization", &token)]) };
         row.any(&format!("host {host:?}"), &world.check(&request), &[400, 403]);
     }
-    for host in [HOST, "API.Example", "api.example:443", "api.example."] {
+    for host in [HOST, "API.Example"] {
         let request =
             WireRequest { host: host.into(), path: "/public".into(), ..with(&[("authorization", &token)]) };
         row.is(host, &world.check(&request), 200);
