@@ -90,15 +90,15 @@ pub(crate) fn check<'s>(
         }
     }
     let kid = token.key_id()?;
-    if issuer.is_spiffe() && kid.is_none() {
-        // Every key of a bundle has one (SPIFFE Trust Domain and Bundle, section 4.2.1).
-        return reject(Reason::TokenKeyUnknown, "no `kid`, which a JWT-SVID has");
-    }
     let Some(keys) = keys(index, issuer) else {
         let detail = format!("there are no keys of `{}`", issuer.issuer);
         let rejection = Rejection { reason: Reason::KeysUnavailable, detail };
         return Err(Failure::KeyUnknown { issuer: index, kid: None, rejection });
     };
+    if issuer.is_spiffe() && kid.is_none() && keys.fingerprints().nth(1).is_some() {
+        // Every key of a bundle has one (SPIFFE Trust Domain and Bundle, section 4.2.1).
+        return reject(Reason::TokenKeyUnknown, "no `kid`, and the trust domain has several keys");
+    }
     // INVARIANT: keys are looked up below their issuer; one `kid` in two issuers is two keys.
     let candidates = match candidates(keys, kid, token.algorithm()) {
         Ok(candidates) => candidates,
