@@ -69,8 +69,7 @@ impl<'p> Vm<'p> {
     /// What `with` puts into the place of a document, if it does.
     fn replaced_document(&self, document: &Document) -> Option<Option<&Value>> {
         let replaced = self.replaced.as_ref()?;
-        let is_replaced = replaced.paths.iter().any(|path| document.path.starts_with(path));
-        is_replaced.then(|| descend(&replaced.data, &document.path))
+        replaced.puts(&document.path).then(|| descend(&replaced.data, &document.path))
     }
 
     /// The value of a complete document, or of a function for these arguments. What it must come to may be given:

@@ -220,6 +220,13 @@ impl<'p> Vm<'p> {
             }
         }
         let mut found = first.into_iter().chain(more);
+        let is_put = match (base, &self.replaced) {
+            (Expr::Base(slot), Some(replaced)) => {
+                self.plan.bases.get(*slot).is_some_and(|(path, _)| replaced.puts(path))
+            }
+            _ => false,
+        };
+        let stored = stored && !is_put;
         let Some(mut value) = self.eval(base)? else { return Ok(None) };
         for key in keys {
             let inner = match key {

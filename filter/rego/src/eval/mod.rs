@@ -24,6 +24,7 @@ use crate::plan::{
 };
 use crate::trace::Watch;
 use tree::in_store;
+pub(crate) use tree::stored;
 
 /// Room for the registers of the first rules.
 const FRAMES: usize = 32;
@@ -116,6 +117,13 @@ struct ReplacedData {
     paths: Vec<Path>,
     data: Value,
     bases: Vec<Option<Value>>,
+}
+
+impl ReplacedData {
+    /// Whether what stands at this path was put there, and is of no store.
+    fn puts(&self, at: &[Arc<str>]) -> bool {
+        self.paths.iter().any(|path| at.starts_with(path))
+    }
 }
 
 /// What a function is replaced by.

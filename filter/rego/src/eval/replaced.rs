@@ -1,6 +1,7 @@
 //! `with`: evaluations that see another `input`, other data or other functions.
 
 use super::expressions::shallow;
+use super::tree::stored;
 use super::*;
 
 impl<'p> Vm<'p> {
@@ -87,9 +88,13 @@ impl<'p> Vm<'p> {
                     let data = self.put(Some(&data), path, &value)?;
                     self.charge(self.plan.bases.len())?;
                     paths.push(path.clone());
-                    let bases =
-                        self.plan.bases.iter().map(|(path, _)| descend(&data, path).cloned()).collect();
-                    world.replaced = Some(Box::new(ReplacedData { paths, data, bases }));
+                    let mut replaced = ReplacedData { paths, data, bases: Vec::new() };
+                    let base = |(at, _): &(Path, _)| match replaced.puts(at) {
+                        true => descend(&replaced.data, at).cloned(),
+                        false => stored(&replaced.data, at).cloned(),
+                    };
+                    replaced.bases = self.plan.bases.iter().map(base).collect();
+                    world.replaced = Some(Box::new(replaced));
                 }
                 With::Value(at, value) => {
                     let Some(value) = self.eval(value)? else { return Ok(None) };

@@ -75,7 +75,7 @@ impl<'p> Vm<'p> {
     /// All of a node: what its rules come to, and the data beside them.
     fn tree(&mut self, node: &'p crate::plan::Node) -> Outcome<Value> {
         if let Some(replaced) = &self.replaced {
-            if replaced.paths.iter().any(|path| node.path.starts_with(path)) {
+            if replaced.puts(&node.path) {
                 if let Some(base) = descend(&replaced.data, &node.path) {
                     return Ok(base.clone());
                 }
@@ -92,6 +92,11 @@ impl<'p> Vm<'p> {
         }
         Ok(Value::Object(Object::from(members)))
     }
+}
+
+/// What stands at a path of base data.
+pub(crate) fn stored<'v>(data: &'v Value, path: &[Arc<str>]) -> Option<&'v Value> {
+    path.iter().try_fold(data, |value, name| in_store(value, &Value::String(Arc::clone(name))))
 }
 
 /// What a key finds in base data. OPA keeps it in a store whose paths are texts.

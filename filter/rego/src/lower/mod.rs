@@ -18,6 +18,7 @@ use std::sync::Arc;
 use everycall_rego_values::{Object, Set, Value};
 use regorus::unstable as ast;
 
+use crate::eval::stored;
 use crate::hir::{
     Closure, Collected, Function, Head, Kind as Statement, Literal, Operator, Path, Replacement, Site,
     Target, Term, Var,
@@ -169,11 +170,8 @@ impl<'l> Planner<'l> {
         if !problems.is_empty() {
             return Err(problems);
         }
-        let bases = self
-            .bases
-            .iter()
-            .map(|path| (path.clone(), descend(&self.library.data, path).cloned()))
-            .collect();
+        let bases =
+            self.bases.iter().map(|path| (path.clone(), stored(&self.library.data, path).cloned())).collect();
         Ok(Plan {
             documents,
             inputs: std::mem::take(&mut self.inputs),
