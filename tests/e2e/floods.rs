@@ -6,7 +6,7 @@ use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use everycall_tests::envoy::connection_manager;
+use everycall_tests::envoy::{connection_manager, without_filters};
 use everycall_tests::h2::{Event, Field, H2};
 use serde_json::json;
 
@@ -45,8 +45,7 @@ fn world(has_filter: bool) -> Arc<World> {
             let answered = json!({"match": {"prefix": "/t/a"}, "direct_response": {"status": 204}});
             routes.splice(0..0, [held, answered]);
             if !has_filter {
-                let filters = manager["http_filters"].as_array_mut().unwrap();
-                filters.retain(|filter| filter["name"] == "envoy.filters.http.router");
+                without_filters(manager);
             }
             manager["http2_protocol_options"] = json!({"max_concurrent_streams": 20_000});
         }

@@ -11,7 +11,7 @@ use base64::Engine as _;
 use everycall::mint::TestKey;
 use everycall_core::Algorithm;
 use everycall_tests::client::{self, RawRequest, Response};
-use everycall_tests::envoy::{root, Envoy};
+use everycall_tests::envoy::{root, without_filters, Envoy};
 use everycall_tests::server::{Answer, Server};
 use serde_json::{json, Value};
 use sha2::{Digest as _, Sha256};
@@ -117,8 +117,7 @@ impl Mesh {
             let manager = connection_manager(&mut listener);
             manager["stat_prefix"] = json!(name);
             manager["access_log"] = json!([]);
-            let filters = manager["http_filters"].as_array_mut().unwrap();
-            filters.retain(|filter| filter["name"] == "envoy.filters.http.router");
+            without_filters(manager);
             // What the client sends goes through: a lying client is the test's business.
             manager["forward_client_cert_details"] = json!("ALWAYS_FORWARD_ONLY");
             manager["route_config"]["virtual_hosts"][0]["routes"][0]["route"]["cluster"] = json!(to);

@@ -118,6 +118,15 @@ pub fn wasm_filter(manager: &mut Value) -> &mut Value {
     filters.iter_mut().find(|filter| filter["name"] == "envoy.filters.http.wasm").unwrap()
 }
 
+/// Takes out of a connection manager what is in front of the router.
+///
+/// # Panics
+/// There is none.
+pub fn without_filters(manager: &mut Value) {
+    let filters = manager["http_filters"].as_array_mut().unwrap();
+    filters.retain(|filter| filter["name"] == "envoy.filters.http.router");
+}
+
 /// The filter's plugin configuration in a connection manager.
 ///
 /// # Panics

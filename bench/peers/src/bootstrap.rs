@@ -46,8 +46,8 @@ impl Places {
         manager["route_config"]["virtual_hosts"][0]["routes"] = json!([{"match": {"prefix": "/"}, "direct_response": {"status": 200, "body": {"inline_string": "ok\n"}}}]);
         let log = match filter.instead(&self.empty.display().to_string())? {
             Some(instead) => {
+                envoy::without_filters(manager);
                 let filters = manager["http_filters"].as_array_mut().context("no filters")?;
-                filters.retain(|filter| filter["name"] == "envoy.filters.http.router");
                 filters.splice(0..0, instead);
                 json!({"json_format": ordinary_log()})
             }
