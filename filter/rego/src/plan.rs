@@ -338,7 +338,7 @@ pub(crate) enum Expr {
     /// What the keys find. In base data, which OPA keeps in a store, by the keys' texts.
     Get {
         base: Box<Expr>,
-        keys: Vec<Key>,
+        keys: Vec<Expr>,
         stored: bool,
     },
     Array(Vec<Expr>),
@@ -349,11 +349,6 @@ pub(crate) enum Expr {
     Call(Box<Call>),
     /// `key, value in collection`.
     In(Box<(Option<Expr>, Expr, Expr)>),
-}
-
-pub(crate) enum Key {
-    Name(Arc<str>),
-    Expr(Expr),
 }
 
 pub(crate) struct Collect {
@@ -490,11 +485,7 @@ impl Expr {
             }
             Self::Get { base, keys, .. } => {
                 each(base);
-                for key in keys {
-                    if let Key::Expr(key) = key {
-                        each(key);
-                    }
-                }
+                keys.iter().for_each(each);
             }
             Self::Object(members) => members.iter().for_each(|(key, value)| {
                 each(key);

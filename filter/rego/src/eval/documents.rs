@@ -339,9 +339,10 @@ impl<'p> Vm<'p> {
                 Operand::Input(slot, keys) => {
                     keys.iter().try_fold(self.input(*slot), |value, key| Some(value?.get(key))).flatten()
                 }
-                Operand::Base(slot, keys) => {
-                    keys.iter().try_fold(self.base(*slot), |value, key| Some(in_store(value?, key))).flatten()
-                }
+                Operand::Base(slot, keys) => keys
+                    .iter()
+                    .try_fold(self.base(*slot), |value, key| Some(value?.get_stored(key)))
+                    .flatten(),
                 Operand::Argument(at) => arguments.get(*at),
             };
             let Some(value) = value else { return Ok(false) };

@@ -206,17 +206,18 @@ impl<'p> Vm<'p> {
     }
 
     /// Keys are known before what they are looked up in: where one is undefined, nothing else is evaluated.
-    pub(super) fn get(&mut self, base: &'p Expr, keys: &'p [Key], stored: bool) -> Outcome<Option<Value>> {
+    pub(super) fn get(&mut self, base: &'p Expr, keys: &'p [Expr], stored: bool) -> Outcome<Option<Value>> {
         // There is rarely more than one.
         let (mut first, mut more) = (None, Vec::new());
         for key in keys {
-            if let Key::Expr(key) = key {
-                let Some(key) = self.eval(key)? else { return Ok(None) };
-                self.search(&key, ANY_NUMBER)?;
-                match first {
-                    None => first = Some(key),
-                    Some(_) => more.push(key),
-                }
+            if matches!(key, Expr::Const(Value::String(_))) {
+                continue;
+            }
+            let Some(key) = self.eval(key)? else { return Ok(None) };
+            self.search(&key, ANY_NUMBER)?;
+            match first {
+                None => first = Some(key),
+                Some(_) => more.push(key),
             }
         }
         let mut found = first.into_iter().chain(more);
@@ -229,15 +230,15 @@ impl<'p> Vm<'p> {
         let stored = stored && !is_put;
         let Some(mut value) = self.eval(base)? else { return Ok(None) };
         for key in keys {
-            let inner = match key {
-                Key::Name(name) if !stored => value.get_str(name),
-                Key::Name(name) => in_store(&value, &Value::String(Arc::clone(name))),
-                Key::Expr(_) => match found.next() {
-                    Some(key) if stored => in_store(&value, &key),
-                    Some(key) => value.get(&key),
-                    None => None,
-                },
+            let evaluated = match key {
+                Expr::Const(Value::String(_)) => None,
+                _ => found.next(),
             };
+            let key = match (key, &evaluated) {
+                (_, Some(key)) | (Expr::Const(key), None) => key,
+                _ => return Ok(None),
+            };
+            let inner = if stored { value.get_stored(key) } else { value.get(key) };
             match inner.cloned() {
                 Some(inner) => value = inner,
                 None => return Ok(None),

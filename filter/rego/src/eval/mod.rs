@@ -19,11 +19,10 @@ use crate::facts::Facts;
 use crate::hir::{Collected, Operator, Path, Site};
 use crate::lower::descend;
 use crate::plan::{
-    Branch, Call, Callee, Child, Collect, Document, DocumentId, Expr, Fit, Key, Kind, Operand, Pattern, Plan,
+    Branch, Call, Callee, Child, Collect, Document, DocumentId, Expr, Fit, Kind, Operand, Pattern, Plan,
     Rank, Register, Rule, Step, StepKind, With,
 };
 use crate::trace::Watch;
-use tree::in_store;
 pub(crate) use tree::stored;
 
 /// Room for the registers of the first rules.

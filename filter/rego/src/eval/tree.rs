@@ -29,7 +29,7 @@ impl<'p> Vm<'p> {
                     let base = descend(self.data(), &node.path);
                     return Ok(rest
                         .iter()
-                        .try_fold(base, |value, key| value.map(|value| in_store(value, key)))
+                        .try_fold(base, |value, key| value.map(|value| value.get_stored(key)))
                         .flatten()
                         .cloned());
                 }
@@ -96,17 +96,5 @@ impl<'p> Vm<'p> {
 
 /// What stands at a path of base data.
 pub(crate) fn stored<'v>(data: &'v Value, path: &[Arc<str>]) -> Option<&'v Value> {
-    path.iter().try_fold(data, |value, name| in_store(value, &Value::String(Arc::clone(name))))
-}
-
-/// What a key finds in base data. OPA keeps it in a store whose paths are texts.
-pub(super) fn in_store<'v>(value: &'v Value, key: &Value) -> Option<&'v Value> {
-    match (value, key) {
-        (Value::Object(members), Value::Number(number)) => members.get_str(&number.to_string()),
-        (Value::Array(items), Value::String(text)) => {
-            let index = text.parse().ok().or_else(|| Number::parse(text)?.as_index())?;
-            items.get(usize::try_from(index).ok()?)
-        }
-        (value, key) => value.get(key),
-    }
+    path.iter().try_fold(data, |value, name| value.get_stored(&Value::String(Arc::clone(name))))
 }

@@ -7,7 +7,7 @@ use everycall_rego_values::{Builtin, Value};
 
 use super::known::{checked_by, Kind};
 use crate::hir::{Operator, Site};
-use crate::plan::{Branch, Callee, Expr, Key, Pattern, Plan, Register, Step, StepKind};
+use crate::plan::{Branch, Callee, Expr, Pattern, Plan, Register, Step, StepKind};
 
 /// What is known in a body.
 #[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord)]
@@ -162,13 +162,10 @@ pub(super) fn name_of<'p>(plan: &'p Plan, origins: &Origins<'p>, expr: &'p Expr)
         Expr::Get { base, keys, .. } => {
             let mut name = name_of(plan, origins, base)?;
             for key in keys {
-                match key {
-                    Key::Name(key) => add_name(&mut name, key),
-                    Key::Expr(key) => match origins.behind(key) {
-                        Expr::Const(Value::String(key)) => add_name(&mut name, key),
-                        Expr::Const(key) => name.push_str(&format!("[{}]", key.to_json())),
-                        key => name.push_str(&format!("[{}]", name_of(plan, origins, key)?)),
-                    },
+                match origins.behind(key) {
+                    Expr::Const(Value::String(key)) => add_name(&mut name, key),
+                    Expr::Const(key) => name.push_str(&format!("[{}]", key.to_json())),
+                    key => name.push_str(&format!("[{}]", name_of(plan, origins, key)?)),
                 }
             }
             name

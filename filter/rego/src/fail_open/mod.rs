@@ -16,7 +16,7 @@ use everycall_rego_values::{Arithmetic, Value};
 use crate::hir::{Operator, Path, Site};
 use crate::library::Library;
 use crate::plan::{
-    Branch, Call, Callee, Collect, Document, DocumentId, Expr, Key, Kind as Made, Pattern, Plan, Rule, Step,
+    Branch, Call, Callee, Collect, Document, DocumentId, Expr, Kind as Made, Pattern, Plan, Rule, Step,
     StepKind, With,
 };
 use facts::{name_of, path_name, Facts, Origins};
@@ -244,7 +244,7 @@ impl<'p> Look<'p> {
             }
             Expr::Get { base, keys, .. } => {
                 self.made_expr(scope, base, Use::Other);
-                key_exprs(keys).for_each(|key| self.made_expr(scope, key, Use::Other));
+                keys.iter().for_each(|key| self.made_expr(scope, key, Use::Other));
             }
             Expr::Array(items) | Expr::Set(items) => {
                 items.iter().for_each(|item| self.made_expr(scope, item, inner(used)));
@@ -575,7 +575,7 @@ impl<'p> Look<'p> {
 
     fn lost_reference(&mut self, scope: Scope<'_, 'p>, expr: &'p Expr) -> Why {
         if let Expr::Get { keys, .. } = expr {
-            if let Some(why) = key_exprs(keys).find_map(|key| self.lost_expr(scope, key)) {
+            if let Some(why) = keys.iter().find_map(|key| self.lost_expr(scope, key)) {
                 return Some(why);
             }
         }
@@ -615,12 +615,9 @@ impl<'p> Look<'p> {
                 let Expr::Base(slot) = scope.origins.behind(base) else { return None };
                 let value = self.plan.bases.get(*slot)?.1.as_ref()?;
                 let mut keys = keys.iter();
-                let found = keys.try_fold(value, |value, key| match key {
-                    Key::Name(name) => value.get_str(name),
-                    Key::Expr(key) => match scope.origins.behind(key) {
-                        Expr::Const(key) => value.get(key),
-                        _ => None,
-                    },
+                let found = keys.try_fold(value, |value, key| match scope.origins.behind(key) {
+                    Expr::Const(key) => value.get(key),
+                    _ => None,
                 });
                 found.map(Kind::of)
             }
@@ -635,12 +632,9 @@ impl<'p> Look<'p> {
             Expr::Get { base, keys, .. } => {
                 let mut path = self.input_path(scope, base)?;
                 for key in keys {
-                    path.push(match key {
-                        Key::Name(name) => Arc::clone(name),
-                        Key::Expr(key) => match scope.origins.behind(key) {
-                            Expr::Const(Value::String(name)) => Arc::clone(name),
-                            _ => return None,
-                        },
+                    path.push(match scope.origins.behind(key) {
+                        Expr::Const(Value::String(name)) => Arc::clone(name),
+                        _ => return None,
                     });
                 }
                 Some(path)
@@ -817,13 +811,6 @@ const fn inner(used: Use) -> Use {
 
 fn heads(collect: &Collect) -> impl Iterator<Item = &Expr> {
     collect.key.iter().chain([&collect.value])
-}
-
-fn key_exprs(keys: &[Key]) -> impl Iterator<Item = &Expr> {
-    keys.iter().filter_map(|key| match key {
-        Key::Expr(key) => Some(key),
-        Key::Name(_) => None,
-    })
 }
 
 fn integer(value: &Value) -> Option<i64> {

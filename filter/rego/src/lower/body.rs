@@ -979,10 +979,7 @@ impl Body<'_, '_> {
         let mut known = Vec::new();
         for key in rest {
             if !self.is_open(key) {
-                known.push(match key {
-                    Term::Const(Value::String(name)) => Key::Name(Arc::clone(name)),
-                    key => Key::Expr(self.value(key)?),
-                });
+                known.push(self.value(key)?);
                 continue;
             }
             let over = get(base, std::mem::take(&mut known), stored);
@@ -1043,7 +1040,7 @@ impl Body<'_, '_> {
     }
 }
 
-fn get(base: Expr, keys: Vec<Key>, stored: bool) -> Expr {
+fn get(base: Expr, keys: Vec<Expr>, stored: bool) -> Expr {
     match (base, keys.is_empty()) {
         (base, true) => base,
         (base, false) => Expr::Get { base: Box::new(base), keys, stored },

@@ -25,8 +25,8 @@ use crate::hir::{
 };
 use crate::library::{Definition, Library, Tree};
 use crate::plan::{
-    Branch, Call, Callee, Child, Collect, Document, DocumentId, Expr, Fit, Form, Guard, Key, Kind, Node,
-    Operand, Pattern, Plan, Rank, Rule, Step, StepKind, With,
+    Branch, Call, Callee, Child, Collect, Document, DocumentId, Expr, Fit, Form, Guard, Kind, Node, Operand,
+    Pattern, Plan, Rank, Rule, Step, StepKind, With,
 };
 use crate::resolve::{self, Problem};
 use body::{Body, Whole};

@@ -157,6 +157,18 @@ impl Value {
         }
     }
 
+    /// What `value[key]` is in base data, which OPA keeps in a store whose paths are texts.
+    pub fn get_stored(&self, key: &Value) -> Option<&Value> {
+        match (self, key) {
+            (Self::Object(members), Self::Number(number)) => members.get_str(&number.to_string()),
+            (Self::Array(items), Self::String(text)) => {
+                let index = text.parse().ok().or_else(|| Number::parse(text)?.as_index())?;
+                items.get(usize::try_from(index).ok()?)
+            }
+            (value, key) => value.get(key),
+        }
+    }
+
     /// What `value.name` is.
     #[inline]
     pub fn get_str(&self, name: &str) -> Option<&Value> {
