@@ -11,7 +11,7 @@ mod prepare;
 mod pull;
 mod records;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::fmt::Display;
 use std::sync::Arc;
 
@@ -22,7 +22,7 @@ use crate::elevations::Elevations;
 use crate::exceptions::Exception;
 use crate::grants::Grants;
 use crate::keys::KeySet;
-use crate::policy::{Entry, Library, RuleSet};
+use crate::policy::{Compiling, Entry, Library, RuleSet};
 use crate::reads::Reads;
 use crate::reason::Reason;
 use crate::signature::SignatureVerifier;
@@ -121,7 +121,13 @@ impl Bundle {
 
     /// Takes some of it apart; whether there is more. To drop a large one at once takes long.
     pub(crate) fn take_apart(&mut self, many: usize) -> bool {
-        self.rule_sets.pop().is_some() || self.elevations.take_apart(many) || self.grants.take_apart(many)
+        if let Some(rules) = self.rule_sets.last_mut() {
+            if !rules.take_apart() {
+                self.rule_sets.pop();
+            }
+            return true;
+        }
+        self.elevations.take_apart(many) || self.grants.take_apart(many)
     }
 
     /// What its rule sets read of `input`, taken together.
@@ -152,8 +158,12 @@ pub(crate) struct Builder {
     /// Likewise the networks.
     networks: BTreeMap<String, String>,
     rule_sets: Vec<RuleSet>,
-    /// What grants call a rule set: the index, if it compiles.
-    compiled: BTreeMap<Option<String>, Option<usize>>,
+    /// What grants call a rule set: its index, once all compile.
+    wanted: BTreeMap<Option<String>, usize>,
+    /// Rule sets that are still to be compiled, in the order of their indexes, each with where it is named.
+    uncompiled: VecDeque<(String, Compiling)>,
+    /// The module that is read, where it stands.
+    reading: Option<String>,
     /// Rule sets with options that no grant has named so far: where they stand.
     entries: BTreeMap<String, (String, Entry)>,
     /// Rule sets that have a shadow: where that is named, and its name.
@@ -177,7 +187,9 @@ impl Builder {
             elevated_grants: BTreeMap::new(),
             networks: BTreeMap::new(),
             rule_sets: Vec::new(),
-            compiled: BTreeMap::new(),
+            wanted: BTreeMap::new(),
+            uncompiled: VecDeque::new(),
+            reading: None,
             entries: BTreeMap::new(),
             shadowed: BTreeMap::new(),
             shadows: BTreeMap::new(),
@@ -191,12 +203,45 @@ impl Builder {
         }
     }
 
-    /// One Rego module. Before any grant: a grant's rule set is compiled when it comes.
+    /// One Rego module, which [`Self::work`] reads. Before any grant: a grant's rule set is compiled when it comes.
     pub(crate) fn policy(&mut self, at: &str, file: &str, source: &str) {
-        if let Err(message) = self.library.add(file, source) {
-            self.parses = false;
-            self.error(at, message);
+        match self.library.begin(file, source) {
+            Ok(()) => self.reading = Some(at.to_owned()),
+            Err(message) => self.does_not_parse(at, message),
         }
+    }
+
+    fn does_not_parse(&mut self, at: &str, message: String) {
+        self.parses = false;
+        self.error(at, message);
+    }
+
+    /// Whether [`Self::work`] has something to do.
+    pub(crate) fn is_busy(&self) -> bool {
+        self.reading.is_some() || !self.uncompiled.is_empty()
+    }
+
+    /// Does some of the work that the last part made, a few milliseconds of it: reads a module, or compiles a rule
+    /// set. Whether there may be more, which comes before the next part.
+    pub(crate) fn work(&mut self) -> bool {
+        if let Some(at) = self.reading.take() {
+            match self.library.read() {
+                Ok(true) => self.reading = Some(at),
+                Ok(false) => {}
+                Err(message) => self.does_not_parse(&at, message),
+            }
+            return true;
+        }
+        let Some((at, mut compiling)) = self.uncompiled.pop_front() else { return false };
+        // A module that does not parse was reported; what is missing because of it is not.
+        if self.parses {
+            match self.library.compile(&mut compiling, &self.limits) {
+                Ok(Some(rules)) => self.rule_sets.push(rules),
+                Ok(None) => self.uncompiled.push_front((at, compiling)),
+                Err(messages) => messages.into_iter().for_each(|message| self.error(&at, message)),
+            }
+        }
+        true
     }
 
     /// The options of one rule set. Before any grant.
@@ -225,13 +270,14 @@ impl Builder {
     /// One entitlement. `at` is written out only where something is wrong: there may be many.
     pub(crate) fn grant(&mut self, at: &dyn Display, grant: config::Grant) {
         let rule_set = self.rule_set(&format_args!("{at}.policy"), grant.policy.as_deref());
-        self.resolve_grant(at, grant, rule_set.unwrap_or(usize::MAX));
+        self.resolve_grant(at, grant, rule_set);
     }
 
     /// Does some of what is left once all parts have come, and drops what was needed for it; whether there
     /// is more.
     pub(crate) fn tidy(&mut self, many: usize) -> bool {
         self.grants_named(many)
+            || self.library.take_apart()
             || (0..many).all(|_| self.grant_ids.pop_first().is_some() || self.texts.pop_first().is_some())
     }
 
@@ -260,34 +306,22 @@ impl Builder {
         (Bundle { origin, grants, exceptions, elevations, networks, rule_sets, shadows }, errors)
     }
 
-    /// The index of the rule set with this name, compiled at its first use, along with its shadow.
+    /// The index of the rule set with this name, which is compiled at its first use, along with its shadow.
     /// `at` is where it is named.
-    fn rule_set(&mut self, at: &dyn Display, policy: Option<&str>) -> Option<usize> {
+    fn rule_set(&mut self, at: &dyn Display, policy: Option<&str>) -> usize {
         let name = policy.map(str::to_owned);
-        if let Some(known) = self.compiled.get(&name) {
+        if let Some(known) = self.wanted.get(&name) {
             return *known;
         }
         let entry = policy.and_then(|name| Some(self.entries.remove(name)?.1));
         let entry = entry.unwrap_or_else(|| Entry::named(policy));
-        // A module that does not parse was reported; what is missing because of it is not.
-        let compiled = match self.parses.then(|| self.library.rule_set(entry, &self.limits)) {
-            Some(Ok(rules)) => {
-                self.rule_sets.push(rules);
-                Some(self.rule_sets.len().saturating_sub(1))
-            }
-            Some(Err(messages)) => {
-                for message in messages {
-                    self.error(at.to_string(), message);
-                }
-                None
-            }
-            None => None,
-        };
-        self.compiled.insert(name, compiled);
-        if let (Some(index), Some(name)) = (compiled, policy) {
+        let index = self.wanted.len();
+        self.wanted.insert(name, index);
+        self.uncompiled.push_back((at.to_string(), self.library.begin_rule_set(entry)));
+        if let Some(name) = policy {
             self.shadow(index, name);
         }
-        compiled
+        index
     }
 
     /// Finds the shadow of the rule set `name`, if it has one.
@@ -300,10 +334,10 @@ impl Builder {
             other if self.shadowed.contains_key(other) => {
                 format!("the rule set `{shadow}` has a shadow itself")
             }
-            _ => match self.rule_set(&at, Some(&shadow)) {
-                Some(found) => return drop(self.shadows.insert(index, (shadow, found))),
-                None => return,
-            },
+            _ => {
+                let found = self.rule_set(&at, Some(&shadow));
+                return drop(self.shadows.insert(index, (shadow, found)));
+            }
         };
         self.error(at, wrong);
     }

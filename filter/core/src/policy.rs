@@ -22,8 +22,8 @@ use crate::pdp::{Answer, Question};
 use crate::reads::{Names, Reads};
 use crate::reason::Reason;
 pub use claims::Claims;
-pub(crate) use library::Library;
 use library::Source;
+pub(crate) use library::{Compiling, Library};
 pub use trace::{RuleTrace, Trace};
 
 /// Which rule of which package decides, and what it is given.
@@ -115,6 +115,11 @@ fn fail<T>(reason: Reason, detail: impl Into<String>) -> Result<T, PolicyFailure
 }
 
 impl RuleSet {
+    /// Drops some of it, after which it does not decide any more; whether there is more.
+    pub(crate) fn take_apart(&mut self) -> bool {
+        self.plan.take_apart()
+    }
+
     /// The Rego package.
     pub fn package(&self) -> &str {
         &self.entry.package

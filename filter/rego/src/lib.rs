@@ -3,7 +3,7 @@
 //! A [`Library`] holds modules and data. [`Library::plan`] compiles what some entries need to a [`Plan`], and
 //! [`Plan::evaluate`] answers from [`Facts`], within a [`Budget`]: no clock, no I/O, no panic.
 //!
-//! The way of a policy: `syntax` (text to the parser's tree) -> `resolve` (what each name means) -> `lower`
+//! The way of a policy: `reading` (text to the parser's tree, in parts) -> `resolve` (what each name means) -> `lower`
 //! (the order of statements, registers, documents) -> `plan` -> `eval`. Values and builtins are a crate below,
 //! `values`. People and lints read plans by `trace`, `reads` and `fail_open`.
 //!
@@ -57,6 +57,7 @@ mod hir;
 mod library;
 mod lower;
 mod plan;
+mod reading;
 mod reads;
 mod resolve;
 mod syntax;
@@ -69,6 +70,7 @@ pub use facts::{Facts, InputDocument};
 pub use fail_open::{Denial, FailOpen, InputContract, Kind, Sure};
 pub use hir::Site;
 pub use library::Library;
+pub use lower::Planning;
 pub use plan::Plan;
 pub use reads::Reads;
 /// The parser's syntax tree, for what looks at a module's text.

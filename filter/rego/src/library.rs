@@ -1,6 +1,5 @@
 //! The modules that plans are made of, and the tree of their rules below `data`.
 
-use std::cell::OnceCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -9,14 +8,36 @@ use regorus::unstable as ast;
 
 use crate::hir::{Path, Site};
 use crate::plan::Plan;
+use crate::reading::{Reading, MAX_PART};
 use crate::syntax;
 use crate::tokens::{tokens, Token};
+
+/// How many values there may be in data: they are put together at once, and dropped at once.
+const MAX_VALUES: usize = 100_000;
+/// How many rules there may be: the tree is looked through at once.
+const MAX_RULES: usize = 20_000;
+/// Rules that are put into the tree at a time.
+const PLANTED: usize = 500;
 
 /// Modules, parsed, and data.
 pub struct Library {
     pub(crate) modules: Vec<Module>,
     pub(crate) data: Value,
-    tree: OnceCell<Result<Tree, Vec<String>>>,
+    /// The pieces that it is made of, and how many values they have.
+    pieces: Pieces,
+    values: usize,
+    /// What parsing one rule may take.
+    max_part: u64,
+    /// The module that is being read.
+    reading: Option<Reading>,
+    /// What the rules of the modules are part of.
+    pub(crate) tree: Tree,
+    /// How many rules there are.
+    rules: usize,
+    /// Rules came since the tree was looked through.
+    untidy: bool,
+    /// Rules that stand below others.
+    misplaced: Vec<String>,
 }
 
 impl std::fmt::Debug for Library {
@@ -32,13 +53,21 @@ pub(crate) struct Module {
     pub(crate) package: Path,
     /// Alias to what it stands for: `input` or `data` and a path below.
     pub(crate) imports: Vec<(String, Path)>,
-    pub(crate) rules: Vec<ast::Ref<ast::Rule>>,
+}
+
+/// Where a part of a module begins that was parsed by itself.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Origin {
+    pub(crate) module: usize,
+    /// Bytes and line ends before it.
+    pub(crate) start: u32,
+    pub(crate) line: u32,
 }
 
 /// One definition.
 #[derive(Clone)]
 pub(crate) struct Definition {
-    pub(crate) module: usize,
+    pub(crate) origin: Origin,
     pub(crate) rule: ast::Ref<ast::Rule>,
     /// Components of the head's reference that name the document it belongs to.
     pub(crate) named: usize,
@@ -72,20 +101,100 @@ impl Tree {
     }
 }
 
+impl Tree {
+    /// Adds a definition.
+    fn plant(&mut self, package: &[Arc<str>], origin: Origin, rule: ast::Ref<ast::Rule>) {
+        let (names, more) = syntax::head_path(&rule);
+        let path = package.iter().chain(&names).cloned().collect();
+        let document = self.documents.entry(path).or_default();
+        document.open |= more;
+        document.definitions.push(Definition { origin, rule, named: names.len() });
+    }
+
+    /// What is below a document whose keys are found when it is evaluated, becomes part of it.
+    fn join(&mut self) {
+        let open: Vec<Path> = self
+            .documents
+            .iter()
+            .filter(|(_, document)| document.open)
+            .map(|(path, _)| path.clone())
+            .collect();
+        for path in open {
+            let below: Vec<Path> = self
+                .documents
+                .range(path.clone()..)
+                .skip(1)
+                .map(|(other, _)| other.clone())
+                .take_while(|other| other.starts_with(&path))
+                .collect();
+            for other in below {
+                let Some(inner) = self.documents.remove(&other) else { continue };
+                let deeper = other.len().saturating_sub(path.len());
+                let inner = inner.definitions.into_iter().map(|definition| Definition {
+                    named: definition.named.saturating_sub(deeper),
+                    ..definition
+                });
+                if let Some(document) = self.documents.get_mut(&path) {
+                    document.definitions.extend(inner);
+                }
+            }
+        }
+    }
+
+    /// A message for each rule that stands below another one.
+    fn below_others(&self) -> Vec<String> {
+        let mut problems = Vec::new();
+        let mut above: Option<&Path> = None;
+        for path in self.documents.keys() {
+            match above {
+                Some(above) if path.starts_with(above) => problems.push(format!(
+                    "the rule `data.{}` stands below the rule `data.{}`",
+                    path.join("."),
+                    above.join(".")
+                )),
+                _ => above = Some(path),
+            }
+        }
+        problems
+    }
+}
+
 impl Default for Library {
     fn default() -> Self {
-        Self { modules: Vec::new(), data: Value::Object(Object::default()), tree: OnceCell::new() }
+        let data = Value::Object(Object::default());
+        Self {
+            modules: Vec::new(),
+            data,
+            pieces: Pieces::default(),
+            values: 0,
+            max_part: u64::MAX,
+            reading: None,
+            tree: Tree::default(),
+            rules: 0,
+            untidy: false,
+            misplaced: Vec::new(),
+        }
     }
 }
 
 impl Library {
+    /// One whose modules are read and compiled in slices: a rule that would take much longer than a few
+    /// milliseconds to parse is refused.
+    pub fn in_slices() -> Self {
+        Self { max_part: MAX_PART, ..Self::default() }
+    }
+
     /// A piece of what policies see as `data`.
     ///
     /// # Errors
-    /// Two pieces have a value at one place.
+    /// Two pieces have a value at one place, or there is too much of it.
     pub fn add_data(&mut self, piece: Value) -> Result<(), String> {
-        self.data = merge(&self.data, &piece)?;
-        Ok(())
+        self.values = self.values.saturating_add(values(&piece));
+        if self.values > MAX_VALUES {
+            return Err(format!("`data` has more than {MAX_VALUES} values"));
+        }
+        self.untidy = true;
+        self.pieces.add(&piece)
     }
 
     /// Parses one module.
@@ -93,10 +202,48 @@ impl Library {
     /// # Errors
     /// `file:line:column: message`.
     pub fn add(&mut self, file: &str, text: &str) -> Result<(), String> {
-        self.tree = OnceCell::new();
-        let module = syntax::parse(file, text)?;
-        self.modules.push(module);
+        self.begin(file, text)?;
+        while self.read()? {}
         Ok(())
+    }
+
+    /// Takes one module, which [`Self::read`] parses. What was not read to its end before is dropped.
+    ///
+    /// # Errors
+    /// `file:line:column: message`.
+    pub fn begin(&mut self, file: &str, text: &str) -> Result<(), String> {
+        self.reading = Some(Reading::begin(file, text, self.max_part)?);
+        Ok(())
+    }
+
+    /// Parses a part of the module that was begun: a few milliseconds at most. Whether there is more.
+    ///
+    /// # Errors
+    /// `file:line:column: message`. The library is as if the module had not been begun.
+    pub fn read(&mut self) -> Result<bool, String> {
+        let Some(mut reading) = self.reading.take() else { return Ok(false) };
+        if !reading.part()? {
+            if self.rules.saturating_add(reading.rules.len()) > MAX_RULES {
+                return Err(format!(
+                    "{}: with this module there are more than {MAX_RULES} rules",
+                    reading.module.file
+                ));
+            }
+            let module = self.modules.len();
+            let many = reading.rules.len().min(PLANTED);
+            self.untidy = true;
+            self.rules = self.rules.saturating_add(many);
+            for (origin, rule) in reading.rules.drain(..many) {
+                self.tree.plant(&reading.module.package, Origin { module, ..origin }, rule);
+            }
+            if reading.rules.is_empty() {
+                self.tree.packages.insert(reading.module.package.clone());
+                self.modules.push(reading.module);
+                return Ok(false);
+            }
+        }
+        self.reading = Some(reading);
+        Ok(true)
     }
 
     /// The package of each module, in the order in which they were added.
@@ -104,15 +251,31 @@ impl Library {
         self.modules.iter().map(|module| module.package.join("."))
     }
 
+    /// Whether a module has this package.
+    pub fn has_package(&self, package: &str) -> bool {
+        self.tree.packages.contains(&package.split('.').map(Arc::from).collect::<Path>())
+    }
+
     /// Whether a module of this package has a rule of this name, or rules below it.
     pub fn declares(&self, package: &str, rule: &str) -> bool {
-        self.modules
-            .iter()
-            .filter(|module| module.package.iter().map(|name| &**name).eq(package.split('.')))
-            .any(|module| {
-                let first = |head: &ast::Ref<ast::Rule>| syntax::head_path(head).0.first().cloned();
-                module.rules.iter().filter_map(first).any(|name| *name == *rule)
-            })
+        let package: Path = package.split('.').map(Arc::from).collect();
+        let path: Path = package.iter().cloned().chain([Arc::from(rule)]).collect();
+        let below =
+            self.tree.documents.range(path.clone()..).take_while(|(known, _)| known.starts_with(&path));
+        // A document above may have keys that are found when it is evaluated, and what is below it is part of it.
+        let above = (0..path.len()).filter_map(|end| self.tree.documents.get(path.get(..end)?));
+        below.map(|(_, document)| document).chain(above).flat_map(|document| &document.definitions).any(
+            |definition| {
+                let first =
+                    || syntax::head_path(&definition.rule).0.first().is_some_and(|name| **name == *rule);
+                self.is_of(definition, &package) && first()
+            },
+        )
+    }
+
+    /// Whether a definition stands in a module of this package.
+    pub(crate) fn is_of(&self, definition: &Definition, package: &[Arc<str>]) -> bool {
+        self.modules.get(definition.origin.module).is_some_and(|module| module.package == package)
     }
 
     /// The file of a place, and its text.
@@ -130,19 +293,19 @@ impl Library {
         modules.iter().filter_map(|at| self.modules.get(usize::try_from(*at).ok()?)).any(|module| {
             // A letter may be written by its number.
             module.text.contains("\\u")
-                || tokens(&module.text).iter().any(|token| match token {
-                    Token::Name(name) => *name == word,
-                    Token::Text(text) => text.contains(word),
-                    Token::Opaque | Token::Mark(_) => false,
-                })
+                || module.text.contains(word)
+                    && tokens(&module.text).any(|(token, _)| match token {
+                        Token::Name(name) => name == word,
+                        Token::Text(text) => text.contains(word),
+                        Token::Opaque | Token::Mark(_) => false,
+                    })
         })
     }
 
     /// Rules at whose paths base data stands, or below what is no object: `data` would have two values there.
     pub fn overlaps(&self) -> Vec<String> {
-        let Ok(tree) = self.tree() else { return Vec::new() };
         let mut found = Vec::new();
-        for path in tree.documents.keys() {
+        for path in self.tree.documents.keys() {
             let mut here = Some(&self.data);
             for name in path {
                 here = match here {
@@ -163,80 +326,89 @@ impl Library {
         format!("{file}:{}: {message}", site.line)
     }
 
-    /// The tree of all rules.
-    pub(crate) fn tree(&self) -> Result<&Tree, Vec<String>> {
-        self.tree.get_or_init(|| self.plant()).as_ref().map_err(Clone::clone)
+    /// Drops some of what it holds: to drop all at once would take long. Whether there is more.
+    pub fn take_apart(&mut self) -> bool {
+        let mut dropped: usize = 0;
+        while dropped < PLANTED {
+            let Some((_, document)) = self.tree.documents.pop_first() else {
+                return self.modules.pop().is_some();
+            };
+            dropped = dropped.saturating_add(document.definitions.len());
+        }
+        true
     }
 
-    fn plant(&self) -> Result<Tree, Vec<String>> {
-        let mut packages = BTreeSet::new();
-        let mut tree: BTreeMap<Path, Document> = BTreeMap::new();
-        for (at, module) in self.modules.iter().enumerate() {
-            packages.insert(module.package.clone());
-            for rule in &module.rules {
-                let (names, more) = syntax::head_path(rule);
-                let mut path = module.package.clone();
-                path.extend(names.iter().cloned());
-                let document = tree.entry(path).or_default();
-                document.open |= more;
-                document.definitions.push(Definition { module: at, rule: rule.clone(), named: names.len() });
-            }
+    /// Makes one document of what is part of one, and one value of all data, before anything is planned.
+    ///
+    /// # Errors
+    /// Rules that stand below others.
+    pub(crate) fn tidy(&mut self) -> Result<(), Vec<String>> {
+        if std::mem::take(&mut self.untidy) {
+            self.data = self.pieces.value();
+            self.tree.join();
+            self.misplaced = self.tree.below_others();
         }
-        // What is below a document whose keys are found when it is evaluated, is part of it.
-        let open: Vec<Path> =
-            tree.iter().filter(|(_, document)| document.open).map(|(path, _)| path.clone()).collect();
-        for path in open {
-            let below: Vec<Path> = tree
-                .range(path.clone()..)
-                .skip(1)
-                .map(|(other, _)| other.clone())
-                .take_while(|other| other.starts_with(&path))
-                .collect();
-            for other in below {
-                let Some(inner) = tree.remove(&other) else { continue };
-                let deeper = other.len().saturating_sub(path.len());
-                let inner = inner.definitions.into_iter().map(|definition| Definition {
-                    named: definition.named.saturating_sub(deeper),
-                    ..definition
-                });
-                if let Some(document) = tree.get_mut(&path) {
-                    document.definitions.extend(inner);
-                }
-            }
-        }
-        let mut problems = Vec::new();
-        let mut above: Option<&Path> = None;
-        for path in tree.keys() {
-            match above {
-                Some(above) if path.starts_with(above) => problems.push(format!(
-                    "the rule `data.{}` stands below the rule `data.{}`",
-                    path.join("."),
-                    above.join(".")
-                )),
-                _ => above = Some(path),
-            }
-        }
-        if problems.is_empty() {
-            Ok(Tree { documents: tree, packages })
-        } else {
-            Err(problems)
+        match self.misplaced.is_empty() {
+            true => Ok(()),
+            false => Err(self.misplaced.clone()),
         }
     }
 }
 
-/// Objects become one; anything else must not meet. As deep as JSON that was read may be.
-pub(crate) fn merge(into: &Value, piece: &Value) -> Result<Value, String> {
-    let (Value::Object(known), Value::Object(piece)) = (into, piece) else {
-        return Err("`data` has two values at one place".to_owned());
-    };
-    let mut members: Vec<(Value, Value)> = known.to_vec();
-    for (name, value) in piece.iter() {
-        let value = match known.get(name) {
-            Some(known) => merge(known, value)
-                .map_err(|_| format!("`data` has two values at `{}`", name.as_str().unwrap_or_default()))?,
-            None => value.clone(),
-        };
-        members.push((name.clone(), value));
+/// Data in the making.
+enum Pieces {
+    /// An object whose members came in pieces.
+    Members(BTreeMap<Value, Pieces>),
+    /// What came at once.
+    Whole(Value),
+}
+
+impl Default for Pieces {
+    fn default() -> Self {
+        Self::Members(BTreeMap::new())
     }
-    Ok(Value::Object(Object::from(members)))
+}
+
+impl Pieces {
+    /// Objects become one; anything else must not meet. As deep as JSON that was read may be.
+    fn add(&mut self, piece: &Value) -> Result<(), String> {
+        if let Self::Whole(Value::Object(known)) = self {
+            let whole = |(name, value): &(Value, Value)| (name.clone(), Self::Whole(value.clone()));
+            *self = Self::Members(known.iter().map(whole).collect());
+        }
+        let (Self::Members(known), Value::Object(members)) = (self, piece) else {
+            return Err("`data` has two values at one place".to_owned());
+        };
+        for (name, value) in members.iter() {
+            match known.get_mut(name) {
+                Some(known) => known.add(value).map_err(|_| {
+                    format!("`data` has two values at `{}`", name.as_str().unwrap_or_default())
+                })?,
+                None => drop(known.insert(name.clone(), Self::Whole(value.clone()))),
+            }
+        }
+        Ok(())
+    }
+
+    fn value(&self) -> Value {
+        match self {
+            Self::Whole(value) => value.clone(),
+            Self::Members(members) => {
+                let members = members.iter().map(|(name, piece)| (name.clone(), piece.value()));
+                Value::Object(Object::from(members.collect::<Vec<_>>()))
+            }
+        }
+    }
+}
+
+/// How many values it is made of.
+fn values(value: &Value) -> usize {
+    let sum = |values: &mut dyn Iterator<Item = &Value>| {
+        values.fold(1, |sum: usize, value| sum.saturating_add(self::values(value)))
+    };
+    match value {
+        Value::Array(items) => sum(&mut items.iter()),
+        Value::Object(members) => sum(&mut members.values()),
+        _ => 1,
+    }
 }

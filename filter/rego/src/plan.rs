@@ -39,6 +39,22 @@ impl std::fmt::Debug for Plan {
 }
 
 impl Plan {
+    /// Drops some of it, after which it answers nothing any more: to drop all of a large one at once would take
+    /// long. Whether there is more.
+    pub fn take_apart(&mut self) -> bool {
+        const DROPPED: usize = 500;
+        let mut dropped: usize = 0;
+        while dropped < DROPPED {
+            let Some(document) = self.documents.last_mut() else { return false };
+            let first = document.rules.len().saturating_sub(DROPPED);
+            dropped = dropped.saturating_add(document.rules.drain(first..).count()).saturating_add(1);
+            if document.rules.is_empty() {
+                self.documents.pop();
+            }
+        }
+        true
+    }
+
     /// The paths below `input` that it reads, each with the place that reads it first: the slots of its
     /// facts. A path stands for all below it, and the empty one for all of `input`.
     pub fn inputs(&self) -> impl Iterator<Item = (&[Arc<str>], Site)> {
@@ -257,7 +273,7 @@ fn are_items<T>(
 }
 
 /// What a guard looks at: a slot, and constant keys below it.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Operand {
     Input(usize, Vec<Value>),
     Base(usize, Vec<Value>),

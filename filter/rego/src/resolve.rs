@@ -14,7 +14,7 @@ use crate::hir::{
     Branch, Closure, Collected, Function, Head, Kind, Literal, Operator, Path, Replacement, Rule, Target,
     Term, Var, With,
 };
-use crate::library::{Definition, Document, Library, Module, Tree};
+use crate::library::{Definition, Document, Library, Module, Origin, Tree};
 use crate::syntax::{self, site, string};
 
 /// What is not offered, or means nothing, as `file:line: message`.
@@ -22,12 +22,14 @@ pub(crate) type Problem = String;
 
 /// Resolves one definition.
 pub(crate) fn rule(library: &Library, tree: &Tree, definition: &Definition) -> Result<Rule, Problem> {
-    let Some(module) = library.modules.get(definition.module) else { return Err("no module".to_owned()) };
+    let Some(module) = library.modules.get(definition.origin.module) else {
+        return Err("no module".to_owned());
+    };
     let resolver = Resolver {
         library,
         tree,
         module,
-        at: definition.module,
+        origin: definition.origin,
         depth: 0,
         depths: Vec::new(),
         scopes: Vec::new(),
@@ -50,7 +52,7 @@ struct Resolver<'l> {
     library: &'l Library,
     tree: &'l Tree,
     module: &'l Module,
-    at: usize,
+    origin: Origin,
     depth: usize,
     /// By variable: the depth at which it is at home.
     depths: Vec<usize>,
@@ -66,12 +68,12 @@ enum Meaning {
 
 impl Resolver<'_> {
     fn problem<T>(&self, span: &ast::Span, message: &str) -> Result<T, Problem> {
-        Err(self.library.message(site(self.at, span), message))
+        Err(self.library.message(site(self.origin, span), message))
     }
 
     fn rule(mut self, definition: &Definition) -> Result<Rule, Problem> {
         let rule = &*definition.rule;
-        let place = site(self.at, rule.span());
+        let place = site(self.origin, rule.span());
         let mut arguments = Vec::new();
         let mut branches = Vec::new();
         let mut contains = false;
@@ -141,7 +143,7 @@ impl Resolver<'_> {
                     self.close();
                     let place = match (at, body) {
                         (0, _) | (_, None) => place,
-                        (_, Some(body)) => site(self.at, &body.span),
+                        (_, Some(body)) => site(self.origin, &body.span),
                     };
                     branches.push(Branch { site: place, body: statements, value, tail: keys });
                 }
@@ -152,7 +154,8 @@ impl Resolver<'_> {
 
     /// A set's rule is written with a word; `p["a"]` without value or body comes out of the parser as one, too.
     fn says_contains(&self, refr: &Expr, key: &Expr) -> bool {
-        let between = usize::try_from(refr.span().end).ok().zip(usize::try_from(key.span().start).ok());
+        let (before, behind) = (site(self.origin, refr.span()).end, site(self.origin, key.span()).start);
+        let between = usize::try_from(before).ok().zip(usize::try_from(behind).ok());
         let text = between.and_then(|(start, end)| self.module.text.get(start..end));
         text.is_some_and(|text| text.contains("contains"))
     }
@@ -249,12 +252,7 @@ impl Resolver<'_> {
 
     /// Whether a document below this package is one of its rules, and not of a package below.
     fn is_of_package(&self, document: &Document) -> bool {
-        document.definitions.iter().any(|definition| {
-            self.library
-                .modules
-                .get(definition.module)
-                .is_some_and(|module| module.package == self.module.package)
-        })
+        document.definitions.iter().any(|definition| self.library.is_of(definition, &self.module.package))
     }
 
     fn body(&mut self, query: &ast::Query) -> Result<Vec<Literal>, Problem> {
@@ -264,7 +262,7 @@ impl Resolver<'_> {
             for modifier in &statement.with_mods {
                 with.push(self.with(modifier)?);
             }
-            let place = site(self.at, &statement.span);
+            let place = site(self.origin, &statement.span);
             let kind = match &statement.literal {
                 ast::Literal::SomeVars { vars, .. } => {
                     for var in vars {
@@ -335,7 +333,7 @@ impl Resolver<'_> {
                 let function = self.called(fcn, span)?;
                 let mut arguments =
                     params.iter().map(|param| self.term(param)).collect::<Result<Vec<_>, _>>()?;
-                let place = site(self.at, span);
+                let place = site(self.origin, span);
                 match self.arity(&function) {
                     Some(arity) if arguments.len() == arity.saturating_add(1) => {
                         let result = arguments.pop().unwrap_or(Term::Const(Value::Null));
@@ -445,7 +443,7 @@ impl Resolver<'_> {
                     BinOp::Union => Operator::Or,
                 };
                 let operands = self.operands(lhs, rhs, false)?;
-                Ok(Term::Call(operator(op), operands, site(self.at, span)))
+                Ok(Term::Call(operator(op), operands, site(self.origin, span)))
             }
             Expr::BoolExpr { op, lhs, rhs, span, .. } => {
                 let op = match op {
@@ -457,7 +455,7 @@ impl Resolver<'_> {
                     BoolOp::Ne => Operator::NotEqual,
                 };
                 let operands = self.operands(lhs, rhs, true)?;
-                Ok(Term::Call(operator(op), operands, site(self.at, span)))
+                Ok(Term::Call(operator(op), operands, site(self.origin, span)))
             }
             Expr::ArithExpr { op, lhs, rhs, span, .. } => {
                 let op = match op {
@@ -468,7 +466,7 @@ impl Resolver<'_> {
                     ArithOp::Mod => Operator::Arithmetic(Arithmetic::Remainder),
                 };
                 let operands = self.operands(lhs, rhs, false)?;
-                Ok(Term::Call(operator(op), operands, site(self.at, span)))
+                Ok(Term::Call(operator(op), operands, site(self.origin, span)))
             }
             Expr::AssignExpr { span, .. } => {
                 self.problem(span, "an assignment has no place in an expression")
@@ -498,7 +496,8 @@ impl Resolver<'_> {
     fn minus(&mut self, expr: &Expr, span: &ast::Span) -> Result<Term, Problem> {
         let behind = span.text().strip_prefix('-').unwrap_or_default().trim_start();
         let term = self.term(expr)?;
-        let negated = if behind.starts_with(['(', '-']) { None } else { negated(term, site(self.at, span)) };
+        let negated =
+            if behind.starts_with(['(', '-']) { None } else { negated(term, site(self.origin, span)) };
         match negated {
             Some(term) => Ok(term),
             None => {
@@ -602,7 +601,7 @@ impl Resolver<'_> {
     fn call(&mut self, function: Function, arguments: Vec<Term>, span: &ast::Span) -> Result<Term, Problem> {
         match self.arity(&function) {
             Some(arity) if arity == arguments.len() => {
-                Ok(Term::Call(function, arguments, site(self.at, span)))
+                Ok(Term::Call(function, arguments, site(self.origin, span)))
             }
             Some(arity) => self.problem(
                 span,

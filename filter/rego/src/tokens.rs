@@ -4,59 +4,87 @@
 #[derive(Debug, PartialEq)]
 pub(crate) enum Token<'a> {
     Name(&'a str),
-    /// A string literal without escapes; one with escapes is `Opaque`.
-    Text(String),
+    /// A string literal without escapes.
+    Text(&'a str),
+    /// One with escapes.
     Opaque,
     /// Any other character that is not blank; line ends included.
     Mark(char),
 }
 
-/// The text in tokens, without comments and blanks.
-pub(crate) fn tokens(source: &str) -> Vec<Token<'_>> {
-    let mut tokens = Vec::new();
-    let mut rest = source;
-    while let Some(first) = rest.chars().next() {
-        let take = |rest: &'_ str, n: usize| -> usize { n.min(rest.len()) };
-        match first {
-            '#' => rest = rest.find('\n').and_then(|end| rest.get(end..)).unwrap_or_default(),
-            '"' => {
-                let mut escaped = false;
-                let mut opaque = false;
-                let mut text = String::new();
-                let mut end = rest.len();
-                for (at, c) in rest.char_indices().skip(1) {
-                    match c {
-                        _ if escaped => escaped = false,
-                        '\\' => (escaped, opaque) = (true, true),
-                        '"' => {
-                            end = at.saturating_add(1);
-                            break;
-                        }
-                        c => text.push(c),
-                    }
+/// The tokens of a text, each with the place behind it, without comments and blanks.
+pub(crate) struct Tokens<'a> {
+    source: &'a str,
+    at: usize,
+    /// Line ends in the string literal that was read last.
+    line_ends: usize,
+}
+
+/// The text in tokens.
+pub(crate) const fn tokens(source: &str) -> Tokens<'_> {
+    Tokens { source, at: 0, line_ends: 0 }
+}
+
+impl<'a> Iterator for Tokens<'a> {
+    type Item = (Token<'a>, usize);
+
+    fn next(&mut self) -> Option<Self::Item> {
+        if self.line_ends > 0 {
+            self.line_ends = self.line_ends.saturating_sub(1);
+            return Some((Token::Mark('\n'), self.at));
+        }
+        loop {
+            let rest = self.source.get(self.at..)?;
+            let first = rest.chars().next()?;
+            let (token, length) = match first {
+                '#' => (None, rest.find('\n').unwrap_or(rest.len())),
+                '"' => {
+                    let (token, length) = literal(rest);
+                    (Some(token), length)
                 }
-                tokens.push(if opaque { Token::Opaque } else { Token::Text(text) });
-                rest = rest.get(take(rest, end)..).unwrap_or_default();
-            }
-            '`' => {
-                let inner = rest.get(1..).unwrap_or_default();
-                let (text, after) = inner.split_once('`').unwrap_or((inner, ""));
-                tokens.push(Token::Text(text.to_owned()));
-                tokens.extend(text.matches('\n').map(|_| Token::Mark('\n')));
-                rest = after;
-            }
-            c if c.is_ascii_alphanumeric() || c == '_' => {
-                let end = rest.find(|c: char| !(c.is_ascii_alphanumeric() || c == '_')).unwrap_or(rest.len());
-                let (name, after) = rest.split_at_checked(end).unwrap_or((rest, ""));
-                tokens.push(Token::Name(name));
-                rest = after;
-            }
-            c if c.is_whitespace() && c != '\n' => rest = rest.get(c.len_utf8()..).unwrap_or_default(),
-            c => {
-                tokens.push(Token::Mark(c));
-                rest = rest.get(c.len_utf8()..).unwrap_or_default();
+                '`' => {
+                    let inner = rest.get(1..).unwrap_or_default();
+                    let text = inner.split_once('`').map_or(inner, |(text, _)| text);
+                    self.line_ends = text.matches('\n').count();
+                    (Some(Token::Text(text)), text.len().saturating_add(2).min(rest.len()))
+                }
+                c if is_of_name(c) => {
+                    let end = rest.find(|c: char| !is_of_name(c)).unwrap_or(rest.len());
+                    (rest.get(..end).map(Token::Name), end)
+                }
+                c if c.is_whitespace() && c != '\n' => (None, c.len_utf8()),
+                c => (Some(Token::Mark(c)), c.len_utf8()),
+            };
+            self.at = self.at.saturating_add(length);
+            if let Some(token) = token {
+                return Some((token, self.at));
             }
         }
     }
-    tokens
+}
+
+const fn is_of_name(c: char) -> bool {
+    c.is_ascii_alphanumeric() || c == '_'
+}
+
+/// The string literal that a text begins with, and its length.
+fn literal(text: &str) -> (Token<'_>, usize) {
+    let (mut escaped, mut opaque) = (false, false);
+    let mut end = text.len();
+    for (at, c) in text.char_indices().skip(1) {
+        match c {
+            _ if escaped => escaped = false,
+            '\\' => (escaped, opaque) = (true, true),
+            '"' => {
+                end = at;
+                break;
+            }
+            _ => {}
+        }
+    }
+    let token = match text.get(1..end) {
+        Some(inner) if !opaque => Token::Text(inner),
+        _ => Token::Opaque,
+    };
+    (token, end.saturating_add(1).min(text.len()))
 }

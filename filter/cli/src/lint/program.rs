@@ -38,7 +38,7 @@ pub(super) struct Entry {
 }
 
 impl Entry {
-    fn compile(&self, library: &Library) -> Option<Plan> {
+    fn compile(&self, library: &mut Library) -> Option<Plan> {
         let decides = format!("{}.{}", self.package, self.rule);
         let asks = self.ours.then(|| format!("{}.ask", self.package));
         let paths: Vec<&str> = [Some(decides.as_str()), asks.as_deref()].into_iter().flatten().collect();
@@ -69,7 +69,7 @@ impl<'m> Program<'m> {
             let _ = library.add_data(data);
         }
         let mut entries = entries(document);
-        entries.iter_mut().for_each(|entry| entry.plan = entry.compile(&library));
+        entries.iter_mut().for_each(|entry| entry.plan = entry.compile(&mut library));
         Self { modules, rules, defaults, library, entries }
     }
 

@@ -81,6 +81,7 @@ impl Builder {
         let before = self.errors.len();
         if let Some(grant) = read {
             self.grant(&at, grant);
+            while self.work() {}
         }
         if !placeholders.is_empty() {
             // What is wrong with it may be an echo of what is reported now.

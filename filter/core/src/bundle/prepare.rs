@@ -127,14 +127,17 @@ impl Preparation {
                 Ok(Progress::More)
             }
             Stage::Lines { mut builder, mut number, mut rank } => {
-                let compiled = builder.rule_sets.len();
+                if builder.work() {
+                    self.stage = Stage::Lines { builder, number, rank };
+                    return Ok(Progress::More);
+                }
                 let mut done: usize = 0;
                 while let Some(line) = line(rest.get(done..).unwrap_or_default()) {
                     number = number.saturating_add(1);
                     done = done.saturating_add(line.len()).saturating_add(1);
                     read(&mut builder, &mut rank, number, line);
-                    // To compile is a slice's work.
-                    if done >= LINES_SLICE || builder.rule_sets.len() > compiled {
+                    // What it made to do comes first.
+                    if done >= LINES_SLICE || builder.is_busy() {
                         break;
                     }
                 }

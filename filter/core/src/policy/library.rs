@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use everycall_rego::{Budget, Site, Value};
+use everycall_rego::{Budget, Planning, Site, Value};
 
 use super::{opa, Entry, RuleSet};
 use crate::config::{InputFormat, Limits};
@@ -16,11 +16,26 @@ pub(super) struct Source {
     pub(super) text: String,
 }
 
+/// A rule set that is being compiled.
+#[derive(Debug)]
+pub(crate) struct Compiling {
+    entry: Entry,
+    /// It may ask.
+    asks: bool,
+    planning: Planning,
+}
+
 /// The modules of a bundle, parsed, and their data: what rule sets are compiled from.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Library {
     rego: everycall_rego::Library,
     sources: Arc<Vec<Source>>,
+}
+
+impl Default for Library {
+    fn default() -> Self {
+        Self { rego: everycall_rego::Library::in_slices(), sources: Arc::default() }
+    }
 }
 
 impl Library {
@@ -35,32 +50,57 @@ impl Library {
         self.rego.add_data(Value::from(serde_json::Value::Object(data)))
     }
 
-    /// Parses one module.
+    /// Takes one module, which [`Self::read`] parses.
     ///
     /// # Errors
     /// `file:line:column: message`.
-    pub(crate) fn add(&mut self, file: &str, text: &str) -> Result<(), String> {
-        self.rego.add(file, text)?;
+    pub(crate) fn begin(&mut self, file: &str, text: &str) -> Result<(), String> {
+        self.rego.begin(file, text)?;
         let source = Source { file: file.to_owned(), text: text.to_owned() };
         Arc::make_mut(&mut self.sources).push(source);
         Ok(())
     }
 
-    /// Compiles one rule set.
+    /// Parses a part of it: a few milliseconds at most. Whether there is more.
+    ///
+    /// # Errors
+    /// `file:line:column: message`.
+    pub(crate) fn read(&mut self) -> Result<bool, String> {
+        self.rego.read()
+    }
+
+    /// Drops some of what it holds; whether there is more.
+    pub(crate) fn take_apart(&mut self) -> bool {
+        self.rego.take_apart()
+    }
+
+    /// Begins to compile a rule set of the modules that were read.
+    pub(crate) fn begin_rule_set(&self, entry: Entry) -> Compiling {
+        let Entry { package, rule, format } = &entry;
+        let (decision, ask) = (format!("{package}.{rule}"), format!("{package}.ask"));
+        let entries = [decision.as_str(), ask.as_str()];
+        // OPA-Envoy knows no questions: a rule that happens to be called so is only a rule.
+        let asks = *format == InputFormat::Everycall && self.rego.declares(package, "ask");
+        let planning = Planning::of(if asks { &entries } else { entries.get(..1).unwrap_or_default() });
+        Compiling { entry, asks, planning }
+    }
+
+    /// Compiles some of a rule set, for a few milliseconds at most; the whole, once it is done.
     ///
     /// # Errors
     /// Its rule is missing, something does not compile, or a builtin or a member of `input` is not
     /// offered: each place with what to write instead, where that is known.
-    pub(crate) fn rule_set(&self, entry: Entry, limits: &Limits) -> Result<RuleSet, Vec<String>> {
-        let Entry { package, rule, format } = &entry;
-        let (decision, ask) = (format!("{package}.{rule}"), format!("{package}.ask"));
-        if !self.rego.packages().any(|known| known == **package) {
+    pub(crate) fn compile(
+        &mut self,
+        compiling: &mut Compiling,
+        limits: &Limits,
+    ) -> Result<Option<RuleSet>, Vec<String>> {
+        let Compiling { entry, asks, planning } = compiling;
+        let Entry { package, rule, format } = &*entry;
+        if !self.rego.has_package(package) {
             return Err(vec![format!("no module has the package `{package}`")]);
         }
-        let entries = [decision.as_str(), ask.as_str()];
-        // OPA-Envoy knows no questions: a rule that happens to be called so is only a rule.
-        let asks = *format == InputFormat::Everycall && self.rego.declares(package, "ask");
-        let plan = self.rego.plan(if asks { &entries } else { entries.get(..1).unwrap_or_default() })?;
+        let Some(plan) = self.rego.go_on(planning)? else { return Ok(None) };
         if !self.rego.declares(package, rule) {
             return Err(vec![format!("the package `{package}` has no rule `{rule}`")]);
         }
@@ -80,7 +120,8 @@ impl Library {
             }
         }
         for (site, slot) in plan.conditions() {
-            if let (true, Some((path, _))) = (slots.is_nullable(slot), plan.inputs().nth(slot)) {
+            let path = slots.is_nullable(slot).then(|| plan.inputs().nth(slot)).flatten();
+            if let Some((path, _)) = path {
                 let message = format!(
                     "`input.{}` is null where there is none, and null holds as a condition: compare it with null",
                     path.join(".")
@@ -92,18 +133,35 @@ impl Library {
             return Err(refused);
         }
         let number = |limit: usize| u64::try_from(limit).unwrap_or(u64::MAX);
-        Ok(RuleSet {
+        Ok(Some(RuleSet {
             budget: Budget::new(number(limits.instructions), number(limits.builtin_work)),
             headers: Names::of(&reads, &["request", "headers"]),
             query: Names::of(&reads, &["request", "query"]),
             connection: Names::of(&reads, &["connection"]),
             sources: Arc::clone(&self.sources),
-            entry,
+            entry: entry.clone(),
             plan,
-            asks,
+            asks: *asks,
             slots,
             reads,
-        })
+        }))
+    }
+
+    #[cfg(test)]
+    pub(crate) fn rule_set(&mut self, entry: Entry, limits: &Limits) -> Result<RuleSet, Vec<String>> {
+        let mut compiling = self.begin_rule_set(entry);
+        loop {
+            if let Some(rules) = self.compile(&mut compiling, limits)? {
+                return Ok(rules);
+            }
+        }
+    }
+
+    #[cfg(test)]
+    pub(crate) fn add(&mut self, file: &str, text: &str) -> Result<(), String> {
+        self.begin(file, text)?;
+        while self.read()? {}
+        Ok(())
     }
 
     /// `file:line: message`.

@@ -5,6 +5,14 @@ use std::collections::VecDeque;
 
 use super::*;
 
+/// How often the statements of one rule may be tried before what they need is bound; a long one counts once for each
+/// so many bytes.
+const MAX_WAITED: u32 = 5_000;
+const BYTES_TRIED: u32 = 16;
+
+/// How many rules and packages may stand below what is read by keys that are found when it is evaluated.
+const MAX_BELOW: usize = 2_000;
+
 /// A body with the parts of a head.
 pub(super) struct Whole {
     /// The statements in the order in which they came.
@@ -103,6 +111,7 @@ impl Body<'_, '_> {
                         came.push(literal);
                     }
                     Err(Stop::Unready(var)) => {
+                        self.waits(literal.site)?;
                         let parts = if self.apart { self.calls_apart(&literal)? } else { None };
                         if let Some(parts) = parts {
                             parts.into_iter().rev().for_each(|part| open.push_front(part));
@@ -134,6 +143,16 @@ impl Body<'_, '_> {
             }
         }
         Ok(came)
+    }
+
+    /// Counts a statement that was tried too early, by its length.
+    fn waits(&mut self, site: Site) -> Made<()> {
+        let length = site.end.saturating_sub(site.start) / BYTES_TRIED;
+        self.planner.waited = self.planner.waited.saturating_add(length).saturating_add(1);
+        match self.planner.waited > MAX_WAITED {
+            true => Err(Stop::Problem(self.planner.library.message(site, "the statements of this rule wait for each other too often: put each behind those that bind its variables"))),
+            false => Ok(()),
+        }
     }
 
     /// What closures of a statement read of the bodies around them.
@@ -300,8 +319,8 @@ impl Body<'_, '_> {
                     let at = match self.planner.mock(name) {
                         Some(known) => known,
                         None => {
-                            self.planner.mocked.push(name.clone());
-                            self.planner.mocked.len().saturating_sub(1)
+                            self.planner.draft.mocked.push(name.clone());
+                            self.planner.draft.mocked.len().saturating_sub(1)
                         }
                     };
                     match value {
@@ -312,7 +331,7 @@ impl Body<'_, '_> {
                                 .callee(function)
                                 .map_err(|problem| self.planner.library.message(literal.site, &problem))?;
                             if let Callee::Rule(id) = callee {
-                                self.planner.replacing.insert(id);
+                                self.planner.draft.replacing.insert(id);
                             }
                             With::Function(at, callee)
                         }
@@ -352,8 +371,8 @@ impl Body<'_, '_> {
                 let value = self.whole(term)?;
                 if let Expr::Input(slot) = &value {
                     let condition = (self.site, *slot);
-                    if !self.planner.conditions.contains(&condition) {
-                        self.planner.conditions.push(condition);
+                    if !self.planner.draft.conditions.contains(&condition) {
+                        self.planner.draft.conditions.push(condition);
                     }
                 }
                 self.push(StepKind::Test(value));
@@ -429,7 +448,7 @@ impl Body<'_, '_> {
         if let Expr::Call(call) = &mut call {
             call.given = Some(self.whole(&result)?);
             if let Callee::Rule(id) = call.callee {
-                self.planner.given.insert(id);
+                self.planner.draft.given.insert(id);
             }
         }
         self.push(StepKind::Test(Expr::Operator(Operator::Equal, Box::new((value, call)))));
@@ -1002,12 +1021,12 @@ impl Body<'_, '_> {
             path.push(name);
             rest = after;
             if self.planner.tree.documents.contains_key(&path) {
-                let kind = self.planner.kind(&path)?;
+                let (kind, keys) = self.planner.kind(&path)?;
                 if let Kind::Function(_) = kind {
                     return Err(Stop::Problem(self.planner.at(&path, "a function is no value")));
                 }
                 let known = rest.iter().take_while(|key| !self.is_open(key)).count();
-                let keys = known.min(self.planner.keys(&path));
+                let keys = known.min(keys);
                 return match rest.split_at_checked(keys) {
                     Some((keys, rest)) if !keys.is_empty() && kind != Kind::Complete => {
                         let id = self.planner.document(&path, keys.len());
@@ -1034,6 +1053,11 @@ impl Body<'_, '_> {
                 _ => None,
             })
             .collect();
+        if self.planner.tree.below(&path).count() > MAX_BELOW {
+            let name = path.join(".");
+            let message = format!("`data.{name}` is read by keys that are found when it is evaluated, or as a whole, and more than {MAX_BELOW} rules stand below it");
+            return Err(Stop::Problem(self.planner.library.message(self.site, &message)));
+        }
         let node = self.planner.node(&path, &keys, closed);
         let (known, rest) = rest.split_at_checked(closed).unwrap_or((rest, &[]));
         Ok((Expr::Node(node, self.values(known)?), rest))

@@ -34,9 +34,9 @@ use needs::Needs;
 
 impl Library {
     /// Whether rules have this path below `data`, such as `everycall.decision`.
-    pub fn has_rule(&self, path: &str) -> bool {
+    pub fn has_rule(&mut self, path: &str) -> bool {
         let path: Path = path.split('.').map(Arc::from).collect();
-        self.tree().is_ok_and(|tree| tree.documents.contains_key(&path))
+        self.tidy().is_ok() && self.tree.documents.contains_key(&path)
     }
 
     /// Compiles what the entries need: paths below `data` such as `everycall.decision`. An entry at which
@@ -44,18 +44,61 @@ impl Library {
     ///
     /// # Errors
     /// Everything that does not compile or is not offered, as `file:line: message`.
-    pub fn plan(&self, entries: &[&str]) -> Result<Plan, Vec<String>> {
-        let tree = self.tree()?;
-        let mut mocked = Vec::new();
+    pub fn plan(&mut self, entries: &[&str]) -> Result<Plan, Vec<String>> {
+        let mut planning = Planning::of(entries);
         loop {
-            let mut planner = Planner::new(self, tree, mocked);
-            let plan = planner.plan(entries)?;
-            // Functions that `with` replaces are known only now, and calls of them must look.
-            if planner.mocked.len() == planner.known_mocks {
+            if let Some(plan) = self.go_on(&mut planning)? {
                 return Ok(plan);
             }
-            mocked = planner.mocked;
         }
+    }
+
+    /// Compiles one more rule, a few milliseconds at most; the plan, once it is complete. Nothing is added to the
+    /// library in between.
+    ///
+    /// # Errors
+    /// As [`Self::plan`].
+    pub fn go_on(&mut self, planning: &mut Planning) -> Result<Option<Plan>, Vec<String>> {
+        self.tidy()?;
+        let draft = std::mem::take(&mut planning.draft);
+        let mut planner = Planner { library: self, tree: &self.tree, draft, waited: 0 };
+        let done = if planner.draft.entries.is_none() {
+            planner.begin(&planning.entries);
+            None
+        } else if planner.make_some() {
+            None
+        } else {
+            Some(planner.finish())
+        };
+        planning.draft = planner.draft;
+        let Some(plan) = done.transpose()? else { return Ok(None) };
+        // Functions that `with` replaces are known only now, and calls of them must look.
+        let mocked = std::mem::take(&mut planning.draft.mocked);
+        if mocked.len() == planning.draft.known_mocks {
+            return Ok(Some(plan));
+        }
+        planning.draft = Draft { known_mocks: mocked.len(), mocked, ..Draft::default() };
+        Ok(None)
+    }
+}
+
+/// A plan in the making.
+pub struct Planning {
+    entries: Vec<String>,
+    draft: Draft,
+}
+
+impl Planning {
+    /// Of these entries, as [`Library::plan`] takes them.
+    pub fn of(entries: &[&str]) -> Self {
+        let entries = entries.iter().map(|entry| (*entry).to_owned()).collect();
+        Self { entries, draft: Draft::default() }
+    }
+}
+
+impl std::fmt::Debug for Planning {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Planning({:?})", self.entries)
     }
 }
 
@@ -78,31 +121,42 @@ type Made<T> = Result<T, Stop>;
 
 const UNBOUND: &str = "a variable is bound by nothing";
 
+/// How many rules one document may have: when all are made they are put into order at once.
+const MAX_RULES: usize = 2_000;
+
 /// A node of the tree of rules as it is read.
 struct ReadNode {
     node: Node,
-    /// Those below it that are read; `None` for what is not a name.
-    keys: Vec<Option<Arc<str>>>,
-    /// How many of them are known when it is read.
-    closed: usize,
     /// Documents that whoever reads it reads.
     reads: BTreeSet<DocumentId>,
 }
 
-struct Planner<'l> {
-    library: &'l Library,
-    tree: &'l Tree,
+/// What is made so far.
+#[derive(Default)]
+struct Draft {
+    /// What stands at each entry, once they were looked at.
+    entries: Option<Vec<Option<DocumentId>>>,
+    /// In the order in which they were asked for.
+    documents: Vec<Document>,
+    /// By document, those that it reads.
+    calls: Vec<BTreeSet<DocumentId>>,
+    problems: Vec<Problem>,
+    /// The document in the making.
+    open: Option<OpenDocument>,
     mocked: Vec<String>,
     known_mocks: usize,
     /// By path, and by how many keys below it are given when it is read.
     ids: BTreeMap<(Path, usize), DocumentId>,
     /// Documents that were asked for, in the order of their ids.
     wanted: Vec<(Path, usize)>,
-    inputs: Vec<Path>,
+    /// What documents are, and how many keys their rules take where they are read by keys.
+    kinds: BTreeMap<Path, (Kind, usize)>,
+    inputs: List<Path>,
     input_sites: Vec<Site>,
     conditions: Vec<(Site, usize)>,
-    bases: Vec<Path>,
+    bases: List<Path>,
     nodes: Vec<ReadNode>,
+    known_nodes: List<NodeKey>,
     reads_now: bool,
     /// Documents that the one in the making reads.
     reads: BTreeSet<DocumentId>,
@@ -112,28 +166,33 @@ struct Planner<'l> {
     replacing: BTreeSet<DocumentId>,
 }
 
-impl<'l> Planner<'l> {
-    fn new(library: &'l Library, tree: &'l Tree, mocked: Vec<String>) -> Self {
-        Self {
-            library,
-            tree,
-            known_mocks: mocked.len(),
-            mocked,
-            ids: BTreeMap::new(),
-            wanted: Vec::new(),
-            inputs: Vec::new(),
-            input_sites: Vec::new(),
-            conditions: Vec::new(),
-            bases: Vec::new(),
-            nodes: Vec::new(),
-            reads_now: false,
-            reads: BTreeSet::new(),
-            given: BTreeSet::new(),
-            replacing: BTreeSet::new(),
-        }
-    }
+/// A document of which some definitions are made.
+struct OpenDocument {
+    path: Path,
+    kind: Kind,
+    /// How many keys below it are given.
+    keys: usize,
+    definitions: std::vec::IntoIter<Definition>,
+    rules: Vec<Rule>,
+    needs: Vec<Vec<Needs>>,
+    default: Option<Rule>,
+    problems: Vec<Problem>,
+}
 
-    fn plan(&mut self, entries: &[&str]) -> Result<Plan, Vec<String>> {
+/// The path of a node, the names below it that are read (`None` for what is no name), and how many of those are
+/// known when it is read.
+type NodeKey = (Path, Vec<Option<Arc<str>>>, usize);
+
+struct Planner<'l> {
+    library: &'l Library,
+    tree: &'l Tree,
+    draft: Draft,
+    /// How often statements of the rule in the making were tried too early.
+    waited: u32,
+}
+
+impl Planner<'_> {
+    fn begin(&mut self, entries: &[String]) {
         let mut found = Vec::with_capacity(entries.len());
         for entry in entries {
             let path: Path = entry.split('.').filter(|name| !name.is_empty()).map(Arc::from).collect();
@@ -141,65 +200,110 @@ impl<'l> Planner<'l> {
                 self.has_below(&path) || !self.is_base(&path) || descend(&self.library.data, &path).is_some();
             found.push(is_there.then(|| self.document(&path, 0)));
         }
-        let mut documents = Vec::new();
-        let mut calls: Vec<BTreeSet<DocumentId>> = Vec::new();
-        let mut problems = Vec::new();
-        while let Some((path, keys)) = self.wanted.get(documents.len()).cloned() {
-            self.reads.clear();
-            match self.make(&path, keys) {
-                Ok(document) => documents.push(document),
-                Err(problem) => {
-                    problems.extend(
-                        problem.into_iter().filter(|problem| !problems.contains(problem)).collect::<Vec<_>>(),
-                    );
-                    documents.push(Document::complete(path, Vec::new()));
+        self.draft.entries = Some(found);
+    }
+
+    /// Makes one more definition of what is asked for; whether there was one.
+    fn make_some(&mut self) -> bool {
+        let Some(mut open) = self.draft.open.take() else {
+            let Some((path, keys)) = self.draft.wanted.get(self.draft.documents.len()).cloned() else {
+                return false;
+            };
+            self.draft.reads.clear();
+            match self.open(&path, keys) {
+                Ok(open) => self.draft.open = open,
+                Err(problem) => self.close(path, Err(vec![problem])),
+            }
+            return true;
+        };
+        match open.definitions.next() {
+            Some(definition) => {
+                self.define(&mut open, &definition);
+                self.draft.open = Some(open);
+            }
+            None => {
+                let OpenDocument { path, kind, mut rules, needs, default, problems, .. } = open;
+                let order = match problems.is_empty() {
+                    true => index::guard(&mut rules, needs).map_err(|problem| vec![self.at(&path, &problem)]),
+                    false => Err(problems),
+                };
+                let made = order.map(|is_order_open| {
+                    let one_is_enough = one_is_enough(&rules);
+                    let document = Document::complete(path.clone(), rules);
+                    Document { kind, default, is_order_open, one_is_enough, ..document }
+                });
+                self.close(path, made);
+            }
+        }
+        true
+    }
+
+    fn close(&mut self, path: Path, made: Result<Document, Vec<Problem>>) {
+        let document = made.unwrap_or_else(|problems| {
+            for problem in problems {
+                if !self.draft.problems.contains(&problem) {
+                    self.draft.problems.push(problem);
                 }
             }
-            calls.push(std::mem::take(&mut self.reads));
+            Document::complete(path, Vec::new())
+        });
+        self.draft.documents.push(document);
+        self.draft.calls.push(std::mem::take(&mut self.draft.reads));
+    }
+
+    fn finish(&mut self) -> Result<Plan, Vec<String>> {
+        let draft = &mut self.draft;
+        if !draft.given.is_empty() {
+            draft.given.append(&mut draft.replacing);
         }
-        if !self.given.is_empty() {
-            self.given.append(&mut self.replacing);
+        for (id, (document, (path, keys))) in draft.documents.iter_mut().zip(&draft.wanted).enumerate() {
+            document.whole = match keys {
+                0 => Some(id),
+                _ => draft.ids.get(&(path.clone(), 0)).copied(),
+            };
+            document.is_given = draft.given.contains(&id);
         }
-        for (id, document) in documents.iter_mut().enumerate() {
-            document.whole = self.ids.get(&(document.path.clone(), 0)).copied();
-            document.is_given = self.given.contains(&id);
+        if draft.problems.is_empty() {
+            draft.problems.extend(calls::circle(&draft.calls, &draft.wanted));
         }
-        if problems.is_empty() {
-            problems.extend(calls::circle(&calls, &self.wanted));
+        if !draft.problems.is_empty() {
+            return Err(std::mem::take(&mut draft.problems));
         }
-        if !problems.is_empty() {
-            return Err(problems);
-        }
+        let data = &self.library.data;
         let bases =
-            self.bases.iter().map(|path| (path.clone(), stored(&self.library.data, path).cloned())).collect();
+            draft.bases.items.iter().map(|path| (path.clone(), stored(data, path).cloned())).collect();
         Ok(Plan {
-            documents,
-            inputs: std::mem::take(&mut self.inputs),
-            input_sites: std::mem::take(&mut self.input_sites),
-            conditions: std::mem::take(&mut self.conditions),
+            documents: std::mem::take(&mut draft.documents),
+            inputs: std::mem::take(&mut draft.inputs).items,
+            input_sites: std::mem::take(&mut draft.input_sites),
+            conditions: std::mem::take(&mut draft.conditions),
             bases,
-            nodes: std::mem::take(&mut self.nodes).into_iter().map(|read| read.node).collect(),
-            entries: found,
-            data: self.library.data.clone(),
-            reads_now: self.reads_now,
+            nodes: std::mem::take(&mut draft.nodes).into_iter().map(|read| read.node).collect(),
+            entries: draft.entries.take().unwrap_or_default(),
+            data: data.clone(),
+            reads_now: draft.reads_now,
         })
     }
 
     /// The id of a document of which so many keys are given. It is made later.
     fn document(&mut self, path: &Path, keys: usize) -> DocumentId {
         let wanted = (path.clone(), keys);
-        if let Some(id) = self.ids.get(&wanted) {
-            self.reads.insert(*id);
+        if let Some(id) = self.draft.ids.get(&wanted) {
+            self.draft.reads.insert(*id);
             return *id;
         }
-        let id = self.wanted.len();
-        self.wanted.push(wanted.clone());
-        self.ids.insert(wanted, id);
-        self.reads.insert(id);
+        let id = self.draft.wanted.len();
+        self.draft.wanted.push(wanted.clone());
+        self.draft.ids.insert(wanted, id);
+        self.draft.reads.insert(id);
         id
     }
 
-    fn kind(&self, path: &Path) -> Result<Kind, Problem> {
+    /// What a document is, and how many keys its rules take where it is read by keys.
+    fn kind(&mut self, path: &Path) -> Result<(Kind, usize), Problem> {
+        if let Some(known) = self.draft.kinds.get(path) {
+            return Ok(*known);
+        }
         let Some(document) = self.tree.documents.get(path) else {
             return Err(format!("no rule `data.{}`", path.join(".")));
         };
@@ -220,7 +324,9 @@ impl<'l> Planner<'l> {
                 "its rules are of different kinds, or functions of different numbers of arguments",
             ));
         }
-        Ok(first)
+        let keys = document.definitions.iter().map(resolve::head_keys).max().unwrap_or(0);
+        self.draft.kinds.insert(path.clone(), (first, keys));
+        Ok((first, keys))
     }
 
     /// A message for the first definition of a document.
@@ -229,7 +335,7 @@ impl<'l> Planner<'l> {
         let name = format!("`data.{}`: {message}", path.join("."));
         match first {
             Some(first) => {
-                let site = crate::syntax::site(first.module, first.rule.span());
+                let site = crate::syntax::site(first.origin, first.rule.span());
                 self.library.message(site, &name)
             }
             None => name,
@@ -266,63 +372,53 @@ impl<'l> Planner<'l> {
         Ok(Document::complete(path.clone(), vec![rule]))
     }
 
-    /// How many keys of a document its rules take, where it is read by keys.
-    fn keys(&self, path: &Path) -> usize {
-        let definitions = self.tree.documents.get(path).map(|document| document.definitions.as_slice());
-        definitions.unwrap_or_default().iter().map(resolve::head_keys).max().unwrap_or(0)
-    }
-
-    fn make(&mut self, path: &Path, keys: usize) -> Result<Document, Vec<Problem>> {
-        if !self.tree.documents.contains_key(path) {
-            return self.query(path);
-        }
-        let kind = self.kind(path).map_err(|problem| vec![problem])?;
-        let (mut rules, mut needs, mut default, mut problems) = (Vec::new(), Vec::new(), None, Vec::new());
-        let definitions: Vec<Definition> =
-            self.tree.documents.get(path).map(|document| document.definitions.clone()).unwrap_or_default();
-        for definition in &definitions {
-            let is_default = matches!(&*definition.rule, ast::Rule::Default { .. });
-            match self.rule(definition, keys) {
-                Ok(_) if is_default && default.is_some() => {
-                    problems.push(self.at(path, "it has two defaults"))
-                }
-                Ok(_) if is_default && !matches!(kind, Kind::Complete | Kind::Function(_)) => {
-                    problems.push(self.at(path, "a default has no place where rules add members"));
-                }
-                Ok((rule, _)) if is_default => default = Some(rule),
-                Ok((rule, needed)) => {
-                    let bare = rule.branches.first().is_some_and(|branch| branch.tail.is_empty());
-                    if kind == Kind::Object && bare {
-                        problems.push(
-                            self.at(path, "one rule is the whole document, and others are parts of it"),
-                        );
-                    }
-                    rules.push(rule);
-                    needs.push(needed);
-                }
-                Err(problem) => problems.push(problem),
-            }
-        }
-        if !problems.is_empty() {
-            return Err(problems);
-        }
-        let is_order_open = index::guard(&mut rules, needs);
-        let branches = || rules.iter().flat_map(|rule| &rule.branches);
-        let one_is_enough = match branches().next().map(Branch::constant) {
-            Some(Some(first)) if branches().all(|branch| branch.constant() == Some(first)) => Some(true),
-            _ if branches().all(|branch| branch.constant().is_none()) => Some(false),
-            _ => None,
+    /// Begins a document. One that is no rule's is made at once, which is `None`.
+    fn open(&mut self, path: &Path, keys: usize) -> Result<Option<OpenDocument>, Problem> {
+        let Some(document) = self.tree.documents.get(path) else {
+            let made = self.query(path);
+            self.close(path.clone(), made);
+            return Ok(None);
         };
-        Ok(Document {
+        let (kind, _) = self.kind(path)?;
+        if document.definitions.len() > MAX_RULES {
+            return Err(self.at(path, &format!("more than {MAX_RULES} rules: a table belongs into data")));
+        }
+        Ok(Some(OpenDocument {
             path: path.clone(),
             kind,
-            whole: None,
-            rules,
-            one_is_enough,
-            is_order_open,
-            default,
-            is_given: false,
-        })
+            keys,
+            definitions: document.definitions.clone().into_iter(),
+            rules: Vec::new(),
+            needs: Vec::new(),
+            default: None,
+            problems: Vec::new(),
+        }))
+    }
+
+    /// Makes one definition of a document.
+    fn define(&mut self, open: &mut OpenDocument, definition: &Definition) {
+        let is_default = matches!(&*definition.rule, ast::Rule::Default { .. });
+        let problem = match self.rule(definition, open.keys) {
+            Ok(_) if is_default && open.default.is_some() => self.at(&open.path, "it has two defaults"),
+            Ok(_) if is_default && !matches!(open.kind, Kind::Complete | Kind::Function(_)) => {
+                self.at(&open.path, "a default has no place where rules add members")
+            }
+            Ok((rule, _)) if is_default => {
+                open.default = Some(rule);
+                return;
+            }
+            Ok((rule, needed)) => {
+                let bare = rule.branches.first().is_some_and(|branch| branch.tail.is_empty());
+                open.rules.push(rule);
+                open.needs.push(needed);
+                if open.kind != Kind::Object || !bare {
+                    return;
+                }
+                self.at(&open.path, "one rule is the whole document, and others are parts of it")
+            }
+            Err(problem) => problem,
+        };
+        open.problems.push(problem);
     }
 
     /// A definition, and what each of its branches needs. Its first keys are arguments.
@@ -410,15 +506,15 @@ impl<'l> Planner<'l> {
     }
 
     fn input(&mut self, path: Path, site: Site) -> Expr {
-        let slot = place(&mut self.inputs, path);
-        if self.input_sites.len() < self.inputs.len() {
-            self.input_sites.push(site);
+        let (slot, is_new) = self.draft.inputs.place(path);
+        if is_new {
+            self.draft.input_sites.push(site);
         }
         Expr::Input(slot)
     }
 
     fn base(&mut self, path: Path) -> Expr {
-        Expr::Base(place(&mut self.bases, path))
+        Expr::Base(self.draft.bases.place(path).0)
     }
 
     /// No rule stands at, above or below this path.
@@ -437,15 +533,14 @@ impl<'l> Planner<'l> {
     /// The node at this path, with what is below it at these keys. Any key may be where a name is missing,
     /// and any path behind the last one.
     fn node(&mut self, path: &[Arc<str>], keys: &[Option<Arc<str>>], closed: usize) -> usize {
-        let is_it = |read: &ReadNode| read.node.path == path && read.keys == keys && read.closed == closed;
-        if let Some(known) = self.nodes.iter().position(is_it) {
-            self.reads.extend(self.nodes.get(known).into_iter().flat_map(|read| &read.reads));
-            return known;
+        let (at, is_new) = self.draft.known_nodes.place((path.to_vec(), keys.to_vec(), closed));
+        if !is_new {
+            self.draft.reads.extend(self.draft.nodes.get(at).into_iter().flat_map(|read| &read.reads));
+            return at;
         }
-        let at = self.nodes.len();
         let node = Node { path: path.to_vec(), children: Vec::new() };
-        self.nodes.push(ReadNode { node, keys: keys.to_vec(), closed, reads: BTreeSet::new() });
-        let before = std::mem::take(&mut self.reads);
+        self.draft.nodes.push(ReadNode { node, reads: BTreeSet::new() });
+        let before = std::mem::take(&mut self.draft.reads);
         let names: BTreeSet<Arc<str>> =
             self.tree.below(path).filter_map(|known| known.get(path.len())).cloned().collect();
         let (key, keys) = keys.split_first().map_or((None, keys), |(key, rest)| (key.as_ref(), rest));
@@ -457,9 +552,13 @@ impl<'l> Planner<'l> {
             let mut below = path.to_vec();
             below.push(Arc::clone(&name));
             let child = match self.tree.documents.contains_key(&below) {
-                true if matches!(self.kind(&below), Ok(Kind::Function(_))) => continue,
                 true => {
-                    let behind = closed.saturating_sub(1).min(self.keys(&below));
+                    // What is no document, because its rules don't agree, says so when it is made.
+                    let (kind, keys) = self.kind(&below).unwrap_or((Kind::Complete, 0));
+                    if let Kind::Function(_) = kind {
+                        continue;
+                    }
+                    let behind = closed.saturating_sub(1).min(keys);
                     let by_keys = (behind > 0).then(|| (self.document(&below, behind), behind));
                     Child::Document(self.document(&below, 0), by_keys)
                 }
@@ -467,9 +566,9 @@ impl<'l> Planner<'l> {
             };
             children.push((name, child));
         }
-        let reads = std::mem::replace(&mut self.reads, before);
-        self.reads.extend(&reads);
-        if let Some(read) = self.nodes.get_mut(at) {
+        let reads = std::mem::replace(&mut self.draft.reads, before);
+        self.draft.reads.extend(&reads);
+        if let Some(read) = self.draft.nodes.get_mut(at) {
             read.node.children = children;
             read.reads = reads;
         }
@@ -477,14 +576,14 @@ impl<'l> Planner<'l> {
     }
 
     fn mock(&self, name: &str) -> Option<usize> {
-        self.mocked.iter().position(|known| known == name)
+        self.draft.mocked.iter().position(|known| known == name)
     }
 
     fn callee(&mut self, function: &Function) -> Result<(Callee, String), Problem> {
         match function {
             Function::Builtin(builtin) => Ok((Callee::Builtin(builtin), builtin.name.to_owned())),
             Function::Now => {
-                self.reads_now = true;
+                self.draft.reads_now = true;
                 Ok((Callee::Now, "time.now_ns".to_owned()))
             }
             Function::Rule(path) => {
@@ -496,13 +595,40 @@ impl<'l> Planner<'l> {
     }
 }
 
-/// The place of a path in a list, which it is added to where it is missing.
-fn place(list: &mut Vec<Path>, path: Path) -> usize {
-    match list.iter().position(|known| *known == path) {
-        Some(known) => known,
-        None => {
-            list.push(path);
-            list.len().saturating_sub(1)
+/// Whether the first of a document's rules that holds says all: they all say the same, or each says what is found
+/// when it is evaluated. `None` if some say one thing, and some another.
+fn one_is_enough(rules: &[Rule]) -> Option<bool> {
+    let branches = || rules.iter().flat_map(|rule| &rule.branches);
+    match branches().next().map(Branch::constant) {
+        Some(Some(first)) if branches().all(|branch| branch.constant() == Some(first)) => Some(true),
+        _ if branches().all(|branch| branch.constant().is_none()) => Some(false),
+        _ => None,
+    }
+}
+
+/// Things that are each held once.
+struct List<T> {
+    items: Vec<T>,
+    places: BTreeMap<T, usize>,
+}
+
+impl<T> Default for List<T> {
+    fn default() -> Self {
+        Self { items: Vec::new(), places: BTreeMap::new() }
+    }
+}
+
+impl<T: Ord + Clone> List<T> {
+    /// The place of one, and whether it is new.
+    fn place(&mut self, item: T) -> (usize, bool) {
+        match self.places.get(&item) {
+            Some(known) => (*known, false),
+            None => {
+                let new = self.items.len();
+                self.items.push(item.clone());
+                self.places.insert(item, new);
+                (new, true)
+            }
         }
     }
 }

@@ -324,6 +324,11 @@ impl Needs {
         self.needs.is_empty()
     }
 
+    /// What is asked about.
+    pub(super) fn operands(&self) -> impl Iterator<Item = &Operand> {
+        self.needs.iter().map(|need| &need.operand)
+    }
+
     /// The forms of which an operand must have one, and where texts split for them. None, if nothing is asked of it.
     pub(super) fn of(&self, operand: &Operand) -> (Vec<Form>, Vec<String>) {
         let asked = || self.needs.iter().filter(|need| need.operand == *operand);

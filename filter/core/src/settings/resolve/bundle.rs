@@ -96,6 +96,7 @@ impl Resolver {
         let grants = std::mem::take(&mut inline.grants);
         for (at, item) in inline.items(place) {
             builder.add(&at, item);
+            while builder.work() {}
         }
         let mut unread: usize = 0;
         for (index, grant) in grants.into_iter().enumerate() {
