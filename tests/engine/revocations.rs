@@ -774,3 +774,19 @@ fn a_slow_answer_holds_nobody_up() {
     assert_eq!(workers.all_say("t-2", at(1_500)), [Reason::Revoked; 2]);
     assert!(workers.warnings.is_empty() && workers.refused(0).is_empty(), "{:?}", workers.warnings);
 }
+
+/// What counts is what was known when it was decided: who decides it again need not know any list.
+#[test]
+fn a_record_with_answers_is_decided_again_without_the_list() {
+    let config = configuration();
+    let mut workers = ready(&config);
+    let (_, pending) = asks(workers.engines[0].check(request(1, "/ask", &token("t-1", NOW)), NOW));
+    let record = done(workers.engines[0].resume(pending, yes(), NOW)).record;
+    assert_eq!(record.reason, Some(ALLOWED));
+    let again = super::engine(&config).replay(&record).record;
+    assert_eq!(again, record);
+    // The task has ended since.
+    workers.server.publisher.publish([end("t-1")], NOW);
+    poll(&mut workers, 100);
+    assert_eq!(workers.engines[0].replay(&record).record, record);
+}
