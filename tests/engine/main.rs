@@ -206,6 +206,37 @@ fn a_changed_question_is_asked_again_and_a_second_change_refuses() {
     assert_eq!(engine.stats().pending, 0);
 }
 
+/// A question may differ in what it says and not in its name, and answers that nobody asked for any more count for
+/// nothing: not even that they failed.
+#[test]
+fn what_was_answered_before_a_change_is_no_answer_to_another_question() {
+    let mut engine = engine(&configuration());
+    let mut config = configuration();
+    let ask = config["bundle"]["inline"]["policies"]["ask.rego"].as_str().unwrap().to_owned();
+    let failed = || vec![Reply::http(500, "")];
+    for (policy, replies) in [
+        (ask.replace("\"id\": \"r\"", "\"id\": \"r2\""), yes()),
+        (ask.replace("\"id\": \"r\"", "\"id\": \"r3\""), failed()),
+        (ask.replace("\"q\"", "\"q2\"").replace(".q.", ".q2."), failed()),
+    ] {
+        let (_, pending) = asks(engine.check(request(1, "/ask", &token(60)), NOW));
+        config["bundle"]["inline"]["policies"]["ask.rego"] = json!(policy);
+        engine.configure(settings(&config));
+        let (calls, pending) = asks(engine.resume(pending, replies, NOW));
+        assert_eq!(calls.len(), 1);
+        let record = done(engine.resume(pending, yes(), NOW)).record;
+        assert_eq!((record.reason, record.pdp.len()), (Some(Reason::Allowed), 1), "{record:?}");
+        assert_eq!(self::engine(&config).replay(&record).record, record);
+    }
+    // Nothing is asked any more.
+    let (_, pending) = asks(engine.check(request(1, "/ask", &token(60)), NOW));
+    config["bundle"]["inline"]["grants"][0]["policy"] = json!("open");
+    engine.configure(settings(&config));
+    let record = done(engine.resume(pending, failed(), NOW)).record;
+    assert_eq!((record.reason, record.pdp.len()), (Some(Reason::Allowed), 0), "{record:?}");
+    assert_eq!(self::engine(&config).replay(&record).record, record);
+}
+
 #[test]
 fn waiting_is_bounded_and_ends_with_the_stream() {
     let mut config = configuration();

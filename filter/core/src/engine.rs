@@ -160,6 +160,8 @@ impl Engine {
     pub fn resume(&mut self, pending: Pending, replies: Vec<Reply>, now: UnixTime) -> Step {
         let now = self.clock(now);
         let Waiting { mut case, cause } = *pending.0;
+        // It may be another one than when the request came.
+        case.record.revision.clone_from(&self.settings.revision);
         let Asked { caller, granted, input, open, generation } = match cause {
             Cause::Answers(asked) => asked,
             Cause::Keys => {
@@ -170,18 +172,19 @@ impl Engine {
         self.note_answers(&mut case, open, replies);
         if generation != self.generation {
             // INVARIANT: `granted` and `input` belong to settings or a bundle that are gone; nothing of
-            // them is used again. Answers stay for questions that are asked again word for word.
+            // them is used again. Answers count for questions that are asked again word for word.
             if std::mem::replace(&mut case.redecided, true) {
                 let refused =
                     Refused::new(Reason::NotReady, "the configuration changed twice while it waited");
                 return Step::Done(self.denied(case, refused));
             }
             case.rounds = 0;
+            case.known = std::mem::take(&mut case.answered);
+            case.record.pdp.clear();
             return self.run(case, now);
         }
         let progress = self.in_force(&mut case, now);
-        let progress =
-            progress.and_then(|()| self.still_valid(&mut case, caller.as_deref(), &granted, now));
+        let progress = progress.and_then(|()| self.still_valid(&mut case, caller.as_deref(), &granted, now));
         let progress = progress.and_then(|()| self.policy(&mut case, caller, granted, input));
         self.finish(case, progress, now)
     }

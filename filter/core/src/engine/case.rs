@@ -45,6 +45,8 @@ pub(super) struct Case {
     pub(super) caller: Option<Option<Arc<Verified>>>,
     /// Questions that were answered, with their answers.
     pub(super) answered: Vec<(Question, Answer)>,
+    /// What was answered under what was in force before, and may be asked again.
+    pub(super) known: Vec<(Question, Answer)>,
     pub(super) rounds: usize,
     /// Its target is one that is observed.
     pub(super) observed: bool,
@@ -161,6 +163,7 @@ impl Case {
             signals_at: None,
             caller: None,
             answered: Vec::new(),
+            known: Vec::new(),
             rounds: 0,
             observed: false,
             redecided: false,

@@ -123,7 +123,8 @@ impl Engine {
         Ok(())
     }
 
-    /// Answers the questions whose decision point is left alone; the others are to go out.
+    /// Answers the questions that were answered before something changed, and those whose decision point is left
+    /// alone; the others are to go out.
     pub(super) fn spare(&mut self, case: &mut Case, open: Vec<Question>) -> Vec<Question> {
         case.rounds = case.rounds.saturating_add(1);
         let (stream, now) = (case.request.stream, self.latest);
@@ -138,7 +139,10 @@ impl Engine {
                 question: question.body.clone(),
                 answer: None,
             });
-            if !has_breaker || state.breaker.lets_through(stream, now) {
+            if let Some(at) = case.known.iter().position(|(known, _)| *known == question) {
+                let (question, answer) = case.known.swap_remove(at);
+                case.note_answer(question, answer);
+            } else if !has_breaker || state.breaker.lets_through(stream, now) {
                 asked.push(question);
             } else {
                 state.spared = state.spared.saturating_add(1);
