@@ -238,6 +238,22 @@ fn what_was_answered_before_a_change_is_no_answer_to_another_question() {
 }
 
 #[test]
+fn policies_see_the_time_of_arrival_also_when_a_request_has_waited() {
+    let mut config = configuration();
+    let ask = config["bundle"]["inline"]["policies"]["ask.rego"].as_str().unwrap().to_owned();
+    let in_time =
+        format!("{{ input.pdp.q.decision; input.time == {}; input.clock.minute >= 0 }}", NOW.secs());
+    config["bundle"]["inline"]["policies"]["ask.rego"] = json!(ask.replace("input.pdp.q.decision", &in_time));
+    let mut engine = engine(&config);
+    let (_, pending) = asks(engine.check(request(1, "/ask", &token(60)), NOW));
+    config["limits"] = json!({"pdp_rounds": 1});
+    engine.configure(settings(&config));
+    let record = done(engine.resume(pending, yes(), later(2))).record;
+    assert_eq!((record.reason, record.time), (Some(Reason::Allowed), NOW));
+    assert_eq!(self::engine(&config).replay(&record).record, record);
+}
+
+#[test]
 fn waiting_is_bounded_and_ends_with_the_stream() {
     let mut config = configuration();
     config["limits"] = json!({"max_pending": 2});

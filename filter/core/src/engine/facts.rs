@@ -103,7 +103,8 @@ impl Layers<'_> {
         let connection = case.request.connection.iter().filter(|(name, _)| is_read(name));
         case.record.connection.extend(connection.map(|(name, value)| (name.to_owned(), value.clone())));
         Ok(rules.input(&Sources {
-            now,
+            // Its own time, also where it has waited since: the record tells no other.
+            now: case.record.time,
             request: &case.record.request,
             target,
             connection: &case.record.connection,
