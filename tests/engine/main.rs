@@ -150,7 +150,11 @@ fn what_ended_while_a_request_waited_is_over() {
     config["bundle"]["inline"]["grants"][0]["valid_until"] = json!(later(10).to_string());
     let mut engine = self::engine(&config);
     let (_, pending) = asks(engine.check(request(1, "/ask", &token(60)), NOW));
-    assert_eq!(reason(engine.resume(pending, yes(), later(10))), Reason::NotGranted);
+    let mut record = done(engine.resume(pending, yes(), later(10))).record;
+    assert_eq!(record.reason, Some(Reason::NotGranted));
+    record.duration_us = Some(10_000_000);
+    let again = engine.replay(&record).record;
+    assert_eq!((again.reason, again.detail), (record.reason, record.detail));
 }
 
 #[test]

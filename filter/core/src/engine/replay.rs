@@ -48,12 +48,15 @@ impl Engine {
             let detail = record.detail.clone();
             return self.denied(case, Refused { reason, detail, obligations: None });
         }
+        // What was valid when the request came may have ended before it was answered.
+        let waited = record.duration_us.and_then(|micros| i64::try_from(micros).ok()).unwrap_or_default();
+        let answered = UnixTime::from_micros(now.micros().saturating_add(waited));
         let mut step = self.run(case, now);
         loop {
             match step {
                 Step::Done(decision) => return decision,
                 Step::Ask { pending, .. } | Step::Wait { pending } => {
-                    step = self.resume_recorded(pending, record, now);
+                    step = self.resume_recorded(pending, record, answered);
                 }
             }
         }
