@@ -1,7 +1,7 @@
 # What users, developers and CI run. The work is in scripts, one subject each; what they install goes below .tools/.
 SHELL := bash
 .NOTPARALLEL:
-.PHONY: help wasm envoy node-tools demo run render test test-native test-wasm conformance lint bench holds bench-continuous bench-peers bench-instructions bench-stages rego-differential fuzz fmt clean
+.PHONY: help wasm envoy node-tools demo run render test test-native test-wasm conformance lint bench holds soak bench-continuous bench-peers bench-instructions bench-stages rego-differential fuzz fmt clean
 
 export EVERYCALL_WASM := $(CURDIR)/target/everycall.wasm
 export EVERYCALL_ENVOY := $(CURDIR)/.tools/envoy
@@ -60,6 +60,9 @@ bench: ## micro benchmarks
 
 holds: wasm envoy ## how long the worst policies hold a worker of Envoy
 	@cargo run --locked --quiet --package everycall-tests --bin everycall-holds
+
+soak: wasm envoy ## ten minutes of changes, faults and floods in Envoy: memory, traps, each record decided again: ARGUMENTS=--help
+	@cargo run --locked --quiet --package everycall-tests --bin everycall-soak -- $(ARGUMENTS)
 
 bench-continuous: wasm envoy ## how soon access ends: revocations, ended tasks, expired tokens, in Envoy
 	@cargo run --locked --quiet --package everycall-tests --bin everycall-continuous
