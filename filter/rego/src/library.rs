@@ -13,9 +13,9 @@ use crate::syntax;
 use crate::tokens::{tokens, Token};
 
 /// How many values there may be in data: they are put together at once, and dropped at once.
-const MAX_VALUES: usize = 100_000;
+const MAX_VALUES: usize = 40_000;
 /// How many rules there may be: the tree is looked through at once.
-const MAX_RULES: usize = 20_000;
+const MAX_RULES: usize = 10_000;
 /// Rules that are put into the tree at a time.
 const PLANTED: usize = 500;
 

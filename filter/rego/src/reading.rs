@@ -23,11 +23,12 @@ const MAX_LINKS: usize = 100;
 /// Digits of a number in a module, and of its exponent: `1e999999999` is written out as it is read.
 const MAX_DIGITS: usize = 32;
 const MAX_EXPONENT_DIGITS: usize = 3;
-/// What parsing a part takes, in tokens, where one inside `n` brackets counts 2^n times; a part has several rules
-/// or one.
-const PART: u64 = 2_000;
+/// What parsing a part takes, in tokens, where one inside `n` brackets counts 2^n times, and a bracket three times
+/// that; a part has several rules or one.
+const PART: u64 = 2_500;
+const BRACKET: u64 = 3;
 /// What one rule may take where a part is a slice of a worker's time.
-pub(crate) const MAX_PART: u64 = 10_000;
+pub(crate) const MAX_PART: u64 = 11_000;
 /// Names behind which a square bracket is an array.
 const KEYWORDS: [&str; 10] =
     ["as", "contains", "default", "else", "every", "if", "in", "not", "some", "with"];
@@ -331,7 +332,8 @@ fn lines(file: &str, source: &str) -> Result<Vec<Line>, String> {
             lines.push(Line { end, work, inside: !brackets.open.is_empty() });
             continue;
         }
-        work = work.saturating_add(brackets.tries());
+        let weight = if matches!(token, Token::Mark('[' | '{' | ']' | '}')) { BRACKET } else { 1 };
+        work = work.saturating_add(brackets.tries().saturating_mul(weight));
         let mut number = None;
         if let Token::Name(name) = token {
             number = Some(name).filter(|name| name.starts_with(|c: char| c.is_ascii_digit()));
@@ -548,7 +550,7 @@ mod tests {
             format!("package p\nx := {}1{}\n", open.repeat(depth), close.repeat(depth))
         };
         for (open, close, taken) in
-            [("[", "]", 11), ("{", "}", 11), ("{1: ", "}", 10), ("(", ")", 12), ("a[", "]", 12)]
+            [("[", "]", 10), ("{", "}", 10), ("{1: ", "}", 9), ("(", ")", 12), ("a[", "]", 12)]
         {
             assert!(read(&nested(open, taken, close)).is_ok(), "{open}");
             assert!(read(&nested(open, taken + 1, close)).is_err(), "{open}");

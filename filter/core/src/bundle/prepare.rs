@@ -13,7 +13,7 @@ use crate::signature::SignatureVerifier;
 use crate::signed::{self, FileError, FileFault};
 
 /// The longest line: it is parsed at once.
-pub const MAX_BUNDLE_LINE: usize = 128 * 1024;
+pub const MAX_BUNDLE_LINE: usize = 96 * 1024;
 /// Bytes that one slice hashes.
 const HASH_SLICE: usize = 64 * 1024;
 /// Bytes of lines that one slice reads.

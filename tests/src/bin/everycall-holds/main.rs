@@ -1,8 +1,9 @@
 //! How long the worst policies, and tokens that nobody signed, hold a worker of Envoy, in the release module: the
-//! worker's processor time from one request to the next, so that what else the machine does counts little. A table;
-//! with `--json` a row a line. Both stand in `target/holds.json` as well.
+//! worker's processor time from one request to the next, so that what else the machine does counts little. And the
+//! longest slices in which it reads the worst bundles. A table; with `--json` a row a line. Both stand in `target/holds.json` as well.
 
 mod signatures;
+mod updates;
 
 use std::fs;
 use std::net::Ipv4Addr;
@@ -14,12 +15,13 @@ use everycall_tests::envoy::{self, Envoy};
 use everycall_tests::hostile;
 use everycall_tests::server::{Answer, Server};
 use everycall_tests::worker::WorkerTime;
-use serde_json::json;
+use serde_json::{json, Value};
 
 /// The first is the slowest: V8 compiles what is hot while it runs.
 const TIMES: usize = 5;
 
-const HELP: &str = "Measures how long the worst policies, and forged tokens, hold a worker of Envoy.\n\n\
+const HELP: &str =
+    "Measures how long the worst policies, forged tokens and bundles hold a worker of Envoy.\n\n\
     usage: everycall-holds [--json]\n\n\
     example: make holds";
 
@@ -102,8 +104,26 @@ fn main() -> anyhow::Result<()> {
             println!("{:>9.2} {:>9.2} {:>9.2}  {name}", ms("least_ms"), ms("median_ms"), ms("most_ms"));
         }
     }
-    let result =
-        json!({"policies": rows, "signatures": signatures, "ordinary_ms": ordinary.as_secs_f64() * 1e3});
+    let updates = updates::rows()?;
+    let ms = |row: &Value| row["most_ms"].as_f64().unwrap_or_default();
+    let text = |row: &Value, name: &str| row[name].as_str().unwrap_or_default().to_owned();
+    if json {
+        updates.iter().for_each(|row| println!("{row}"));
+    } else {
+        println!("{:>9} {:>9} {:>9}  bundle, and its longest slice", "most ms", "bound", "");
+        for row in &updates {
+            println!(
+                "{:>9.1} {:>9.1} {:>9}  {}",
+                ms(row),
+                updates::BOUND_MS,
+                text(row, "outcome"),
+                text(row, "bundle")
+            );
+        }
+    }
+    let long = updates.iter().filter(|row| ms(row) > updates::BOUND_MS);
+    wrong.extend(long.map(|row| format!("a slice of {} ms for `{}`", ms(row), text(row, "bundle"))));
+    let result = json!({"policies": rows, "signatures": signatures, "updates": updates, "ordinary_ms": ordinary.as_secs_f64() * 1e3});
     fs::write(envoy::root().join("target/holds.json"), format!("{result:#}\n"))?;
     ensure!(wrong.is_empty(), "{}", wrong.join("\n"));
     Ok(())
