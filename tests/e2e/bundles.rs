@@ -7,24 +7,21 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use everycall::bundle_file::{test_bundle_file, Issue};
 use everycall::mint::TestKey;
-use everycall_core::{Algorithm, UnixTime};
+use everycall_core::Algorithm;
 use everycall_tests::connection::Connection;
 use everycall_tests::envoy::Envoy;
 use everycall_tests::server::{Answer, Received, Server};
 use serde_json::{json, Value};
 
-use crate::world::{connection_manager, now, plugin, rendered, start_envoy};
+use crate::world::{connection_manager, plugin, rendered, start_envoy};
 
 fn key() -> TestKey {
     TestKey::es256().unwrap()
 }
 
 fn signed(parts: &Value, sequence: u64, key: &TestKey, lifetime: i64) -> Vec<u8> {
-    let issued_at = UnixTime::from_secs(now().secs());
-    let expires_at = UnixTime::from_secs(issued_at.secs() + lifetime);
-    test_bundle_file(parts, &Issue { revision: None, sequence, issued_at, expires_at }, key).unwrap()
+    everycall_tests::bundle::signed(parts, sequence, key, lifetime).unwrap()
 }
 
 /// What anybody may do says which bundle decided: `/odd` under odd sequences, `/even` under even ones,

@@ -6,6 +6,16 @@ use std::time::Duration;
 
 use serde_json::Value;
 
+/// Lets this process, and the Envoy that it starts, have as many connections as the system allows it.
+///
+/// # Errors
+/// The system refuses.
+pub fn allow_many() -> anyhow::Result<()> {
+    let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile);
+    let raised = rustix::process::Rlimit { current: limit.maximum, maximum: limit.maximum };
+    Ok(rustix::process::setrlimit(rustix::process::Resource::Nofile, raised)?)
+}
+
 /// A client that keeps its connection.
 pub struct Connection {
     stream: TcpStream,

@@ -1,6 +1,7 @@
 //! What the tests and the demo share: a real Envoy, a client that sends the bytes it is given, and
 //! a server that shows the bytes it got.
 
+pub mod bundle;
 pub mod calls;
 pub mod cases;
 pub mod client;

@@ -48,9 +48,7 @@ async fn get(address: SocketAddr, start: Instant) -> anyhow::Result<(String, Dur
 #[test]
 fn pdp_never_answers_while_1000_requests_wait() {
     // Envoy inherits it: a connection of each request, on both sides.
-    let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile);
-    let raised = rustix::process::Rlimit { current: limit.maximum, maximum: limit.maximum };
-    rustix::process::setrlimit(rustix::process::Resource::Nofile, raised).unwrap();
+    everycall_tests::connection::allow_many().unwrap();
 
     let mut config = with_policy(
         "t",

@@ -44,9 +44,7 @@ fn main() -> anyhow::Result<ExitCode> {
         return Ok(ExitCode::SUCCESS);
     };
     // Each stream is a connection of its client, two of Envoy's, and one of the upstream.
-    let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile);
-    let raised = rustix::process::Rlimit { current: limit.maximum, maximum: limit.maximum };
-    rustix::process::setrlimit(rustix::process::Resource::Nofile, raised)?;
+    everycall_tests::connection::allow_many()?;
 
     let begun = Instant::now();
     let is_wanted = |section: &str| options.only.as_ref().is_none_or(|only| only == section);

@@ -78,9 +78,7 @@ fn main() -> anyhow::Result<()> {
     for _ in 0..200 {
         ordinary += worker.hold("/ordinary")?.0 / 200;
     }
-    rows.sort_by(|a, b| {
-        b["most_ms"].as_f64().unwrap_or(0.0).total_cmp(&a["most_ms"].as_f64().unwrap_or(0.0))
-    });
+    slowest_first(&mut rows);
     if !json {
         println!("\r{:>9} {:>9} {:>9}  policy", "first ms", "least ms", "most ms");
         for row in &rows {
@@ -105,7 +103,6 @@ fn main() -> anyhow::Result<()> {
         }
     }
     let updates = updates::rows()?;
-    let ms = |row: &Value| row["most_ms"].as_f64().unwrap_or_default();
     let text = |row: &Value, name: &str| row[name].as_str().unwrap_or_default().to_owned();
     if json {
         updates.iter().for_each(|row| println!("{row}"));
@@ -114,19 +111,27 @@ fn main() -> anyhow::Result<()> {
         for row in &updates {
             println!(
                 "{:>9.1} {:>9.1} {:>9}  {}",
-                ms(row),
+                most_ms(row),
                 updates::BOUND_MS,
                 text(row, "outcome"),
                 text(row, "bundle")
             );
         }
     }
-    let long = updates.iter().filter(|row| ms(row) > updates::BOUND_MS);
-    wrong.extend(long.map(|row| format!("a slice of {} ms for `{}`", ms(row), text(row, "bundle"))));
+    let long = updates.iter().filter(|row| most_ms(row) > updates::BOUND_MS);
+    wrong.extend(long.map(|row| format!("a slice of {} ms for `{}`", most_ms(row), text(row, "bundle"))));
     let result = json!({"policies": rows, "signatures": signatures, "updates": updates, "ordinary_ms": ordinary.as_secs_f64() * 1e3});
     fs::write(envoy::root().join("target/holds.json"), format!("{result:#}\n"))?;
     ensure!(wrong.is_empty(), "{}", wrong.join("\n"));
     Ok(())
+}
+
+fn most_ms(row: &Value) -> f64 {
+    row["most_ms"].as_f64().unwrap_or_default()
+}
+
+fn slowest_first(rows: &mut [Value]) {
+    rows.sort_by(|a, b| most_ms(b).total_cmp(&most_ms(a)));
 }
 
 /// Envoy's only worker.

@@ -3,11 +3,9 @@
 use std::fmt::Write as _;
 use std::time::{Duration, Instant};
 
-use anyhow::{anyhow, bail, Context};
-use everycall::bundle_file::{test_bundle_file, Issue};
-use everycall::clock;
+use anyhow::{bail, Context};
 use everycall::mint::TestKey;
-use everycall_core::UnixTime;
+use everycall_tests::bundle;
 use everycall_tests::envoy::{self, Envoy};
 use everycall_tests::hostile;
 use everycall_tests::server::{Answer, Server};
@@ -35,19 +33,14 @@ pub(crate) fn rows() -> anyhow::Result<Vec<Value>> {
         rows.push(json!({"bundle": name, "outcome": outcome, "most_ms": most_ms, "bound_ms": BOUND_MS}));
     }
     eprint!("\r");
-    rows.sort_by(|a, b| {
-        b["most_ms"].as_f64().unwrap_or_default().total_cmp(&a["most_ms"].as_f64().unwrap_or_default())
-    });
+    crate::slowest_first(&mut rows);
     Ok(rows)
 }
 
 /// What becomes of a bundle, and its longest slice.
 fn prepare(parts: &Value) -> anyhow::Result<(&'static str, f64)> {
     let key = TestKey::es256()?;
-    let issued_at = UnixTime::from_secs(clock::now().secs());
-    let expires_at = UnixTime::from_secs(issued_at.secs() + 3_600);
-    let issue = Issue { revision: Some("worst".to_owned()), sequence: 1, issued_at, expires_at };
-    let file = test_bundle_file(parts, &issue, &key).map_err(|error| anyhow!(error))?;
+    let file = bundle::signed(parts, 1, &key, 3_600)?;
     let server =
         Server::start(move |_| Answer::Full(200, vec![("etag".into(), "\"1\"".into())], file.clone()))?;
     let mut config = hostile::config(&[]);

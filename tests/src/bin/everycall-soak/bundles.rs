@@ -7,11 +7,11 @@ use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 use std::time::Duration;
 
-use anyhow::{anyhow, Context as _};
-use everycall::bundle_file::{test_bundle_file, Issue};
+use anyhow::Context as _;
 use everycall::clock;
 use everycall::mint::TestKey;
 use everycall_core::{Algorithm, UnixTime};
+use everycall_tests::bundle;
 use everycall_tests::server::{Answer, Received};
 use serde_json::{json, Value};
 
@@ -109,10 +109,7 @@ impl Bundles {
     }
 
     fn signed(&self, sequence: u64, key: &TestKey) -> anyhow::Result<Vec<u8>> {
-        let issued_at = UnixTime::from_secs(clock::now().secs());
-        let expires_at = UnixTime::from_secs(issued_at.secs() + self.lifetime_s);
-        let issue = Issue { revision: Some(format!("r{sequence}")), sequence, issued_at, expires_at };
-        test_bundle_file(&parts(sequence, self.lifetime_s), &issue, key).map_err(|error| anyhow!(error))
+        bundle::signed(&parts(sequence, self.lifetime_s), sequence, key, self.lifetime_s)
     }
 }
 

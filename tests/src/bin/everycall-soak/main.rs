@@ -50,9 +50,7 @@ fn main() -> anyhow::Result<ExitCode> {
         println!("{HELP}");
         return Ok(ExitCode::SUCCESS);
     };
-    let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile);
-    let raised = rustix::process::Rlimit { current: limit.maximum, maximum: limit.maximum };
-    rustix::process::setrlimit(rustix::process::Resource::Nofile, raised)?;
+    everycall_tests::connection::allow_many()?;
 
     eprintln!("starting the servers, and Envoy with {WORKERS} workers");
     let proxy = Proxy::start(options.seconds)?;
