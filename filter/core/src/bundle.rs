@@ -317,7 +317,12 @@ impl Builder {
         let entry = entry.unwrap_or_else(|| Entry::named(policy));
         let index = self.wanted.len();
         self.wanted.insert(name, index);
-        self.uncompiled.push_back((at.to_string(), self.library.begin_rule_set(entry)));
+        match self.library.begin_rule_set(entry) {
+            Ok(compiling) => self.uncompiled.push_back((at.to_string(), compiling)),
+            // It may be missing because a module does not parse, which was reported.
+            Err(message) if self.parses => self.error(at.to_string(), message),
+            Err(_) => {}
+        }
         if let Some(name) = policy {
             self.shadow(index, name);
         }

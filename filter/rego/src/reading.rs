@@ -101,7 +101,7 @@ impl Reading {
     pub(crate) fn part(&mut self) -> Result<bool, String> {
         let file = &self.module.file;
         let rest = self.module.text.get(self.at..).unwrap_or_default();
-        if !tokens(rest).any(|(token, _)| token != Token::Mark('\n')) {
+        if words(rest).next().is_none() {
             return Ok(false);
         }
         let first = self.lines.partition_point(|line| line.end <= self.at);
@@ -133,7 +133,7 @@ impl Reading {
         let is_last = end == self.module.text.len();
         // The token behind it says whether its last rule is complete.
         let behind = self.module.text.get(end..).unwrap_or_default();
-        let more = tokens(behind).find(|(token, _)| *token != Token::Mark('\n')).map_or(0, |(_, more)| more);
+        let more = words(behind).next().map_or(0, |(_, more)| more);
         let part = self.module.text.get(self.at..end.saturating_add(more)).unwrap_or_default();
         let place = Place { file, line: self.line, column: self.column() };
         let Rules { read, behind, error } = parsed(&place, part, |parser| rules(parser, part, is_last))?;
@@ -151,7 +151,7 @@ impl Reading {
         self.rules.extend(read.into_iter().map(|rule| (origin, ast::Ref::new(rule))));
         // What is left of the last line, unless something stands there.
         let left = part.get(behind..).unwrap_or_default().split_inclusive('\n').next().unwrap_or_default();
-        let is_blank = tokens(left).all(|(token, _)| token == Token::Mark('\n'));
+        let is_blank = words(left).next().is_none();
         let behind = if is_blank && read_some { behind.saturating_add(left.len()) } else { behind };
         self.line = self.line.saturating_add(line_ends(part.get(..behind).unwrap_or_default()));
         self.at = self.at.saturating_add(behind);
@@ -163,6 +163,11 @@ impl Reading {
         let before = self.module.text.get(..self.at).unwrap_or_default();
         before.chars().rev().take_while(|c| *c != '\n').count()
     }
+}
+
+/// The tokens but for line ends.
+fn words(text: &str) -> impl Iterator<Item = (Token<'_>, usize)> {
+    tokens(text).filter(|(token, _)| *token != Token::Mark('\n'))
 }
 
 fn line_ends(text: &str) -> usize {
@@ -181,7 +186,7 @@ struct Rules {
 /// Reads the rules of a part. Of one that is not the last, a rule counts if another token stands behind it: else
 /// there may be more of it.
 fn rules(parser: &mut ast::Parser<'_>, part: &str, is_last: bool) -> Result<Rules, Failed> {
-    let mut tokens = tokens(part).filter(|(token, _)| *token != Token::Mark('\n')).peekable();
+    let mut tokens = words(part).peekable();
     let mut rules = Rules { read: Vec::new(), behind: 0, error: None };
     // Where the two see the end at different places, the parser says what it can't read there.
     while tokens.peek().is_some() || (is_last && !parser.token_text().is_empty()) {
@@ -275,7 +280,7 @@ impl Place<'_> {
 
 /// Where the package and the imports of a module end. Of what begins otherwise, the first token.
 fn head(text: &str) -> usize {
-    let mut tokens = tokens(text).filter(|(token, _)| *token != Token::Mark('\n')).peekable();
+    let mut tokens = words(text).peekable();
     let mut end = 0;
     while let Some((token, behind)) = tokens.peek() {
         if !matches!(token, Token::Name("package" | "import")) {

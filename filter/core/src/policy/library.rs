@@ -75,14 +75,20 @@ impl Library {
     }
 
     /// Begins to compile a rule set of the modules that were read.
-    pub(crate) fn begin_rule_set(&self, entry: Entry) -> Compiling {
+    ///
+    /// # Errors
+    /// None has its package.
+    pub(crate) fn begin_rule_set(&self, entry: Entry) -> Result<Compiling, String> {
         let Entry { package, rule, format } = &entry;
+        if !self.rego.has_package(package) {
+            return Err(format!("no module has the package `{package}`"));
+        }
         let (decision, ask) = (format!("{package}.{rule}"), format!("{package}.ask"));
         let entries = [decision.as_str(), ask.as_str()];
         // OPA-Envoy knows no questions: a rule that happens to be called so is only a rule.
         let asks = *format == InputFormat::Everycall && self.rego.declares(package, "ask");
         let planning = Planning::of(if asks { &entries } else { entries.get(..1).unwrap_or_default() });
-        Compiling { entry, asks, planning }
+        Ok(Compiling { entry, asks, planning })
     }
 
     /// Compiles some of a rule set, for a few milliseconds at most; the whole, once it is done.
@@ -97,9 +103,6 @@ impl Library {
     ) -> Result<Option<RuleSet>, Vec<String>> {
         let Compiling { entry, asks, planning } = compiling;
         let Entry { package, rule, format } = &*entry;
-        if !self.rego.has_package(package) {
-            return Err(vec![format!("no module has the package `{package}`")]);
-        }
         let Some(plan) = self.rego.go_on(planning)? else { return Ok(None) };
         if !self.rego.declares(package, rule) {
             return Err(vec![format!("the package `{package}` has no rule `{rule}`")]);
@@ -149,7 +152,7 @@ impl Library {
 
     #[cfg(test)]
     pub(crate) fn rule_set(&mut self, entry: Entry, limits: &Limits) -> Result<RuleSet, Vec<String>> {
-        let mut compiling = self.begin_rule_set(entry);
+        let mut compiling = self.begin_rule_set(entry).map_err(|message| vec![message])?;
         loop {
             if let Some(rules) = self.compile(&mut compiling, limits)? {
                 return Ok(rules);
