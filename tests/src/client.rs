@@ -66,15 +66,15 @@ pub fn send(
     if !request.body.is_empty() {
         head.extend(format!("content-length: {}\r\n", request.body.len()).as_bytes());
     }
-    head.extend(b"connection: close\r\n\r\n");
+    // Without `connection: close`: what a busy worker has not written before `delayed_close_timeout` is dropped.
+    head.extend(b"\r\n");
     head.extend(&request.body);
     // The server may answer and close before it has read everything.
     let _ = stream.write_all(&head);
     let mut bytes = Vec::new();
     let mut buffer = [0; 16 * 1024];
-    // Envoy keeps a connection for a while after its own answers: the end of the response is what
-    // its head says, not the end of the connection.
-    while !is_whole(&bytes) {
+    // The end of the response is what its head says, not the end of the connection.
+    while !is_whole(&bytes, request.method == "HEAD") {
         match stream.read(&mut buffer) {
             Ok(0) => break,
             Ok(size) => bytes.extend(&buffer[..size]),
@@ -85,8 +85,11 @@ pub fn send(
     parse(&bytes)
 }
 
-fn is_whole(bytes: &[u8]) -> bool {
+fn is_whole(bytes: &[u8], to_head: bool) -> bool {
     let Ok(response) = parse(bytes) else { return false };
+    if to_head {
+        return true;
+    }
     let framed = bytes.len() - bytes.windows(4).position(|window| window == b"\r\n\r\n").unwrap_or(0) - 4;
     match (response.header("content-length"), response.header("transfer-encoding")) {
         (Some(length), _) => length.parse().is_ok_and(|length: usize| framed >= length),

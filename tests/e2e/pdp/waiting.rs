@@ -23,8 +23,7 @@ const TIMEOUT: Duration = Duration::from_secs(8);
 /// Status and reason of a GET, and when it was answered.
 async fn get(address: SocketAddr, start: Instant) -> anyhow::Result<(String, Duration)> {
     let mut stream = TcpStream::connect(address).await?;
-    // The connection stays open until all is read: what Envoy closes it drops after `delayed_close_timeout`, also if
-    // its worker was too busy to write the answer before.
+    // The connection stays open until all is read, as in `send`.
     stream.write_all(b"GET /t/ask HTTP/1.1\r\nhost: t\r\n\r\n").await?;
     let mut bytes = Vec::new();
     // A refusal ends with its JSON, a response of the upstream with its line.
