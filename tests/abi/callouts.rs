@@ -111,6 +111,7 @@ fn a_new_configuration_decides_what_waits() {
         json!("package everycall.ask\ndecision := {\"allow\": false, \"reason\": \"closed\"}");
     let root = vm.new_root();
     assert!(vm.configure(root, config.to_string().as_bytes()));
+    vm.tick_of(root);
     for callout in &callouts {
         vm.reply(callout, &yes());
     }

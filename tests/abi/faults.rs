@@ -384,6 +384,7 @@ fn what_is_not_pulled_any_more_is_in_no_state() {
     };
     assert_eq!(workers(), [1, 1]);
     assert!(vm.configure(1, configuration().to_string().as_bytes()));
+    vm.tick();
     host(|host| host.nanos += 100_000_000);
     vm.tick();
     assert_eq!(workers(), [0, 0]);

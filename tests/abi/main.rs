@@ -6,6 +6,7 @@ use everycall_filter as _;
 
 mod callouts;
 mod cases;
+mod configuring;
 mod fake;
 mod faults;
 mod keys;

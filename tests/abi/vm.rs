@@ -169,9 +169,14 @@ impl Vm {
 
     /// A tick of the root context.
     pub fn tick(&self) {
-        host(|host| host.effective = ROOT);
-        unsafe { fake::proxy_on_tick(ROOT) };
-        assert_eq!(host(|host| host.effective), ROOT, "the callback ends in its own context");
+        self.tick_of(ROOT);
+    }
+
+    /// A tick of this root context.
+    pub fn tick_of(&self, root: u32) {
+        host(|host| host.effective = root);
+        unsafe { fake::proxy_on_tick(root) };
+        assert_eq!(host(|host| host.effective), root, "the callback ends in its own context");
     }
 
     /// Ends a request without a tick.

@@ -116,55 +116,111 @@ fn grants_in_conflict() {
     refused(&config, "bundle.inline.grants[1].paths[0]", "conflicts with grant");
 }
 
-/// The filter's configuration comes from a file that is replaced while Envoy runs.
-#[test]
-fn config_update_broken() {
-    let upstream = Server::start(|_| Answer::Http(200, Vec::new())).unwrap();
-    let config = reference();
-    let mut document = rendered(&config, upstream.address(), upstream.address());
-    let discovery = Discovery::of(&mut document);
-    discovery.put(&config);
-    let envoy = start_envoy(document.to_string(), 1).unwrap();
-    let address = envoy.listener("inbound").unwrap();
-    let status = |path: &str| {
+/// An Envoy whose filter finds its configuration in a file that is replaced while it runs.
+struct Updated {
+    discovery: Discovery,
+    envoy: std::sync::Arc<everycall_tests::envoy::Envoy>,
+    address: std::net::SocketAddr,
+    _upstream: Server,
+}
+
+impl Updated {
+    fn start(config: &Value) -> Self {
+        let upstream = Server::start(|_| Answer::Http(200, Vec::new())).unwrap();
+        let mut document = rendered(config, upstream.address(), upstream.address());
+        let discovery = Discovery::of(&mut document);
+        discovery.put(config);
+        let envoy = start_envoy(document.to_string(), 1).unwrap();
+        let address = envoy.listener("inbound").unwrap();
+        let updated = Self { discovery, envoy, address, _upstream: upstream };
+        updated.eventually("the first configuration decides", || updated.status("/healthz") == 200);
+        updated
+    }
+
+    fn status(&self, path: &str) -> u16 {
         let request = everycall_tests::client::RawRequest {
             method: "GET".into(),
             path: path.into(),
             headers: vec![("host".into(), b"orders.shop.example".to_vec())],
             body: Vec::new(),
         };
-        everycall_tests::client::send(address, [127, 0, 0, 1].into(), &request, Duration::from_secs(5))
+        everycall_tests::client::send(self.address, [127, 0, 0, 1].into(), &request, Duration::from_secs(5))
             .unwrap()
             .status
-    };
-    let eventually = |what: &str, condition: &dyn Fn() -> bool| {
+    }
+
+    fn eventually(&self, what: &str, condition: impl Fn() -> bool) {
         let deadline = Instant::now() + Duration::from_secs(20);
         while !condition() {
-            assert!(Instant::now() < deadline, "{what}:\n{}", envoy.log());
-            std::thread::sleep(Duration::from_millis(50));
+            assert!(Instant::now() < deadline, "{what}:\n{}", self.envoy.log());
+            std::thread::sleep(Duration::from_millis(20));
         }
-    };
-    eventually("the first configuration decides", &|| status("/healthz") == 200);
-    let rejected = || {
-        let stats = envoy.admin("/stats?filter=extension_config_discovery").unwrap();
+    }
+
+    fn rejected(&self) -> u64 {
+        let stats = self.envoy.admin("/stats?filter=extension_config_discovery").unwrap();
         let lines =
             stats.lines().filter(|line| line.contains("config_fail") || line.contains("update_rejected"));
-        lines.filter_map(|line| line.rsplit_once(": ")?.1.parse::<u64>().ok()).sum::<u64>()
-    };
-    let before = rejected();
-    let mut broken = config.clone();
-    broken["bundle"]["inline"]["grants"][0].as_object_mut().unwrap().remove("owner");
-    discovery.put(&broken);
-    eventually("the broken configuration is refused", &|| rejected() > before);
-    assert!(envoy.log().contains("bundle.inline.grants[0].owner"), "{}", envoy.log());
-    assert_eq!((status("/healthz"), status("/orders")), (200, 401), "the old configuration goes on deciding");
-    let mut closed = config.clone();
-    closed["bundle"]["inline"]["grants"]
-        .as_array_mut()
-        .unwrap()
-        .retain(|grant| grant["id"] != "public-health");
-    discovery.put(&closed);
-    eventually("a good configuration is taken after a bad one", &|| status("/healthz") == 401);
+        lines.filter_map(|line| line.rsplit_once(": ")?.1.parse::<u64>().ok()).sum()
+    }
+}
+
+/// The same configuration without what opens `/healthz` to all.
+fn closed() -> Value {
+    let mut config = reference();
+    let grants = config["bundle"]["inline"]["grants"].as_array_mut().unwrap();
+    grants.retain(|grant| grant["id"] != "public-health");
+    config
+}
+
+#[test]
+fn config_update_broken() {
+    let updated = Updated::start(&reference());
+    let mut ownerless = reference();
+    ownerless["bundle"]["inline"]["grants"][0].as_object_mut().unwrap().remove("owner");
+    let mut unparsed = reference();
+    unparsed["bundle"]["inline"]["policies"]["more.rego"] = json!("package more\nx :=");
+    for (broken, place) in
+        [(ownerless, "bundle.inline.grants[0].owner"), (unparsed, "bundle.inline.policies[\"more.rego\"]")]
+    {
+        let before = updated.rejected();
+        updated.discovery.put(&broken);
+        updated.eventually("the broken configuration is refused", || updated.rejected() > before);
+        assert!(updated.envoy.log().contains(place), "{}", updated.envoy.log());
+        let found = (updated.status("/healthz"), updated.status("/orders"));
+        assert_eq!(found, (200, 401), "the old configuration goes on deciding");
+    }
+    updated.discovery.put(&closed());
+    updated.eventually("a good configuration is taken after a bad one", || updated.status("/healthz") == 401);
+}
+
+/// A worker builds its bundle between requests, and decides by the one before meanwhile.
+#[test]
+fn config_update_large() {
+    let updated = Updated::start(&reference());
+    let mut large = closed();
+    let inline = &mut large["bundle"]["inline"];
+    for module in 0..4 {
+        let rule = |at: usize| format!("r if input.request.path == \"/{module}/{at}\"\n");
+        let text = format!("package more.p{module}\n\n{}", (0..500).map(rule).collect::<String>());
+        inline["policies"][format!("more{module}.rego")] = json!(text);
+    }
+    let like = inline["grants"][0].clone();
+    for at in 0..300 {
+        let mut grant = like.clone();
+        grant["id"] = json!(format!("more-{at}"));
+        grant["paths"] = json!([format!("/more/{at}")]);
+        inline["grants"].as_array_mut().unwrap().push(grant);
+    }
+    updated.discovery.put(&large);
+    updated.eventually("it is in force", || {
+        let status = updated.status("/healthz");
+        assert!(matches!(status, 200 | 401), "{status}");
+        status == 401
+    });
+    for _ in 0..50 {
+        assert_eq!(updated.status("/healthz"), 401, "nothing goes back to what was before");
+    }
 }
 
 /// Reloading the same instance keeps what it knows, and the new rules hold at once.

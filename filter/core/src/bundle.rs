@@ -31,6 +31,7 @@ use crate::time::UnixTime;
 
 pub use content::bundle_content;
 pub use head::{bundle_claims, BundleHead, BUNDLE_TYPE};
+pub(crate) use item::Item;
 pub use prepare::MAX_BUNDLE_LINE;
 pub(crate) use prepare::{Preparation, Progress, DROP_SLICE};
 pub(crate) use pull::{BundleSource, Puller, Slice, World};
@@ -53,7 +54,8 @@ pub(crate) enum Origin {
 pub struct Bundle {
     pub(crate) origin: Origin,
     pub(crate) grants: Grants,
-    pub(crate) exceptions: Vec<Arc<Exception>>,
+    /// By id.
+    pub(crate) exceptions: BTreeMap<Arc<str>, Arc<Exception>>,
     pub(crate) elevations: Elevations,
     /// The networks that elevations name: the first place where they do.
     pub(crate) networks: BTreeMap<String, String>,
@@ -114,7 +116,8 @@ impl Bundle {
 
     /// The exceptions, soonest expiry first.
     pub fn exceptions(&self) -> Vec<&Exception> {
-        let mut exceptions: Vec<&Exception> = self.exceptions.iter().map(|exception| &**exception).collect();
+        let mut exceptions: Vec<&Exception> =
+            self.exceptions.values().map(|exception| &**exception).collect();
         exceptions.sort_by_key(|exception| (exception.valid_until, exception.id.as_str()));
         exceptions
     }
@@ -127,7 +130,9 @@ impl Bundle {
             }
             return true;
         }
-        self.elevations.take_apart(many) || self.grants.take_apart(many)
+        self.elevations.take_apart(many)
+            || self.grants.take_apart(many)
+            || (0..many).all(|_| self.exceptions.pop_first().is_some())
     }
 
     /// What its rule sets read of `input`, taken together.
@@ -150,7 +155,7 @@ pub(crate) struct Builder {
     grant_ids: BTreeSet<Arc<str>>,
     /// Texts that many records have in common, held once.
     texts: BTreeSet<Arc<str>>,
-    exceptions: Vec<Arc<Exception>>,
+    exceptions: BTreeMap<Arc<str>, Arc<Exception>>,
     elevations: Elevations,
     elevation_ids: BTreeSet<String>,
     /// The grants that elevations name: the first place where they do.
@@ -181,7 +186,7 @@ impl Builder {
             grants: Grants::default(),
             grant_ids: BTreeSet::new(),
             texts: BTreeSet::new(),
-            exceptions: Vec::new(),
+            exceptions: BTreeMap::new(),
             elevations: Elevations::default(),
             elevation_ids: BTreeSet::new(),
             elevated_grants: BTreeMap::new(),
@@ -278,7 +283,11 @@ impl Builder {
     pub(crate) fn tidy(&mut self, many: usize) -> bool {
         self.grants_named(many)
             || self.library.take_apart()
-            || (0..many).all(|_| self.grant_ids.pop_first().is_some() || self.texts.pop_first().is_some())
+            || (0..many).all(|_| {
+                self.grant_ids.pop_first().is_some()
+                    || self.texts.pop_first().is_some()
+                    || self.elevation_ids.pop_first().is_some()
+            })
     }
 
     /// Looks for some of the grants that elevations name; whether there are more.

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use crate::grants::Grant;
+use crate::grants::{Grant, MAX_ALIKE};
 use crate::identity::Identity;
 use crate::network::Network;
 use crate::reason::Reason;
@@ -62,20 +62,36 @@ pub(crate) struct Call<'a> {
 }
 
 impl Elevations {
-    /// Drops those of so many subjects; whether there are more.
+    /// Drops at least `many` of them if there are as many; whether there are more.
     pub(crate) fn take_apart(&mut self, many: usize) -> bool {
-        (0..many).all(|_| self.by_subject.pop_first().is_some())
+        let mut dropped: usize = 0;
+        while dropped < many {
+            let Some(mut subject) = self.by_subject.last_entry() else { return false };
+            match subject.get_mut().pop_last() {
+                Some((_, list)) => dropped = dropped.saturating_add(list.len()),
+                None => drop(subject.remove()),
+            }
+        }
+        true
     }
 
-    pub(crate) fn insert(&mut self, subject: &str, grants: &[String], elevation: Elevation) {
+    /// Adds an elevation. The index of the first grant for which its subject has [`MAX_ALIKE`] already is returned:
+    /// the elevation is not among those.
+    pub(crate) fn insert(&mut self, subject: &str, grants: &[String], elevation: Elevation) -> Option<usize> {
         self.by_network |= elevation.networks.is_some();
         let elevation = Arc::new(elevation);
         let by_grant = self.by_subject.entry(subject.into()).or_default();
-        for grant in grants {
+        let mut full = None;
+        for (index, grant) in grants.iter().enumerate() {
             let list = by_grant.entry(grant.as_str().into()).or_default();
+            if list.len() >= MAX_ALIKE {
+                full = full.or(Some(index));
+                continue;
+            }
             let at = list.partition_point(|other| other.valid_until >= elevation.valid_until);
             list.insert(at, Arc::clone(&elevation));
         }
+        full
     }
 
     /// Whether some elevation holds only for some source addresses.

@@ -7,7 +7,7 @@
 //! required: a grant that is less specific does not make up for it.
 //!
 //! A call costs a few look-ups per path segment, and a look-up costs the same however many grants
-//! there are. A grant takes about five allocations, and no step of building or dropping touches more
+//! there are. A grant takes about six allocations, and no step of building or dropping touches more
 //! than one in 256 of them.
 
 mod flat;
@@ -15,6 +15,7 @@ mod selectors;
 mod template;
 mod tree;
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use crate::config::RequiredBinding;
@@ -24,12 +25,14 @@ use crate::target::Target;
 use crate::time::UnixTime;
 use flat::FlatMap;
 use selectors::{Fit, SelectorId, Selectors};
-pub(crate) use selectors::{Selector, ANONYMOUS};
+pub(crate) use selectors::{Selector, ANONYMOUS, MAX_CLAIM_SETS};
 pub(crate) use template::Template;
 use tree::{NodeId, Places, Tree, Visit};
 
 /// How many grants may be for one caller, host and path template: each is looked at.
 pub(crate) const MAX_ALIKE: usize = 256;
+/// Clashes of one grant that are reported.
+const MAX_CLASHES: usize = 20;
 
 /// One entitlement, resolved. Texts that many grants have in common are shared.
 #[derive(Debug, PartialEq)]
@@ -83,13 +86,13 @@ pub(crate) struct Granted {
 pub(crate) struct Grants {
     tree: Tree,
     selectors: Selectors,
-    entries: FlatMap<EntryKey, Entry>,
+    entries: Entries,
     /// How many were inserted.
     count: u32,
 }
 
-/// Where a template ends, whom it is for, and how many are alike and were written before it.
-type EntryKey = (NodeId, SelectorId, u32);
+/// By where a template ends and whom it is for: those that are alike, in the order of writing.
+type Entries = FlatMap<(NodeId, SelectorId), Vec<Entry>>;
 
 #[derive(Debug)]
 struct Entry {
@@ -115,6 +118,11 @@ impl Grants {
         self.entries.take_apart(many) || self.tree.take_apart(many) || self.selectors.take_apart(many)
     }
 
+    /// Whether a grant for these may be inserted.
+    pub(crate) fn has_room_for(&self, selector: &Selector) -> bool {
+        self.selectors.has_room_for(selector)
+    }
+
     /// Adds a grant with its templates and the names of their parameters. What it can't stand beside
     /// is returned.
     pub(crate) fn insert(
@@ -130,23 +138,25 @@ impl Grants {
         self.count = order.saturating_add(1);
         let mut clashes: Vec<Clash> = Vec::new();
         // A host that is repeated is reported as such.
-        let once = hosts.iter().enumerate().filter(|(at, host)| !hosts.iter().take(*at).any(|h| h == *host));
-        for (_, host) in once {
+        let mut seen = BTreeSet::new();
+        for host in hosts.iter().filter(|host| seen.insert(*host)) {
             for (path, (template, names)) in paths.iter().enumerate() {
                 let node = self.tree.insert(host, template);
                 let entry = Entry { grant: Arc::clone(&grant), names: Arc::clone(names), order };
-                let clash = alike(&self.entries, node, selector).find_map(|other| clash(other, &entry));
-                let before = alike(&self.entries, node, selector).count();
-                let many = (before >= MAX_ALIKE)
+                let Some(alike) = self.entries.slot((node, selector)) else { continue };
+                let clash = alike.iter().find_map(|other| clash(other, &entry));
+                let many = (alike.len() >= MAX_ALIKE)
                     .then(|| format!("more than {MAX_ALIKE} grants are for this caller, host and path"));
                 if let Some(message) = clash.or(many) {
                     // Once, not for each host.
-                    if clashes.iter().all(|known| known.message != message) {
+                    if clashes.len() < MAX_CLASHES && clashes.iter().all(|known| known.message != message) {
                         clashes.push(Clash { path, message });
                     }
                 }
-                if before < MAX_ALIKE {
-                    self.entries.add((node, selector, tree::number(before)), entry);
+                if alike.len() < MAX_ALIKE {
+                    // Most stay the only one.
+                    alike.reserve_exact(1);
+                    alike.push(entry);
                 }
             }
         }
@@ -183,17 +193,8 @@ impl Grants {
     }
 }
 
-/// The entries for one caller that end in one place, in the order of writing.
-fn alike(
-    entries: &FlatMap<EntryKey, Entry>,
-    node: NodeId,
-    selector: SelectorId,
-) -> impl Iterator<Item = &Entry> {
-    (0..).map_while(move |before| entries.get(&(node, selector, before)))
-}
-
 struct Search<'a> {
-    entries: &'a FlatMap<EntryKey, Entry>,
+    entries: &'a Entries,
     fits: Vec<Fit>,
     caller: Option<&'a Identity>,
     target: &'a Target,
@@ -209,7 +210,8 @@ impl<'p> Visit<'p> for Search<'_> {
         for Fit { rank, selector } in &self.fits {
             for (at, node) in places.iter().enumerate() {
                 let Some(node) = *node else { continue };
-                here.extend(alike(entries, node, *selector).map(|entry| (*rank, at, entry)));
+                let alike = entries.get(&(node, *selector)).into_iter().flatten();
+                here.extend(alike.map(|entry| (*rank, at, entry)));
             }
         }
         here.sort_by_key(|(rank, at, entry)| (*rank, *at, entry.order));

@@ -37,6 +37,18 @@ pub fn parse_object(text: &[u8]) -> Result<Map<String, Value>, serde_json::Error
     }
 }
 
+/// How many values it is made of, itself and all that are inside.
+pub(crate) fn values(value: &Value) -> usize {
+    let sum = |values: &mut dyn Iterator<Item = &Value>| {
+        values.fold(1, |sum: usize, value| sum.saturating_add(self::values(value)))
+    };
+    match value {
+        Value::Array(items) => sum(&mut items.iter()),
+        Value::Object(members) => sum(&mut members.values()),
+        _ => 1,
+    }
+}
+
 /// One line of JSON for a log. serde_json leaves DEL, the C1 controls and Unicode's own line ends as
 /// they are: a terminal or a log reader may act on them.
 pub fn line<T: Serialize>(value: &T) -> Result<String, serde_json::Error> {

@@ -85,7 +85,7 @@ pub use request::{
     Connection, Headers, Request, BREAK_GLASS_HEADER, IDENTITY_HEADERS, OWN_HEADER_PREFIX, REMOVED_HEADERS,
 };
 pub use revocations::{Revocation, RevocationKind};
-pub use settings::{FeedRules, Settings};
+pub use settings::{Configuring, FeedRules, Settings};
 pub use shared::{LocalData, SharedData};
 pub use signals::{About, Signal};
 pub use signature::{ecdsa_der, PureRust, SignatureVerifier, Unavailable};

@@ -1,5 +1,6 @@
 //! The configuration, resolved: what exists here is valid, and the engine reads nothing else.
 
+mod configuring;
 mod resolve;
 mod stand_in;
 
@@ -18,9 +19,7 @@ use crate::config::{
 };
 use crate::exceptions::{ApiKey, API_KEY_ISSUER};
 use crate::feed::FeedSource;
-use crate::hex;
 use crate::identity::Kind;
-use crate::json;
 use crate::keyring::Source;
 use crate::keys::{Algorithm, KeySet, TEST_KEY_PREFIX};
 use crate::network::Network;
@@ -31,7 +30,7 @@ use crate::request::{is_spelling, Headers};
 use crate::target::{Target, TargetError};
 use crate::time::UnixTime;
 use crate::token::{Preset, Template};
-use resolve::Resolver;
+pub use configuring::Configuring;
 pub(crate) use resolve::NO_HOST;
 pub use stand_in::FeedRules;
 
@@ -186,18 +185,12 @@ pub struct Settings {
 }
 
 impl Settings {
-    /// Reads a configuration from JSON text. A text that is handed over is dropped as soon as it was parsed:
-    /// it may be long, and the module's memory never shrinks.
+    /// Reads a configuration from JSON text, at once.
     ///
     /// # Errors
     /// Everything that is wrong with it; nothing is half-applied.
     pub fn from_json(text: impl AsRef<[u8]>) -> Result<Self, ConfigErrors> {
-        let document = json::parse(text.as_ref());
-        drop(text);
-        match document {
-            Ok(document) => Self::from_value(document),
-            Err(error) => Err(ConfigErrors(vec![ConfigError::new("", format!("not strict JSON: {error}"))])),
-        }
+        Configuring::begin(text)?.finish()
     }
 
     /// Reads a configuration from a JSON document.
@@ -205,27 +198,7 @@ impl Settings {
     /// # Errors
     /// Everything that is wrong with it; nothing is half-applied.
     pub fn from_value(document: Value) -> Result<Self, ConfigErrors> {
-        // Enough to tell configurations apart.
-        let revision = hex::encode(&digest([&document])).chars().take(16).collect::<String>();
-        let credential_digest = digest(
-            ["instance", "issuers", "dpop", "mtls"].map(|key| document.get(key).unwrap_or(&Value::Null)),
-        );
-        let mut parsed = config::parse(document);
-        let settings =
-            parsed.read.map(|config| {
-                let mut resolver = Resolver::default();
-                let settings = resolver.settings(config, &revision, credential_digest);
-                // In an item with a placeholder, what is wrong may be an echo of what was reported already.
-                parsed.errors.extend(resolver.errors.into_iter().filter(|error| {
-                    !parsed.placeholders.iter().any(|path| error.path.starts_with(item(path)))
-                }));
-                settings
-            });
-        match (settings, parsed.errors.is_empty()) {
-            (Some(settings), true) => Ok(settings),
-            (_, false) => Err(ConfigErrors(parsed.errors)),
-            (None, true) => Err(ConfigErrors(vec![ConfigError::new("", "cannot be read")])),
-        }
+        Configuring::of(document)?.finish()
     }
 
     /// What only the time tells to be wrong, for callers who have a clock when they take a configuration.

@@ -14,7 +14,7 @@ use crate::unicode::{is_invisible, is_like_ascii};
 /// The longest path with query that is looked at, in bytes.
 const MAX_PATH: usize = 16 * 1024;
 /// The most segments a path may have; bounds the work of the route tree.
-const MAX_SEGMENTS: usize = 64;
+pub(crate) const MAX_SEGMENTS: usize = 64;
 
 /// What the request asks for, in exactly one reading.
 #[derive(Debug, Clone, PartialEq, Eq)]

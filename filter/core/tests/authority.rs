@@ -286,3 +286,91 @@ fn wildcards_of_others_are_not_taken_in_silence() {
         assert_eq!(errors(json!({"grants": [grant("g", json!({"subject": literal}))]})), [], "{literal}");
     }
 }
+
+#[test]
+fn how_much_one_record_holds_is_bounded() {
+    let many =
+        |count: usize, text: &str| -> Vec<String> { (0..count).map(|at| format!("{text}{at}")).collect() };
+    let claims = |count: usize| -> Map<String, Value> {
+        (0..count).map(|at| (format!("c{at}"), json!("x"))).collect()
+    };
+    let asking = |count: usize| json!({"subject": null, "issuer": "https://id", "claims": claims(count)});
+    let deep = |count: usize| many(count, &"/a".repeat(50));
+    for (member, most, more, message) in [
+        (
+            "paths",
+            json!({"paths": many(100, "/p"), "hosts": many(10, "h")}),
+            json!({"paths": many(77, "/p"), "hosts": many(13, "h")}),
+            "1001 hosts times paths; a grant has at most 1000",
+        ),
+        (
+            "paths",
+            json!({"paths": deep(100), "hosts": many(2, "h")}),
+            json!({"paths": deep(67), "hosts": many(3, "h")}),
+            "10050 hosts times segments of paths; a grant has at most 10000",
+        ),
+        (
+            "except",
+            json!({"paths": ["/{rest...}"], "except": many(100, "/e")}),
+            json!({"paths": ["/{rest...}"], "except": many(101, "/e")}),
+            "101 paths; a grant has at most 100",
+        ),
+        (
+            "methods",
+            json!({"methods": (0..32).map(|at| "A".repeat(at + 1)).collect::<Vec<_>>()}),
+            json!({"methods": (0..33).map(|at| "A".repeat(at + 1)).collect::<Vec<_>>()}),
+            "33 methods; a grant has at most 32",
+        ),
+        ("claims", asking(16), asking(17), "17 claims; a grant has at most 16"),
+    ] {
+        assert_eq!(errors(json!({"grants": [grant("g", most)]})), [], "{member}");
+        let (path, found) = only(json!({"grants": [grant("g", more)]}));
+        assert_eq!((path, &*found), (format!("bundle.inline.grants[0].{member}"), message));
+    }
+    assert_eq!(errors(json!({"grants": [grant("g", json!({"paths": ["/a".repeat(64)]}))]})), []);
+    let (path, found) = only(json!({"grants": [grant("g", json!({"paths": ["/a".repeat(65)]}))]}));
+    assert_eq!(path, "bundle.inline.grants[0].paths[0]");
+    assert_eq!(found, "more than 64 segments never match: such paths are refused");
+}
+
+#[test]
+fn how_many_sets_of_claims_are_asked_for_is_bounded_for_each_issuer() {
+    let asking = |at: usize, name: usize, issuer: &str| {
+        let members =
+            json!({"subject": null, "issuer": issuer, "claims": {format!("c{name}"): format!("{at}")}});
+        grant(&format!("g{at}"), members)
+    };
+    let mut grants: Vec<Value> = (0..64).map(|at| asking(at, at, "https://id")).collect();
+    // Of a known set, and of another issuer.
+    grants.push(asking(64, 3, "https://id"));
+    grants.push(asking(65, 64, "https://other"));
+    assert_eq!(errors(json!({"grants": grants.clone()})), []);
+    grants.push(asking(66, 64, "https://id"));
+    let (path, message) = only(json!({"grants": grants}));
+    assert_eq!(path, "bundle.inline.grants[66].claims");
+    assert_eq!(message, "more than 64 different sets of claims are asked for of this issuer");
+}
+
+#[test]
+fn how_many_elevations_are_for_one_grant_is_bounded() {
+    let elevation = |at: usize, members: Value| {
+        let mut elevation = json!({"id": format!("e{at}"), "subject": "s", "grants": ["g"], "approver": "a",
+            "ticket": "T", "reason": "r", "valid_from": "2026-01-01T00:00:00Z", "valid_until": "2026-01-01T01:00:00Z"});
+        patch(&mut elevation, members);
+        elevation
+    };
+    let grants = json!([grant("g", json!({})), grant("h", json!({"paths": ["/h"]}))]);
+    let mut elevations: Vec<Value> = (0..256).map(|at| elevation(at, json!({}))).collect();
+    elevations.push(elevation(256, json!({"subject": "other"})));
+    elevations.push(elevation(257, json!({"grants": ["h"]})));
+    assert_eq!(errors(json!({"grants": grants, "elevations": elevations.clone()})), []);
+    elevations.push(elevation(258, json!({"grants": ["h", "g"]})));
+    let (path, message) = only(json!({"grants": grants, "elevations": elevations}));
+    assert_eq!(path, "bundle.inline.elevations[258].grants[1]");
+    assert_eq!(message, "more than 256 elevations are of this subject for this grant");
+    let networks: Vec<String> = (0..1_001).map(|at| format!("n{at}")).collect();
+    let (path, message) =
+        only(json!({"grants": grants, "elevations": [elevation(0, json!({"networks": networks}))]}));
+    assert_eq!(path, "bundle.inline.elevations[0].networks");
+    assert_eq!(message, "1001 networks; an elevation has at most 1000");
+}

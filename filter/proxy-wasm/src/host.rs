@@ -196,11 +196,14 @@ pub(crate) fn now_or_last_told() -> UnixTime {
     now().unwrap_or_else(|_| LAST_TOLD.get())
 }
 
-pub(crate) fn set_tick_period(period: Duration) {
+/// Whether there will be ticks.
+pub(crate) fn set_tick_period(period: Duration) -> bool {
     let millis = u32::try_from(period.as_millis()).unwrap_or(u32::MAX);
-    if check(unsafe { proxy_set_tick_period_milliseconds(millis) }).is_err() {
+    let set = check(unsafe { proxy_set_tick_period_milliseconds(millis) }).is_ok();
+    if !set {
         log::error!("everycall: the host offers no ticks: records and gauges stay unwritten");
     }
+    set
 }
 
 /// The configuration as the proxy delivers it.

@@ -29,13 +29,19 @@ pub(crate) struct Metrics {
 /// The host's ids of a metric, by what its labels tell; none where the host offers no metrics.
 type Metric<K> = RefCell<BTreeMap<K, Option<u32>>>;
 
-/// Work that is done in slices, between requests.
+/// Work that is done between requests.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Work {
-    /// Bundles and feeds are read.
+    /// A slice: bundles and feeds are read, or a configuration's bundle.
     Updates,
-    /// Open streams are looked at.
+    /// A slice: open streams are looked at.
     Streams,
+    /// A whole tick, slices and all.
+    Tick,
+    /// What was fetched is taken from the host.
+    Fetched,
+    /// A configuration is read.
+    Configure,
 }
 
 impl Metrics {
@@ -79,11 +85,14 @@ impl Metrics {
         });
     }
 
-    /// Files how long a request may have waited for one slice of work.
+    /// Files how long a request may have waited for one piece of work.
     pub(crate) fn slice_took(&self, work: Work, micros: u64) {
         let (kind, name) = match work {
             Work::Updates => (MetricKind::Histogram, "everycall.slice_us;work=updates"),
             Work::Streams => (MetricKind::Histogram, "everycall.slice_us;work=streams"),
+            Work::Tick => (MetricKind::Histogram, "everycall.slice_us;work=tick"),
+            Work::Fetched => (MetricKind::Histogram, "everycall.slice_us;work=fetched"),
+            Work::Configure => (MetricKind::Histogram, "everycall.slice_us;work=configure"),
         };
         let id = *self.slices.borrow_mut().entry(work).or_insert_with(|| self.define(kind, name));
         if let Some(id) = id {

@@ -45,11 +45,15 @@ thread_local! {
     static INSTANCES: RefCell<BTreeMap<String, Weak<Instance>>> = const { RefCell::new(BTreeMap::new()) };
 }
 
+/// The engine of this name, if there is one.
+pub(crate) fn known(name: &str) -> Option<Rc<Instance>> {
+    INSTANCES.with_borrow(|instances| instances.get(name).and_then(Weak::upgrade))
+}
+
 /// Puts valid settings in force and answers the engine that they belong to.
 pub(crate) fn configure(settings: Settings, root: u32) -> Rc<Instance> {
     let name = settings.instance().to_owned();
-    let known = INSTANCES.with_borrow(|instances| instances.get(&name).and_then(Weak::upgrade));
-    if let Some(instance) = known {
+    if let Some(instance) = known(&name) {
         instance.engine.borrow_mut().configure(settings);
         instance.newest.set(root);
         return instance;

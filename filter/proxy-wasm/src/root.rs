@@ -5,7 +5,9 @@ use std::collections::{BTreeMap, VecDeque};
 use std::rc::{Rc, Weak};
 use std::time::Duration;
 
-use everycall_core::{Effect, Failure, Farewell, FetchId, Refusal, Reply, Settings, StreamId, UnixTime};
+use everycall_core::{
+    ConfigErrors, Configuring, Effect, Failure, Farewell, FetchId, Refusal, Reply, StreamId, UnixTime,
+};
 use proxy_wasm::traits::{Context, HttpContext, RootContext};
 use proxy_wasm::types::{Action, ContextType};
 
@@ -36,6 +38,9 @@ pub(crate) struct Root {
     id: u32,
     /// `None` until a valid configuration has come.
     instance: Option<Rc<Instance>>,
+    /// The configuration, while its bundle is built. Until then the one before it is in force, as for its open
+    /// streams.
+    configuring: Option<Configuring>,
     /// Fetches under way, by callout, with the largest body that their reply may have.
     fetches: BTreeMap<u32, (FetchId, usize)>,
     /// Callouts of requests that went on after this context woke them: their replies come here.
@@ -57,6 +62,7 @@ impl Root {
         Self {
             id,
             instance: None,
+            configuring: None,
             fetches: BTreeMap::new(),
             woken: BTreeMap::new(),
             asking: BTreeMap::new(),
@@ -152,6 +158,64 @@ impl Root {
         }
     }
 
+    /// Works for a while on the configuration, if it came while another one was in force.
+    fn go_on_configuring(&mut self, begun: UnixTime) {
+        let Some(instance) = self.instance.clone() else { return };
+        let Ok(mut now) = host::now() else { return };
+        while let Some(mut configuring) = self.configuring.take() {
+            match configuring.work() {
+                true => self.configuring = Some(configuring),
+                false => {
+                    if let Err(errors) = self.put_in_force(configuring) {
+                        // A VM of the host read the same before it was handed to this one. Refused is what it is.
+                        refuse(&errors);
+                        self.instance = None;
+                    }
+                }
+            }
+            let Ok(after) = host::now() else { break };
+            instance.metrics.slice_took(Work::Updates, micros_between(now, after));
+            now = after;
+            if micros_between(begun, now) >= WORKING {
+                break;
+            }
+        }
+    }
+
+    /// What is left of reading the configuration, at once.
+    fn put_in_force(&mut self, configuring: Configuring) -> Result<(), ConfigErrors> {
+        let settings = configuring.finish()?;
+        for (issuer, kid) in settings.test_keys() {
+            log::warn!("everycall: issuer `{issuer}` trusts the public test key `{kid}`: anybody can forge its credentials");
+        }
+        self.instance = Some(registry::configure(settings, self.id));
+        Ok(())
+    }
+
+    /// Reads the configuration, and puts it in force if there is none before it. The host gave the same to a VM of
+    /// its own before, where it was read to its end: here that may take its time, and what was in force decides
+    /// meanwhile.
+    fn configure(&mut self, text: Vec<u8>) -> Result<(), ConfigErrors> {
+        let configuring = Configuring::begin(text)?;
+        // Without a clock no end is near enough: a configuration that observes is refused.
+        configuring.check_at(host::now().unwrap_or_default())?;
+        let before = registry::known(configuring.instance());
+        let Some(instance) = before.filter(|_| !configuring.is_wrong()) else {
+            host::set_tick_period(TICK);
+            return self.put_in_force(configuring);
+        };
+        instance.newest.set(self.id);
+        let same = instance.engine.borrow().settings().revision() == configuring.revision();
+        self.instance = Some(instance);
+        self.pace = if same { TICK } else { BUSY_TICK };
+        // Without ticks it would stay on its way.
+        match host::set_tick_period(self.pace) || same {
+            true => self.configuring = (!same).then_some(configuring),
+            false => self.put_in_force(configuring)?,
+        }
+        Ok(())
+    }
+
     /// Works for a while on a bundle or a feed, if there is one to be read.
     fn prepare(&mut self, begun: UnixTime) {
         let Some(instance) = self.instance.clone() else { return };
@@ -183,11 +247,20 @@ impl Root {
         }
     }
 
+    /// Files how long this took.
+    fn took(&self, work: Work, begun: UnixTime) {
+        let Some(instance) = &self.instance else { return };
+        instance.metrics.slice_took(work, micros_between(begun, host::now_or_last_told()));
+    }
+
     fn set_pace(&mut self) {
         let Some(instance) = &self.instance else { return };
         let busy = {
             let engine = instance.engine.borrow();
-            engine.is_preparing() || engine.is_sweeping() || engine.has_records()
+            self.configuring.is_some()
+                || engine.is_preparing()
+                || engine.is_sweeping()
+                || engine.has_records()
         };
         let pace = match (busy, self.wrote) {
             (true, _) => BUSY_TICK,
@@ -245,8 +318,10 @@ impl Context for Root {
     fn on_http_call_response(&mut self, token: u32, headers: usize, body: usize, trailers: usize) {
         let size = ReplySize { headers, body, trailers };
         if let Some((id, max_body)) = self.fetches.remove(&token) {
+            let begun = host::now_or_last_told();
             let effects = self.fetched(id, host::call_reply(size, max_body));
             self.run(effects);
+            self.took(Work::Fetched, begun);
             self.set_pace();
         } else if let Some(stream) = self.asked.remove(&token) {
             if let Some(calls) = self.asking.get_mut(&stream) {
@@ -284,31 +359,22 @@ impl RootContext for Root {
             log::error!("everycall: the configuration can't be read from the host");
             return false;
         };
-        let settings = Settings::from_json(text);
-        // Without a clock no end is near enough: a configuration that observes is refused.
-        let now = host::now().unwrap_or_default();
-        match settings.and_then(|settings| settings.check_at(now).map(|()| settings)) {
-            Ok(settings) => {
-                for (issuer, kid) in settings.test_keys() {
-                    log::warn!("everycall: issuer `{issuer}` trusts the public test key `{kid}`: anybody can forge its credentials");
-                }
-                self.instance = Some(registry::configure(settings, self.id));
-                self.pace = TICK;
-                host::set_tick_period(TICK);
+        let begun = host::now_or_last_told();
+        match self.configure(text) {
+            Ok(()) => {
+                self.took(Work::Configure, begun);
                 true
             }
             // Never true: the proxy then keeps the old configuration, or does not start.
             Err(errors) => {
-                for error in errors.iter() {
-                    log::error!("everycall: configuration refused: {error}");
-                }
+                refuse(&errors);
                 false
             }
         }
     }
 
     fn on_tick(&mut self) {
-        let Some(instance) = &self.instance else { return };
+        let Some(instance) = self.instance.clone() else { return };
         // A root whose configuration was replaced lives on for its streams, and does not tick.
         if instance.newest.get() != self.id {
             return;
@@ -323,10 +389,12 @@ impl RootContext for Root {
         // A reply that never came belongs to a stream that is gone.
         self.woken.retain(|_, (_, check)| check.strong_count() > 0);
         self.run(effects);
+        self.go_on_configuring(now);
         self.prepare(now);
         self.sweep(now);
         self.write(now);
         self.set_pace();
+        self.took(Work::Tick, now);
     }
 
     fn create_http_context(&self, context_id: u32) -> Option<Box<dyn HttpContext>> {
@@ -335,6 +403,12 @@ impl RootContext for Root {
 
     fn get_type(&self) -> Option<ContextType> {
         Some(ContextType::HttpContext)
+    }
+}
+
+fn refuse(errors: &ConfigErrors) {
+    for error in errors.iter() {
+        log::error!("everycall: configuration refused: {error}");
     }
 }
 

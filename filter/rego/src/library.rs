@@ -330,6 +330,10 @@ impl Library {
     pub fn take_apart(&mut self) -> bool {
         let mut dropped: usize = 0;
         while dropped < PLANTED {
+            let Some(size) = self.pieces.drop_one() else { break };
+            dropped = dropped.saturating_add(size);
+        }
+        while dropped < PLANTED {
             let Some((_, document)) = self.tree.documents.pop_first() else {
                 return self.modules.pop().is_some();
             };
@@ -388,6 +392,19 @@ impl Pieces {
             }
         }
         Ok(())
+    }
+
+    /// Drops one of the smaller parts; how many values that were. `None`: it is empty.
+    fn drop_one(&mut self) -> Option<usize> {
+        let Self::Members(members) = self else { return None };
+        let mut last = members.last_entry()?;
+        if let Some(size) = last.get_mut().drop_one() {
+            return Some(size);
+        }
+        match last.remove() {
+            Self::Whole(value) => Some(values(&value)),
+            Self::Members(_) => Some(1),
+        }
     }
 
     fn value(&self) -> Value {

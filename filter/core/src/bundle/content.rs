@@ -2,7 +2,8 @@
 
 use serde_json::{json, Map, Value};
 
-use super::prepare::MAX_BUNDLE_LINE;
+use super::prepare::{MAX_BUNDLE_LINE, MAX_LINE_VALUES};
+use crate::json;
 
 /// How much data goes into one line, roughly.
 const DATA_LINE: usize = 32 * 1024;
@@ -54,6 +55,10 @@ impl Lines {
         let text = value.to_string();
         if text.len() > MAX_BUNDLE_LINE {
             return Err(format!("{what}: {} bytes; a line holds at most {MAX_BUNDLE_LINE}", text.len()));
+        }
+        let values = json::values(value);
+        if values > MAX_LINE_VALUES {
+            return Err(format!("{what}: {values} values; a line holds at most {MAX_LINE_VALUES}"));
         }
         self.bytes.extend_from_slice(text.as_bytes());
         self.bytes.push(b'\n');

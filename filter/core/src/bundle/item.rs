@@ -53,23 +53,22 @@ impl Item {
 
 impl InlineBundle {
     /// All parts but the grants, with the path of each in the configuration, where all of it stands at `place`.
-    pub(crate) fn items(self, place: &str) -> impl Iterator<Item = (String, Item)> + '_ {
+    pub(crate) fn items(self, place: String) -> impl Iterator<Item = (String, Item)> {
         let Self { policies, data, rule_sets, grants: _, elevations, exceptions } = self;
-        let at = move |list: &str, index: usize| format!("{place}.{list}[{index}]");
-        let policies = policies.into_iter().map(move |(file, text)| {
-            let at = format!("{place}.policies[{file:?}]");
-            (at, Item::Policy(Policy { file, text }))
-        });
-        let rule_sets = rule_sets.into_iter().map(move |(name, options)| {
-            (format!("{place}.rule_sets.{name}"), Item::RuleSet(Options { name, options }))
-        });
+        let policies = policies
+            .into_iter()
+            .map(|(file, text)| (format!("policies[{file:?}]"), Item::Policy(Policy { file, text })));
+        let rule_sets = rule_sets
+            .into_iter()
+            .map(|(name, options)| (format!("rule_sets.{name}"), Item::RuleSet(Options { name, options })));
         let exceptions = exceptions.into_iter().enumerate();
         let elevations = elevations.into_iter().enumerate();
         policies
-            .chain([(format!("{place}.data"), Item::Data(data))])
+            .chain([("data".to_owned(), Item::Data(data))])
             .chain(rule_sets)
-            .chain(exceptions.map(move |(index, one)| (at("exceptions", index), Item::Exception(one))))
-            .chain(elevations.map(move |(index, one)| (at("elevations", index), Item::Elevation(one))))
+            .chain(exceptions.map(|(index, one)| (format!("exceptions[{index}]"), Item::Exception(one))))
+            .chain(elevations.map(|(index, one)| (format!("elevations[{index}]"), Item::Elevation(one))))
+            .map(move |(at, item)| (format!("{place}.{at}"), item))
     }
 }
 
@@ -81,9 +80,9 @@ impl Builder {
         let before = self.errors.len();
         if let Some(grant) = read {
             self.grant(&at, grant);
-            while self.work() {}
         }
         if !placeholders.is_empty() {
+            while self.work() {}
             // What is wrong with it may be an echo of what is reported now.
             let found = self.errors.split_off(before.min(self.errors.len()));
             self.errors.extend(found.into_iter().filter(|error| !error.path.starts_with(at)));

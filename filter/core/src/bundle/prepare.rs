@@ -14,6 +14,8 @@ use crate::signed::{self, FileError, FileFault};
 
 /// The longest line: it is parsed at once.
 pub const MAX_BUNDLE_LINE: usize = 96 * 1024;
+/// Values of JSON in one line: small ones take longer than their bytes do.
+pub const MAX_LINE_VALUES: usize = 20_000;
 /// Bytes that one slice hashes.
 const HASH_SLICE: usize = 64 * 1024;
 /// Bytes of lines that one slice reads.
@@ -181,6 +183,9 @@ fn read(builder: &mut Builder, rank: &mut u8, number: usize, line: &[u8]) {
         return builder.error(at, format!("longer than {MAX_BUNDLE_LINE} bytes"));
     }
     let value = match json::parse(line) {
+        Ok(value @ Value::Object(_)) if json::values(&value) > MAX_LINE_VALUES => {
+            return builder.error(at, format!("more than {MAX_LINE_VALUES} values"))
+        }
         Ok(value @ Value::Object(_)) => value,
         Ok(_) => return builder.error(at, "not an object"),
         Err(error) => return builder.error(at, format!("not strict JSON: {error}")),

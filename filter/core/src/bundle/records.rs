@@ -1,6 +1,6 @@
 //! Rules on authority records.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Display;
 use std::sync::Arc;
 
@@ -8,10 +8,23 @@ use super::Builder;
 use crate::config::{self, instant, is_label, is_plain_host};
 use crate::elevations::{is_same_person, Elevation};
 use crate::exceptions::Exception;
-use crate::grants::{Clash, Delegation, Grant, Selector, Template, ANONYMOUS};
+use crate::grants::{Clash, Delegation, Grant, Selector, Template, ANONYMOUS, MAX_ALIKE, MAX_CLAIM_SETS};
 use crate::settings::NO_HOST;
 use crate::spiffe::SpiffeId;
 use crate::time::UnixTime;
+
+/// Hosts times paths of one grant.
+const MAX_PLACES: usize = 1_000;
+/// Hosts times segments of all paths of one grant.
+const MAX_STEPS: usize = 10_000;
+/// Methods of one grant.
+const MAX_METHODS: usize = 32;
+/// Paths that one grant excepts: a call looks at each.
+const MAX_EXCEPT: usize = 100;
+/// Claims that one grant asks for.
+const MAX_CLAIMS: usize = 16;
+/// Grants and networks of one elevation.
+const MAX_ELEVATED: usize = 1_000;
 
 const EMPTY: &str = "an empty list admits nothing; expected at least one";
 
@@ -55,6 +68,21 @@ impl Builder {
         for (name, text) in [("owner", &owner), ("purpose", &purpose)].into_iter().chain(optional) {
             if text.trim().is_empty() {
                 self.error(format!("{at}.{name}"), "must not be empty");
+            }
+        }
+        let segments = paths.iter().map(|path| path.matches('/').count()).fold(0, usize::saturating_add);
+        let places = hosts.len().saturating_mul(paths.len());
+        for (name, many, most, what) in [
+            ("paths", places, MAX_PLACES, "hosts times paths"),
+            ("paths", hosts.len().saturating_mul(segments), MAX_STEPS, "hosts times segments of paths"),
+            ("methods", methods.len(), MAX_METHODS, "methods"),
+            ("except", except.as_ref().map_or(0, Vec::len), MAX_EXCEPT, "paths"),
+            ("claims", claims.as_ref().map_or(0, BTreeMap::len), MAX_CLAIMS, "claims"),
+        ] {
+            // What is too long is not looked at any further.
+            if many > most {
+                return self
+                    .error(format!("{at}.{name}"), format!("{many} {what}; a grant has at most {most}"));
             }
         }
         let selector = self.selector(at, subject, subject_prefix, claims, issuer.as_deref());
@@ -138,6 +166,11 @@ impl Builder {
             requires_binding,
             rule_set,
         };
+        if !self.grants.has_room_for(&selector) {
+            let message =
+                format!("more than {MAX_CLAIM_SETS} different sets of claims are asked for of this issuer");
+            return self.error(format!("{at}.claims"), message);
+        }
         // Numbers of paths count only if all of them could be read.
         let whole = templates.len() == paths.len();
         for Clash { path, message } in self.grants.insert(selector, &hosts, &templates, grant) {
@@ -218,11 +251,12 @@ impl Builder {
                 self.error(format!("{at}.{name}"), EMPTY);
             }
         }
+        let mut seen = BTreeSet::new();
         for (index, host) in hosts.iter().enumerate() {
             if !is_plain_host(host) {
                 self.error(format!("{at}.hosts[{index}]"), format!("`{host}` {NO_HOST}"));
             }
-            if hosts.iter().take(index).any(|other| other == host) {
+            if !seen.insert(host) {
                 self.error(format!("{at}.hosts[{index}]"), format!("`{host}` is repeated"));
             }
         }
@@ -300,9 +334,16 @@ impl Builder {
                 self.error(format!("{at}.{name}"), EMPTY);
             }
         }
+        for (name, many) in [("grants", grants.len()), ("networks", networks.as_ref().map_or(0, Vec::len))] {
+            if many > MAX_ELEVATED {
+                let message = format!("{many} {name}; an elevation has at most {MAX_ELEVATED}");
+                return self.error(format!("{at}.{name}"), message);
+            }
+        }
+        let mut seen = BTreeSet::new();
         for (index, grant) in grants.iter().enumerate() {
             let place = || format!("{at}.grants[{index}]");
-            if grants.iter().take(index).any(|other| other == grant) {
+            if !seen.insert(grant) {
                 self.error(place(), format!("`{grant}` is repeated"));
             }
             self.elevated_grants.entry(grant.clone()).or_insert_with(place);
@@ -327,7 +368,10 @@ impl Builder {
         }
         let elevation =
             Elevation { id, owner, approver, ticket, reason, valid_from, valid_until, networks, break_glass };
-        self.elevations.insert(&subject, &grants, elevation);
+        if let Some(index) = self.elevations.insert(&subject, &grants, elevation) {
+            let message = format!("more than {MAX_ALIKE} elevations are of this subject for this grant");
+            self.error(format!("{at}.grants[{index}]"), message);
+        }
     }
 
     /// One documented exception.
@@ -336,7 +380,7 @@ impl Builder {
         if !is_label(&id) {
             self.error(format!("{at}.id"), not_a_label(&id));
         }
-        if self.exceptions.iter().any(|other| other.id == id) {
+        if self.exceptions.contains_key(&*id) {
             self.error(format!("{at}.id"), format!("duplicate exception id `{id}`"));
         }
         for (name, value) in
@@ -360,7 +404,7 @@ impl Builder {
             );
         }
         let exception = Exception { id, owner, reason, compensating_control, valid_from, valid_until };
-        self.exceptions.push(Arc::new(exception));
+        self.exceptions.insert(exception.id.as_str().into(), Arc::new(exception));
     }
 
     fn instant(&mut self, path: &dyn Display, text: &str) -> Option<UnixTime> {

@@ -126,8 +126,7 @@ impl Engine {
 
     /// The caller that an API key stands for whose secret was shown.
     fn api_key_caller(&self, key: &ApiKey, now: UnixTime) -> Result<Arc<Verified>, Refused> {
-        let Some(exception) = self.bundle.exceptions.iter().find(|exception| exception.id == key.exception)
-        else {
+        let Some(exception) = self.bundle.exceptions.get(key.exception.as_str()) else {
             // Of a bundle that was fetched nobody could know before.
             let detail =
                 format!("the bundle has no exception `{}`, by which this API key exists", key.exception);

@@ -3,7 +3,7 @@
 use std::borrow::Borrow;
 use std::hash::{DefaultHasher, Hash, Hasher};
 
-use hashbrown::HashTable;
+use hashbrown::hash_table::{Entry, HashTable};
 
 const TABLES: usize = 256;
 
@@ -42,6 +42,20 @@ impl<K: Hash + Eq, V> FlatMap<K, V> {
         let hash = hash(key);
         let found = self.tables.get(table(hash))?.find(hash, |(known, _)| known.borrow() == key);
         found.map(|(_, value)| value)
+    }
+
+    /// The value of the key; added if it is new.
+    pub(super) fn slot(&mut self, key: K) -> Option<&mut V>
+    where
+        V: Default,
+    {
+        let of = hash(&key);
+        let entries = self.tables.get_mut(table(of))?;
+        let entry = entries.entry(of, |(known, _)| *known == key, |(known, _)| hash(known));
+        if matches!(entry, Entry::Vacant(_)) {
+            self.len = self.len.saturating_add(1);
+        }
+        Some(&mut entry.or_insert_with(|| (key, V::default())).into_mut().1)
     }
 
     /// Adds an entry whose key is not there yet.

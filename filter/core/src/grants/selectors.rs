@@ -30,6 +30,9 @@ pub(crate) enum Selector {
     },
 }
 
+/// Sets of claims that may be asked for of one issuer: a call looks at each.
+pub(crate) const MAX_CLAIM_SETS: usize = 64;
+
 /// A selector's number.
 pub(super) type SelectorId = u32;
 
@@ -91,6 +94,13 @@ impl Selectors {
             self.count = new.saturating_add(1);
         }
         found
+    }
+
+    /// Whether the selector may be inserted: not if it asks for one set of claims too many.
+    pub(super) fn has_room_for(&self, selector: &Selector) -> bool {
+        let Selector::Claims { issuer, claims } = selector else { return true };
+        let Some(sets) = self.claim_sets.get(issuer.as_str()) else { return true };
+        sets.len() < MAX_CLAIM_SETS || sets.iter().any(|set| set.names.iter().eq(claims.keys()))
     }
 
     fn claim_set(&mut self, issuer: String, names: Vec<String>) -> u32 {

@@ -1,6 +1,6 @@
 //! Path templates of grants.
 
-use crate::target::{folded_by_some, Target};
+use crate::target::{folded_by_some, Target, MAX_SEGMENTS};
 
 /// A path template, parsed.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -53,6 +53,9 @@ impl Template {
             return Ok(Self { parts });
         }
         let segments: Vec<&str> = relative.split('/').collect();
+        if segments.len() > MAX_SEGMENTS {
+            return Err(format!("more than {MAX_SEGMENTS} segments never match: such paths are refused"));
+        }
         let last = segments.len().saturating_sub(1);
         for (index, segment) in segments.into_iter().enumerate() {
             let part = match segment.strip_prefix('{').and_then(|s| s.strip_suffix('}')) {

@@ -9,7 +9,9 @@ use std::collections::BTreeMap;
 
 use ipnet::IpNet;
 
+use super::configuring::Building;
 use super::Settings;
+use crate::bundle::Bundle;
 use crate::config::ranges::{self, Range};
 use crate::config::{
     self, instant, is_label, is_plain_host, Config, ConfigError, Limits, Source, SourceFrom, VERSION,
@@ -28,18 +30,27 @@ pub(super) struct Resolver {
     pub(super) errors: Vec<ConfigError>,
 }
 
+/// A configuration, resolved but for what stands in its bundles.
+pub(super) struct Written {
+    pub(super) settings: Settings,
+    pub(super) bundle: Building,
+    pub(super) shadow: Option<Building>,
+    /// The exceptions that its API keys name, in their order.
+    pub(super) exceptions: Vec<String>,
+}
+
 impl Resolver {
     fn error(&mut self, path: impl AsRef<str>, message: impl Into<String>) {
         self.errors.push(ConfigError::new(path.as_ref(), message));
     }
 
-    /// Resolves everything. The result counts only if no error was noted.
+    /// Resolves everything but the bundles. The result counts only if no error was noted.
     pub(super) fn settings(
         &mut self,
         config: Config,
         revision: &str,
         credential_digest: [u8; 32],
-    ) -> Settings {
+    ) -> Written {
         // A new key must be looked at here before it can be accepted.
         let Config {
             version,
@@ -86,17 +97,9 @@ impl Resolver {
         let networks = self.networks(networks);
         let dpop = self.dpop(&dpop);
         let mtls = mtls.map(|mtls| self.mtls(mtls));
-        let (bundle, bundle_source) =
-            self.bundle("bundle", bundle, api_keys.iter().map(|key| key.exception.as_str()), &limits);
-        self.networks_named(&bundle, &networks);
-        let shadow = shadow.and_then(|shadow| self.shadow(shadow, &limits));
-        if let Some(shadow) = &shadow {
-            self.networks_named(&shadow.bundle, &networks);
-        }
-        if signals.is_none() {
-            let shadow = shadow.as_ref().map(|shadow| &shadow.bundle);
-            [&bundle].into_iter().chain(shadow).for_each(|bundle| self.reads_no_signals(bundle));
-        }
+        let (bundle, bundle_source) = self.bundle("bundle", bundle, &limits);
+        let (shadow, shadow_settings) = shadow.and_then(|shadow| self.shadow(shadow, &limits)).unzip();
+        let exceptions = api_keys.iter().map(|key| key.exception.clone()).collect();
         let api_keys = self.api_keys(api_keys);
         if mtls.is_none() {
             for (index, issuer) in issuers.iter().enumerate().filter(|(_, issuer)| issuer.peer_match) {
@@ -107,7 +110,7 @@ impl Resolver {
             }
         }
         let token_generation = credential_digest.first_chunk::<8>().copied().map(u64::from_le_bytes);
-        Settings {
+        let settings = Settings {
             instance: instance.into(),
             revision: revision.into(),
             credential_digest,
@@ -118,9 +121,9 @@ impl Resolver {
             dpop,
             mtls,
             api_keys,
-            bundle,
+            bundle: Bundle::default(),
             bundle_source,
-            shadow,
+            shadow: shadow_settings,
             revocations,
             signals,
             pdps,
@@ -131,7 +134,8 @@ impl Resolver {
             streams,
             log,
             observe: observe.and_then(|observe| self.observe(&observe)),
-        }
+        };
+        Written { settings, bundle, shadow, exceptions }
     }
 
     fn trusted_headers(&mut self, written: Vec<String>) -> Vec<String> {

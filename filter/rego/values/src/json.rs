@@ -30,9 +30,7 @@ impl From<&serde_json::Value> for Value {
         match json {
             serde_json::Value::Null => Self::Null,
             serde_json::Value::Bool(value) => Self::Bool(*value),
-            serde_json::Value::Number(number) => {
-                Number::parse(&number.to_string()).map_or(Self::Null, Self::Number)
-            }
+            serde_json::Value::Number(number) => Self::Number(number.into()),
             serde_json::Value::String(text) => Self::from(text.as_str()),
             serde_json::Value::Array(items) => Self::from(items.iter().map(Self::from).collect::<Vec<_>>()),
             serde_json::Value::Object(members) => {
@@ -152,12 +150,13 @@ impl<'de> de::Visitor<'de> for Visitor {
         Ok(Value::from(value))
     }
 
-    fn visit_u64<E: de::Error>(self, value: u64) -> Result<Value, E> {
-        number(&value.to_string())
+    fn visit_u64<E>(self, value: u64) -> Result<Value, E> {
+        Ok(Value::Number((&serde_json::Number::from(value)).into()))
     }
 
     fn visit_f64<E: de::Error>(self, value: f64) -> Result<Value, E> {
-        number(&serde_json::Number::from_f64(value).map(|n| n.to_string()).unwrap_or_default())
+        let number = serde_json::Number::from_f64(value).ok_or_else(|| E::custom("a number is expected"))?;
+        Ok(Value::Number((&number).into()))
     }
 
     fn visit_str<E: de::Error>(self, value: &str) -> Result<Value, E> {
@@ -179,10 +178,6 @@ impl<'de> de::Visitor<'de> for Visitor {
         }
         Ok(Object::from(members).into())
     }
-}
-
-fn number<E: de::Error>(text: &str) -> Result<Value, E> {
-    Number::parse(text).map(Value::Number).ok_or_else(|| E::custom("a number is expected"))
 }
 
 /// No text that is read has the characters that stand for bytes here.

@@ -212,6 +212,17 @@ fn compute(
     Number::from_float(&float(&a.to_float(), &b.to_float()))
 }
 
+/// Whole if it is read as such, else the shortest text that is read as the same floating point: such a text is
+/// always one that can be computed with.
+impl From<&serde_json::Number> for Number {
+    fn from(number: &serde_json::Number) -> Self {
+        match number.as_i64() {
+            Some(small) => Self::from(small),
+            None => Self(Repr::Text(Arc::from(number.to_string()))),
+        }
+    }
+}
+
 impl From<i64> for Number {
     fn from(value: i64) -> Self {
         Self(Repr::Int(value))
@@ -310,6 +321,36 @@ mod tests {
             ("1.5", None),
         ] {
             assert_eq!(n(text).as_i64(), small, "{text}");
+        }
+    }
+
+    #[test]
+    fn what_serde_read_is_what_its_text_is_parsed_to() {
+        for text in [
+            "0",
+            "-0.0",
+            "-1",
+            "9223372036854775807",
+            "9223372036854775808",
+            "18446744073709551615",
+            "-9223372036854775808",
+            "1e9",
+            "1.0",
+            "0.1",
+            "-2.5e-7",
+            "1e300",
+            "1.7976931348623157e308",
+            "5e-324",
+            "2.2250738585072014e-308",
+            "123456789012345680000",
+        ] {
+            let read: serde_json::Number = serde_json::from_str(text).unwrap();
+            let (ours, parsed) = (Number::from(&read), Number::parse(&read.to_string()));
+            assert_eq!(
+                (ours.to_string(), ours.as_i64()),
+                (read.to_string(), parsed.unwrap().as_i64()),
+                "{text}"
+            );
         }
     }
 

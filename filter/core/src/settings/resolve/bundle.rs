@@ -1,23 +1,25 @@
 //! Rules on `bundle`: what is in the configuration is read here, what is on a server later.
 
 use super::Resolver;
-use crate::bundle::{Builder, Bundle, BundleSource, Origin};
-use crate::config::{self, is_host, is_path, ranges, InlineBundle, Limits, RemoteBundle};
+use crate::bundle::{Builder, Bundle, BundleSource, Origin, Preparation};
+use crate::config::{self, is_host, is_path, ranges, Limits, RemoteBundle};
 use crate::keys::{Algorithm, Jwks, KeyRules, KeySet, Usage};
 use crate::network::Network;
-use crate::settings::Shadow;
+use crate::settings::configuring::{of_file, Building};
+use crate::settings::{Settings, Shadow};
 use crate::signature::PureRust;
 
+/// Where the shadow bundle stands.
+const PLACE: &str = "shadow";
+
 impl Resolver {
-    /// The bundle that the configuration holds at `place`, and where others come from. `needed` are the
-    /// exceptions that API keys name.
-    pub(super) fn bundle<'k>(
+    /// The bundle that the configuration holds at `place`, to be built, and where others come from.
+    pub(super) fn bundle(
         &mut self,
         place: &str,
         written: config::Bundle,
-        needed: impl Iterator<Item = &'k str>,
         limits: &Limits,
-    ) -> (Bundle, BundleSource) {
+    ) -> (Building, BundleSource) {
         let config::Bundle { inline, signed, remote, keys, max_stale_s } = written;
         let is_signed = signed.is_some() || remote.is_some();
         if let (None, None, None) = (&inline, &signed, &remote) {
@@ -37,27 +39,15 @@ impl Resolver {
             self.remote_bundle(remote);
         }
         let bundle = match (inline, signed) {
-            (Some(inline), _) => self.inline_bundle(&format!("{place}.inline"), inline, limits),
-            (None, Some(text)) => self.signed_bundle(&format!("{place}.signed"), &text, &keys, limits),
-            (None, None) => Bundle::default(),
+            (Some(inline), _) => Building::inline(&format!("{place}.inline"), inline, Builder::new(limits)),
+            (None, Some(text)) => self.signed_bundle(&format!("{place}.signed"), text, &keys, limits),
+            (None, None) => Building::Done(Box::default()),
         };
-        // Of a bundle on a server it can't be known yet.
-        if bundle.origin != Origin::Absent && remote.is_none() {
-            for (index, id) in needed.enumerate() {
-                if !bundle.exceptions().iter().any(|known| known.id == id) {
-                    self.error(
-                        format!("api_keys[{index}].exception"),
-                        format!("there is no exception `{id}`"),
-                    );
-                }
-            }
-        }
         (bundle, BundleSource { remote, keys, max_stale_s })
     }
 
     /// The bundle that is not obeyed.
-    pub(super) fn shadow(&mut self, written: config::Bundle, limits: &Limits) -> Option<Shadow> {
-        const PLACE: &str = "shadow";
+    pub(super) fn shadow(&mut self, written: config::Bundle, limits: &Limits) -> Option<(Building, Shadow)> {
         match &written {
             config::Bundle { remote: Some(_), .. } => {
                 self.error(
@@ -72,16 +62,39 @@ impl Resolver {
             }
             _ => {}
         }
-        let (bundle, source) = self.bundle(PLACE, written, std::iter::empty(), limits);
-        if !bundle.shadows.is_empty() {
+        let (building, source) = self.bundle(PLACE, written, limits);
+        Some((building, Shadow { bundle: Bundle::default(), max_stale_s: source.max_stale_s }))
+    }
+
+    /// What bundles and the rest of the configuration say of each other. `exceptions` are those that API keys name.
+    pub(in crate::settings) fn beside_bundles(&mut self, settings: &Settings, exceptions: &[String]) {
+        let Settings { bundle, bundle_source, shadow, signals, networks, .. } = settings;
+        // Of a bundle on a server it can't be known yet.
+        if bundle.origin != Origin::Absent && bundle_source.remote.is_none() {
+            for (index, id) in exceptions.iter().enumerate() {
+                if !bundle.exceptions.contains_key(id.as_str()) {
+                    self.error(
+                        format!("api_keys[{index}].exception"),
+                        format!("there is no exception `{id}`"),
+                    );
+                }
+            }
+        }
+        let shadow = shadow.as_ref().map(|shadow| &shadow.bundle);
+        for bundle in [bundle].into_iter().chain(shadow) {
+            self.networks_named(bundle, networks);
+            if signals.is_none() {
+                self.reads_no_signals(bundle);
+            }
+        }
+        if shadow.is_some_and(|shadow| !shadow.shadows.is_empty()) {
             self.error(PLACE, "rule sets of a shadow bundle have no shadows of their own");
         }
-        Some(Shadow { bundle, max_stale_s: source.max_stale_s })
     }
 
     /// Elevations name networks of this configuration. Of a bundle on a server it can't be known yet:
     /// there, a name that is not one holds nobody.
-    pub(super) fn networks_named(&mut self, bundle: &Bundle, networks: &[Network]) {
+    fn networks_named(&mut self, bundle: &Bundle, networks: &[Network]) {
         for (name, at) in &bundle.networks {
             if !networks.iter().any(|network| network.name == *name) {
                 self.error(at, format!("there is no network `{name}` in `networks`"));
@@ -89,39 +102,14 @@ impl Resolver {
         }
     }
 
-    fn inline_bundle(&mut self, place: &str, mut inline: InlineBundle, limits: &Limits) -> Bundle {
-        // Grants that can't be read before the rest is not looked at.
-        const MAX_UNREAD: usize = 100;
-        let mut builder = Builder::new(limits);
-        let grants = std::mem::take(&mut inline.grants);
-        for (at, item) in inline.items(place) {
-            builder.add(&at, item);
-            while builder.work() {}
-        }
-        let mut unread: usize = 0;
-        for (index, grant) in grants.into_iter().enumerate() {
-            unread = unread.saturating_add(builder.written_grant(&format!("{place}.grants[{index}]"), grant));
-            if unread >= MAX_UNREAD {
-                break;
+    fn signed_bundle(&mut self, place: &str, text: String, keys: &KeySet, limits: &Limits) -> Building {
+        match Preparation::begin(text.into_bytes(), keys, &PureRust, limits) {
+            Ok(preparation) => Building::Signed(place.to_owned(), Box::new(preparation)),
+            Err(error) => {
+                self.errors.extend(of_file(place, &error));
+                Building::Done(Box::default())
             }
         }
-        let (bundle, errors) = builder.finish();
-        match errors.is_empty() {
-            true => bundle,
-            false => {
-                self.errors.extend(errors);
-                Bundle::default()
-            }
-        }
-    }
-
-    fn signed_bundle(&mut self, place: &str, text: &str, keys: &KeySet, limits: &Limits) -> Bundle {
-        Bundle::from_signed(text.as_bytes(), keys, &PureRust, limits).unwrap_or_else(|error| {
-            for error in error.errors() {
-                self.error(place, format!("{}: {}", error.path, error.message));
-            }
-            Bundle::default()
-        })
     }
 
     /// Of those who may sign what is below `place`.

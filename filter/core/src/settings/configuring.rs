@@ -1,0 +1,223 @@
+//! A configuration on its way to be settings: all of it is read at once, its bundles are built in slices.
+
+use std::vec;
+
+use serde_json::Value;
+
+use super::resolve::{Resolver, Written};
+use super::{digest, item, Settings};
+use crate::bundle::{Builder, Bundle, Item, Preparation, Progress, DROP_SLICE};
+use crate::config::{self, ConfigError, ConfigErrors};
+use crate::hex;
+use crate::json;
+use crate::signed::FileError;
+use crate::time::UnixTime;
+
+/// Mistakes in grants before the rest of them is not looked at.
+const MAX_UNREAD: usize = 100;
+
+/// Settings in the making. A worker decides requests between the slices, by the settings before.
+pub struct Configuring {
+    settings: Settings,
+    bundle: Building,
+    shadow: Option<Building>,
+    /// Those that API keys name.
+    exceptions: Vec<String>,
+    errors: Vec<ConfigError>,
+    /// Paths below which what is wrong may be an echo of what was reported already.
+    placeholders: Vec<String>,
+}
+
+impl std::fmt::Debug for Configuring {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Configuring({})", self.settings.revision)
+    }
+}
+
+impl Configuring {
+    /// Reads all but what stands in its bundles. A text that is handed over is dropped as soon as it was parsed:
+    /// it may be long, and the module's memory never shrinks.
+    ///
+    /// # Errors
+    /// It can't be read at all.
+    pub fn begin(text: impl AsRef<[u8]>) -> Result<Self, ConfigErrors> {
+        let document = json::parse(text.as_ref());
+        drop(text);
+        match document {
+            Ok(document) => Self::of(document),
+            Err(error) => Err(ConfigErrors(vec![ConfigError::new("", format!("not strict JSON: {error}"))])),
+        }
+    }
+
+    pub(super) fn of(document: Value) -> Result<Self, ConfigErrors> {
+        // Enough to tell configurations apart.
+        let revision = hex::encode(&digest([&document])).chars().take(16).collect::<String>();
+        let credential_digest = digest(
+            ["instance", "issuers", "dpop", "mtls"].map(|key| document.get(key).unwrap_or(&Value::Null)),
+        );
+        let config::Parsed { read, mut errors, placeholders } = config::parse(document);
+        let Some(config) = read else {
+            if errors.is_empty() {
+                errors.push(ConfigError::new("", "cannot be read"));
+            }
+            return Err(ConfigErrors(errors));
+        };
+        let mut resolver = Resolver::default();
+        let Written { settings, bundle, shadow, exceptions } =
+            resolver.settings(config, &revision, credential_digest);
+        let mut this = Self { settings, bundle, shadow, exceptions, errors, placeholders };
+        this.note(resolver.errors);
+        Ok(this)
+    }
+
+    /// The name of the engine that it is for.
+    pub fn instance(&self) -> &str {
+        &self.settings.instance
+    }
+
+    /// Digest of the configuration.
+    pub fn revision(&self) -> &str {
+        &self.settings.revision
+    }
+
+    /// Whether something is known to be wrong with it, which [`Self::finish`] tells.
+    pub fn is_wrong(&self) -> bool {
+        !self.errors.is_empty()
+    }
+
+    /// What only the time tells to be wrong.
+    ///
+    /// # Errors
+    /// Those of [`Settings::check_at`].
+    pub fn check_at(&self, now: UnixTime) -> Result<(), ConfigErrors> {
+        self.settings.check_at(now)
+    }
+
+    /// Does a part, of a few milliseconds at most; whether there is more.
+    pub fn work(&mut self) -> bool {
+        let shadow = self.shadow.as_mut();
+        let Some(open) = [&mut self.bundle].into_iter().chain(shadow).find(|building| !building.is_done())
+        else {
+            return false;
+        };
+        let errors = open.work();
+        self.note(errors);
+        true
+    }
+
+    /// The settings, once there is no more work.
+    ///
+    /// # Errors
+    /// Everything that is wrong with the configuration; nothing is half-applied.
+    pub fn finish(mut self) -> Result<Settings, ConfigErrors> {
+        while self.work() {}
+        self.settings.bundle = self.bundle.take();
+        let (mut shadow, mut building) = (self.settings.shadow.take(), self.shadow.take());
+        if let (Some(shadow), Some(building)) = (&mut shadow, &mut building) {
+            shadow.bundle = building.take();
+        }
+        self.settings.shadow = shadow;
+        let mut resolver = Resolver::default();
+        resolver.beside_bundles(&self.settings, &self.exceptions);
+        self.note(resolver.errors);
+        match self.errors.is_empty() {
+            true => Ok(self.settings),
+            false => Err(ConfigErrors(self.errors)),
+        }
+    }
+
+    fn note(&mut self, errors: Vec<ConfigError>) {
+        let echo =
+            |error: &ConfigError| self.placeholders.iter().any(|path| error.path.starts_with(item(path)));
+        let new: Vec<ConfigError> = errors.into_iter().filter(|error| !echo(error)).collect();
+        self.errors.extend(new);
+    }
+}
+
+/// A bundle that a configuration holds, in the making.
+pub(super) enum Building {
+    Inline(Box<Inline>),
+    /// With its place.
+    Signed(String, Box<Preparation>),
+    Done(Box<Bundle>),
+}
+
+/// As people write them in the configuration.
+pub(super) struct Inline {
+    place: String,
+    builder: Builder,
+    items: Box<dyn Iterator<Item = (String, Item)>>,
+    grants: std::iter::Enumerate<vec::IntoIter<Value>>,
+    unread: usize,
+}
+
+impl Building {
+    pub(super) fn inline(place: &str, mut written: config::InlineBundle, builder: Builder) -> Self {
+        let grants = std::mem::take(&mut written.grants).into_iter().enumerate();
+        let items = Box::new(written.items(place.to_owned()));
+        Self::Inline(Box::new(Inline { place: place.to_owned(), builder, items, grants, unread: 0 }))
+    }
+
+    fn is_done(&self) -> bool {
+        matches!(self, Self::Done(_))
+    }
+
+    /// Does a part. What is wrong with it.
+    fn work(&mut self) -> Vec<ConfigError> {
+        let of = |bundle: Bundle, errors: Vec<ConfigError>| match errors.is_empty() {
+            true => (Self::Done(Box::new(bundle)), errors),
+            false => (Self::Done(Box::default()), errors),
+        };
+        let (next, errors) = match std::mem::replace(self, Self::Done(Box::default())) {
+            Self::Done(bundle) => (Self::Done(bundle), Vec::new()),
+            Self::Inline(mut inline) => match inline.work() {
+                true => (Self::Inline(inline), Vec::new()),
+                false => {
+                    let (bundle, errors) = inline.builder.finish();
+                    of(bundle, errors)
+                }
+            },
+            Self::Signed(place, mut preparation) => match preparation.step(None) {
+                Ok(Progress::Built(bundle)) => of(bundle, Vec::new()),
+                Ok(_) => (Self::Signed(place, preparation), Vec::new()),
+                Err(error) => of(Bundle::default(), of_file(&place, &error)),
+            },
+        };
+        *self = next;
+        errors
+    }
+
+    fn take(&mut self) -> Bundle {
+        match std::mem::replace(self, Self::Done(Box::default())) {
+            Self::Done(bundle) => *bundle,
+            Self::Inline(_) | Self::Signed(..) => Bundle::default(),
+        }
+    }
+}
+
+/// What is wrong with a file whose text stands in the configuration.
+pub(super) fn of_file(place: &str, error: &FileError) -> Vec<ConfigError> {
+    let of = |error: &ConfigError| ConfigError::new(place, format!("{}: {}", error.path, error.message));
+    error.errors().iter().map(of).collect()
+}
+
+impl Inline {
+    /// Whether there is more.
+    fn work(&mut self) -> bool {
+        if self.builder.work() {
+            return true;
+        }
+        if let Some((at, item)) = self.items.next() {
+            self.builder.add(&at, item);
+            return true;
+        }
+        if self.unread < MAX_UNREAD {
+            if let Some((index, grant)) = self.grants.next() {
+                let at = format!("{}.grants[{index}]", self.place);
+                self.unread = self.unread.saturating_add(self.builder.written_grant(&at, grant));
+                return true;
+            }
+        }
+        self.builder.tidy(DROP_SLICE)
+    }
+}
