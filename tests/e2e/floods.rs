@@ -6,7 +6,7 @@ use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use everycall_tests::envoy::{connection_manager, without_filters};
+use everycall_tests::envoy::{connection_manager, lead, without_filters};
 use everycall_tests::h2::{Event, Field, H2};
 use serde_json::json;
 
@@ -22,14 +22,25 @@ decision := {"allow": true} if {
 
 decision := {"allow": true} if input.request.path == "/t/ok"
 "#;
+/// Asks about everything below `/t/ask`.
+const ASKING: &str = r#"
+ask contains {"id": "q", "subject": {"type": "t", "id": "s"}, "action": {"name": "a"},
+	"resource": {"type": "t", "id": "r"}} if startswith(input.request.path, "/t/ask")
+
+decision := {"allow": true} if input.pdp.q.decision
+"#;
 /// What 10,000 streams may add to the memory of Envoy, most of it its own.
 const STREAMS_MB: u64 = 600;
 /// What is held of a worker besides, whatever clients send.
 const WORKER_MB: u64 = 150;
 
-/// A proxy whose upstream takes connections and says nothing.
+/// A proxy whose upstream and decision point take connections and say nothing.
 fn world(has_filter: bool) -> Arc<World> {
-    let mut config = with_policy("t", POLICY);
+    let mut config = with_policy("t", &format!("{POLICY}{ASKING}"));
+    config["pdps"]["default"]["timeout_ms"] = json!(8_000);
+    // So that it is the worker's bound that holds.
+    config["pdps"]["default"]["max_in_flight"] = json!(1_000);
+    let pdp = config["pdps"]["default"]["cluster"].as_str().unwrap().to_owned();
     config["bundle"]["inline"]["grants"].as_array_mut().unwrap().last_mut().unwrap()["paths"] =
         json!(["/t/{rest...}"]);
     let listener = Listener { name: "only".into(), config, paths: Paths::Plain };
@@ -56,11 +67,15 @@ fn world(has_filter: bool) -> Arc<World> {
         cluster["load_assignment"] = json!({"cluster_name": "silent", "endpoints": [{"lb_endpoints": [
             {"endpoint": {"address": {"socket_address": {"address": "127.0.0.1", "port_value": silent.port()}}}}]}]});
         let many = json!({"max_connections": 20_000, "max_pending_requests": 20_000, "max_requests": 20_000});
-        cluster["circuit_breakers"] = json!({"thresholds": [many]});
+        cluster["circuit_breakers"] = json!({"thresholds": [many.clone()]});
         cluster["typed_extension_protocol_options"] = json!({"envoy.extensions.upstreams.http.v3.HttpProtocolOptions": {
             "@type": "type.googleapis.com/envoy.extensions.upstreams.http.v3.HttpProtocolOptions",
             "explicit_http_config": {"http2_protocol_options": {"max_concurrent_streams": 20_000}}}});
         clusters.push(cluster);
+        if let Some(asked) = clusters.iter_mut().find(|cluster| cluster["name"] == *pdp) {
+            asked["circuit_breakers"] = json!({"thresholds": [many]});
+        }
+        lead(document, &pdp, &[silent]);
     })
 }
 
@@ -200,5 +215,49 @@ fn streams_many() {
         std::thread::sleep(Duration::from_millis(200));
     }
     written_down(&world, u64::from(STREAMS) + 2);
+    world.assert_no_crash();
+}
+
+/// Streams of 52 KB of headers each, for which 15 bytes are sent. How much larger Envoy is while they wait, in MB, and
+/// how many are answered meanwhile.
+fn hold(world: &World, path: &[u8], streams: usize) -> (u64, usize) {
+    assert_eq!(world.send("only", &get("t", "/t/ok")).response.status, 200);
+    let before = resident_mb(world);
+    let origin = vec![b'o'; 4_000];
+    let mut client = H2::connect(world.address("only")).unwrap();
+    client.request(&fields(path, &[Field::Remembered("origin", &origin)]), true).unwrap();
+    client.requests((1..streams).map(|_| fields(path, &[Field::Known(0); 13]))).unwrap();
+    let (mut answered, begun) = (0, Instant::now());
+    while begun.elapsed() < Duration::from_secs(4) {
+        match client.event(Duration::from_secs(1)).unwrap() {
+            Some(Event::Status(_, status)) => {
+                assert_eq!(status, 503);
+                answered += 1;
+            }
+            Some(Event::End(_)) | None => {}
+            other => panic!("{other:?}"),
+        }
+    }
+    (resident_mb(world).saturating_sub(before), answered)
+}
+
+/// What waits for a decision point is held by the module, in three forms of its headers, and by Envoy.
+#[test]
+fn what_waits_for_a_decision_point() {
+    const STREAMS: usize = 600;
+    const WAITING: usize = 200;
+    /// As README says.
+    const WAITING_MB: u64 = 36;
+    let world = world(true);
+    let (grown, answered) = hold(&world, b"/t/ask", STREAMS);
+    assert_eq!(answered, STREAMS - WAITING, "the others wait");
+    let (by_itself, _) = hold(&self::world(false), b"/t/a/open", WAITING);
+    eprintln!(
+        "{WAITING} of {STREAMS} requests wait: {grown} MB more, {by_itself} MB where Envoy waits by itself"
+    );
+    // Half as much again: what was held for a while only, and pages that are not full.
+    assert!(grown < by_itself + WAITING_MB * 3 / 2, "{grown} MB more, and {by_itself} without the filter");
+    // Those that still waited have left with their client, undecided.
+    written_down(&world, u64::try_from(STREAMS - WAITING).unwrap() + 1);
     world.assert_no_crash();
 }

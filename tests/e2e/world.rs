@@ -10,7 +10,8 @@ use everycall::cases::PdpAnswer;
 use everycall::WireRequest;
 use everycall_core::{PdpProtocol, Reply, UnixTime};
 use everycall_tests::client::{self, RawRequest, Response};
-use everycall_tests::envoy::{self, module, wasm_filter, Envoy, Start};
+pub use everycall_tests::discovery::Discovery;
+use everycall_tests::envoy::{self, module, Envoy, Start};
 pub use everycall_tests::envoy::{connection_manager, lead, plugin};
 use everycall_tests::grpc::{self, CheckRequest, GrpcServer};
 use everycall_tests::server::{Answer, Server};
@@ -263,40 +264,6 @@ impl World {
         }
         let log = self.envoy.log();
         assert!(!log.contains("Uncaught RuntimeError") && !log.contains("panicked"), "{log}");
-    }
-}
-
-/// The filter's configuration in a file that can be replaced while Envoy runs (ECDS).
-pub struct Discovery {
-    directory: tempfile::TempDir,
-    filter: Value,
-}
-
-impl Discovery {
-    /// Puts it in the place of the filter of the first listener. Nothing is there to be found yet.
-    pub fn of(document: &mut Value) -> Self {
-        let manager = connection_manager(&mut document["static_resources"]["listeners"][0]);
-        let directory = tempfile::tempdir().unwrap();
-        let path = json!({"path": directory.path().join("filter.json"), "watched_directory": {"path": directory.path()}});
-        let filter = std::mem::replace(
-            wasm_filter(manager),
-            json!({"name": "everycall", "config_discovery": {
-                "config_source": {"resource_api_version": "V3", "path_config_source": path},
-                "type_urls": ["type.googleapis.com/envoy.extensions.filters.http.wasm.v3.Wasm"]}}),
-        );
-        Self { directory, filter: filter["typed_config"].clone() }
-    }
-
-    /// This is the configuration from now on.
-    pub fn put(&self, config: &Value) {
-        let mut filter = self.filter.clone();
-        filter["config"]["configuration"]["value"] = json!(config.to_string());
-        let resource = json!({"resources": [{"@type": "type.googleapis.com/envoy.config.core.v3.TypedExtensionConfig",
-            "name": "everycall", "typed_config": filter}]});
-        // Whole or not at all.
-        std::fs::write(self.directory.path().join("new"), resource.to_string()).unwrap();
-        std::fs::rename(self.directory.path().join("new"), self.directory.path().join("filter.json"))
-            .unwrap();
     }
 }
 

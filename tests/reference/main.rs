@@ -9,6 +9,7 @@ mod identity;
 mod istio;
 mod lints;
 mod lists;
+mod memory;
 mod readme;
 mod rendered;
 mod schemas;

@@ -7,6 +7,7 @@ pub mod cases;
 pub mod client;
 pub mod connection;
 pub mod devserver;
+pub mod discovery;
 pub mod envoy;
 pub mod fault;
 pub mod grpc;

@@ -54,6 +54,7 @@ use layers::Layers;
 pub use questions::PdpStats;
 use questions::Pdps;
 use trace::Watched;
+pub(crate) use upkeep::WAITING_BYTES;
 
 /// What decision ids are derived from. Needs no randomness, but must differ between workers and
 /// restarts: SHA-256 over node id, VM start time and a worker number does.

@@ -5,6 +5,7 @@
 
 mod typed;
 
+use std::cell::Cell;
 use std::fmt;
 
 use serde::de::{DeserializeSeed, Error as _, MapAccess, SeqAccess, Visitor};
@@ -20,31 +21,43 @@ const ROOM: usize = 1_536;
 /// Levels of nesting that tokens, key sets, configurations and PDP answers may have.
 pub const MAX_DEPTH: usize = 32;
 
+/// What an object with members counts for where values are counted.
+const OBJECT: usize = 4;
+/// Values that a token, a key set, an answer or a line of a bundle may be made of.
+pub const MAX_VALUES: usize = 20_000;
+
 /// Parses one JSON text: duplicate members, more than [`MAX_DEPTH`] levels, and anything after
 /// the value are errors. The error never repeats a value of the text.
 pub fn parse(text: &[u8]) -> Result<Value, serde_json::Error> {
+    parse_at_most(text, usize::MAX)
+}
+
+/// As [`parse`], with more than `values` values as an error: small ones take longer than their bytes do.
+pub(crate) fn parse_at_most(text: &[u8], values: usize) -> Result<Value, serde_json::Error> {
     let mut deserializer = serde_json::Deserializer::from_slice(text);
-    let value = Strict { depth: MAX_DEPTH }.deserialize(&mut deserializer)?;
+    let left = Cell::new(values);
+    let value = Strict { depth: MAX_DEPTH, left: &left }.deserialize(&mut deserializer)?;
     deserializer.end()?;
     Ok(value)
 }
 
-/// As [`parse`], for a text that must hold an object.
+/// As [`parse`], for a text that must hold an object, of at most [`MAX_VALUES`].
 pub fn parse_object(text: &[u8]) -> Result<Map<String, Value>, serde_json::Error> {
-    match parse(text)? {
+    match parse_at_most(text, MAX_VALUES)? {
         Value::Object(members) => Ok(members),
         _ => Err(serde_json::Error::custom("expected an object")),
     }
 }
 
-/// How many values it is made of, itself and all that are inside.
+/// How many values it is made of, itself and all that are inside. An object with members takes as long as
+/// [`OBJECT`] others.
 pub(crate) fn values(value: &Value) -> usize {
-    let sum = |values: &mut dyn Iterator<Item = &Value>| {
-        values.fold(1, |sum: usize, value| sum.saturating_add(self::values(value)))
+    let sum = |first, values: &mut dyn Iterator<Item = &Value>| {
+        values.fold(first, |sum: usize, value| sum.saturating_add(self::values(value)))
     };
     match value {
-        Value::Array(items) => sum(&mut items.iter()),
-        Value::Object(members) => sum(&mut members.values()),
+        Value::Array(items) => sum(1, &mut items.iter()),
+        Value::Object(members) if !members.is_empty() => sum(OBJECT, &mut members.values()),
         _ => 1,
     }
 }
@@ -76,26 +89,36 @@ pub fn line<T: Serialize>(value: &T) -> Result<String, serde_json::Error> {
 }
 
 #[derive(Clone, Copy)]
-struct Strict {
+struct Strict<'l> {
     depth: usize,
+    /// Values that may still come.
+    left: &'l Cell<usize>,
 }
 
-impl Strict {
+impl Strict<'_> {
     fn inner<E: serde::de::Error>(self) -> Result<Self, E> {
         let depth = self.depth.checked_sub(1).ok_or_else(|| E::custom("nested too deep"))?;
-        Ok(Self { depth })
+        Ok(Self { depth, ..self })
     }
 }
 
-impl<'de> DeserializeSeed<'de> for Strict {
+impl Strict<'_> {
+    fn count<E: serde::de::Error>(self, values: usize) -> Result<(), E> {
+        self.left.set(self.left.get().checked_sub(values).ok_or_else(|| E::custom("too many values"))?);
+        Ok(())
+    }
+}
+
+impl<'de> DeserializeSeed<'de> for Strict<'_> {
     type Value = Value;
 
     fn deserialize<D: serde::Deserializer<'de>>(self, deserializer: D) -> Result<Value, D::Error> {
+        self.count(1)?;
         deserializer.deserialize_any(self)
     }
 }
 
-impl<'de> Visitor<'de> for Strict {
+impl<'de> Visitor<'de> for Strict<'_> {
     type Value = Value;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -145,6 +168,9 @@ impl<'de> Visitor<'de> for Strict {
         let inner = self.inner()?;
         let mut members = Map::new();
         while let Some(name) = map.next_key::<String>()? {
+            if members.is_empty() {
+                self.count(OBJECT.saturating_sub(1))?;
+            }
             let value = map.next_value_seed(inner)?;
             if members.insert(name, value).is_some() {
                 return Err(A::Error::custom("duplicate member"));
@@ -165,6 +191,29 @@ mod tests {
         assert!(!text.contains(|c: char| c.is_control() || matches!(c, '\u{2028}' | '\u{2029}')), "{text}");
         assert!(text.contains("\u{e9}\u{1f600}"));
         assert_eq!(parse(text.as_bytes()).unwrap(), value);
+    }
+
+    #[test]
+    fn values_are_counted() {
+        let text = |numbers: usize| format!("{{\"a\":[{}0]}}", "0,".repeat(numbers - 1));
+        for (text, count) in [
+            ("0", 1),
+            ("{}", 1),
+            ("[]", 1),
+            ("[{},[],\"\",null]", 5),
+            ("{\"a\":0}", 5),
+            ("{\"a\":0,\"b\":0}", 6),
+            ("{\"a\":{\"b\":[1,2]}}", 11),
+        ] {
+            assert_eq!(values(&parse(text.as_bytes()).unwrap()), count, "{text}");
+            assert!(parse_at_most(text.as_bytes(), count).is_ok(), "{text}");
+            let error = parse_at_most(text.as_bytes(), count - 1).unwrap_err().to_string();
+            assert!(error.starts_with("too many values"), "{text}: {error}");
+        }
+        // The object and the array come before what is in it.
+        assert!(parse_object(text(MAX_VALUES - 5).as_bytes()).is_ok());
+        assert!(parse_object(text(MAX_VALUES - 4).as_bytes()).is_err());
+        assert!(parse(text(MAX_VALUES * 2).as_bytes()).is_ok());
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! The configuration, resolved: what exists here is valid, and the engine reads nothing else.
 
 mod configuring;
+mod memory;
 mod resolve;
 mod stand_in;
 

@@ -27,7 +27,7 @@ pub(crate) use kept::{Kept, MAX_KEPT};
 /// Streams about which decision points are asked at a time: requests need them, too.
 const MAX_ASKING: usize = 16;
 /// Bytes of all requests that are kept, in order to decide them again. One beyond them is not kept.
-const MAX_HELD: usize = 32 * 1024 * 1024;
+pub(crate) const MAX_HELD: usize = 32 * 1024 * 1024;
 /// When a cut that the host did not carry out is tried again, in milliseconds.
 const CUT_AGAIN_MS: i64 = 1_000;
 

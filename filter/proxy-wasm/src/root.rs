@@ -192,17 +192,17 @@ impl Root {
         Ok(())
     }
 
-    /// Reads the configuration, and puts it in force if there is none before it. The host gave the same to a VM of
+    /// Reads the configuration, and puts it in force if there is none before it; whether there is one. The host gave the same to a VM of
     /// its own before, where it was read to its end: here that may take its time, and what was in force decides
     /// meanwhile.
-    fn configure(&mut self, text: Vec<u8>) -> Result<(), ConfigErrors> {
+    fn configure(&mut self, text: Vec<u8>) -> Result<bool, ConfigErrors> {
         let configuring = Configuring::begin(text)?;
         // Without a clock no end is near enough: a configuration that observes is refused.
         configuring.check_at(host::now().unwrap_or_default())?;
         let before = registry::known(configuring.instance());
         let Some(instance) = before.filter(|_| !configuring.is_wrong()) else {
             host::set_tick_period(TICK);
-            return self.put_in_force(configuring);
+            return self.put_in_force(configuring).map(|()| false);
         };
         instance.newest.set(self.id);
         let same = instance.engine.borrow().settings().revision() == configuring.revision();
@@ -213,7 +213,7 @@ impl Root {
             true => self.configuring = (!same).then_some(configuring),
             false => self.put_in_force(configuring)?,
         }
-        Ok(())
+        Ok(true)
     }
 
     /// Works for a while on a bundle or a feed, if there is one to be read.
@@ -361,8 +361,11 @@ impl RootContext for Root {
         };
         let begun = host::now_or_last_told();
         match self.configure(text) {
-            Ok(()) => {
-                self.took(Work::Configure, begun);
+            Ok(held) => {
+                // Without one before, it is the start of a worker, or a VM of the host that only tries it.
+                if held {
+                    self.took(Work::Configure, begun);
+                }
                 true
             }
             // Never true: the proxy then keeps the old configuration, or does not start.

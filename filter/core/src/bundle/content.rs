@@ -2,8 +2,8 @@
 
 use serde_json::{json, Map, Value};
 
-use super::prepare::{MAX_BUNDLE_LINE, MAX_LINE_VALUES};
-use crate::json;
+use super::prepare::MAX_BUNDLE_LINE;
+use crate::json::{self, MAX_VALUES};
 
 /// How much data goes into one line, roughly.
 const DATA_LINE: usize = 32 * 1024;
@@ -57,8 +57,8 @@ impl Lines {
             return Err(format!("{what}: {} bytes; a line holds at most {MAX_BUNDLE_LINE}", text.len()));
         }
         let values = json::values(value);
-        if values > MAX_LINE_VALUES {
-            return Err(format!("{what}: {values} values; a line holds at most {MAX_LINE_VALUES}"));
+        if values > MAX_VALUES {
+            return Err(format!("{what}: {values} values; a line holds at most {MAX_VALUES}"));
         }
         self.bytes.extend_from_slice(text.as_bytes());
         self.bytes.push(b'\n');

@@ -7,15 +7,13 @@ use sha2::{Digest as _, Sha256};
 use super::item::Item;
 use super::{Builder, Bundle, BundleHead, Origin};
 use crate::config::{ConfigError, Limits};
-use crate::json;
+use crate::json::{self, MAX_VALUES};
 use crate::keys::KeySet;
 use crate::signature::SignatureVerifier;
 use crate::signed::{self, FileError, FileFault};
 
 /// The longest line: it is parsed at once.
 pub const MAX_BUNDLE_LINE: usize = 96 * 1024;
-/// Values of JSON in one line: small ones take longer than their bytes do.
-pub const MAX_LINE_VALUES: usize = 20_000;
 /// Bytes that one slice hashes.
 const HASH_SLICE: usize = 64 * 1024;
 /// Bytes of lines that one slice reads.
@@ -182,10 +180,7 @@ fn read(builder: &mut Builder, rank: &mut u8, number: usize, line: &[u8]) {
     if line.len() > MAX_BUNDLE_LINE {
         return builder.error(at, format!("longer than {MAX_BUNDLE_LINE} bytes"));
     }
-    let value = match json::parse(line) {
-        Ok(value @ Value::Object(_)) if json::values(&value) > MAX_LINE_VALUES => {
-            return builder.error(at, format!("more than {MAX_LINE_VALUES} values"))
-        }
+    let value = match json::parse_at_most(line, MAX_VALUES) {
         Ok(value @ Value::Object(_)) => value,
         Ok(_) => return builder.error(at, "not an object"),
         Err(error) => return builder.error(at, format!("not strict JSON: {error}")),

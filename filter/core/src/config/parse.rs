@@ -15,21 +15,23 @@ pub(crate) struct Parsed<T> {
     pub(crate) placeholders: Vec<String>,
 }
 
-/// Reads a configuration, but for the grants that it holds: those are handed on as they are written. All
-/// of them in both forms at once would take as much memory as a worker needs for everything else.
+/// Reads a configuration, but for the grants and the data that it holds: those are handed on as they are written.
+/// All of them in both forms at once would take as much memory as a worker needs for everything else.
 pub(crate) fn parse(mut document: Value) -> Parsed<Config> {
-    let [bundle, shadow] = ["/bundle/inline/grants", "/shadow/inline/grants"].map(|place| {
-        match document.pointer_mut(place) {
-            Some(Value::Array(grants)) => std::mem::take(grants),
-            // What is wrong with it is said below.
-            _ => Vec::new(),
-        }
+    let [bundle, shadow] = ["/bundle/inline", "/shadow/inline"].map(|place| {
+        let inline = document.pointer_mut(place);
+        // What is wrong with them is said below.
+        inline.map_or_else(Default::default, |inline| {
+            let grants = inline.get_mut("grants").and_then(Value::as_array_mut).map(std::mem::take);
+            let data = inline.get_mut("data").and_then(Value::as_object_mut).map(std::mem::take);
+            (grants.unwrap_or_default(), data.unwrap_or_default())
+        })
     });
     let mut parsed = parse_part::<Config>(document);
     if let Some(config) = &mut parsed.read {
-        for (into, grants) in [(Some(&mut config.bundle), bundle), (config.shadow.as_mut(), shadow)] {
+        for (into, (grants, data)) in [(Some(&mut config.bundle), bundle), (config.shadow.as_mut(), shadow)] {
             if let Some(inline) = into.and_then(|bundle| bundle.inline.as_mut()) {
-                inline.grants = grants;
+                (inline.grants, inline.data) = (grants, data);
             }
         }
     }

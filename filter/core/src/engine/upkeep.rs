@@ -28,7 +28,7 @@ use crate::token::cache::TokenCache;
 /// A step back of the clock up to this is taken for jitter; a longer one is followed.
 const CLOCK_STEP_S: i64 = 300;
 /// Bytes of the records that wait for a tick: the oldest beyond that are [`Engine::overflow`]'s.
-const WAITING_BYTES: usize = 1024 * 1024;
+pub(crate) const WAITING_BYTES: usize = 1024 * 1024;
 /// Where nobody takes those, the oldest are dropped from here on, and counted.
 const MAX_BYTES: usize = 2 * WAITING_BYTES;
 

@@ -179,10 +179,21 @@ fn rsa_keys_are_neither_short_nor_strange() {
     assert!(read(&[modulus(&((&n << 6144) + 1_u32))], &SIGNATURES).is_ok());
 
     let exponent = |e: u64| changed(RSA, json!({"e": number(&rsa::BigUint::from(e))}));
-    for bad in [0, 1, 3, 65_535, 65_536, 65_538, 1 << 32, (1 << 32) + 1, u64::MAX] {
-        refused(exponent(bad), &SIGNATURES, "e", "exponent from 65537");
+    for bad in [0, 1, 3, 65_535, 65_536, 65_538, 65_539, u64::from(u32::MAX), (1 << 32) + 1, u64::MAX] {
+        refused(exponent(bad), &SIGNATURES, "e", "expected the exponent 65537");
     }
-    assert!(read(&[exponent(u64::from(u32::MAX))], &SIGNATURES).is_ok());
+    assert!(read(&[exponent(65_537)], &SIGNATURES).is_ok());
+    // PSS takes the module's own time.
+    let long = |bits: usize, alg: &str| {
+        let mut key = modulus(&((&n << (bits - 2_048)) + 1_u32));
+        key["alg"] = json!(alg);
+        key
+    };
+    for alg in ["PS256", "PS384", "PS512"] {
+        assert!(read(&[long(4_096, alg)], &SIGNATURES).is_ok(), "{alg}");
+        refused(long(4_097, alg), &SIGNATURES, "n", "a modulus of 4097 bits; expected at most 4096");
+    }
+    assert!(read(&[long(4_097, "RS512")], &SIGNATURES).is_ok());
     refused(changed(RSA, json!({"n": ""})), &SIGNATURES, "n", "0 bits");
     refused(changed(RSA, json!({"e": null})), &SIGNATURES, "e", "missing");
 }

@@ -13,6 +13,12 @@ use crate::json;
 use crate::signed::FileError;
 use crate::time::UnixTime;
 
+/// Bytes of a configuration that comes as text.
+const MAX_TEXT: usize = 1024 * 1024;
+/// Values of JSON that it is made of: about 2,000 grants.
+const MAX_VALUES: usize = 40_000;
+/// What to do about one that has more.
+const ELSEWHERE: &str = "much belongs into a bundle that is fetched (`bundle.remote`)";
 /// Mistakes in grants before the rest of them is not looked at.
 const MAX_UNREAD: usize = 100;
 
@@ -39,14 +45,25 @@ impl Configuring {
     /// it may be long, and the module's memory never shrinks.
     ///
     /// # Errors
-    /// It can't be read at all.
+    /// It can't be read at all, or is too long to be read at once.
     pub fn begin(text: impl AsRef<[u8]>) -> Result<Self, ConfigErrors> {
-        let document = json::parse(text.as_ref());
-        drop(text);
-        match document {
-            Ok(document) => Self::of(document),
-            Err(error) => Err(ConfigErrors(vec![ConfigError::new("", format!("not strict JSON: {error}"))])),
+        let refused = |message: String| ConfigErrors(vec![ConfigError::new("", message)]);
+        let bytes = text.as_ref().len();
+        if bytes > MAX_TEXT {
+            return Err(refused(format!(
+                "{bytes} bytes; a worker reads at most {MAX_TEXT} at once: {ELSEWHERE}"
+            )));
         }
+        let document =
+            json::parse(text.as_ref()).map_err(|error| refused(format!("not strict JSON: {error}")))?;
+        drop(text);
+        let values = json::values(&document);
+        if values > MAX_VALUES {
+            return Err(refused(format!(
+                "{values} values; a worker reads at most {MAX_VALUES} at once: {ELSEWHERE}"
+            )));
+        }
+        Self::of(document)
     }
 
     pub(super) fn of(document: Value) -> Result<Self, ConfigErrors> {

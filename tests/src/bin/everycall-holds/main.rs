@@ -21,20 +21,38 @@ use serde_json::{json, Value};
 const TIMES: usize = 5;
 
 const HELP: &str =
-    "Measures how long the worst policies, forged tokens and bundles hold a worker of Envoy.\n\n\
-    usage: everycall-holds [--json]\n\n\
+    "Measures how long a worker of Envoy is held: by the worst policies, forged tokens, and what it is told \
+    between requests.\n\n\
+    usage: everycall-holds [--json] [--told TEXT]\n\n\
+    --told TEXT   only by what it is told, as far as TEXT is in its name\n\n\
     example: make holds";
 
 fn main() -> anyhow::Result<()> {
-    let json = match std::env::args().skip(1).collect::<Vec<_>>().as_slice() {
-        [] => false,
-        [one] if one == "--json" => true,
-        [one] if one == "--help" => {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let (json, only) = match arguments.iter().map(String::as_str).collect::<Vec<_>>().as_slice() {
+        [] => (false, None),
+        ["--json"] => (true, None),
+        ["--told", text] => (false, Some((*text).to_owned())),
+        ["--json", "--told", text] => (true, Some((*text).to_owned())),
+        ["--help"] => {
             println!("{HELP}");
             return Ok(());
         }
-        other => bail!("unknown arguments `{}`; expected `--json`", other.join(" ")),
+        other => bail!("unknown arguments `{}`; --help tells what there is", other.join(" ")),
     };
+    let mut wrong = Vec::new();
+    let mut result = json!({});
+    if only.is_none() {
+        by_requests(json, &mut result, &mut wrong)?;
+    }
+    result["updates"] = by_what_it_is_told(json, only.as_deref().unwrap_or_default(), &mut wrong)?;
+    fs::write(envoy::root().join("target/holds.json"), format!("{result:#}\n"))?;
+    ensure!(wrong.is_empty(), "{}", wrong.join("\n"));
+    Ok(())
+}
+
+/// The worst policies, and tokens that nobody signed.
+fn by_requests(json: bool, result: &mut Value, wrong: &mut Vec<String>) -> anyhow::Result<()> {
     let worst = hostile::worst();
     // Unknown or not, it would be allowed: the limit itself has to refuse.
     let bodies: Vec<String> = worst.iter().map(|hostile| hostile.decisions()[1].clone()).collect();
@@ -50,7 +68,6 @@ fn main() -> anyhow::Result<()> {
         worker.hold("/ordinary")?;
     }
     let mut rows = Vec::new();
-    let mut wrong = Vec::new();
     for (at, hostile) in worst.iter().enumerate() {
         let mut held = Vec::new();
         for _ in 0..TIMES {
@@ -102,28 +119,36 @@ fn main() -> anyhow::Result<()> {
             println!("{:>9.2} {:>9.2} {:>9.2}  {name}", ms("least_ms"), ms("median_ms"), ms("most_ms"));
         }
     }
-    let updates = updates::rows()?;
+    *result =
+        json!({"policies": rows, "signatures": signatures, "ordinary_ms": ordinary.as_secs_f64() * 1e3});
+    Ok(())
+}
+
+/// Bundles, keys, lists and configurations.
+fn by_what_it_is_told(json: bool, only: &str, wrong: &mut Vec<String>) -> anyhow::Result<Value> {
+    let updates = updates::rows(only)?;
     let text = |row: &Value, name: &str| row[name].as_str().unwrap_or_default().to_owned();
     if json {
         updates.iter().for_each(|row| println!("{row}"));
     } else {
-        println!("{:>9} {:>9} {:>9}  bundle, and its longest slice", "most ms", "bound", "");
+        println!(
+            "{:>9} {:>9} {:>9} {:>9} {:>9} {:>9}",
+            "slice ms", "tick ms", "fetched", "configure", "bound", ""
+        );
         for row in &updates {
+            let ms = |work: &str| row["ms"][work].as_f64().map_or_else(String::new, |ms| format!("{ms:.1}"));
+            let [updates, streams, tick, fetched, configure] = updates::WORK.map(ms);
             println!(
-                "{:>9.1} {:>9.1} {:>9}  {}",
-                most_ms(row),
+                "{updates:>9} {streams:>9} {tick:>9} {fetched:>9} {configure:>9} {:>9.1} {:>9}  {}",
                 updates::BOUND_MS,
                 text(row, "outcome"),
-                text(row, "bundle")
+                text(row, "input")
             );
         }
     }
     let long = updates.iter().filter(|row| most_ms(row) > updates::BOUND_MS);
-    wrong.extend(long.map(|row| format!("a slice of {} ms for `{}`", most_ms(row), text(row, "bundle"))));
-    let result = json!({"policies": rows, "signatures": signatures, "updates": updates, "ordinary_ms": ordinary.as_secs_f64() * 1e3});
-    fs::write(envoy::root().join("target/holds.json"), format!("{result:#}\n"))?;
-    ensure!(wrong.is_empty(), "{}", wrong.join("\n"));
-    Ok(())
+    wrong.extend(long.map(|row| format!("{} ms at once for `{}`", most_ms(row), text(row, "input"))));
+    Ok(json!(updates))
 }
 
 fn most_ms(row: &Value) -> f64 {

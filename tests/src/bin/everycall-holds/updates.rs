@@ -1,94 +1,314 @@
-//! How long the slices are in which a worker reads a bundle: those that are hardest to cut.
+//! How long a worker is held between requests by what it is told: bundles, keys, lists and configurations that are as
+//! large as they may be, or made to be hard to cut.
 
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
+use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use anyhow::{bail, Context};
+use everycall::feed_file::test_feed_documents;
 use everycall::mint::TestKey;
+use everycall_core::{Algorithm, FeedIssue, FeedKind, UnixTime};
 use everycall_tests::bundle;
+use everycall_tests::client::{self, RawRequest};
+use everycall_tests::discovery::Discovery;
 use everycall_tests::envoy::{self, Envoy};
+use everycall_tests::h2::{Field, H2};
 use everycall_tests::hostile;
 use everycall_tests::server::{Answer, Server};
 use serde_json::{json, Map, Value};
 
-/// Each time with an Envoy of its own. The shortest of the longest slices counts: others are on the machine, too.
+/// Each time with an Envoy of its own. The shortest of the longest times counts: others are on the machine, too.
 const TIMES: usize = 3;
-/// What no slice takes, in milliseconds.
+/// What holds a worker no longer, in milliseconds.
 pub(crate) const BOUND_MS: f64 = 10.0;
+/// Of what is measured, as the metric `everycall.slice_us` calls it.
+pub(crate) const WORK: [&str; 5] = ["updates", "streams", "tick", "fetched", "configure"];
+/// Streams that are open when a configuration comes: a few less than Envoy has connections for.
+const STREAMS: usize = 1_000;
 
-/// A row for each bundle: whether it is taken, and its longest slice in milliseconds.
-pub(crate) fn rows() -> anyhow::Result<Vec<Value>> {
-    let all = worst();
+/// What a worker is told.
+enum Told {
+    /// A bundle from a server, signed.
+    Bundle(Value),
+    /// The answer of an issuer's server of keys.
+    Keys(String),
+    /// A list of so many revocations or signals.
+    Feed(FeedKind, usize),
+    /// A configuration in the place of a smaller one.
+    Configuration(Value),
+    /// One while many streams are open, by which all of them are over.
+    Closing(Value),
+}
+
+/// A row for each input whose name has `only` in it: what came of it, and the longest time for each kind of work, in milliseconds.
+pub(crate) fn rows(only: &str) -> anyhow::Result<Vec<Value>> {
+    let mut all = worst()?;
+    all.retain(|(name, _)| name.contains(only));
     let mut rows = Vec::new();
-    for (at, (name, parts)) in all.iter().enumerate() {
-        eprint!("\rbundle {}/{} ", at + 1, all.len());
-        let mut most = Vec::new();
+    for (at, (name, told)) in all.iter().enumerate() {
+        eprint!("\rinput {}/{} ", at + 1, all.len());
+        let mut least: BTreeMap<&str, f64> = BTreeMap::new();
         let mut outcome = "";
         for _ in 0..TIMES {
-            let (came_to, ms) = prepare(parts).with_context(|| (*name).to_owned())?;
+            let (came_to, times) = tell(told).with_context(|| name.clone())?;
             outcome = came_to;
-            most.push(ms);
+            for (work, ms) in times {
+                let least = least.entry(work).or_insert(f64::INFINITY);
+                *least = least.min(ms);
+            }
         }
-        let most_ms = most.into_iter().fold(f64::INFINITY, f64::min);
-        rows.push(json!({"bundle": name, "outcome": outcome, "most_ms": most_ms, "bound_ms": BOUND_MS}));
+        let most_ms = least.values().copied().fold(0.0, f64::max);
+        rows.push(
+            json!({"input": name, "outcome": outcome, "ms": least, "most_ms": most_ms, "bound_ms": BOUND_MS}),
+        );
     }
     eprint!("\r");
     crate::slowest_first(&mut rows);
     Ok(rows)
 }
 
-/// What becomes of a bundle, and its longest slice.
-fn prepare(parts: &Value) -> anyhow::Result<(&'static str, f64)> {
+/// What comes of an input, and the longest times.
+fn tell(told: &Told) -> anyhow::Result<(&'static str, BTreeMap<&'static str, f64>)> {
     let key = TestKey::es256()?;
-    let file = bundle::signed(parts, 1, &key, 3_600)?;
-    let server =
-        Server::start(move |_| Answer::Full(200, vec![("etag".into(), "\"1\"".into())], file.clone()))?;
     let mut config = hostile::config(&[]);
-    config["bundle"] = json!({"keys": key.public_jwks(),
-        "remote": {"cluster": "bundles", "host": "b.example", "path": "/b", "max_bytes": 33_554_432}});
+    let remote = json!({"cluster": "remote", "host": "remote.example", "path": "/it"});
+    let mut pages = match told {
+        Told::Bundle(parts) => {
+            config["bundle"] = json!({"keys": key.public_jwks(), "remote": remote});
+            config["bundle"]["remote"]["max_bytes"] = json!(33_554_432);
+            vec![bundle::signed(parts, 1, &key, 3_600)?]
+        }
+        Told::Keys(set) => {
+            config["issuers"][0]["keys"] = json!({"remote": remote});
+            config["issuers"][0]["algorithms"] = json!(["RS256", "ES256", "ES384"]);
+            vec![set.clone().into_bytes()]
+        }
+        Told::Feed(kind, facts) => {
+            config[kind.as_str()] = json!({"keys": key.public_jwks(), "remote": remote});
+            list(*kind, *facts, &key)?
+        }
+        Told::Configuration(_) | Told::Closing(_) => Vec::new(),
+    };
+    pages.reverse();
+    let server = Server::start(move |request| {
+        let page = request.path.split_once("?page=").map_or(Ok(1), |(_, page)| page.parse::<usize>());
+        let body = page.ok().and_then(|page| pages.get(pages.len().checked_sub(page)?));
+        match body {
+            Some(body) => Answer::Full(200, vec![("etag".into(), "\"1\"".into())], body.clone()),
+            None => Answer::Http(404, Vec::new()),
+        }
+    })?;
+    let upstream = Server::start(|request| match request.all("x-open").is_empty() {
+        true => Answer::Http(200, b"upstream\n".to_vec()),
+        false => Answer::Silence(Duration::from_secs(120)),
+    })?;
     let module = envoy::module()?.display().to_string();
-    let document = envoy::rendered(&module, &config, server.address(), server.address())?;
+    let mut document = envoy::rendered(&module, &config, upstream.address(), server.address())?;
+    // Then histograms are merged.
+    document["stats_flush_interval"] = json!("0.5s");
+    let discovery = Discovery::of(&mut document);
+    discovery.put(&config);
     let envoy = Envoy::start(&document.to_string(), 1)?;
-    let deadline = Instant::now() + Duration::from_secs(120);
-    let outcome = loop {
-        let log = envoy.log();
-        // Of the worker; the main thread reads it, too.
-        let of_both = |what: &str| log.matches(what).count() >= 2;
-        if of_both("(sequence 1) is in force") {
-            break "in force";
+    let listener = envoy.listener("inbound")?;
+    // Of the worker; the main thread is told, too.
+    let both = |what: &str| envoy.log().matches(what).count() >= 2;
+    let stat = |name: String| envoy.stat(&format!("wasmcustom.everycall.{name}")).unwrap_or_default();
+    let outcome = match told {
+        Told::Bundle(_) => until(&envoy, || match () {
+            () if both("(sequence 1) is in force") => Some("in force"),
+            () if both("a bundle is refused") => Some("refused"),
+            () => None,
+        })?,
+        Told::Keys(_) => until(&envoy, || {
+            let fetches = |outcome| stat(format!("key_fetches;instance=limits;outcome={outcome};issuer=i"));
+            match (fetches("ok"), fetches("failed")) {
+                (0, 0) => None,
+                (0, _) => Some("refused"),
+                _ => Some("in force"),
+            }
+        })?,
+        Told::Feed(kind, _) => until(&envoy, || {
+            let fresh = stat(format!("feed;instance=limits;state=fresh;feed={}", kind.as_str()));
+            (fresh >= 2).then_some("in force")
+        })?,
+        Told::Configuration(new) => {
+            until(&envoy, || (status(listener, "/ordinary") == 200).then_some(""))?;
+            discovery.put(new);
+            until(&envoy, || (status(listener, "/ordinary") == 403).then_some("in force"))?
         }
-        if of_both("a bundle is refused") {
-            break "refused";
+        Told::Closing(new) => {
+            until(&envoy, || (status(listener, "/ordinary") == 200).then_some(""))?;
+            let mut clients = Vec::new();
+            // 100 of each connection, as Envoy takes by default.
+            for _ in 0..STREAMS.div_ceil(100) {
+                let mut client = H2::connect(listener)?;
+                client.requests((0..100).map(|_| open_stream()))?;
+                clients.push(client);
+            }
+            let open = || stat("streams_open;instance=limits".to_owned());
+            until(&envoy, || (open() >= u64::try_from(STREAMS).unwrap_or(u64::MAX)).then_some(""))?;
+            discovery.put(new);
+            until(&envoy, || (open() == 0).then_some("all cut"))?
         }
-        if Instant::now() > deadline {
-            bail!("nothing becomes of it:\n{log}");
-        }
-        std::thread::sleep(Duration::from_millis(50));
     };
     // What it was made of is dropped, and the host has the figures.
     std::thread::sleep(Duration::from_secs(1));
     Ok((outcome, longest(&envoy)?))
 }
 
-/// The longest slice so far, in milliseconds: the host's last quantile of what it has counted since it started.
-fn longest(envoy: &Envoy) -> anyhow::Result<f64> {
+fn until(envoy: &Envoy, condition: impl Fn() -> Option<&'static str>) -> anyhow::Result<&'static str> {
+    let deadline = Instant::now() + Duration::from_secs(120);
+    loop {
+        if let Some(outcome) = condition() {
+            return Ok(outcome);
+        }
+        if Instant::now() > deadline {
+            bail!("nothing becomes of it:\n{}", envoy.log());
+        }
+        std::thread::sleep(Duration::from_millis(50));
+    }
+}
+
+fn open_stream() -> Vec<Field<'static>> {
+    let plain: [(&str, &[u8]); 5] = [
+        (":method", b"GET"),
+        (":scheme", b"http"),
+        (":authority", b"h"),
+        (":path", b"/ordinary"),
+        ("x-open", b"1"),
+    ];
+    plain.map(|(name, value)| Field::Plain(name, value)).to_vec()
+}
+
+fn status(listener: SocketAddr, path: &str) -> u16 {
+    let headers = vec![("host".to_owned(), b"h".to_vec())];
+    let request = RawRequest { method: "GET".into(), path: path.into(), headers, body: Vec::new() };
+    let loopback = std::net::Ipv4Addr::LOCALHOST.into();
+    client::send(listener, loopback, &request, Duration::from_secs(5)).map_or(0, |response| response.status)
+}
+
+/// The longest times so far, in milliseconds: the host's last quantiles of what it has counted since it started.
+fn longest(envoy: &Envoy) -> anyhow::Result<BTreeMap<&'static str, f64>> {
     let deadline = Instant::now() + Duration::from_secs(15);
     loop {
-        let stats = envoy.admin("/stats?filter=slice_us.*updates&usedonly")?;
-        let most = stats.rsplit_once("P100(").and_then(|(_, most)| most.split(['(', ',', ')']).nth(1));
-        if let Some(most) = most.and_then(|most| most.parse::<f64>().ok()).filter(|most| most.is_finite()) {
-            return Ok(most.round() / 1e3);
+        let stats = envoy.admin("/stats?filter=slice_us&usedonly")?;
+        let of = |work: &str| {
+            let line = stats.lines().find(|line| line.contains(work))?;
+            let most = line.rsplit_once("P100(")?.1.split(['(', ',', ')']).nth(1)?;
+            most.parse::<f64>().ok().filter(|most| most.is_finite())
+        };
+        let times: BTreeMap<&str, f64> =
+            WORK.into_iter().filter_map(|work| Some((work, of(work)?.round() / 1e3))).collect();
+        if times.contains_key("tick") {
+            return Ok(times);
         }
-        // Histograms are merged when they are flushed.
         if Instant::now() > deadline {
-            bail!("no slices in the statistics: {stats}");
+            bail!("no times in the statistics: {stats}");
         }
         std::thread::sleep(Duration::from_millis(200));
     }
 }
 
+fn worst() -> anyhow::Result<Vec<(String, Told)>> {
+    let mut all: Vec<(String, Told)> =
+        bundles().into_iter().map(|(name, parts)| (format!("bundle: {name}"), Told::Bundle(parts))).collect();
+    all.extend(key_sets()?.into_iter().map(|(name, set)| (format!("keys: {name}"), Told::Keys(set))));
+    all.push(("list: 50,000 revocations".to_owned(), Told::Feed(FeedKind::Revocations, 50_000)));
+    all.push(("list: 50,000 signals".to_owned(), Told::Feed(FeedKind::Signals, 50_000)));
+    let of = |(name, config)| (format!("configuration: {name}"), Told::Configuration(config));
+    let mut configurations = configurations();
+    let small = configurations.pop().map(|(name, config)| (name.to_owned(), Told::Closing(config)));
+    all.extend(configurations.into_iter().map(of).chain(small));
+    Ok(all)
+}
+
+/// Key sets of about as many bytes, and keys, as one may have.
+fn key_sets() -> anyhow::Result<Vec<(&'static str, String)>> {
+    let keys = |key: &Value, count: usize| -> Vec<Value> {
+        let with_id = |at: usize| {
+            let mut key = key.clone();
+            key["kid"] = json!(format!("k{at}"));
+            key
+        };
+        (0..count).map(with_id).collect()
+    };
+    let rsa = TestKey::of(Algorithm::Rs256)?.bare_jwk();
+    let p384 = TestKey::of(Algorithm::Es384)?.bare_jwk();
+    let numbers = |text: &str, bytes: usize| text.repeat(bytes / text.len());
+    let ordinary = TestKey::es256()?.public_jwk();
+    let beside = |more: String| format!("{{\"keys\":[{ordinary}],\"x\":[{more}0]}}");
+    Ok(vec![
+        ("100 RSA keys", json!({"keys": keys(&rsa, 100)}).to_string()),
+        ("100 keys of P-384", json!({"keys": keys(&p384, 100)}).to_string()),
+        ("250 KB of numbers beside a key", beside(numbers("0,", 250_000))),
+        ("250 KB of objects beside a key", beside(numbers("{\"\":{}},", 250_000))),
+        ("250 KB of fractions beside a key", beside(numbers("1e-300,", 250_000))),
+    ])
+}
+
+/// A list of so many facts, signed now.
+fn list(feed: FeedKind, facts: usize, key: &TestKey) -> anyhow::Result<Vec<Vec<u8>>> {
+    let now = everycall::clock::now().secs();
+    let (issued_at, expires_at) = (UnixTime::from_secs(now), UnixTime::from_secs(now + 600));
+    let fact = |at: usize| {
+        let (id, expires_at) = (format!("t{at}"), expires_at.to_string());
+        match feed {
+            FeedKind::Revocations => json!({"revoke": "task", "id": id, "expires_at": expires_at}),
+            FeedKind::Signals => {
+                json!({"about": "task", "id": id, "signal": "risk", "value": "high", "expires_at": expires_at})
+            }
+        }
+    };
+    let facts: Vec<Value> = (0..facts).map(fact).collect();
+    let issue = FeedIssue { feed, sequence: 1, since: None, issued_at, expires_at };
+    test_feed_documents(&facts, &issue, key).map_err(anyhow::Error::msg)
+}
+
+/// Configurations that let nobody pass.
+fn configurations() -> Vec<(&'static str, Value)> {
+    let with = |bundle: Value| {
+        let mut config = hostile::config(&[]);
+        config["bundle"]["inline"] = json!({"policies": {"a.rego": "package everycall\ndecision := {\"allow\": false}"},
+            "grants": [grant(0)]});
+        config["bundle"]["inline"]["grants"][0]["paths"] = json!(["/ordinary"]);
+        for (name, part) in bundle.as_object().into_iter().flatten() {
+            config["bundle"]["inline"][name] = part.clone();
+        }
+        config
+    };
+    let module = |at: usize| {
+        let rule = |rule: usize| format!("r if input.request.path == \"/{at}/{rule}\"\n");
+        let text = (0..330).map(rule).collect::<String>();
+        (format!("m{at}.rego"), json!(format!("package more.p{at}\n\n{text}")))
+    };
+    let policies: Map<String, Value> = (0..30).map(module).collect();
+    let members = |text: &str, bytes: usize| -> Value {
+        serde_json::from_str(&format!("[{}0]", text.repeat(bytes / text.len()))).unwrap_or_default()
+    };
+    let open = |mut config: Value, policies: Map<String, Value>| {
+        for (name, text) in policies {
+            config["bundle"]["inline"]["policies"][name] = text;
+        }
+        config
+    };
+    let grants = |count: usize| {
+        let mut all: Vec<Value> = (1..count).map(grant).collect();
+        all.insert(0, with(json!({}))["bundle"]["inline"]["grants"][0].clone());
+        json!({ "grants": all })
+    };
+    vec![
+        ("as many rules as a library may have, in 700 KB of policies", open(with(json!({})), policies)),
+        ("1,800 grants", with(grants(1_800))),
+        ("many numbers in data", with(json!({"data": {"all": members("0,", 78_000)}}))),
+        ("7,900 objects in data", with(json!({"data": {"all": members("{\"\":{}},", 8 * 7_900)}}))),
+        ("1,000 open streams, all of which a configuration closes", with(json!({}))),
+    ]
+}
+
 /// Bundles whose parts are as large as they may be, each by one thing, and some that are a little larger.
-fn worst() -> Vec<(&'static str, Value)> {
+fn bundles() -> Vec<(&'static str, Value)> {
     let rules = |count: usize, rule: &dyn Fn(usize) -> String| {
         let mut text = "package everycall\n\ndecision := {\"allow\": true} if r\n\n".to_owned();
         (0..count).for_each(|at| text.push_str(&rule(at)));
@@ -160,10 +380,13 @@ fn worst() -> Vec<(&'static str, Value)> {
             "data of more values",
             json!({"policies": {"a.rego": allow()}, "data": {"all": members(42_000).collect::<Map<_, _>>()}, "grants": [grant(0)]}),
         ),
-        (
-            "a line of data as long as one may be",
-            json!({"policies": {"a.rego": allow()}, "data": {"all": vec![0; 38_000]}, "grants": [grant(0)]}),
-        ),
+        ("a line of as many numbers as there may be", data(vec![json!(0); 19_980])),
+        ("a line of fractions", data(vec![json!(1e-300); 14_000])),
+        ("a line of objects", data(vec![json!({"": {}}); 3_990])),
+        ("1,000 rule sets", one_each(1_000)),
+        ("grants of 1,000 paths, many of them alike", alike(100)),
+        ("20,000 elevations", elevated(20_000)),
+        ("20,000 exceptions", excepted(20_000)),
         (
             "50,000 grants",
             json!({"policies": {"a.rego": allow()}, "grants": (0..50_000).map(grant).collect::<Vec<_>>()}),
@@ -174,4 +397,62 @@ fn worst() -> Vec<(&'static str, Value)> {
 fn grant(number: usize) -> Value {
     json!({"id": format!("g{number}"), "owner": "o", "purpose": "p", "subject": "anonymous", "hosts": ["h"],
         "methods": ["GET"], "paths": [format!("/{number}")]})
+}
+
+fn data(all: Vec<Value>) -> Value {
+    json!({"policies": {"a.rego": "package everycall\ndecision := {\"allow\": true}"}, "data": {"all": all},
+        "grants": [grant(0)]})
+}
+
+/// Rule sets with a grant each.
+fn one_each(count: usize) -> Value {
+    let module = |at: usize| {
+        let text = format!(
+            "package everycall.s{at}\n\ndecision := {{\"allow\": true}} if input.request.path == \"/{at}\"\n"
+        );
+        (format!("s{at}.rego"), json!(text))
+    };
+    let policies: Map<String, Value> = (0..count).map(module).collect();
+    let of = |at: usize| {
+        let mut grant = grant(at);
+        grant["policy"] = json!(format!("s{at}"));
+        grant
+    };
+    json!({"policies": policies, "grants": (0..count).map(of).collect::<Vec<_>>()})
+}
+
+/// Grants for the same paths, each with its own time.
+fn alike(count: usize) -> Value {
+    let paths: Vec<String> = (0..1_000).map(|at| format!("/a/b/c/{at}")).collect();
+    let of = |at: usize| {
+        let mut grant = grant(at);
+        let time =
+            |minutes: usize| UnixTime::from_secs(i64::try_from(minutes * 60).unwrap_or_default()).to_string();
+        grant["paths"] = json!(paths);
+        grant["valid_from"] = json!(time(at));
+        grant["valid_until"] = json!(time(at + 1));
+        grant
+    };
+    let policy = "package everycall\ndecision := {\"allow\": true}";
+    json!({"policies": {"a.rego": policy}, "grants": (0..count).map(of).collect::<Vec<_>>()})
+}
+
+fn elevated(count: usize) -> Value {
+    let mut parts = data(Vec::new());
+    let of = |at: usize| {
+        json!({"id": format!("e{at}"), "subject": format!("s{}", at / 200), "grants": ["g0"], "approver": "a",
+            "ticket": "T", "reason": "r", "valid_from": "2026-01-01T00:00:00Z", "valid_until": "2026-01-01T01:00:00Z"})
+    };
+    parts["elevations"] = (0..count).map(of).collect();
+    parts
+}
+
+fn excepted(count: usize) -> Value {
+    let mut parts = data(Vec::new());
+    let of = |at: usize| {
+        json!({"id": format!("e{at}"), "owner": "o", "reason": "r", "compensating_control": "c",
+            "valid_from": "2026-01-01T00:00:00Z", "valid_until": "2026-01-02T00:00:00Z"})
+    };
+    parts["exceptions"] = (0..count).map(of).collect();
+    parts
 }
