@@ -241,6 +241,27 @@ fn what_was_answered_before_a_change_is_no_answer_to_another_question() {
     assert_eq!(self::engine(&config).replay(&record).record, record);
 }
 
+/// Whether a credential is needed is the grants' to say, and so is said again.
+#[test]
+fn a_missing_credential_is_judged_again_by_the_grants() {
+    let config = configuration();
+    let mut open = config.clone();
+    let grant = &mut open["bundle"]["inline"]["grants"][2];
+    grant["subject"] = json!("anonymous");
+    grant.as_object_mut().unwrap().remove("kinds");
+    let mut elsewhere = open.clone();
+    elsewhere["bundle"]["inline"]["grants"][2]["paths"] = json!(["/elsewhere"]);
+    let record = done(engine(&config).check(get(1, "/open", &[]), NOW)).record;
+    assert_eq!(record.reason, Some(Reason::CredentialMissing));
+    assert_eq!(engine(&config).replay(&record).record, record);
+    assert_eq!(engine(&open).replay(&record).record.reason, Some(Reason::Allowed));
+    assert_eq!(engine(&elsewhere).replay(&record).record.reason, Some(Reason::CredentialMissing));
+    // A bad one stands: it is not in the record.
+    let bad = done(engine(&config).check(request(2, "/open", "Bearer a.b.c"), NOW)).record;
+    assert_eq!(bad.reason, Some(Reason::TokenMalformed));
+    assert_eq!(engine(&open).replay(&bad).record.reason, bad.reason);
+}
+
 #[test]
 fn policies_see_the_time_of_arrival_also_when_a_request_has_waited() {
     let mut config = configuration();

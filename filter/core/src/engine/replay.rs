@@ -8,7 +8,7 @@ use super::case::{Case, Cause, Occasion, Refused};
 use super::Engine;
 use crate::decision::Decision;
 use crate::pdp::{self, Answer};
-use crate::reason::Layer;
+use crate::reason::{Layer, Reason};
 use crate::record::{DecisionRecord, ShadowReads, SignalsRecord, Verdict};
 use crate::request::{Connection, Headers, Request, BREAK_GLASS_HEADER};
 use crate::step::{Pending, Step, StreamId};
@@ -40,9 +40,7 @@ impl Engine {
         for (name, value) in shadows.chain(&record.connection) {
             case.request.connection.restore(name, value);
         }
-        if let (Some(reason), Verdict::Deny, Layer::Request | Layer::Credential | Layer::Service) =
-            (record.reason, record.decision, record.layer)
-        {
+        if let Some(reason) = rests_on_what_no_record_holds(record) {
             let revision = std::mem::take(&mut case.record.revision);
             case.record = DecisionRecord { revision, ..record.clone() };
             let detail = record.detail.clone();
@@ -77,6 +75,14 @@ impl Engine {
         }
         self.resume(pending, Vec::new(), now)
     }
+}
+
+/// The reason of a refusal that can't be decided again. That there was no credential is known: whether one is needed
+/// is the grants' to say.
+fn rests_on_what_no_record_holds(record: &DecisionRecord) -> Option<Reason> {
+    let is_of_such_a_layer = matches!(record.layer, Layer::Request | Layer::Credential | Layer::Service);
+    let refused = record.reason.filter(|_| record.decision == Verdict::Deny && is_of_such_a_layer);
+    refused.filter(|reason| *reason != Reason::CredentialMissing)
 }
 
 /// A request with the recorded values and nothing else.

@@ -274,7 +274,8 @@ fn record_of(line: &str) -> anyhow::Result<Option<DecisionRecord>> {
 /// decide again.
 fn stands(record: &DecisionRecord) -> Option<Reason> {
     let is_of_such_a_layer = matches!(record.layer, Layer::Request | Layer::Credential | Layer::Service);
-    record.reason.filter(|_| record.decision == Verdict::Deny && is_of_such_a_layer)
+    let refused = record.reason.filter(|_| record.decision == Verdict::Deny && is_of_such_a_layer);
+    refused.filter(|reason| *reason != Reason::CredentialMissing)
 }
 
 /// What another decision says otherwise: by the member of the record, both values. Of all but how long it took.

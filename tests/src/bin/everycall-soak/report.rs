@@ -71,9 +71,9 @@ impl Figure {
 }
 
 /// The share of all decisions that replay lets stand, as they rest on the token, its key or a list. A quarter of the
-/// steady clients' requests have no credential or a bad one, and half of another tenth of them find no anonymous grant;
-/// the rest of this bound is for chance. More would be good requests that were refused so.
-const STANDING: f64 = 0.33;
+/// steady clients' requests have no credential or a bad one; the rest of this bound is for chance. More would be good
+/// requests that were refused so.
+const STANDING: f64 = 0.25;
 /// The share of requests that may be refused with 503, as a worker has no keys for a moment or is busy.
 const BUSY: f64 = 0.01;
 
