@@ -132,8 +132,8 @@ fn by_what_it_is_told(json: bool, only: &str, wrong: &mut Vec<String>) -> anyhow
         updates.iter().for_each(|row| println!("{row}"));
     } else {
         println!(
-            "{:>9} {:>9} {:>9} {:>9} {:>9} {:>9}",
-            "slice ms", "tick ms", "fetched", "configure", "bound", ""
+            "{:>9} {:>9} {:>9} {:>9} {:>9} {:>9}  what a worker is told; the longest time at once, in milliseconds",
+            "updates", "streams", "tick", "fetched", "configure", "bound"
         );
         for row in &updates {
             let ms = |work: &str| row["ms"][work].as_f64().map_or_else(String::new, |ms| format!("{ms:.1}"));
