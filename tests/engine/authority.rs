@@ -261,3 +261,57 @@ fn grant_requires_binding() {
         ],
     );
 }
+
+/// Templates of so many segments, each of which is a literal or a parameter: all of them fit but for the last one.
+fn templates(segments: usize) -> Vec<Value> {
+    let template = |at: usize| {
+        let segment = |bit: usize| if at >> bit & 1 == 1 { "/a".to_owned() } else { format!("/{{p{bit}}}") };
+        (0..segments).map(segment).collect::<String>() + "/z"
+    };
+    (0..1 << segments).map(|at| granted(&format!("t{at}"), &template(at), &json!({}))).collect()
+}
+
+fn granted(id: &str, path: &str, members: &Value) -> Value {
+    let mut grant = json!({"id": id, "owner": "o", "purpose": "p", "subject": "s", "kinds": ["workload"],
+        "hosts": ["h"], "methods": ["GET"], "paths": [path], "policy": "open"});
+    for (name, member) in members.as_object().into_iter().flatten() {
+        grant[name] = member.clone();
+    }
+    grant
+}
+
+/// What is the broader grant's is refused, since one that was not tried may say otherwise.
+#[test]
+fn grants_too_many() {
+    let decided = |mut grants: Vec<Value>, path: &str| {
+        let mut config = configuration();
+        grants.push(granted("broad", "/{rest...}", &json!({})));
+        config["bundle"]["inline"]["grants"] = Value::Array(grants);
+        let decision = done(engine(&config).check(request(1, path, &token(600)), NOW));
+        (decision.record.reason, decision.record.detail)
+    };
+    let too_many = |(reason, detail): (Option<Reason>, Option<String>)| {
+        assert_eq!(reason, Some(Reason::NotGranted), "{detail:?}");
+        detail.is_some_and(|detail| detail.contains("more grants are about such a path than are tried"))
+    };
+    let allowed = |(reason, detail)| assert_eq!(reason, Some(Reason::Allowed), "{detail:?}");
+    allowed(decided(templates(12), &("/a".repeat(12) + "/y")));
+    assert!(too_many(decided(templates(14), &("/a".repeat(14) + "/y"))));
+    // Where not so many fit.
+    allowed(decided(templates(14), &("/b".repeat(14) + "/y")));
+    // The last of them is for now, and each excepts many paths.
+    let alike = |count: i64, excepted: usize| {
+        let except: Vec<String> = (0..excepted).map(|at| format!("/x/{{y}}/{at}")).collect();
+        let of = |at: i64| {
+            let from = later((at + 1 - count) * 10);
+            let until = UnixTime::from_secs(from.secs() + 10);
+            let valid =
+                json!({"except": except, "valid_from": from.to_string(), "valid_until": until.to_string()});
+            granted(&format!("a{at}"), "/x/{y}/{z}", &valid)
+        };
+        (0..count).map(of).collect::<Vec<_>>()
+    };
+    allowed(decided(alike(60, 100), "/x/y/z"));
+    assert!(too_many(decided(alike(70, 100), "/x/y/z")));
+    allowed(decided(alike(250, 10), "/x/y/z"));
+}

@@ -74,19 +74,70 @@ fn rules_that_call_themselves_do_not_compile() {
         (format!("x := {}\ndecision := {{\"allow\": true}} if x > 1", "9".repeat(40)), "digits"),
         (deep(60), "in a chain"),
         (deep(900), "in a chain"),
-        (format!("decision := {}{}", "[".repeat(2_000), "]".repeat(2_000)), "brackets inside each other"),
-        (
-            format!("decision := {}1{}", "{\"a\":".repeat(2_000), "}".repeat(2_000)),
-            "brackets inside each other",
-        ),
-        (
-            format!("decision := {}1{}", "count(".repeat(2_000), ")".repeat(2_000)),
-            "brackets inside each other",
-        ),
+        (format!("decision := {}{}", "[".repeat(500), "]".repeat(500)), "brackets inside each other"),
+        (format!("decision := {}1{}", "{\"a\":".repeat(500), "}".repeat(500)), "brackets inside each other"),
+        (format!("decision := {}1{}", "count(".repeat(500), ")".repeat(500)), "brackets inside each other"),
     ] {
         let errors =
             Settings::from_value(hostile::config(std::slice::from_ref(&text))).unwrap_err().to_string();
         assert!(errors.contains(part), "{text:.100}: {errors:.300}");
+    }
+}
+
+/// What would hold a worker while it compiles, and as much as does not.
+#[test]
+fn what_takes_long_to_compile_is_refused() {
+    let rules = |count: usize, rule: &dyn Fn(usize) -> String| (0..count).map(rule).collect::<String>();
+    let all = |text: String| format!("{text}decision := {{\"allow\": true}} if r\n");
+    let condition = |at: usize| format!("r if input.request.path == \"/{at}\"\n");
+    let conditions = |at: usize| {
+        format!(
+            "r if {{ input.request.path == \"/{at}\"; input.request.method == \"{at}\"; input.time > 1 }}\n"
+        )
+    };
+    let elses = |_| "r if { 1 == 2 } else := true if { 1 == 2 } else := true if { 1 == 1 }\n".to_owned();
+    let fact = |at: usize| format!("r if input.request.query.a{at}[0] == \"1\"\n");
+    let member = |at: usize| format!("p.a{at} := {at}\n");
+    let deep = |at: usize| format!("p.a{at}.b.c.d := {at}\n");
+    let reader = |at: usize| format!("r if p[input.request.path].k{at} == 1\n");
+    let globs = |at: usize| format!("r if glob.match(\"/a/{at}/*\", [\"/\"], input.request.path)\n");
+    // Of one name there may not be so many.
+    let documents = |count: usize| {
+        let asked = |at: usize| format!("r{at}\n");
+        let groups = (0..count.div_ceil(90)).map(|group| {
+            let asked = rules(90.min(count - group * 90), &|at| asked(group * 90 + at));
+            format!("r if {{\n{asked}}}\n")
+        });
+        rules(count, &|at| format!("r{at} if input.time > {at}\n")) + &groups.collect::<String>()
+    };
+    let import = |at: usize| format!("import data.x{at}\n");
+    let row = |at: usize| format!("\"k{at}\": [\"a\", \"b\"],\n");
+    let table = |rows: usize| format!("r if input.request.path in {{\n{}}}\n", rules(rows, &row));
+    type Case<'a> = (&'a str, usize, usize, &'a dyn Fn(usize) -> String);
+    let cases: [Case<'_>; 13] = [
+        ("rules, `else` and conditions", 2_000, 2_001, &|count| rules(count, &condition)),
+        ("rules, `else` and conditions", 1_000, 1_335, &|count| rules(count, &conditions)),
+        ("rules, `else` and conditions", 1_333, 1_334, &|count| rules(count, &elses)),
+        ("different parts of `input`", 500, 501, &|count| rules(count, &fact)),
+        ("more than 1000 names", 1_000, 1_001, &|count| rules(count, &member) + &reader(0)),
+        ("more than 1000 names", 250, 251, &|count| rules(count, &deep) + &reader(0)),
+        ("more than 1000 names", 1_000, 1_001, &|count| rules(count, &member) + "r if count(p) == 1\n"),
+        ("more than 10000 to those below", 20, 21, &|count| rules(500, &member) + &rules(count, &reader)),
+        ("match globs", 440, 460, &|count| rules(count, &globs)),
+        ("parts of data are read", 2_990, 3_010, &documents),
+        ("more than 100 imports", 100, 101, &|count| rules(count, &import) + "r := true\n"),
+        ("too long", 500, 800, &table),
+        ("a line of more than 4096 bytes", 100, 5_000, &|count| format!("r := true{}\n", " ".repeat(count))),
+    ];
+    for (part, most, more, text) in cases {
+        let of = |count: usize| hostile::config(std::slice::from_ref(&all(text(count))));
+        assert!(
+            Settings::from_value(of(most)).is_ok(),
+            "{part}: {most}: {:?}",
+            Settings::from_value(of(most))
+        );
+        let errors = Settings::from_value(of(more)).unwrap_err().to_string();
+        assert!(errors.contains(part), "{part}: {more}: {errors:.300}");
     }
 }
 

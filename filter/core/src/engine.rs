@@ -53,6 +53,7 @@ use feeds::Followed;
 use layers::Layers;
 pub use questions::PdpStats;
 use questions::Pdps;
+pub use replay::not_decided_again;
 use trace::Watched;
 pub(crate) use upkeep::WAITING_BYTES;
 

@@ -81,6 +81,10 @@ pub(crate) struct Granted {
     pub(crate) elevated: Option<Elevated>,
 }
 
+/// What finding the grant of a call may take: places of the tree, look-ups there, grants, and segments of the templates
+/// that they except.
+const MAX_TRIED: usize = 20_000;
+
 /// All grants, by route and subject.
 #[derive(Debug, Default)]
 pub(crate) struct Grants {
@@ -181,11 +185,16 @@ impl Grants {
         let Some(host) = self.tree.host(&target.host, target.host_name()) else {
             return Err(format!("no grant names the host `{}`", target.host));
         };
+        let left = MAX_TRIED;
         let mut search =
-            Search { entries: &self.entries, fits, caller, target, now, found: None, miss: None };
+            Search { entries: &self.entries, fits, caller, target, now, left, found: None, miss: None };
         match target.path.as_str() {
             "*" => self.tree.star(host, &mut search),
             _ => self.tree.walk(host, &target.segments, &mut search),
+        }
+        if search.left == 0 {
+            // A broader one must not take what one that was not tried may forbid.
+            return Err("more grants are about such a path than are tried".into());
         }
         search.found.ok_or_else(|| {
             search.miss.unwrap_or_else(|| format!("no grant of `{subject}` covers the path on this host"))
@@ -199,23 +208,45 @@ struct Search<'a> {
     caller: Option<&'a Identity>,
     target: &'a Target,
     now: UnixTime,
+    /// How much may still be tried; with nothing left, nothing is found.
+    left: usize,
     found: Option<Granted>,
     miss: Option<String>,
 }
 
+impl Search<'_> {
+    /// Whether there is nothing left once so much more is tried.
+    fn spend(&mut self, tried: usize) -> bool {
+        self.left = self.left.saturating_sub(tried);
+        self.left == 0
+    }
+}
+
 impl<'p> Visit<'p> for Search<'_> {
+    fn tries(&mut self) -> bool {
+        self.spend(1)
+    }
+
     fn visit(&mut self, places: Places, values: &[&'p str], rest: &'p [String]) -> bool {
         let entries = self.entries;
         let mut here: Vec<(u32, usize, &Entry)> = Vec::new();
+        let mut tried: usize = 0;
         for Fit { rank, selector } in &self.fits {
             for (at, node) in places.iter().enumerate() {
                 let Some(node) = *node else { continue };
-                let alike = entries.get(&(node, *selector)).into_iter().flatten();
-                here.extend(alike.map(|entry| (*rank, at, entry)));
+                let alike = entries.get(&(node, *selector)).map_or(&[][..], Vec::as_slice);
+                tried = tried.saturating_add(alike.len()).saturating_add(1);
+                here.extend(alike.iter().map(|entry| (*rank, at, entry)));
             }
+        }
+        if self.spend(tried) {
+            return true;
         }
         here.sort_by_key(|(rank, at, entry)| (*rank, *at, entry.order));
         for (_, _, Entry { grant, names, .. }) in here {
+            if self.spend(grant.except.len().saturating_mul(self.target.segments.len())) {
+                return true;
+            }
             match grant.admits(self.caller, self.target, self.now) {
                 Ok(()) => {
                     let rest = (!rest.is_empty()).then(|| rest.join("/"));

@@ -61,7 +61,7 @@ pub use bundle::{
 };
 pub use config::{ConfigError, ConfigErrors, LogRecords, PdpProtocol};
 pub use decision::{Challenge, Decision, Denial, Permit, Refusal};
-pub use engine::{Engine, IdSeed, PdpStats, Stats};
+pub use engine::{not_decided_again, Engine, IdSeed, PdpStats, Stats};
 pub use exceptions::{api_key_hash, is_api_key_id, Exception, API_KEY_PREFIX};
 pub use feed::{
     feed_claims, feed_content, read_feed, FeedHead, FeedIssue, FeedKind, FeedState, FeedStats, FEED_TYPE,

@@ -281,3 +281,33 @@ fn only_headers_that_are_removed_can_be_trusted() {
         assert_eq!(found[0].0, "trusted_headers[1]");
     }
 }
+
+/// A worker reads it at once.
+#[test]
+fn a_text_has_bounds() {
+    let document = valid().to_string();
+    let padded = |bytes: usize| format!("{document}{}", " ".repeat(bytes - document.len()));
+    // An array counts as one, and what is in it.
+    let numbers = |text: &str, count: usize| {
+        let mut document = valid();
+        document["bundle"]["inline"]["data"] = json!({"all": ["here"]});
+        document.to_string().replace("\"here\"", &vec![text; count].join(","))
+    };
+    let counts: Vec<usize> = (39_000..40_000).collect();
+    let most = 39_000 + counts.partition_point(|count| Settings::from_json(numbers("0", *count)).is_ok());
+    assert!(most < 39_990, "the rest of it has some values, too");
+    for (text, message) in [
+        (padded(512 * 1024 + 1), "524289 bytes; a worker reads at most 524288 at once"),
+        (numbers("0", most), "more than 40000 values"),
+        (numbers("{}", most), "more than 40000 values"),
+        (numbers("123456789012345678901234567890", 2), "a number that 64 bits do not hold as it is written"),
+        (numbers("0.10000000000000000001", 2), "a number that 64 bits do not hold as it is written"),
+    ] {
+        let errors = Settings::from_json(&text).unwrap_err();
+        let errors: Vec<_> = errors.iter().map(|error| (&*error.path, &*error.message)).collect();
+        assert!(matches!(&*errors, [("", said)] if said.contains(message)), "{message}: {errors:?}");
+    }
+    for text in [padded(512 * 1024), numbers("0.5", most - 1), numbers("18446744073709551615", 2)] {
+        assert!(Settings::from_json(&text).is_ok(), "{text:.1000}");
+    }
+}

@@ -161,25 +161,17 @@ impl Root {
     /// Works for a while on the configuration, if it came while another one was in force.
     fn go_on_configuring(&mut self, begun: UnixTime) {
         let Some(instance) = self.instance.clone() else { return };
-        let Ok(mut now) = host::now() else { return };
-        while let Some(mut configuring) = self.configuring.take() {
-            match configuring.work() {
-                true => self.configuring = Some(configuring),
-                false => {
-                    if let Err(errors) = self.put_in_force(configuring) {
-                        // A VM of the host read the same before it was handed to this one. Refused is what it is.
-                        refuse(&errors);
-                        self.instance = None;
-                    }
-                }
+        in_slices(&instance, begun, |_| {
+            let Some(mut configuring) = self.configuring.take() else { return false };
+            if configuring.work() {
+                self.configuring = Some(configuring);
+            } else if let Err(errors) = self.put_in_force(configuring) {
+                // A VM of the host read the same before it was handed to this one. Refused is what it is.
+                refuse(&errors);
+                self.instance = None;
             }
-            let Ok(after) = host::now() else { break };
-            instance.metrics.slice_took(Work::Updates, micros_between(now, after));
-            now = after;
-            if micros_between(begun, now) >= WORKING {
-                break;
-            }
-        }
+            true
+        });
     }
 
     /// What is left of reading the configuration, at once.
@@ -192,9 +184,9 @@ impl Root {
         Ok(())
     }
 
-    /// Reads the configuration, and puts it in force if there is none before it; whether there is one. The host gave the same to a VM of
-    /// its own before, where it was read to its end: here that may take its time, and what was in force decides
-    /// meanwhile.
+    /// Reads the configuration, and puts it in force if there is none before it; whether there is one. The host gave
+    /// the same to a VM of its own before, where it was read to its end: here that may take its time, and what was in
+    /// force decides meanwhile.
     fn configure(&mut self, text: Vec<u8>) -> Result<bool, ConfigErrors> {
         let configuring = Configuring::begin(text)?;
         // Without a clock no end is near enough: a configuration that observes is refused.
@@ -220,16 +212,14 @@ impl Root {
     fn prepare(&mut self, begun: UnixTime) {
         let Some(instance) = self.instance.clone() else { return };
         let mut effects = Vec::new();
-        let Ok(mut now) = host::now() else { return };
-        while instance.engine.borrow().is_preparing() {
-            effects.extend(instance.engine.borrow_mut().prepare(now));
-            let Ok(after) = host::now() else { break };
-            instance.metrics.slice_took(Work::Updates, micros_between(now, after));
-            now = after;
-            if micros_between(begun, now) >= WORKING {
-                break;
+        in_slices(&instance, begun, |now| {
+            let mut engine = instance.engine.borrow_mut();
+            let is_preparing = engine.is_preparing();
+            if is_preparing {
+                effects.extend(engine.prepare(now));
             }
-        }
+            is_preparing
+        });
         self.run(effects);
     }
 
@@ -412,6 +402,20 @@ impl RootContext for Root {
 fn refuse(errors: &ConfigErrors) {
     for error in errors.iter() {
         log::error!("everycall: configuration refused: {error}");
+    }
+}
+
+/// Does slices of work that updates make, until there are none or it is time for something else, and files how long
+/// each took. `slice` is given the time, and tells whether there was one.
+fn in_slices(instance: &Instance, begun: UnixTime, mut slice: impl FnMut(UnixTime) -> bool) {
+    let Ok(mut now) = host::now() else { return };
+    while slice(now) {
+        let Ok(after) = host::now() else { break };
+        instance.metrics.slice_took(Work::Updates, micros_between(now, after));
+        now = after;
+        if micros_between(begun, now) >= WORKING {
+            break;
+        }
     }
 }
 

@@ -8,9 +8,8 @@ use regorus::unstable as ast;
 
 use crate::hir::{Path, Site};
 use crate::plan::Plan;
-use crate::reading::{Reading, MAX_PART};
+use crate::reading::{Limits, Reading, MAX_PART};
 use crate::syntax;
-use crate::tokens::{tokens, Token};
 
 /// How many values there may be in data: they are put together at once, and dropped at once.
 const MAX_VALUES: usize = 40_000;
@@ -18,6 +17,9 @@ const MAX_VALUES: usize = 40_000;
 const MAX_RULES: usize = 10_000;
 /// Rules that are put into the tree at a time.
 const PLANTED: usize = 500;
+/// Rules that are dropped at a time, in bytes of their texts, and what one counts besides.
+pub(crate) const DROPPED: usize = 16 * 1024;
+pub(crate) const DROPPED_EACH: usize = 40;
 
 /// Modules, parsed, and data.
 pub struct Library {
@@ -26,8 +28,7 @@ pub struct Library {
     /// The pieces that it is made of, and how many values they have.
     pieces: Pieces,
     values: usize,
-    /// What parsing one rule may take.
-    max_part: u64,
+    limits: Limits,
     /// The module that is being read.
     reading: Option<Reading>,
     /// What the rules of the modules are part of.
@@ -53,6 +54,8 @@ pub(crate) struct Module {
     pub(crate) package: Path,
     /// Alias to what it stands for: `input` or `data` and a path below.
     pub(crate) imports: Vec<(String, Path)>,
+    /// It says the word that modules are looked through for.
+    pub(crate) mentions: bool,
 }
 
 /// Where a part of a module begins that was parsed by itself.
@@ -167,7 +170,7 @@ impl Default for Library {
             data,
             pieces: Pieces::default(),
             values: 0,
-            max_part: u64::MAX,
+            limits: Limits { max_part: u64::MAX, watched: None },
             reading: None,
             tree: Tree::default(),
             rules: 0,
@@ -179,9 +182,10 @@ impl Default for Library {
 
 impl Library {
     /// One whose modules are read and compiled in slices: a rule that would take much longer than a few
-    /// milliseconds to parse is refused.
-    pub fn in_slices() -> Self {
-        Self { max_part: MAX_PART, ..Self::default() }
+    /// milliseconds to parse is refused. They are looked through for a word, for [`Self::mentions`].
+    pub fn in_slices(watched: &'static str) -> Self {
+        let limits = Limits { max_part: MAX_PART, watched: Some(watched) };
+        Self { limits, ..Self::default() }
     }
 
     /// A piece of what policies see as `data`.
@@ -212,7 +216,7 @@ impl Library {
     /// # Errors
     /// `file:line:column: message`.
     pub fn begin(&mut self, file: &str, text: &str) -> Result<(), String> {
-        self.reading = Some(Reading::begin(file, text, self.max_part)?);
+        self.reading = Some(Reading::begin(file, text, self.limits)?);
         Ok(())
     }
 
@@ -285,21 +289,16 @@ impl Library {
         Some((&module.file, module.text.get(range)?))
     }
 
-    /// Whether a module whose rules are in this plan says the word, as a name or in a string.
-    pub fn mentions(&self, plan: &Plan, word: &str) -> bool {
+    /// Whether a module whose rules are in this plan says the word that modules are looked through for, as a name or
+    /// in a string.
+    pub fn mentions(&self, plan: &Plan) -> bool {
         let rules = plan.documents.iter().flat_map(|document| document.rules.iter().chain(&document.default));
         let sites = rules.flat_map(|rule| &rule.branches).map(|branch| branch.site);
         let modules: BTreeSet<u32> = sites.filter(|site| site.end > 0).map(|site| site.module).collect();
-        modules.iter().filter_map(|at| self.modules.get(usize::try_from(*at).ok()?)).any(|module| {
-            // A letter may be written by its number.
-            module.text.contains("\\u")
-                || module.text.contains(word)
-                    && tokens(&module.text).any(|(token, _)| match token {
-                        Token::Name(name) => name == word,
-                        Token::Text(text) => text.contains(word),
-                        Token::Opaque | Token::Mark(_) => false,
-                    })
-        })
+        modules
+            .iter()
+            .filter_map(|at| self.modules.get(usize::try_from(*at).ok()?))
+            .any(|module| module.mentions)
     }
 
     /// Rules at whose paths base data stands, or below what is no object: `data` would have two values there.
@@ -333,11 +332,18 @@ impl Library {
             let Some(size) = self.pieces.drop_one() else { break };
             dropped = dropped.saturating_add(size);
         }
-        while dropped < PLANTED {
-            let Some((_, document)) = self.tree.documents.pop_first() else {
+        dropped = 0;
+        while dropped < DROPPED {
+            let Some(mut document) = self.tree.documents.first_entry() else {
                 return self.modules.pop().is_some();
             };
-            dropped = dropped.saturating_add(document.definitions.len());
+            let Some(definition) = document.get_mut().definitions.pop() else {
+                document.remove();
+                continue;
+            };
+            let span = definition.rule.span();
+            let bytes = usize::try_from(span.end.saturating_sub(span.start)).unwrap_or(usize::MAX);
+            dropped = dropped.saturating_add(bytes).saturating_add(DROPPED_EACH);
         }
         true
     }

@@ -2,11 +2,13 @@
 //! with every name in its place. It is walked as it stands.
 
 use std::cmp::Reverse;
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use everycall_rego_values::{Builtin, Value};
 
 use crate::hir::{Collected, Operator, Path, Site};
+use crate::library::{DROPPED, DROPPED_EACH};
 use crate::lower::glob::split;
 
 /// A place in the frame of the rule that is evaluated.
@@ -22,7 +24,7 @@ pub struct Plan {
     /// Where each of them is read first.
     pub(crate) input_sites: Vec<Site>,
     /// Statements that are nothing but a read of one of them.
-    pub(crate) conditions: Vec<(Site, usize)>,
+    pub(crate) conditions: BTreeSet<(Site, usize)>,
     /// Paths below `data` that hold no rules, and what stands there.
     pub(crate) bases: Vec<(Path, Option<Value>)>,
     /// Parts of the tree of rules that are read as a whole.
@@ -42,15 +44,14 @@ impl Plan {
     /// Drops some of it, after which it answers nothing any more: to drop all of a large one at once would take
     /// long. Whether there is more.
     pub fn take_apart(&mut self) -> bool {
-        const DROPPED: usize = 500;
         let mut dropped: usize = 0;
         while dropped < DROPPED {
             let Some(document) = self.documents.last_mut() else { return false };
-            let first = document.rules.len().saturating_sub(DROPPED);
-            dropped = dropped.saturating_add(document.rules.drain(first..).count()).saturating_add(1);
-            if document.rules.is_empty() {
-                self.documents.pop();
+            match document.rules.pop() {
+                Some(rule) => dropped = dropped.saturating_add(rule.bytes()),
+                None => drop(self.documents.pop()),
             }
+            dropped = dropped.saturating_add(DROPPED_EACH);
         }
         true
     }
@@ -59,6 +60,11 @@ impl Plan {
     /// facts. A path stands for all below it, and the empty one for all of `input`.
     pub fn inputs(&self) -> impl Iterator<Item = (&[Arc<str>], Site)> {
         self.inputs.iter().zip(&self.input_sites).map(|(path, site)| (&**path, *site))
+    }
+
+    /// The path of a slot.
+    pub fn input(&self, slot: usize) -> Option<&[Arc<str>]> {
+        self.inputs.get(slot).map(|path| &**path)
     }
 
     /// Statements that are nothing but a read of `input`, each with its slot.
@@ -128,6 +134,15 @@ pub(crate) struct Rule {
     pub(crate) branches: Vec<Branch>,
     /// Adds an element to a set.
     pub(crate) contains: bool,
+}
+
+impl Rule {
+    /// How long its text is.
+    fn bytes(&self) -> usize {
+        let sites = self.branches.iter().map(|branch| branch.site);
+        let bytes = |site: Site| usize::try_from(site.end.saturating_sub(site.start)).unwrap_or(usize::MAX);
+        sites.fold(0, |sum: usize, site| sum.saturating_add(bytes(site)))
+    }
 }
 
 /// What must be there, or be of a form, before anything else of a body is tried: as OPA's index does.

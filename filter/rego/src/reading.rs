@@ -1,8 +1,8 @@
-//! A module on its way: its text is read in parts, each of which takes a few milliseconds at most, and what would
-//! keep the parser busy for ever is refused.
+//! A module on its way: its text is looked through and then parsed in parts, each of which takes a few milliseconds at
+//! most, and what would keep the parser busy for ever is refused.
 //!
-//! regorus' parser goes down into brackets and expressions, and tries what stands in square and curly brackets
-//! twice: its time doubles with each. What it takes is known from the tokens before it begins.
+//! regorus' parser goes down into brackets and expressions, and tries twice what stands first in square and curly
+//! brackets: its time doubles with each. What it takes is known from the tokens before it begins.
 
 use std::sync::Arc;
 
@@ -10,11 +10,13 @@ use regorus::unstable as ast;
 
 use crate::library::{Module, Origin};
 use crate::syntax::constant_path;
-use crate::tokens::{tokens, Token};
+use crate::tokens::{tokens, Token, Tokens};
 
 /// The longest module.
 const MAX_BYTES: usize = 1024 * 1024;
 const MAX_LINES: usize = 20_000;
+/// The parser takes 1,024 characters, which are no more bytes than these.
+const MAX_LINE: usize = 4_096;
 const MAX_IMPORTS: usize = 100;
 /// Brackets inside each other: each is a few frames deep.
 const MAX_BRACKETS: usize = 12;
@@ -23,12 +25,15 @@ const MAX_LINKS: usize = 100;
 /// Digits of a number in a module, and of its exponent: `1e999999999` is written out as it is read.
 const MAX_DIGITS: usize = 32;
 const MAX_EXPONENT_DIGITS: usize = 3;
-/// What parsing a part takes, in tokens, where one inside `n` brackets counts 2^n times, and a bracket three times
-/// that; a part has several rules or one.
-const PART: u64 = 2_500;
-const BRACKET: u64 = 3;
+/// What parsing takes: a byte counts 1, also of comments and blanks, and each token this besides. What comes first in
+/// `n` of such brackets counts 2^n times.
+const TOKEN: u64 = 16;
+/// What parsing a part takes, which has several rules or one.
+const PART: u64 = 40_000;
 /// What one rule may take where a part is a slice of a worker's time.
-pub(crate) const MAX_PART: u64 = 11_000;
+pub(crate) const MAX_PART: u64 = 110_000;
+/// Bytes that are looked through at a time.
+const SCANNED: usize = 16 * 1024;
 /// Names behind which a square bracket is an array.
 const KEYWORDS: [&str; 10] =
     ["as", "contains", "default", "else", "every", "if", "in", "not", "some", "with"];
@@ -41,16 +46,33 @@ const V0: &str = "keyword is required before rule body";
 /// A module of which a part is still to be read.
 pub(crate) struct Reading {
     pub(crate) module: Module,
-    lines: Vec<Line>,
+    scan: Scan,
+    stage: Stage,
     /// Where the next part begins, and how many lines end before that.
     at: usize,
     line: usize,
-    /// What one rule may take.
-    max_part: u64,
+    limits: Limits,
     /// What the last part took, if no rule ended in it, and what the parser said then.
     failed: u64,
     error: Option<String>,
     pub(crate) rules: Vec<(Origin, ast::Ref<ast::Rule>)>,
+}
+
+/// What is asked of modules.
+#[derive(Clone, Copy)]
+pub(crate) struct Limits {
+    /// What parsing one rule may take.
+    pub(crate) max_part: u64,
+    /// A word for which they are looked through.
+    pub(crate) watched: Option<&'static str>,
+}
+
+/// What is done to a module next.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Stage {
+    Scan,
+    Head,
+    Rules,
 }
 
 /// A line of a module.
@@ -64,20 +86,75 @@ struct Line {
 }
 
 impl Reading {
-    /// Takes a module, and reads its package and its imports.
+    /// Takes a module.
+    ///
+    /// # Errors
+    /// `file:line: message`.
+    pub(crate) fn begin(file: &str, text: &str, limits: Limits) -> Result<Self, String> {
+        if text.len() > MAX_BYTES {
+            return Err(format!("{file}: more than {MAX_BYTES} bytes"));
+        }
+        // The parser takes it for the end, and what is behind it for nothing.
+        if let Some((before, _)) = text.split_once('\0') {
+            let line = line_ends(before).saturating_add(1);
+            return Err(format!("{file}:{line}: a NUL character"));
+        }
+        if let Some(at) = text.split('\n').position(|line| line.len() > MAX_LINE) {
+            let line = at.saturating_add(1);
+            return Err(format!("{file}:{line}: a line of more than {MAX_LINE} bytes"));
+        }
+        let module = Module {
+            file: file.to_owned(),
+            text: Arc::from(text),
+            package: Vec::new(),
+            imports: Vec::new(),
+            mentions: false,
+        };
+        Ok(Self {
+            module,
+            scan: Scan::default(),
+            stage: Stage::Scan,
+            at: 0,
+            line: 0,
+            limits,
+            failed: 0,
+            error: None,
+            rules: Vec::new(),
+        })
+    }
+
+    /// Does a part of the work; whether there is more.
     ///
     /// # Errors
     /// `file:line:column: message`.
-    pub(crate) fn begin(file: &str, text: &str, max_part: u64) -> Result<Self, String> {
-        let lines = lines(file, text)?;
-        let at = head(text);
-        let place = Place { file, line: 0, column: 0 };
-        let head = text.get(..at).unwrap_or_default();
-        let parsed = parsed(&place, head, |parser| Ok(parser.parse()?))?;
-        if parsed.imports.len() > MAX_IMPORTS {
+    pub(crate) fn part(&mut self) -> Result<bool, String> {
+        match self.stage {
+            Stage::Scan => {
+                if !self.scan.go_on(&self.module.file, &self.module.text, self.limits.watched)? {
+                    self.stage = Stage::Head;
+                    self.module.mentions = self.scan.mentions;
+                }
+                Ok(true)
+            }
+            Stage::Head => {
+                self.head()?;
+                self.stage = Stage::Rules;
+                Ok(true)
+            }
+            Stage::Rules => self.some_rules(),
+        }
+    }
+
+    /// Reads the package and the imports.
+    fn head(&mut self) -> Result<(), String> {
+        let Module { file, text, .. } = &self.module;
+        let head = head(text);
+        if head.imports > MAX_IMPORTS {
             return Err(format!("{file}: more than {MAX_IMPORTS} imports"));
         }
-        let package = constant_path(&parsed.package.refr);
+        let place = Place { file, line: 0, column: 0 };
+        let part = text.get(..head.end).unwrap_or_default();
+        let parsed = parsed(&place, part, |parser| Ok(parser.parse()?))?;
         let mut imports = Vec::new();
         for import in &parsed.imports {
             let path = constant_path(&import.refr);
@@ -89,29 +166,28 @@ impl Reading {
             let alias = import.r#as.as_ref().map_or(last, |span| span.text());
             imports.push((alias.to_owned(), path));
         }
-        let module = Module { file: file.to_owned(), text: Arc::from(text), package, imports };
-        let line = line_ends(head);
-        Ok(Self { module, lines, at, line, max_part, failed: 0, error: None, rules: Vec::new() })
+        (self.at, self.line) = (head.end, line_ends(part));
+        self.module.package = constant_path(&parsed.package.refr);
+        self.module.imports = imports;
+        Ok(())
     }
 
-    /// Reads a part; whether there is more.
-    ///
-    /// # Errors
-    /// `file:line:column: message`.
-    pub(crate) fn part(&mut self) -> Result<bool, String> {
+    /// Reads some rules; whether there may be more.
+    fn some_rules(&mut self) -> Result<bool, String> {
         let file = &self.module.file;
         let rest = self.module.text.get(self.at..).unwrap_or_default();
         if words(rest).next().is_none() {
             return Ok(false);
         }
-        let first = self.lines.partition_point(|line| line.end <= self.at);
-        let before = first.checked_sub(1).and_then(|at| self.lines.get(at)).map_or(0, |line| line.work);
+        let lines = &self.scan.lines;
+        let first = lines.partition_point(|line| line.end <= self.at);
+        let before = first.checked_sub(1).and_then(|at| lines.get(at)).map_or(0, |line| line.work);
         let target = match self.failed {
             0 => PART,
-            failed => failed.saturating_add(PART).min(self.max_part),
+            failed => failed.saturating_add(PART).min(self.limits.max_part),
         };
         let mut part = None;
-        for line in self.lines.iter().skip(first).filter(|line| !line.inside) {
+        for line in lines.iter().skip(first).filter(|line| !line.inside) {
             let takes = line.work.saturating_sub(before);
             if takes > target && part.is_some_and(|(_, takes)| takes > self.failed) {
                 break;
@@ -119,7 +195,7 @@ impl Reading {
             part = Some((line.end, takes));
         }
         let (end, takes) = part.unwrap_or((self.module.text.len(), u64::MAX));
-        if takes > self.max_part {
+        if takes > self.limits.max_part {
             if let Some(error) = self.error.take() {
                 return Err(error);
             }
@@ -278,15 +354,26 @@ impl Place<'_> {
     }
 }
 
-/// Where the package and the imports of a module end. Of what begins otherwise, the first token.
-fn head(text: &str) -> usize {
+/// The package and the imports of a module.
+#[derive(Default)]
+struct ModuleHead {
+    /// Where they end. Of what begins otherwise, the first token.
+    end: usize,
+    imports: usize,
+}
+
+fn head(text: &str) -> ModuleHead {
     let mut tokens = words(text).peekable();
-    let mut end = 0;
+    let mut head = ModuleHead::default();
     while let Some((token, behind)) = tokens.peek() {
-        if !matches!(token, Token::Name("package" | "import")) {
-            return if end == 0 { *behind } else { end };
+        match token {
+            Token::Name("import") if head.imports > MAX_IMPORTS => break,
+            Token::Name("import") => head.imports = head.imports.saturating_add(1),
+            Token::Name("package") => {}
+            _ if head.end > 0 => break,
+            _ => return ModuleHead { end: *behind, ..head },
         }
-        end = *behind;
+        head.end = *behind;
         tokens.next();
         // A name belongs to the path that it is the first of, or behind a dot.
         let mut joined = true;
@@ -297,74 +384,105 @@ fn head(text: &str) -> usize {
                 Token::Mark('[' | ']') | Token::Text(_) | Token::Opaque => {}
                 _ => break,
             }
-            end = *behind;
+            head.end = *behind;
             tokens.next();
         }
     }
-    end
+    head
 }
 
-/// Looks through a module, line by line.
-///
-/// # Errors
-/// The line at which brackets stand too deep, an expression has too many parts or a number is too long.
-fn lines(file: &str, source: &str) -> Result<Vec<Line>, String> {
-    if source.len() > MAX_BYTES {
-        return Err(format!("{file}: more than {MAX_BYTES} bytes"));
+/// Looks through a module, token by token.
+#[derive(Default)]
+struct Scan {
+    lines: Vec<Line>,
+    /// How far it came, and what parsing takes up to there.
+    at: usize,
+    work: u64,
+    brackets: Brackets,
+    links: Links,
+    /// The last token is a number that ends in `e`.
+    exponent: bool,
+    /// It says the word that is watched for, as a name or in a string.
+    mentions: bool,
+}
+
+impl Scan {
+    /// Looks through some of it; whether there is more.
+    ///
+    /// # Errors
+    /// The line at which brackets stand too deep, an expression has too many parts or a number is too long.
+    fn go_on(&mut self, file: &str, source: &str, watched: Option<&str>) -> Result<bool, String> {
+        let end = self.at.saturating_add(SCANNED);
+        let mut tokens = Tokens::behind(source, self.at);
+        while let Some((token, behind)) = tokens.next() {
+            let text = source.get(self.at..behind).unwrap_or_default();
+            self.mentions |= watched.is_some_and(|word| mentions(&token, text, word));
+            self.see(file, &token, text.len(), behind)?;
+            self.at = behind;
+            if behind >= end && tokens.is_between() {
+                return Ok(true);
+            }
+        }
+        let bytes = u64::try_from(source.len().saturating_sub(self.at)).unwrap_or(u64::MAX);
+        self.work = self.work.saturating_add(bytes);
+        self.lines.push(Line { end: source.len(), work: self.work, inside: false });
+        Ok(false)
     }
-    // The parser takes it for the end, and what is behind it for nothing.
-    if let Some((before, _)) = source.split_once('\0') {
-        let line = line_ends(before).saturating_add(1);
-        return Err(format!("{file}:{line}: a NUL character"));
-    }
-    let mut lines: Vec<Line> = Vec::new();
-    let mut work: u64 = 0;
-    let mut brackets = Brackets::default();
-    let mut exponent = false;
-    let mut links = Links::default();
-    for (token, end) in tokens(source) {
-        let line = lines.len().saturating_add(1);
-        if links.joined(&token) > MAX_LINKS {
+
+    /// Sees the next token, which is so many bytes long with what stands before it.
+    fn see(&mut self, file: &str, token: &Token<'_>, bytes: usize, end: usize) -> Result<(), String> {
+        let line = self.lines.len().saturating_add(1);
+        if line > MAX_LINES {
+            return Err(format!("{file}: more than {MAX_LINES} lines"));
+        }
+        if self.links.joined(token) > MAX_LINKS {
             return Err(format!(
                 "{file}:{line}: more than {MAX_LINKS} operators, brackets or names in one expression"
             ));
         }
-        brackets.see(&token);
-        if brackets.open.len() > MAX_BRACKETS {
+        self.brackets.see(token);
+        if self.brackets.open.len() > MAX_BRACKETS {
             return Err(format!("{file}:{line}: more than {MAX_BRACKETS} brackets inside each other"));
         }
-        if token == Token::Mark('\n') {
-            lines.push(Line { end, work, inside: !brackets.open.is_empty() });
-            continue;
+        let weight = TOKEN.saturating_add(u64::try_from(bytes).unwrap_or(u64::MAX));
+        self.work = self.work.saturating_add(self.brackets.tries().saturating_mul(weight));
+        if *token == Token::Mark('\n') {
+            self.lines.push(Line { end, work: self.work, inside: !self.brackets.open.is_empty() });
+            return Ok(());
         }
-        let weight = if matches!(token, Token::Mark('[' | '{' | ']' | '}')) { BRACKET } else { 1 };
-        work = work.saturating_add(brackets.tries().saturating_mul(weight));
-        let mut number = None;
-        if let Token::Name(name) = token {
-            number = Some(name).filter(|name| name.starts_with(|c: char| c.is_ascii_digit()));
-        }
+        let number = match token {
+            Token::Name(name) => Some(name).filter(|name| name.starts_with(|c: char| c.is_ascii_digit())),
+            _ => None,
+        };
         if let Some(number) = number {
             let after = number.split_once(['e', 'E']).map(|(_, digits)| digits);
-            let power = if exponent { Some(number) } else { after };
+            let power = if self.exponent { Some(*number) } else { after };
             if number.len() > MAX_DIGITS || power.is_some_and(|power| power.len() > MAX_EXPONENT_DIGITS) {
                 return Err(format!("{file}:{line}: a number of more than {MAX_DIGITS} digits"));
             }
-            exponent = after == Some("");
+            self.exponent = after == Some("");
         } else if !matches!(token, Token::Mark('+' | '-')) {
-            exponent = false;
+            self.exponent = false;
         }
+        Ok(())
     }
-    if lines.len() >= MAX_LINES {
-        return Err(format!("{file}: more than {MAX_LINES} lines"));
+}
+
+/// Whether a token of this text says a word.
+fn mentions(token: &Token<'_>, text: &str, word: &str) -> bool {
+    match token {
+        Token::Name(name) => *name == word,
+        Token::Text(text) => text.contains(word),
+        // A letter may be written by its number.
+        Token::Opaque => text.contains(word) || text.contains("\\u"),
+        Token::Mark(_) => false,
     }
-    lines.push(Line { end: source.len(), work, inside: false });
-    Ok(lines)
 }
 
 /// The brackets around a token.
 #[derive(Default)]
 struct Brackets {
-    /// Of each, whether the parser tries twice what stands in it.
+    /// Of each, whether the parser tries twice what stands here in it.
     open: Vec<bool>,
     /// The last token ends a reference, a name or a call: a square bracket behind it has a key in it.
     behind_reference: bool,
@@ -377,6 +495,7 @@ impl Brackets {
             Token::Mark('{') => self.open.push(true),
             Token::Mark('(') => self.open.push(false),
             Token::Mark(']' | '}' | ')') => drop(self.open.pop()),
+            Token::Mark(',') => self.open.last_mut().iter_mut().for_each(|twice| **twice = false),
             _ => {}
         }
         self.behind_reference = match token {
@@ -440,6 +559,12 @@ impl Links {
 mod tests {
     use super::*;
 
+    fn scan(text: &str) -> Result<Scan, String> {
+        let mut scan = Scan::default();
+        while scan.go_on("f", text, None)? {}
+        Ok(scan)
+    }
+
     #[test]
     fn long_expressions_are_refused_and_long_modules_are_not() {
         for text in [
@@ -460,7 +585,7 @@ mod tests {
             format!("x := {}1", format!("({}", "1 + ".repeat(10)).repeat(11)),
             format!("x := {}1", format!("{{1, {}", "not ".repeat(20)).repeat(6)),
         ] {
-            assert!(lines("f", &text).is_err(), "{text}");
+            assert!(scan(&text).is_err(), "{text}");
         }
         for text in [
             format!("x := 1{}", " + 1".repeat(100)),
@@ -474,13 +599,13 @@ mod tests {
             "f(x) := y if y := x.a + 1\n".repeat(300),
             "# a comment. With dots. And more.\nx := 1\n".repeat(300),
         ] {
-            assert_eq!(lines("f", &text).map(|_| ()), Ok(()), "{text:.80}");
+            assert_eq!(scan(&text).map(|_| ()), Ok(()), "{text:.80}");
         }
     }
 
     /// The rules of a module: where each begins and ends, and its line.
     fn read(text: &str) -> Result<(Vec<crate::hir::Site>, usize), String> {
-        let mut reading = Reading::begin("f", text, MAX_PART)?;
+        let mut reading = Reading::begin("f", text, Limits { max_part: MAX_PART, watched: None })?;
         let parts = std::iter::from_fn(|| reading.part().map(|more| more.then_some(())).transpose());
         let parts = parts.collect::<Result<Vec<()>, _>>()?.len();
         let sites = reading.rules.iter().map(|(origin, rule)| crate::syntax::site(*origin, rule.span()));

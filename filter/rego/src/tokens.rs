@@ -22,7 +22,19 @@ pub(crate) struct Tokens<'a> {
 
 /// The text in tokens.
 pub(crate) const fn tokens(source: &str) -> Tokens<'_> {
-    Tokens { source, at: 0, line_ends: 0 }
+    Tokens::behind(source, 0)
+}
+
+impl<'a> Tokens<'a> {
+    /// Those behind a place that is behind one of them.
+    pub(crate) const fn behind(source: &'a str, at: usize) -> Self {
+        Self { source, at, line_ends: 0 }
+    }
+
+    /// The next one is at the place behind the last one.
+    pub(crate) const fn is_between(&self) -> bool {
+        self.line_ends == 0
+    }
 }
 
 impl<'a> Iterator for Tokens<'a> {
@@ -52,7 +64,7 @@ impl<'a> Iterator for Tokens<'a> {
                     let end = rest.find(|c: char| !is_of_name(c)).unwrap_or(rest.len());
                     (rest.get(..end).map(Token::Name), end)
                 }
-                c if c.is_whitespace() && c != '\n' => (None, c.len_utf8()),
+                c if is_blank(c) => (None, rest.find(|c| !is_blank(c)).unwrap_or(rest.len())),
                 c => (Some(Token::Mark(c)), c.len_utf8()),
             };
             self.at = self.at.saturating_add(length);
@@ -65,6 +77,10 @@ impl<'a> Iterator for Tokens<'a> {
 
 const fn is_of_name(c: char) -> bool {
     c.is_ascii_alphanumeric() || c == '_'
+}
+
+fn is_blank(c: char) -> bool {
+    c.is_whitespace() && c != '\n'
 }
 
 /// The string literal that a text begins with, and its length.

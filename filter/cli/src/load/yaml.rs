@@ -1,5 +1,6 @@
 //! YAML as far as it is JSON: text keys only, no duplicate keys, no tags, finite numbers.
 
+use everycall_core::json::is_held;
 use serde_json::{Map, Number, Value};
 use serde_yaml_ng::Value as Yaml;
 
@@ -11,10 +12,18 @@ type YamlError = (String, String);
 pub(super) fn parse(bytes: &[u8]) -> Result<Value, YamlError> {
     let document: Yaml =
         serde_yaml_ng::from_slice(bytes).map_err(|cause| (String::new(), format!("not YAML: {cause}")))?;
-    json(document, "")
+    json(document, "", &not_held(bytes))
 }
 
-fn json(value: Yaml, path: &str) -> Result<Value, YamlError> {
+/// What of the text may be a number and is another one as a value.
+fn not_held(text: &[u8]) -> Vec<f64> {
+    let is_inside = |byte: &u8| byte.is_ascii_digit() || b".eE+-".contains(byte);
+    let words = text.split(|byte| !is_inside(byte)).filter_map(|word| std::str::from_utf8(word).ok());
+    let numbers = words.map(|word| word.trim_start_matches('+')).filter(|word| !is_held(word));
+    numbers.filter_map(|number| number.parse().ok()).collect()
+}
+
+fn json(value: Yaml, path: &str, not_held: &[f64]) -> Result<Value, YamlError> {
     let error = |message: &str| Err((path.to_owned(), message.to_owned()));
     match value {
         Yaml::Null => Ok(Value::Null),
@@ -24,13 +33,20 @@ fn json(value: Yaml, path: &str) -> Result<Value, YamlError> {
             let number = match (number.as_i64(), number.as_u64()) {
                 (Some(number), _) => Some(number.into()),
                 (None, Some(number)) => Some(number.into()),
-                (None, None) => number.as_f64().and_then(Number::from_f64),
+                (None, None) => match number.as_f64() {
+                    Some(number) if not_held.contains(&number) => {
+                        return error("a number that 64 bits do not hold as it is written");
+                    }
+                    number => number.and_then(Number::from_f64),
+                },
             };
             number.map_or_else(|| error("not a finite number"), |number| Ok(Value::Number(number)))
         }
         Yaml::Sequence(items) => {
-            let items =
-                items.into_iter().enumerate().map(|(index, item)| json(item, &format!("{path}[{index}]")));
+            let items = items
+                .into_iter()
+                .enumerate()
+                .map(|(index, item)| json(item, &format!("{path}[{index}]"), not_held));
             items.collect::<Result<_, _>>().map(Value::Array)
         }
         Yaml::Mapping(mapping) => {
@@ -40,7 +56,7 @@ fn json(value: Yaml, path: &str) -> Result<Value, YamlError> {
                     return error("a key that is not text; quote it");
                 };
                 let below = if path.is_empty() { name.clone() } else { format!("{path}.{name}") };
-                members.insert(name, json(value, &below)?);
+                members.insert(name, json(value, &below, not_held)?);
             }
             Ok(Value::Object(members))
         }
@@ -59,12 +75,19 @@ mod tests {
             parse(b"a: {b: [1, -2, 1.5, yes, 'x', null, true]}\nc: |\n  d\n"),
             Ok(json!({"a": {"b": [1, -2, 1.5, "yes", "x", null, true]}, "c": "d\n"}))
         );
+        assert_eq!(
+            parse(b"a: '123456789012345678901234567890' # 0.10000000000000000001\nb: 1.50"),
+            Ok(json!({"a": "123456789012345678901234567890", "b": 1.5}))
+        );
         for (text, path, message) in [
             ("a: 1\na: 2", "", "duplicate"),
             ("a: {b: 1, b: 2}", "", "duplicate"),
             ("a:\n  - 1: x", "a[0]", "quote it"),
             ("a: .nan", "a", "finite"),
             ("a: [!secret x]", "a[0]", "tags"),
+            ("a: [0.5, 9007199254740993.0]", "a[1]", "64 bits"),
+            ("a: 123456789012345678901234567890", "", "not YAML"),
+            ("a: +0.10000000000000000001", "a", "64 bits"),
             ("a: [", "", "not YAML"),
             ("a: 1\n---\na: 2", "", "not YAML"),
         ] {

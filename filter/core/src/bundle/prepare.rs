@@ -136,6 +136,10 @@ impl Preparation {
                     number = number.saturating_add(1);
                     done = done.saturating_add(line.len()).saturating_add(1);
                     read(&mut builder, &mut rank, number, line);
+                    if line.len() > MAX_BUNDLE_LINE {
+                        // Where the next one begins would have to be looked for.
+                        done = rest.len();
+                    }
                     // What it made to do comes first.
                     if done >= LINES_SLICE || builder.is_busy() {
                         break;
@@ -170,9 +174,13 @@ impl Preparation {
     }
 }
 
-/// The first line, without its end; `None` if there is no end.
+/// The first line, without its end; `None` if there is no end. Of one that is too long it is as much as shows that.
 fn line(rest: &[u8]) -> Option<&[u8]> {
-    rest.iter().position(|byte| *byte == b'\n').and_then(|end| rest.get(..end))
+    let start = rest.get(..=MAX_BUNDLE_LINE).unwrap_or(rest);
+    match start.iter().position(|byte| *byte == b'\n') {
+        Some(end) => rest.get(..end),
+        None => (start.len() > MAX_BUNDLE_LINE).then_some(start),
+    }
 }
 
 fn read(builder: &mut Builder, rank: &mut u8, number: usize, line: &[u8]) {

@@ -40,7 +40,7 @@ impl Engine {
         for (name, value) in shadows.chain(&record.connection) {
             case.request.connection.restore(name, value);
         }
-        if let Some(reason) = rests_on_what_no_record_holds(record) {
+        if let Some(reason) = not_decided_again(record) {
             let revision = std::mem::take(&mut case.record.revision);
             case.record = DecisionRecord { revision, ..record.clone() };
             let detail = record.detail.clone();
@@ -77,9 +77,9 @@ impl Engine {
     }
 }
 
-/// The reason of a refusal that can't be decided again. That there was no credential is known: whether one is needed
+/// The reason of a refusal that [`Engine::replay`] takes over, because it rests on what no record holds. That there was no credential is known: whether one is needed
 /// is the grants' to say.
-fn rests_on_what_no_record_holds(record: &DecisionRecord) -> Option<Reason> {
+pub fn not_decided_again(record: &DecisionRecord) -> Option<Reason> {
     let is_of_such_a_layer = matches!(record.layer, Layer::Request | Layer::Credential | Layer::Service);
     let refused = record.reason.filter(|_| record.decision == Verdict::Deny && is_of_such_a_layer);
     refused.filter(|reason| *reason != Reason::CredentialMissing)

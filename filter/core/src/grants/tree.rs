@@ -36,6 +36,9 @@ pub(super) struct Tree {
 
 /// What a path is walked with: where the walk may end.
 pub(super) trait Visit<'p> {
+    /// One more place is tried. True ends the walk.
+    fn tries(&mut self) -> bool;
+
     /// Templates end here, with these values of their parameters. True ends the walk.
     fn visit(&mut self, places: Places, values: &[&'p str], rest: &'p [String]) -> bool;
 }
@@ -131,6 +134,9 @@ impl Tree {
         values: &mut Vec<&'p str>,
         visit: &mut impl Visit<'p>,
     ) -> bool {
+        if visit.tries() {
+            return true;
+        }
         let Some((segment, after)) = segments.split_first() else {
             return visit.visit(places, values, &[]);
         };

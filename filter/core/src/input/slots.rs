@@ -1,5 +1,6 @@
 //! A plan's slots: which fact answers each of them, found once when the plan is made.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use everycall_rego::{Object, Value};
@@ -183,12 +184,10 @@ struct Within {
 }
 
 impl Within {
-    fn of(paths: &[&[Arc<str>]], slot: usize) -> Option<Self> {
-        let path = paths.get(slot)?;
-        let above =
-            paths.iter().enumerate().filter(|(_, other)| other.len() < path.len() && path.starts_with(other));
-        let (whole, prefix) = above.max_by_key(|(_, other)| other.len())?;
-        Some(Self { slot, whole, rest: path.get(prefix.len()..)?.to_vec() })
+    fn of(paths: &BTreeMap<&[Arc<str>], usize>, path: &[Arc<str>], slot: usize) -> Option<Self> {
+        let above = |end| Some((path.split_at_checked(end)?, *paths.get(path.get(..end)?)?));
+        let ((_, rest), whole) = (0..path.len()).rev().find_map(above)?;
+        Some(Self { slot, whole, rest: rest.to_vec() })
     }
 }
 
@@ -211,11 +210,11 @@ impl Slots {
         paths: impl Iterator<Item = &'p [Arc<str>]>,
     ) -> (Self, Reads) {
         let paths: Vec<&[Arc<str>]> = paths.collect();
-        let mut within: Vec<Within> = (0..paths.len()).filter_map(|slot| Within::of(&paths, slot)).collect();
-        within.sort_by_key(|within| paths.get(within.slot).map(|path| path.len()));
-        let mut slots = Self { reads: Vec::new(), within, answers: Vec::new(), timed: false };
+        let known: BTreeMap<&[Arc<str>], usize> =
+            paths.iter().enumerate().map(|(slot, path)| (*path, slot)).collect();
+        let mut slots = Self { reads: Vec::new(), within: Vec::new(), answers: Vec::new(), timed: false };
         let mut reads = Reads::default();
-        for (at, path) in paths.into_iter().enumerate() {
+        for (at, path) in paths.iter().copied().enumerate() {
             let read = Read::of_format(format, path);
             let own = match (format, path.split_first()) {
                 (InputFormat::Everycall, _) => Some(path),
@@ -242,9 +241,11 @@ impl Slots {
                 }
                 _ => {}
             }
-            let is_within = slots.within.iter().any(|within| within.slot == at);
-            slots.reads.push((read, is_within));
+            let within = Within::of(&known, path, at);
+            slots.reads.push((read, within.is_some()));
+            slots.within.extend(within);
         }
+        slots.within.sort_by_key(|within| paths.get(within.slot).map(|path| path.len()));
         (slots, reads)
     }
 

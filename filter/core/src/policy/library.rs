@@ -34,7 +34,7 @@ pub(crate) struct Library {
 
 impl Default for Library {
     fn default() -> Self {
-        Self { rego: everycall_rego::Library::in_slices(), sources: Arc::default() }
+        Self { rego: everycall_rego::Library::in_slices("signals"), sources: Arc::default() }
     }
 }
 
@@ -111,7 +111,7 @@ impl Library {
             return Err(vec![format!("`data` and rules overlap: base data stands at the rule `{path}`")]);
         }
         let (slots, mut reads) = Slots::resolve(*format, plan.inputs().map(|(path, _)| path));
-        if self.rego.mentions(&plan, "signals") && reads.any(&["signals"]) {
+        if reads.any(&["signals"]) && self.rego.mentions(&plan) {
             reads.name_signals();
         }
         let mut refused = Vec::new();
@@ -123,8 +123,7 @@ impl Library {
             }
         }
         for (site, slot) in plan.conditions() {
-            let path = slots.is_nullable(slot).then(|| plan.inputs().nth(slot)).flatten();
-            if let Some((path, _)) = path {
+            if let Some(path) = plan.input(slot).filter(|_| slots.is_nullable(slot)) {
                 let message = format!(
                     "`input.{}` is null where there is none, and null holds as a condition: compare it with null",
                     path.join(".")

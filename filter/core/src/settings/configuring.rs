@@ -5,7 +5,7 @@ use std::vec;
 use serde_json::Value;
 
 use super::resolve::{Resolver, Written};
-use super::{digest, item, Settings};
+use super::{digest, item, Settings, Shadow};
 use crate::bundle::{Builder, Bundle, Item, Preparation, Progress, DROP_SLICE};
 use crate::config::{self, ConfigError, ConfigErrors};
 use crate::hex;
@@ -13,10 +13,10 @@ use crate::json;
 use crate::signed::FileError;
 use crate::time::UnixTime;
 
-/// Bytes of a configuration that comes as text.
-const MAX_TEXT: usize = 1024 * 1024;
-/// Values of JSON that it is made of: about 2,000 grants.
-const MAX_VALUES: usize = 40_000;
+/// Bytes of a configuration that comes as text. Where each of them is an escape, reading takes six times as long.
+const MAX_TEXT: usize = 512 * 1024;
+/// Values of JSON that it may be made of: about 2,000 grants.
+const MOST: usize = 40_000;
 /// What to do about one that has more.
 const ELSEWHERE: &str = "much belongs into a bundle that is fetched (`bundle.remote`)";
 /// Mistakes in grants before the rest of them is not looked at.
@@ -26,7 +26,7 @@ const MAX_UNREAD: usize = 100;
 pub struct Configuring {
     settings: Settings,
     bundle: Building,
-    shadow: Option<Building>,
+    shadow: Option<ShadowBuilding>,
     /// Those that API keys name.
     exceptions: Vec<String>,
     errors: Vec<ConfigError>,
@@ -54,15 +54,13 @@ impl Configuring {
                 "{bytes} bytes; a worker reads at most {MAX_TEXT} at once: {ELSEWHERE}"
             )));
         }
-        let document =
-            json::parse(text.as_ref()).map_err(|error| refused(format!("not strict JSON: {error}")))?;
+        let document = json::parse_at_most(text.as_ref(), MOST).map_err(|error| {
+            refused(match json::is_too_much(&error) {
+                true => format!("more than {MOST} values, which a worker does not read at once: {ELSEWHERE}"),
+                false => format!("not strict JSON: {error}"),
+            })
+        })?;
         drop(text);
-        let values = json::values(&document);
-        if values > MAX_VALUES {
-            return Err(refused(format!(
-                "{values} values; a worker reads at most {MAX_VALUES} at once: {ELSEWHERE}"
-            )));
-        }
         Self::of(document)
     }
 
@@ -112,7 +110,7 @@ impl Configuring {
 
     /// Does a part, of a few milliseconds at most; whether there is more.
     pub fn work(&mut self) -> bool {
-        let shadow = self.shadow.as_mut();
+        let shadow = self.shadow.as_mut().map(|shadow| &mut shadow.bundle);
         let Some(open) = [&mut self.bundle].into_iter().chain(shadow).find(|building| !building.is_done())
         else {
             return false;
@@ -129,11 +127,10 @@ impl Configuring {
     pub fn finish(mut self) -> Result<Settings, ConfigErrors> {
         while self.work() {}
         self.settings.bundle = self.bundle.take();
-        let (mut shadow, mut building) = (self.settings.shadow.take(), self.shadow.take());
-        if let (Some(shadow), Some(building)) = (&mut shadow, &mut building) {
-            shadow.bundle = building.take();
-        }
-        self.settings.shadow = shadow;
+        self.settings.shadow = self
+            .shadow
+            .take()
+            .map(|ShadowBuilding { mut bundle, max_stale_s }| Shadow { bundle: bundle.take(), max_stale_s });
         let mut resolver = Resolver::default();
         resolver.beside_bundles(&self.settings, &self.exceptions);
         self.note(resolver.errors);
@@ -157,6 +154,12 @@ pub(super) enum Building {
     /// With its place.
     Signed(String, Box<Preparation>),
     Done(Box<Bundle>),
+}
+
+/// The bundle that is not obeyed.
+pub(super) struct ShadowBuilding {
+    pub(super) bundle: Building,
+    pub(super) max_stale_s: Option<i64>,
 }
 
 /// As people write them in the configuration.

@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 
 use ipnet::IpNet;
 
-use super::configuring::Building;
+use super::configuring::{Building, ShadowBuilding};
 use super::Settings;
 use crate::bundle::Bundle;
 use crate::config::ranges::{self, Range};
@@ -34,7 +34,7 @@ pub(super) struct Resolver {
 pub(super) struct Written {
     pub(super) settings: Settings,
     pub(super) bundle: Building,
-    pub(super) shadow: Option<Building>,
+    pub(super) shadow: Option<ShadowBuilding>,
     /// The exceptions that its API keys name, in their order.
     pub(super) exceptions: Vec<String>,
 }
@@ -98,7 +98,7 @@ impl Resolver {
         let dpop = self.dpop(&dpop);
         let mtls = mtls.map(|mtls| self.mtls(mtls));
         let (bundle, bundle_source) = self.bundle("bundle", bundle, &limits);
-        let (shadow, shadow_settings) = shadow.and_then(|shadow| self.shadow(shadow, &limits)).unzip();
+        let shadow = shadow.and_then(|shadow| self.shadow(shadow, &limits));
         let exceptions = api_keys.iter().map(|key| key.exception.clone()).collect();
         let api_keys = self.api_keys(api_keys);
         if mtls.is_none() {
@@ -123,7 +123,7 @@ impl Resolver {
             api_keys,
             bundle: Bundle::default(),
             bundle_source,
-            shadow: shadow_settings,
+            shadow: None,
             revocations,
             signals,
             pdps,

@@ -10,9 +10,6 @@ use super::*;
 const MAX_WAITED: u32 = 5_000;
 const BYTES_TRIED: u32 = 16;
 
-/// How many rules and packages may stand below what is read by keys that are found when it is evaluated.
-const MAX_BELOW: usize = 2_000;
-
 /// A body with the parts of a head.
 pub(super) struct Whole {
     /// The statements in the order in which they came.
@@ -370,10 +367,7 @@ impl Body<'_, '_> {
             Statement::Expr(term) => {
                 let value = self.whole(term)?;
                 if let Expr::Input(slot) = &value {
-                    let condition = (self.site, *slot);
-                    if !self.planner.draft.conditions.contains(&condition) {
-                        self.planner.draft.conditions.push(condition);
-                    }
+                    self.planner.draft.conditions.insert((self.site, *slot));
                 }
                 self.push(StepKind::Test(value));
                 Ok(())
@@ -1053,11 +1047,7 @@ impl Body<'_, '_> {
                 _ => None,
             })
             .collect();
-        if self.planner.tree.below(&path).count() > MAX_BELOW {
-            let name = path.join(".");
-            let message = format!("`data.{name}` is read by keys that are found when it is evaluated, or as a whole, and more than {MAX_BELOW} rules stand below it");
-            return Err(Stop::Problem(self.planner.library.message(self.site, &message)));
-        }
+        self.planner.read_below(self.site, &path)?;
         let node = self.planner.node(&path, &keys, closed);
         let (known, rest) = rest.split_at_checked(closed).unwrap_or((rest, &[]));
         Ok((Expr::Node(node, self.values(known)?), rest))

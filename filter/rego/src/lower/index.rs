@@ -9,7 +9,7 @@ use super::*;
 use crate::plan::constants;
 
 /// How often branches of a document are compared with others of it that split texts: more takes too long.
-const MAX_COMPARED: usize = 300_000;
+const MAX_COMPARED: usize = 200_000;
 
 /// Where a branch stands in OPA's trie: a level for each operand that is asked about in its document.
 struct Place {

@@ -66,7 +66,7 @@ impl Library {
             planner.begin(&planning.entries);
             None
         } else if planner.make_some() {
-            None
+            planner.too_much().map(|problem| Err(vec![problem]))
         } else {
             Some(planner.finish())
         };
@@ -121,8 +121,17 @@ type Made<T> = Result<T, Stop>;
 
 const UNBOUND: &str = "a variable is bound by nothing";
 
-/// How many rules one document may have: when all are made they are put into order at once.
-const MAX_RULES: usize = 2_000;
+/// Branches that the rules of one document may have, and what these ask of facts and arguments: when all are made
+/// they are put into order at once.
+const MAX_ORDERED: usize = 4_000;
+/// Documents that a plan may be made of, and paths of data: what is known of them is dropped at once.
+const MAX_DOCUMENTS: usize = 3_000;
+/// Names that may lead to the rules and packages below what is read by keys that are found when it is evaluated, or as
+/// a whole: of one such place, and of all that a plan reads.
+const MAX_BELOW: usize = 1_000;
+const MAX_ALL_BELOW: usize = 10_000;
+/// Facts that it may read: each is looked up in the table of facts, at once.
+const MAX_FACTS: usize = 500;
 
 /// A node of the tree of rules as it is read.
 struct ReadNode {
@@ -153,10 +162,12 @@ struct Draft {
     kinds: BTreeMap<Path, (Kind, usize)>,
     inputs: List<Path>,
     input_sites: Vec<Site>,
-    conditions: Vec<(Site, usize)>,
+    conditions: BTreeSet<(Site, usize)>,
     bases: List<Path>,
     nodes: Vec<ReadNode>,
     known_nodes: List<NodeKey>,
+    /// Names below what was read by keys that are found when it is evaluated.
+    names_below: usize,
     reads_now: bool,
     /// Documents that the one in the making reads.
     reads: BTreeSet<DocumentId>,
@@ -175,6 +186,8 @@ struct OpenDocument {
     definitions: std::vec::IntoIter<Definition>,
     rules: Vec<Rule>,
     needs: Vec<Vec<Needs>>,
+    /// How much of it is to be put into order.
+    ordered: usize,
     default: Option<Rule>,
     problems: Vec<Problem>,
 }
@@ -236,6 +249,23 @@ impl Planner<'_> {
             }
         }
         true
+    }
+
+    /// What of it is too much.
+    fn too_much(&self) -> Option<Problem> {
+        let draft = &self.draft;
+        if draft.inputs.items.len() > MAX_FACTS {
+            let site = draft.input_sites.last().copied().unwrap_or_default();
+            let message = format!("more than {MAX_FACTS} different parts of `input` are read");
+            return Some(self.library.message(site, &message));
+        }
+        if draft.wanted.len() > MAX_DOCUMENTS || draft.bases.items.len() > MAX_DOCUMENTS {
+            let (path, _) = draft.wanted.last()?;
+            return Some(
+                self.at(path, &format!("with it more than {MAX_DOCUMENTS} rules or parts of data are read")),
+            );
+        }
+        None
     }
 
     fn close(&mut self, path: Path, made: Result<Document, Vec<Problem>>) {
@@ -380,9 +410,6 @@ impl Planner<'_> {
             return Ok(None);
         };
         let (kind, _) = self.kind(path)?;
-        if document.definitions.len() > MAX_RULES {
-            return Err(self.at(path, &format!("more than {MAX_RULES} rules: a table belongs into data")));
-        }
         Ok(Some(OpenDocument {
             path: path.clone(),
             kind,
@@ -390,6 +417,7 @@ impl Planner<'_> {
             definitions: document.definitions.clone().into_iter(),
             rules: Vec::new(),
             needs: Vec::new(),
+            ordered: 0,
             default: None,
             problems: Vec::new(),
         }))
@@ -410,11 +438,21 @@ impl Planner<'_> {
             Ok((rule, needed)) => {
                 let bare = rule.branches.first().is_some_and(|branch| branch.tail.is_empty());
                 open.rules.push(rule);
+                let asked =
+                    needed.iter().fold(0, |sum: usize, needs| sum.saturating_add(needs.counted.len()));
+                open.ordered = open.ordered.saturating_add(needed.len()).saturating_add(asked);
                 open.needs.push(needed);
-                if open.kind != Kind::Object || !bare {
+                if open.ordered > MAX_ORDERED {
+                    open.definitions = Vec::new().into_iter();
+                    let message = format!(
+                        "more than {MAX_ORDERED} rules, `else` and conditions: a table belongs into data"
+                    );
+                    self.at(&open.path, &message)
+                } else if open.kind == Kind::Object && bare {
+                    self.at(&open.path, "one rule is the whole document, and others are parts of it")
+                } else {
                     return;
                 }
-                self.at(&open.path, "one rule is the whole document, and others are parts of it")
             }
             Err(problem) => problem,
         };
@@ -528,6 +566,19 @@ impl Planner<'_> {
     /// A rule or a package stands at this path or below.
     fn has_below(&self, path: &[Arc<str>]) -> bool {
         self.tree.below(path).next().is_some()
+    }
+
+    /// Looks whether so much may be read as stands below a path.
+    fn read_below(&mut self, site: Site, path: &[Arc<str>]) -> Result<(), Problem> {
+        let lengths = self.tree.below(path).map(|below| below.len().saturating_sub(path.len()));
+        let names = lengths.fold(0, usize::saturating_add);
+        self.draft.names_below = self.draft.names_below.saturating_add(names);
+        if names <= MAX_BELOW && self.draft.names_below <= MAX_ALL_BELOW {
+            return Ok(());
+        }
+        let name = path.join(".");
+        let message = format!("`data.{name}` is read by keys that are found when it is evaluated, or as a whole, and more than {MAX_BELOW} names lead to the rules below it, or more than {MAX_ALL_BELOW} to those below all that is read so");
+        Err(self.library.message(site, &message))
     }
 
     /// The node at this path, with what is below it at these keys. Any key may be where a name is missing,

@@ -19,10 +19,10 @@ use everycall_tests::hostile;
 use everycall_tests::server::{Answer, Server};
 use serde_json::{json, Map, Value};
 
+use crate::BOUND_MS;
+
 /// Each time with an Envoy of its own. The shortest of the longest times counts: others are on the machine, too.
 const TIMES: usize = 3;
-/// What holds a worker no longer, in milliseconds.
-pub(crate) const BOUND_MS: f64 = 10.0;
 /// Of what is measured, as the metric `everycall.slice_us` calls it.
 pub(crate) const WORK: [&str; 5] = ["updates", "streams", "tick", "fetched", "configure"];
 /// Streams that are open when a configuration comes: a few less than Envoy has connections for.
@@ -283,7 +283,7 @@ fn configurations() -> Vec<(&'static str, Value)> {
         let text = (0..330).map(rule).collect::<String>();
         (format!("m{at}.rego"), json!(format!("package more.p{at}\n\n{text}")))
     };
-    let policies: Map<String, Value> = (0..30).map(module).collect();
+    let policies: Map<String, Value> = (0..27).map(module).collect();
     let members = |text: &str, bytes: usize| -> Value {
         serde_json::from_str(&format!("[{}0]", text.repeat(bytes / text.len()))).unwrap_or_default()
     };
@@ -299,10 +299,11 @@ fn configurations() -> Vec<(&'static str, Value)> {
         json!({ "grants": all })
     };
     vec![
-        ("as many rules as a library may have, in 700 KB of policies", open(with(json!({})), policies)),
+        ("8,900 rules in 430 KB of policies", open(with(json!({})), policies)),
         ("1,800 grants", with(grants(1_800))),
         ("many numbers in data", with(json!({"data": {"all": members("0,", 78_000)}}))),
         ("7,900 objects in data", with(json!({"data": {"all": members("{\"\":{}},", 8 * 7_900)}}))),
+        ("a text of nothing but escapes", with(json!({"data": {"all": "\"".repeat(250_000)}}))),
         ("1,000 open streams, all of which a configuration closes", with(json!({}))),
     ]
 }
@@ -325,9 +326,24 @@ fn bundles() -> Vec<(&'static str, Value)> {
         others.insert(format!("o{module}.rego"), json!(text));
     }
     others.insert("a.rego".into(), json!(allow()));
-    let table = |rows: usize| {
-        let rows: String = (0..rows).map(|at| format!("\t\"k{at}\": [\"a\", \"b\"],\n")).collect();
-        rules(1, &|_| format!("r if input.request.path in {{\n{rows}}}\n"))
+    let rows =
+        |count: usize| -> String { (0..count).map(|at| format!("\t\"k{at}\": [\"a\", \"b\"],\n")).collect() };
+    let table = |count: usize| rules(1, &|_| format!("r if input.request.path in {{\n{}}}\n", rows(count)));
+    let mut tables: Map<String, Value> = Map::new();
+    for module in 0..90 {
+        let text =
+            format!("package other.p{module}\n\nr if {{\n\tinput.request.path in {{\n{}}}\n}}\n", rows(450));
+        tables.insert(format!("t{module}.rego"), json!(text));
+    }
+    let asked: String = (0..90).map(|at| format!("r if data.other.p{at}.r\n")).collect();
+    tables.insert("a.rego".into(), json!(rules(0, &|_| String::new()) + &asked));
+    let documents = |count: usize| {
+        let asks = |group: usize| {
+            let asked = (group * 90..count.min((group + 1) * 90)).map(|at| format!("\tr{at}\n"));
+            format!("r if {{\n{}}}\n", asked.collect::<String>())
+        };
+        rules(count, &|at| format!("r{at} if 1 > {at}\n"))
+            + &(0..count.div_ceil(90)).map(asks).collect::<String>()
     };
     let chain = |length: usize| {
         let steps: String = (0..length).map(|at| format!("\tx{at} = x{} + 1\n", at + 1)).collect();
@@ -342,33 +358,53 @@ fn bundles() -> Vec<(&'static str, Value)> {
             })),
         ),
         (
-            "as many rules of one name as there may be, each asks for another fact",
-            one(rules(1_999, &|at| format!("r if input.request.query.a{at}[0] == \"{at}\"\n"))),
+            "as many facts as a rule set may read",
+            one(rules(500, &|at| format!("r if input.request.query.a{at}[0] == \"{at}\"\n"))),
+        ),
+        (
+            "as many rules and conditions of one name as there may be",
+            one(rules(1_000, &|at| {
+                format!("r if {{ input.request.path == \"{at}\"; input.request.method == \"{at}\"; input.request.host == \"{at}\" }}\n")
+            })),
+        ),
+        (
+            "as many `else` as there may be",
+            one(rules(1_000, &|_| {
+                "r if { 1 == 2 } else if { 1 == 3 } else if { 1 == 4 } else if { 1 == 5 }\n".to_owned()
+            })),
         ),
         (
             "more rules of one name than there may be",
             one(rules(2_100, &|at| format!("r if input.request.path == \"{at}\"\n"))),
         ),
         (
-            "500 globs in the rules of one name",
-            one(rules(500, &|at| format!("r if glob.match(\"/a/{at}/*\", [\"/\"], input.request.path)\n"))),
+            "440 globs in the rules of one name",
+            one(rules(440, &|at| format!("r if glob.match(\"/a/{at}/*\", [\"/\"], input.request.path)\n"))),
         ),
+        ("2,900 rules that are asked for one by one", one(documents(2_900))),
         ("10,000 rules of other packages", json!({"policies": others, "grants": [grant(0)]})),
         (
-            "a document of 1,900 members, read by a key that is found",
-            one(rules(1_900, &|at| format!("p.a{at} := {at}\n")) + "r if p[input.request.path] == 1\n"),
+            "a document of 1,000 members, read by a key that is found",
+            one(rules(1_000, &|at| format!("p.a{at} := {at}\n")) + "r if p[input.request.path] == 1\n"),
         ),
         (
             "ten brackets inside each other, over and over",
-            one(rules(2_000, &|_| format!("x contains {}1{}\n", "[".repeat(10), "]".repeat(10)))
+            one(rules(1_500, &|_| format!("x contains {}1{}\n", "[".repeat(10), "]".repeat(10)))
                 + "r if x[1]\n"),
         ),
         (
-            "eight objects inside each other, over and over",
-            one(rules(1_500, &|_| format!("x contains {}1{}\n", "{1: ".repeat(8), "}".repeat(8)))
+            "nine objects inside each other, over and over",
+            one(rules(1_500, &|_| format!("x contains {}1{}\n", "{1: ".repeat(9), "}".repeat(9)))
                 + "r if x[1]\n"),
         ),
-        ("a rule as long as one may be", one(table(300))),
+        ("a rule as long as one may be", one(table(500))),
+        ("tables of 450 rows in 90 modules", json!({"policies": tables, "grants": [grant(0)]})),
+        ("a module of names", one(rules(700, &|at| format!("r{at} if {}\n", "x.".repeat(45) + "x")))),
+        (
+            "a module of blank lines",
+            one(format!("{}r := true\n{}", rules(0, &|_| String::new()), "\n".repeat(5_000))),
+        ),
+        ("a line of nothing but escapes", data(vec![json!("\"".repeat(45_000))])),
         ("a rule that is too long", one(table(3_000))),
         ("statements that wait for each other", one(chain(60))),
         ("statements that wait for each other too often", one(chain(95))),

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{bail, ensure, Context as _};
 use everycall::commands;
-use everycall_core::{DecisionRecord, Layer, Reason, Verdict};
+use everycall_core::{not_decided_again, DecisionRecord, Reason};
 use serde_json::{json, Map, Value};
 
 use crate::clients::{Answered, Kind};
@@ -149,7 +149,7 @@ impl Records {
         for (line, again) in lines.iter().zip(again) {
             let again: DecisionRecord = serde_json::from_str(again)?;
             let differences = differences(&line.record, &again)?;
-            match (differences.is_empty(), stands(&line.record)) {
+            match (differences.is_empty(), not_decided_again(&line.record)) {
                 (true, None) => self.again += 1,
                 (true, Some(reason)) => *self.standing.entry(reason.code().to_owned()).or_default() += 1,
                 (false, _) => {
@@ -268,14 +268,6 @@ fn record_of(line: &str) -> anyhow::Result<Option<DecisionRecord>> {
             Ok(Some(record.context("an empty record")?.with_context(|| line.to_owned())?))
         }
     }
-}
-
-/// The reason of a refusal that rests on what no record holds: what [`everycall_core::Engine::replay`] does not
-/// decide again.
-fn stands(record: &DecisionRecord) -> Option<Reason> {
-    let is_of_such_a_layer = matches!(record.layer, Layer::Request | Layer::Credential | Layer::Service);
-    let refused = record.reason.filter(|_| record.decision == Verdict::Deny && is_of_such_a_layer);
-    refused.filter(|reason| *reason != Reason::CredentialMissing)
 }
 
 /// What another decision says otherwise: by the member of the record, both values. Of all but how long it took.

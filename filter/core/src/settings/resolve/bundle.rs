@@ -5,8 +5,8 @@ use crate::bundle::{Builder, Bundle, BundleSource, Origin, Preparation};
 use crate::config::{self, is_host, is_path, ranges, Limits, RemoteBundle};
 use crate::keys::{Algorithm, Jwks, KeyRules, KeySet, Usage};
 use crate::network::Network;
-use crate::settings::configuring::{of_file, Building};
-use crate::settings::{Settings, Shadow};
+use crate::settings::configuring::{of_file, Building, ShadowBuilding};
+use crate::settings::Settings;
 use crate::signature::PureRust;
 
 /// Where the shadow bundle stands.
@@ -47,7 +47,7 @@ impl Resolver {
     }
 
     /// The bundle that is not obeyed.
-    pub(super) fn shadow(&mut self, written: config::Bundle, limits: &Limits) -> Option<(Building, Shadow)> {
+    pub(super) fn shadow(&mut self, written: config::Bundle, limits: &Limits) -> Option<ShadowBuilding> {
         match &written {
             config::Bundle { remote: Some(_), .. } => {
                 self.error(
@@ -62,8 +62,8 @@ impl Resolver {
             }
             _ => {}
         }
-        let (building, source) = self.bundle(PLACE, written, limits);
-        Some((building, Shadow { bundle: Bundle::default(), max_stale_s: source.max_stale_s }))
+        let (bundle, source) = self.bundle(PLACE, written, limits);
+        Some(ShadowBuilding { bundle, max_stale_s: source.max_stale_s })
     }
 
     /// What bundles and the rest of the configuration say of each other. `exceptions` are those that API keys name.
