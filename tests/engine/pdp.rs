@@ -1,7 +1,7 @@
 //! Decision points over time and on the wire: breakers, trace context, and ext_authz against the types of
 //! envoy-types, which are made by others from the same definition.
 
-use everycall_core::{Engine, Farewell, Reason, Reply, StreamId, UnixTime};
+use everycall_core::{Engine, Farewell, Reason, Reply, StreamId, UnixTime, MAX_ANSWER};
 use everycall_tests::grpc::{CheckRequest, CheckResponse, CheckResponseExt, Status};
 use prost::Message as _;
 use serde_json::{json, Value};
@@ -197,4 +197,31 @@ fn answers_of_an_ext_authz_server_are_read_as_they_are_meant() {
     let mut response = CheckResponse::with_status(Status::ok(""));
     response.set_http_response(denied);
     assert_eq!(decide(response), Reason::PdpUnavailable, "a yes that is denied");
+}
+
+/// They are read at once.
+#[test]
+fn answers_of_one_round_have_a_bound_together() {
+    let mut config = configuration();
+    let policy = "package everycall.ask\n\nask contains {\"id\": id, \"pdp\": \"default\", \"subject\": {\"type\": \"user\", \"id\": id}, \
+        \"action\": {\"name\": \"a\"}, \"resource\": {\"type\": \"r\", \"id\": \"1\"}} if some id in {\"1\", \"2\", \"3\"}\n\n\
+        decision := {\"allow\": true} if not some_no\n\nsome_no if { some id in {\"1\", \"2\", \"3\"}; not input.pdp[id].decision }\n";
+    config["bundle"]["inline"]["policies"]["ask.rego"] = json!(policy);
+    config["pdps"]["default"] = json!({"protocol": "authzen", "cluster": "pdp", "host": "pdp",
+        "breaker": {"failures": 1, "open_ms": 1000}});
+    let body = |bytes: usize| format!("{{\"decision\":true}}{}", " ".repeat(bytes - 17));
+    for (sizes, expected) in [
+        ([17, 17, MAX_ANSWER - 34], Reason::Allowed),
+        ([17, 17, MAX_ANSWER - 33], Reason::PdpUnavailable),
+        ([30_000, 30_000, 30_000], Reason::PdpUnavailable),
+        ([MAX_ANSWER, 17, 17], Reason::PdpUnavailable),
+        ([20_000, 20_000, 20_000], Reason::Allowed),
+    ] {
+        let mut engine = engine(&config);
+        let (calls, pending) = asks(engine.check(request(1, "/ask", &token(60)), NOW));
+        assert_eq!(calls.len(), 3);
+        let replies = sizes.map(|bytes| Reply::http(200, body(bytes))).into();
+        assert_eq!(reason(engine.resume(pending, replies, NOW)), expected, "{sizes:?}");
+        assert!(!is_open(&engine), "it is there");
+    }
 }

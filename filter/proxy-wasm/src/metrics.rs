@@ -40,8 +40,10 @@ pub(crate) enum Work {
     Tick,
     /// What was fetched is taken from the host.
     Fetched,
-    /// A configuration is read.
+    /// A configuration is read while another one is in force.
     Configure,
+    /// The first one of a worker is read and its bundle built, before it serves.
+    Start,
 }
 
 impl Metrics {
@@ -93,6 +95,7 @@ impl Metrics {
             Work::Tick => (MetricKind::Histogram, "everycall.slice_us;work=tick"),
             Work::Fetched => (MetricKind::Histogram, "everycall.slice_us;work=fetched"),
             Work::Configure => (MetricKind::Histogram, "everycall.slice_us;work=configure"),
+            Work::Start => (MetricKind::Histogram, "everycall.slice_us;work=start"),
         };
         let id = *self.slices.borrow_mut().entry(work).or_insert_with(|| self.define(kind, name));
         if let Some(id) = id {

@@ -353,9 +353,7 @@ impl RootContext for Root {
         match self.configure(text) {
             Ok(held) => {
                 // Without one before, it is the start of a worker, or a VM of the host that only tries it.
-                if held {
-                    self.took(Work::Configure, begun);
-                }
+                self.took(if held { Work::Configure } else { Work::Start }, begun);
                 true
             }
             // Never true: the proxy then keeps the old configuration, or does not start.

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::case::{Case, Refused};
 use super::Engine;
-use crate::pdp::{self, Answer, AnswerError, Asker, Breaker, Question};
+use crate::pdp::{self, Answer, AnswerError, Asker, Breaker, Question, MAX_ANSWER};
 use crate::reason::Reason;
 use crate::record::PdpExchange;
 use crate::settings::Settings;
@@ -177,11 +177,11 @@ impl Engine {
     pub(super) fn note_answers(&mut self, case: &mut Case, open: Vec<Question>, replies: Vec<Reply>) {
         let (stream, now) = (case.request.stream, self.latest);
         self.pdps.close(stream);
-        let mut replies = replies.into_iter();
+        let (mut replies, mut left) = (replies.into_iter(), MAX_ANSWER);
         for question in open {
             let pdp = self.settings.pdps.get(&question.pdp);
             let answer = match (pdp, replies.next()) {
-                (Some(pdp), Some(reply)) => pdp::answer(pdp, &reply),
+                (Some(pdp), Some(reply)) => pdp::answer(pdp, &reply, &mut left),
                 _ => Answer::Error(AnswerError::Unavailable),
             };
             if let (Some(pdp), Some(state)) = (pdp, self.pdps.states.get_mut(&question.pdp)) {

@@ -20,7 +20,8 @@ pub(crate) use authzen::PATH as AUTHZEN_PATH;
 pub(crate) use breaker::Breaker;
 pub(crate) use ext_authz::{ATTRIBUTES as EXT_AUTHZ_ATTRIBUTES, PATH as EXT_AUTHZ_PATH};
 
-/// The longest answer of a decision point, in bytes.
+/// The longest answer of a decision point, in bytes; also of all answers together that one round of questions gets,
+/// since they are read at once.
 pub const MAX_ANSWER: usize = 64 * 1024;
 
 /// The decision point of a question that names none.
@@ -198,8 +199,15 @@ pub(crate) fn call(pdp: &Pdp, question: &Question, asker: &Asker<'_>) -> Call {
 }
 
 /// The answer in a reply. Anything but a well-formed 200 is a failure: a proxy answers 502, 503 or
-/// 504 by itself when the call failed.
-pub(crate) fn answer(pdp: &Pdp, reply: &Reply) -> Answer {
+/// 504 by itself when the call failed. `left` is what the answers that are read at once may still have, in bytes.
+pub(crate) fn answer(pdp: &Pdp, reply: &Reply, left: &mut usize) -> Answer {
+    if let Reply::Http { body, .. } = reply {
+        match left.checked_sub(body.len()) {
+            Some(less) => *left = less,
+            // It is there.
+            None => return Answer::Error(AnswerError::Refused),
+        }
+    }
     let message = match pdp.protocol {
         PdpProtocol::Authzen | PdpProtocol::Opa => http_body(reply),
         PdpProtocol::ExtAuthz => grpc::message(reply),

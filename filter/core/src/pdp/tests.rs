@@ -54,7 +54,7 @@ fn a_plain_reply_is_an_answer_in_its_protocol_and_no_yes_in_another() {
     for spoken in all {
         for heard in all {
             for yes in [true, false] {
-                let answer = answer(&pdp(heard), &spoken.reply(yes)).to_json();
+                let answer = answer(&pdp(heard), &spoken.reply(yes), &mut MAX_ANSWER.clone()).to_json();
                 match spoken == heard {
                     true => assert_eq!(answer["decision"], yes, "{spoken:?}"),
                     false => assert_ne!(answer["decision"], true, "{spoken:?} heard as {heard:?}"),
@@ -66,7 +66,10 @@ fn a_plain_reply_is_an_answer_in_its_protocol_and_no_yes_in_another() {
 
 #[test]
 fn what_a_caller_can_bring_about_is_no_outage() {
-    let life = |status: u16| answer(&pdp(PdpProtocol::Authzen), &Reply::http(status, "")).is_sign_of_life();
+    let life = |status: u16| {
+        answer(&pdp(PdpProtocol::Authzen), &Reply::http(status, ""), &mut MAX_ANSWER.clone())
+            .is_sign_of_life()
+    };
     for status in [400, 401, 403, 404, 413, 422] {
         assert!(life(status), "{status}");
     }
