@@ -28,24 +28,31 @@ fn period() -> u32 {
     host(|host| host.tick_period)
 }
 
-#[test]
-fn what_was_in_force_decides_until_it_is_built() {
+/// A VM with the ordinary configuration in force, and a root context for another one.
+fn beside(run: impl FnOnce(&mut Vm, u32) + Send) {
     fresh(|| {
         let mut vm = Vm::start(&configuration()).unwrap();
         let root = vm.new_root();
+        run(&mut vm, root);
+    });
+}
+
+#[test]
+fn what_was_in_force_decides_until_it_is_built() {
+    beside(|vm, root| {
         assert!(vm.configure(root, closed(2_000).to_string().as_bytes()));
         assert_eq!(period(), 2);
         // Also for requests of the new one.
-        assert_eq!(open(&mut vm, root), "allowed");
+        assert_eq!(open(vm, root), "allowed");
         let mut ticks = 0;
-        while open(&mut vm, root) == "allowed" {
+        while open(vm, root) == "allowed" {
             vm.tick_of(root);
             ticks += 1;
             assert!(ticks < 1_000, "it is never built");
         }
         assert!(ticks > 1, "at once");
         for root in [1, root] {
-            assert_eq!(open(&mut vm, root), "policy_denied", "{root}");
+            assert_eq!(open(vm, root), "policy_denied", "{root}");
         }
         vm.tick_of(root);
         host(|host| host.nanos += 100_000_000);
@@ -82,9 +89,7 @@ fn the_last_one_comes_into_force() {
 #[test]
 fn one_that_turns_out_bad_decides_nothing() {
     // The host has its own VM read it first, so that it does not come to this.
-    fresh(|| {
-        let mut vm = Vm::start(&configuration()).unwrap();
-        let root = vm.new_root();
+    beside(|vm, root| {
         let mut config = closed(0);
         config["bundle"]["inline"]["policies"]["open.rego"] = json!("package everycall.open\ndecision :=");
         assert!(vm.configure(root, config.to_string().as_bytes()));
@@ -99,24 +104,20 @@ fn one_that_turns_out_bad_decides_nothing() {
 
 #[test]
 fn what_is_wrong_beside_the_bundle_is_told_at_once() {
-    fresh(|| {
-        let mut vm = Vm::start(&configuration()).unwrap();
-        let root = vm.new_root();
+    beside(|vm, root| {
         let mut config = closed(0);
         config["limits"] = json!({"max_pending": -1});
         assert!(!vm.configure(root, config.to_string().as_bytes()));
         assert!(!vm.configure(root, b"{"));
-        assert_eq!(open(&mut vm, 1), "allowed");
+        assert_eq!(open(vm, 1), "allowed");
     });
 }
 
 #[test]
 fn without_ticks_it_is_in_force_at_once() {
-    fresh(|| {
-        let mut vm = Vm::start(&configuration()).unwrap();
-        let root = vm.new_root();
+    beside(|vm, root| {
         host(|host| host.faults = BTreeMap::from([("tick", INTERNAL_FAILURE)]));
         assert!(vm.configure(root, closed(10).to_string().as_bytes()));
-        assert_eq!(open(&mut vm, root), "policy_denied");
+        assert_eq!(open(vm, root), "policy_denied");
     });
 }

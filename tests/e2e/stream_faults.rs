@@ -237,23 +237,25 @@ fn stream_whose_vm_has_failed() {
     revoke(&revocations, "t-1");
     until("it is revoked", &world, || call(&world, &one) == refused());
     let before = open(&world, &other);
-    let expiring = open(&world, &token("t-2", 6));
     let begun = Instant::now();
+    let expiring = open(&world, &token("t-2", 6));
     door.set(Fault::Gone);
     // They have their echo.
     std::thread::sleep(Duration::from_millis(300));
     kill_vm(&world, &other);
     // Who sends is ended by Envoy, at once. Who is silent by the ceiling that it was told when it admitted.
     for stream in [&before[0], &expiring[0]] {
-        stream.wait(Duration::from_secs(2)).expect("Envoy ends it");
+        let end = stream.wait(Duration::from_secs(10)).expect("Envoy ends it").duration_since(begun);
+        assert!(end < Duration::from_secs(5), "not by its token: {end:?}");
     }
     still_runs(&before[1], false);
     // The new VM has no list.
     until("there is a new VM", &world, || call(&world, &other) == stale());
     assert_eq!(world.envoy.stat("wasm.everycall.vm_reload_success").unwrap(), 1);
     assert_eq!(call(&world, &one), stale());
-    let end = expiring[1].wait(Duration::from_secs(8)).expect("its token has expired").duration_since(begun);
-    assert!((4.0..7.5).contains(&end.as_secs_f64()), "{end:?}");
+    let end = expiring[1].wait(Duration::from_secs(20)).expect("its token has expired").duration_since(begun);
+    // Tokens end at whole seconds.
+    assert!((5.0..12.0).contains(&end.as_secs_f64()), "{end:?}");
     assert!(before[1].ended().is_none());
     door.set(Fault::None);
     until("it serves again", &world, || call(&world, &other).0 == 200);
