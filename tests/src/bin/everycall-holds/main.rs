@@ -98,11 +98,13 @@ fn by_requests(json: bool, only: &str, result: &mut Value, wrong: &mut Vec<Strin
     for _ in 0..200 {
         ordinary += worker.hold("/ordinary")?.0 / 200;
     }
+    slowest_first(&mut rows);
     if !json {
         table("policy", &rows);
         println!("an ordinary request: {:.2} ms, with all that Envoy does", ordinary.as_secs_f64() * 1e3);
     }
-    let large = requests::rows(only)?;
+    let mut large = requests::rows(only)?;
+    slowest_first(&mut large);
     if json {
         large.iter().for_each(|row| println!("{row}"));
     } else {
