@@ -86,7 +86,7 @@ fn config_policy_calls_itself() {
         refused(&config, "bundle.inline.grants[0].policy", part);
     }
     let mut config = reference();
-    let deep = format!("package everycall.t\nx := {}{}", "[".repeat(3_000), "]".repeat(3_000));
+    let deep = format!("package everycall.t\nx := {}{}", "[".repeat(1_000), "]".repeat(1_000));
     config["bundle"]["inline"]["policies"]["t.rego"] = json!(deep);
     refused(&config, "bundle.inline.policies[\"t.rego\"]", "brackets inside each other");
 }
