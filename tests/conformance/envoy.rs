@@ -252,7 +252,7 @@ pub fn tokens(vectors: &Vectors) -> anyhow::Result<Vec<CaseResult>> {
         .zip(reasons)
         .enumerate()
         .map(|(index, (token, in_envoy))| {
-            let here = match everycall_core::token::verify(token, &settings, &PureRust, now) {
+            let here = match settings.verify(token, &PureRust, now) {
                 // No grant covers the route: that was the next layer.
                 Ok(_) => "not_granted".to_owned(),
                 Err(rejection) => rejection.reason.code().to_owned(),

@@ -2,7 +2,7 @@
 //! made and verified.
 
 use everycall::mint::TestKey;
-use everycall_core::token::{self, Preset, PRESETS};
+use everycall_core::token::{Preset, PRESETS};
 use everycall_core::{Algorithm, PureRust, Settings, UnixTime};
 use serde_json::{json, Map, Value};
 
@@ -80,9 +80,8 @@ fn every_profile_has_an_example_that_is_true() {
         let settings = settings(&issuer);
         let claims: Map<String, Value> = serde_json::from_str(&section.block("json")).unwrap();
         let now = UnixTime::from_secs(claims["iat"].as_i64().unwrap());
-        let verify = |claims: &Map<String, Value>| {
-            token::verify(&mint(preset, &key, claims), &settings, &PureRust, now)
-        };
+        let verify =
+            |claims: &Map<String, Value>| settings.verify(&mint(preset, &key, claims), &PureRust, now);
         let identity = verify(&claims).unwrap_or_else(|refused| panic!("{}: {refused:?}", preset.name));
         let none = || "none".to_owned();
         let caller = format!(

@@ -5,6 +5,7 @@ mod compose;
 mod configuration;
 mod contract;
 mod features;
+mod floors;
 mod identity;
 mod istio;
 mod lints;

@@ -17,17 +17,17 @@ use std::sync::Arc;
 
 use serde_json::{Map, Value};
 
+use crate::authority::elevations::Elevations;
+use crate::authority::exceptions::Exception;
+use crate::authority::grants::Grants;
+use crate::base::reads::Reads;
+use crate::base::reason::Reason;
+use crate::base::time::UnixTime;
 use crate::config::{self, ConfigError, InputFormat, Limits};
-use crate::elevations::Elevations;
-use crate::exceptions::Exception;
-use crate::grants::Grants;
-use crate::keys::KeySet;
+use crate::jose::keys::KeySet;
+use crate::jose::signature::SignatureVerifier;
 use crate::policy::{Compiling, Entry, Library, RuleSet};
-use crate::reads::Reads;
-use crate::reason::Reason;
-use crate::signature::SignatureVerifier;
-use crate::signed::{FileError, FileFault};
-use crate::time::UnixTime;
+use crate::sync::signed::{FileError, FileFault};
 
 pub use content::bundle_content;
 pub use head::{bundle_claims, BundleHead, BUNDLE_TYPE};

@@ -8,7 +8,6 @@ mod bundle;
 mod credentials;
 mod error;
 mod feeds;
-mod hosts;
 mod issuers;
 mod log;
 mod parse;
@@ -21,22 +20,26 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::revocations::Revocation;
 #[cfg(feature = "schema")]
-use crate::schema::{patterns, relations};
-use crate::signals::Signal;
+use crate::base::patterns;
+#[cfg(feature = "schema")]
+use crate::base::relations;
+use crate::facts::revocations::Revocation;
+use crate::facts::signals::Signal;
+pub use crate::http::call::PdpProtocol;
+pub use crate::http::host::{Compared, Host};
+pub use crate::identity::RequiredBinding;
 pub use authority::{Delegation, Elevation, Exception, Grant};
 pub use bundle::{Bundle, InlineBundle, InputFormat, RemoteBundle, RuleSet};
 pub use credentials::{ApiKey, Credential, Dpop, Forwarded, Mtls, Scheme};
 pub use error::{ConfigError, ConfigErrors};
 pub use feeds::{Feed, RemoteFeed, WhenStale};
-pub use hosts::{Compared, Host};
-pub use issuers::{Issuer, Keys, KindRule, Profile, RemoteKeys, RequiredBinding};
+pub use issuers::{Issuer, Keys, KindRule, Profile, RemoteKeys};
 pub use log::{Log, LogRecords, LogTo, Observe};
 pub(crate) use parse::{parse, parse_part, Parsed};
-pub use pdp::{Breaker, Pdp, PdpProtocol};
+pub use pdp::{Breaker, Pdp};
 pub use source::{Source, SourceFrom};
-pub(crate) use text::{instant, is_host, is_label, is_path, is_plain_host, ANY_PORT};
+pub(crate) use text::{instant, is_host, is_label, is_path, is_plain_host};
 
 /// The one version of this format.
 pub(crate) const VERSION: u32 = 1;

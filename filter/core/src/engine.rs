@@ -5,14 +5,18 @@
 
 mod case;
 mod credential;
+pub(crate) mod decision;
 mod elevation;
 mod facts;
 mod feeds;
 mod layers;
+mod memory;
 mod questions;
 mod replay;
 mod shadow;
-mod streams;
+pub(crate) mod step;
+pub(crate) mod streams;
+mod sweep;
 mod trace;
 mod upkeep;
 
@@ -22,29 +26,30 @@ use std::sync::Arc;
 
 use sha2::{Digest as _, Sha256};
 
-use crate::attributes::{Attribute, SOURCE_IP, SOURCE_STATE};
+use crate::authority::grants::Granted;
+use crate::base::reason::{Layer, Reason};
+use crate::base::time::UnixTime;
 use crate::bundle::{Bundle, BundleHead, Puller};
-use crate::checks::CheckBudget;
-use crate::decision::{Decision, Denial, Permit};
-use crate::grants::Granted;
+use crate::credential::token;
+use crate::credential::token::cache::{TokenCache, Verified};
+use crate::engine::decision::{Decision, Denial, Permit};
+use crate::engine::step::{Pending, Step};
+use crate::engine::streams::Streams;
+use crate::facts::revocations::Revocations;
+use crate::facts::signals::Signals;
+use crate::http::attributes::{Attribute, SOURCE_IP, SOURCE_STATE};
+use crate::http::call::Reply;
+use crate::http::request::{Request, StreamId};
 use crate::input::PolicyInput;
-use crate::keyring::Keyring;
+use crate::jose::checks::CheckBudget;
+use crate::jose::signature::SignatureVerifier;
 use crate::obligations::Obligations;
 use crate::pdp::{Answer, Question};
 use crate::policy::{Outcome, RuleSet};
-use crate::reason::{Layer, Reason};
 use crate::record::{DecisionRecord, Record, Verdict, WouldRefuse};
-use crate::request::Request;
-use crate::revocations::Revocations;
 use crate::settings::{Settings, Shadow};
-use crate::shared::Shared;
-use crate::signals::Signals;
-use crate::signature::SignatureVerifier;
-use crate::step::{Pending, Reply, Step, StreamId};
-use crate::streams::Streams;
-use crate::time::UnixTime;
-use crate::token;
-use crate::token::cache::{TokenCache, Verified};
+use crate::sync::keyring::Keyring;
+use crate::sync::shared::Shared;
 
 pub(crate) use case::Waiting;
 use case::{Asked, Case, Cause, Occasion, Refused};

@@ -1,9 +1,11 @@
 //! The verified caller.
 
+pub(crate) mod claims;
+
 use std::sync::Arc;
 
-use crate::policy::Claims;
-use crate::time::UnixTime;
+use crate::base::time::UnixTime;
+pub use claims::Claims;
 use serde::{Deserialize, Serialize};
 
 /// What sort of caller an identity is. It follows from the issuer's configuration, never from the
@@ -123,4 +125,28 @@ pub struct Identity {
     /// All verified claims.
     #[cfg_attr(feature = "schema", schemars(with = "serde_json::Map<String, serde_json::Value>"))]
     pub claims: Claims,
+}
+
+/// Proofs of possession that an issuer can insist on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(rename_all = "snake_case")]
+pub enum RequiredBinding {
+    /// DPoP (RFC 9449).
+    Dpop,
+    /// The client's certificate (RFC 8705).
+    Certificate,
+    /// One of the two.
+    Any,
+}
+
+impl RequiredBinding {
+    /// In words, behind "a token".
+    pub(crate) const fn bound_to(self) -> &'static str {
+        match self {
+            RequiredBinding::Dpop => "bound by DPoP",
+            RequiredBinding::Certificate => "bound to the client's certificate",
+            RequiredBinding::Any => "bound by DPoP or to the client's certificate",
+        }
+    }
 }

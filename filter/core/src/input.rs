@@ -12,16 +12,26 @@ use std::sync::Arc;
 use everycall_rego::{Object, Value};
 use serde_json::{Map, Value as Json};
 
-use crate::grants::Granted;
+use crate::authority::exceptions::Exception;
+use crate::authority::grants::Granted;
+use crate::authority::network::Network;
+use crate::base::texts::Texts;
+use crate::base::time::UnixTime;
+use crate::http::target::Target;
 use crate::identity::{Binding, Identity};
-use crate::network::Network;
 use crate::pdp::Answer;
 use crate::record::{RequestRecord, SignalsRecord};
-use crate::target::Target;
-use crate::time::UnixTime;
-use crate::token::cache::Verified;
-use crate::token::Texts;
-pub(crate) use slots::{Path, Slots};
+pub(crate) use slots::Slots;
+
+/// What is known of a verified caller.
+#[derive(Clone, Copy)]
+pub(crate) struct Caller<'a> {
+    pub(crate) identity: &'a Identity,
+    /// By which its credential exists.
+    pub(crate) exception: Option<&'a Exception>,
+    /// [`identity_once`] of it.
+    pub(crate) value: &'a Value,
+}
 
 /// What a decision's facts are taken from. The request's part is the record's: the two cannot disagree.
 pub(crate) struct Sources<'a> {
@@ -29,7 +39,7 @@ pub(crate) struct Sources<'a> {
     pub(crate) request: &'a RequestRecord,
     pub(crate) target: &'a Target,
     pub(crate) connection: &'a Map<String, Json>,
-    pub(crate) caller: Option<&'a Verified>,
+    pub(crate) caller: Option<Caller<'a>>,
     pub(crate) granted: &'a Granted,
     /// Absent: the policy does not read them.
     pub(crate) signals: Option<&'a SignalsRecord>,

@@ -6,9 +6,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use crate::policy::PolicyFailure;
-use crate::reason::Reason;
-use crate::request::{dashed, OWN_HEADER_PREFIX, REMOVED_HEADERS};
+use crate::base::reason::{Denied, Reason};
+use crate::http::request::{dashed, OWN_HEADER_PREFIX, REMOVED_HEADERS};
 
 /// Statuses that a policy may choose for its refusals: none that proxies or clients act upon by
 /// themselves, as they do on redirects, 401, 407 and 5xx.
@@ -108,7 +107,7 @@ impl Obligations {
     ///
     /// # Errors
     /// `obligation_unknown` or `obligation_invalid`, with what is wrong.
-    pub(crate) fn read(written: Map<String, Value>, allow: bool) -> Result<Self, PolicyFailure> {
+    pub(crate) fn read(written: Map<String, Value>, allow: bool) -> Result<Self, Denied> {
         let mut all = Self::default();
         for (name, value) in &written {
             let result = match (name.as_str(), allow) {
@@ -131,7 +130,7 @@ impl Obligations {
                 _ => {
                     let known = OBLIGATIONS.join("`, `");
                     let detail = format!("obligation `{name}`; expected one of `{known}`");
-                    return Err(PolicyFailure { reason: Reason::ObligationUnknown, detail });
+                    return Err(Denied { reason: Reason::ObligationUnknown, detail });
                 }
             };
             result.map_err(|why| invalid(format!("obligation `{name}`: {why}")))?;
@@ -157,8 +156,8 @@ impl Obligations {
     }
 }
 
-fn invalid(detail: impl Into<String>) -> PolicyFailure {
-    PolicyFailure { reason: Reason::ObligationInvalid, detail: detail.into() }
+fn invalid(detail: impl Into<String>) -> Denied {
+    Denied { reason: Reason::ObligationInvalid, detail: detail.into() }
 }
 
 fn read<'v, T: Deserialize<'v>>(value: &'v Value) -> Result<T, String> {
@@ -309,7 +308,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::request::IDENTITY_HEADERS;
+    use crate::http::request::IDENTITY_HEADERS;
 
     fn read(written: Value, allow: bool) -> Result<Obligations, Reason> {
         let Value::Object(written) = written else { panic!("{written}") };

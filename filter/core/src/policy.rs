@@ -4,7 +4,6 @@
 //! Rules state what is allowed. An error inside a rule skips that rule, as in OPA, and no rule at
 //! all is `Undefined`: so anything but a well-formed allow is a denial.
 
-mod claims;
 mod library;
 mod opa;
 mod trace;
@@ -16,12 +15,11 @@ pub use everycall_rego::offered_builtins;
 use everycall_rego::{Budget, Halt, Plan, Value};
 use serde_json::{Map, Value as Json};
 
+use crate::base::reads::{Names, Reads};
+use crate::base::reason::{Denied, Reason};
 use crate::config::InputFormat;
 use crate::input::{PolicyInput, Slots, Sources};
 use crate::pdp::{Answer, Question};
-use crate::reads::{Names, Reads};
-use crate::reason::Reason;
-pub use claims::Claims;
 use library::Source;
 pub(crate) use library::{Compiling, Library};
 pub use trace::{RuleTrace, Trace};
@@ -103,15 +101,8 @@ pub(crate) struct Outcome {
     pub(crate) obligations: Map<String, Json>,
 }
 
-/// Why there is no outcome.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct PolicyFailure {
-    pub(crate) reason: Reason,
-    pub(crate) detail: String,
-}
-
-fn fail<T>(reason: Reason, detail: impl Into<String>) -> Result<T, PolicyFailure> {
-    Err(PolicyFailure { reason, detail: detail.into() })
+fn fail<T>(reason: Reason, detail: impl Into<String>) -> Result<T, Denied> {
+    Err(Denied { reason, detail: detail.into() })
 }
 
 impl RuleSet {
@@ -179,7 +170,7 @@ impl RuleSet {
     }
 
     /// The questions that `ask` holds for this input; none if the rule is absent or empty.
-    pub(crate) fn questions(&self, input: &PolicyInput) -> Result<Vec<Question>, PolicyFailure> {
+    pub(crate) fn questions(&self, input: &PolicyInput) -> Result<Vec<Question>, Denied> {
         if !self.asks {
             return Ok(Vec::new());
         }
@@ -193,8 +184,8 @@ impl RuleSet {
             let Ok(json) = serde_json::to_value(item) else {
                 return fail(Reason::PolicyResult, "a question is not JSON");
             };
-            let question = Question::read(json)
-                .map_err(|detail| PolicyFailure { reason: Reason::PolicyResult, detail })?;
+            let question =
+                Question::read(json).map_err(|detail| Denied { reason: Reason::PolicyResult, detail })?;
             if questions.iter().any(|other| other.id == question.id) {
                 return fail(Reason::PolicyResult, format!("two questions have the id `{}`", question.id));
             }
@@ -204,7 +195,7 @@ impl RuleSet {
     }
 
     /// What its rule says of this input; `None` if no rule holds.
-    pub(crate) fn decide(&self, input: &PolicyInput) -> Result<Option<Outcome>, PolicyFailure> {
+    pub(crate) fn decide(&self, input: &PolicyInput) -> Result<Option<Outcome>, Denied> {
         let Some(value) = self.evaluate(DECISION, input)? else { return Ok(None) };
         if self.entry.format == InputFormat::OpaEnvoy {
             return opa::outcome(&value).map(Some);
@@ -239,14 +230,14 @@ impl RuleSet {
         }
     }
 
-    fn evaluate(&self, entry: usize, input: &PolicyInput) -> Result<Option<Value>, PolicyFailure> {
+    fn evaluate(&self, entry: usize, input: &PolicyInput) -> Result<Option<Value>, Denied> {
         let mut budget = self.budget.clone();
         self.plan.evaluate(entry, input, &mut budget).map_err(|halt| {
             let reason = match &halt {
                 Halt::Limit(_) => Reason::PolicyLimit,
                 Halt::Conflict(_) => Reason::PolicyError,
             };
-            PolicyFailure { reason, detail: format!("the evaluation ended: {halt}") }
+            Denied { reason, detail: format!("the evaluation ended: {halt}") }
         })
     }
 }

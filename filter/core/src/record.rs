@@ -3,19 +3,19 @@
 //! It holds what is needed to reproduce the decision, and never the token or a header that no
 //! policy read.
 
+use std::fmt;
 use std::sync::Arc;
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, Serializer};
 use serde_json::{json, Map, Value};
 use sha2::{Digest as _, Sha256};
 
-use crate::exceptions::Exception;
-use crate::hex;
+use crate::authority::exceptions::Exception;
+use crate::base::reason::{Layer, Reason};
+use crate::base::time::UnixTime;
+use crate::base::{hex, json};
+pub use crate::facts::record::{FeedRecord, SignalsRecord};
 use crate::identity::{Identity, Kind};
-use crate::json;
-use crate::reason::{Layer, Reason};
-use crate::streams::StreamEnd;
-use crate::time::UnixTime;
 
 /// How many values of the greatest length a record holds, or as many bytes in more of them.
 const CUT_VALUES: usize = 8;
@@ -344,63 +344,6 @@ pub struct BundleRecord {
     pub sequence: u64,
 }
 
-/// The state of a feed.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[serde(deny_unknown_fields)]
-pub struct FeedRecord {
-    /// Its number.
-    pub sequence: u64,
-    /// When it was signed.
-    pub issued_at: UnixTime,
-    /// It was older than it may be.
-    pub stale: bool,
-}
-
-/// What is known of a call: values by the names of signals.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[serde(deny_unknown_fields)]
-pub struct SignalsRecord {
-    /// The list that it is from; null if it has no server.
-    pub list: Option<FeedRecord>,
-    /// Of the caller.
-    pub identity: Map<String, Value>,
-    /// Of the one that it acts for.
-    pub principal: Map<String, Value>,
-    /// Of each prior actor.
-    pub actors: Vec<Map<String, Value>>,
-    /// Of the task.
-    pub task: Map<String, Value>,
-}
-
-impl SignalsRecord {
-    fn parts(&self) -> impl Iterator<Item = &Map<String, Value>> {
-        [&self.identity, &self.principal, &self.task].into_iter().chain(&self.actors)
-    }
-
-    /// How long it is as text.
-    pub(crate) fn bytes(&self) -> usize {
-        let value = |value: &Value| value.as_str().map_or(8, str::len);
-        let one = |(name, of): (&String, &Value)| name.len().saturating_add(value(of));
-        self.parts().flatten().map(one).fold(0, usize::saturating_add)
-    }
-
-    /// All that several of one call tell.
-    pub(crate) fn merged<'r>(all: impl Iterator<Item = &'r Self>) -> Option<Self> {
-        all.cloned().reduce(|mut first, next| {
-            let Self { list: _, identity, principal, actors, task } = next;
-            first.identity.extend(identity);
-            first.principal.extend(principal);
-            first.task.extend(task);
-            if first.actors.is_empty() {
-                first.actors = actors;
-            }
-            first
-        })
-    }
-}
-
 /// What a shadow says of a request.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
@@ -602,6 +545,37 @@ pub struct PdpExchange {
     pub question: Map<String, Value>,
     /// What stands in `input.pdp`; null while it is awaited.
     pub answer: Option<Value>,
+}
+
+/// Why a stream ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum StreamEnd {
+    /// One of its sides ended it.
+    Closed,
+    /// What it rested on ended.
+    Over(Reason),
+}
+
+impl StreamEnd {
+    /// The code in records and metrics.
+    pub const fn code(self) -> &'static str {
+        match self {
+            StreamEnd::Closed => "closed",
+            StreamEnd::Over(reason) => reason.code(),
+        }
+    }
+}
+
+impl fmt::Display for StreamEnd {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.code())
+    }
+}
+
+impl Serialize for StreamEnd {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.code())
+    }
 }
 
 #[cfg(test)]

@@ -1,9 +1,6 @@
 //! JSON Schemas of what people write and read, made from the types themselves: what a type can't say is
 //! in `patterns` and `relations`, beside the fields. For tools: the feature `schema` is not on in the module.
 
-pub(crate) mod patterns;
-pub(crate) mod relations;
-
 use std::borrow::Cow;
 
 use schemars::generate::{Contract, SchemaSettings};
@@ -11,12 +8,12 @@ use schemars::transform::{transform_subschemas, Transform};
 use schemars::{json_schema, JsonSchema, Schema, SchemaGenerator};
 use serde_json::{json, Value};
 
+use crate::base::time::UnixTime;
 use crate::config::{Config, InlineBundle};
-use crate::keys::{Jwks, MAX_KEYS};
+use crate::jose::keys::{Jwks, MAX_KEYS};
 use crate::record::DecisionRecord;
-use crate::time::UnixTime;
 
-pub use patterns::INSTANT;
+pub use crate::base::patterns::INSTANT;
 
 /// The dialect of all schemas.
 pub const DIALECT: &str = "https://json-schema.org/draft/2020-12/schema";

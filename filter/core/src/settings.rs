@@ -1,7 +1,6 @@
 //! The configuration, resolved: what exists here is valid, and the engine reads nothing else.
 
 mod configuring;
-mod memory;
 mod resolve;
 mod stand_in;
 
@@ -12,142 +11,41 @@ use std::sync::Arc;
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 
-use crate::attributes::{self, Attribute, ATTRIBUTES, CONNECTION_SOURCE, PROOF_ATTRIBUTES};
+use crate::authority::exceptions::{ApiKey, API_KEY_ISSUER};
+use crate::authority::network::Network;
+use crate::authority::observe::{Observe, MAX_OBSERVE_DAYS};
+use crate::base::reads::{Names, Reads};
+use crate::base::reason::Denied;
+use crate::base::texts::Texts;
+use crate::base::time::UnixTime;
 use crate::bundle::{Bundle, BundleSource};
-use crate::config::{
-    self, Breaker, ConfigError, ConfigErrors, Forwarded, KindRule, Limits, LogRecords, PdpProtocol, Profile,
-    RemoteKeys, RequiredBinding, SourceFrom, ANY_PORT,
-};
-use crate::exceptions::{ApiKey, API_KEY_ISSUER};
-use crate::feed::FeedSource;
-use crate::identity::Kind;
-use crate::keyring::Source;
-use crate::keys::{Algorithm, KeySet, TEST_KEY_PREFIX};
-use crate::network::Network;
-use crate::observe::{Observe, MAX_OBSERVE_DAYS};
+use crate::config::{self, ConfigError, ConfigErrors, Limits, LogRecords, PdpProtocol, SourceFrom};
+use crate::credential::peer::Mtls;
+use crate::credential::token::dpop::Dpop;
+use crate::credential::token::source::CredentialSource;
+use crate::credential::token::{self, Failure, Issuer};
+use crate::http::attributes::{self, Attribute, ATTRIBUTES, CONNECTION_SOURCE, PROOF_ATTRIBUTES};
+use crate::http::host::ANY_PORT;
+use crate::http::request::{is_spelling, Headers};
+use crate::http::target::{Target, TargetError};
+use crate::identity::Identity;
+use crate::jose::checks::Checks;
+use crate::jose::keys::{KeySet, TEST_KEY_PREFIX};
+use crate::jose::signature::SignatureVerifier;
 use crate::pdp;
-use crate::reads::{Names, Reads};
-use crate::request::{is_spelling, Headers};
-use crate::target::{Target, TargetError};
-use crate::time::UnixTime;
-use crate::token::{Preset, Template};
+use crate::pdp::Pdp;
+use crate::sync::feed::FeedSource;
 pub use configuring::Configuring;
-pub(crate) use resolve::NO_HOST;
 pub use stand_in::FeedRules;
 
 /// Headers that are secret besides those that credentials are looked for in.
 const SECRET_HEADERS: [&str; 3] = ["authorization", "proxy-authorization", "dpop"];
-
-/// An issuer of tokens.
-#[derive(Debug)]
-pub struct Issuer {
-    pub(crate) issuer: String,
-    pub(crate) preset: &'static Preset,
-    pub(crate) audiences: Vec<String>,
-    pub(crate) algorithms: Vec<Algorithm>,
-    pub(crate) max_lifetime_s: i64,
-    pub(crate) leeway_s: i64,
-    pub(crate) keys: KeySource,
-    pub(crate) kind: Kind,
-    pub(crate) kinds: Vec<KindRule>,
-    pub(crate) actor_kind: Option<Kind>,
-    pub(crate) id: Template,
-    pub(crate) task_claim: Option<String>,
-    pub(crate) types: Vec<String>,
-    pub(crate) required_claims: Vec<String>,
-    pub(crate) trust_domains: Vec<String>,
-    pub(crate) required_binding: Option<RequiredBinding>,
-    pub(crate) peer_match: bool,
-}
-
-/// Where an issuer's keys are.
-#[derive(Debug)]
-pub(crate) enum KeySource {
-    /// In the configuration.
-    Inline(KeySet),
-    /// On a server.
-    Remote(RemoteKeys),
-}
-
-impl KeySource {
-    pub(crate) const fn inline(&self) -> Option<&KeySet> {
-        match self {
-            KeySource::Inline(keys) => Some(keys),
-            KeySource::Remote(_) => None,
-        }
-    }
-}
-
-impl Issuer {
-    /// Whether its tokens are JWT-SVIDs.
-    pub(crate) fn is_spiffe(&self) -> bool {
-        self.preset.profile == Some(Profile::Spiffe)
-    }
-
-    /// The word for its tokens in records.
-    pub(crate) fn credential(&self) -> &'static str {
-        match self.is_spiffe() {
-            true => "jwt_svid",
-            false => "jwt",
-        }
-    }
-
-    /// The server of its keys, if there is one.
-    pub(crate) fn key_source(&self) -> Option<Source> {
-        let KeySource::Remote(remote) = &self.keys else { return None };
-        Some(Source {
-            issuer: self.issuer.clone(),
-            remote: remote.clone(),
-            algorithms: self.algorithms.clone(),
-            usage: self.preset.usage(),
-        })
-    }
-}
-
-/// A header that may hold a credential, behind one of these schemes.
-#[derive(Debug)]
-pub(crate) struct CredentialSource {
-    pub(crate) header: String,
-    pub(crate) schemes: Vec<String>,
-}
-
-/// How DPoP proofs are checked.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Dpop {
-    pub(crate) max_age_s: i64,
-    pub(crate) leeway_s: i64,
-    pub(crate) max_rsa_bits: usize,
-    pub(crate) scheme: Option<&'static str>,
-}
-
-/// What client certificates are good for.
-#[derive(Debug)]
-pub(crate) struct Mtls {
-    pub(crate) trust_domains: Vec<String>,
-    pub(crate) kind: Option<Kind>,
-    pub(crate) forwarded: Option<Forwarded>,
-}
 
 /// A bundle that decides too and is not obeyed.
 #[derive(Debug)]
 pub(crate) struct Shadow {
     pub(crate) bundle: Bundle,
     pub(crate) max_stale_s: Option<i64>,
-}
-
-/// A policy decision point.
-#[derive(Debug, Clone)]
-pub(crate) struct Pdp {
-    pub(crate) protocol: PdpProtocol,
-    pub(crate) cluster: String,
-    pub(crate) host: String,
-    pub(crate) path: String,
-    /// Request headers that it is told, by lower-case name; `None`: all but secret ones.
-    pub(crate) headers: Option<Vec<String>>,
-    pub(crate) timeout_ms: u32,
-    pub(crate) max_in_flight: usize,
-    pub(crate) connect_retries: u32,
-    pub(crate) breaker: Option<Breaker>,
 }
 
 /// A valid configuration.
@@ -256,6 +154,33 @@ impl Settings {
     /// The bundle that the configuration holds.
     pub const fn bundle(&self) -> &Bundle {
         &self.bundle
+    }
+
+    /// Verifies one token against the issuers whose keys are in the configuration, and answers who calls. Proofs of
+    /// possession belong to requests and are not looked at.
+    ///
+    /// # Errors
+    /// The first rule that the token breaks.
+    pub fn verify(
+        &self,
+        token: &str,
+        verifier: &dyn SignatureVerifier,
+        now: UnixTime,
+    ) -> Result<Identity, Denied> {
+        let (checks, mut texts) = (Checks::unbounded(verifier), Texts::default());
+        let limit = self.limits.token_bytes;
+        match token::check(
+            token,
+            limit,
+            &self.issuers,
+            |_, issuer| issuer.keys.inline(),
+            checks,
+            &mut texts,
+            now,
+        ) {
+            Ok(proven) => Ok(proven.identity),
+            Err(Failure::Rejected(rejection) | Failure::KeyUnknown { rejection, .. }) => Err(rejection),
+        }
     }
 
     /// The shadow bundle, which decides too and is not obeyed.

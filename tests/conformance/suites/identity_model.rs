@@ -87,7 +87,7 @@ fn validate(vectors: &Vectors, id: &str, case: &Value) -> CaseResult {
         "keys": {"inline": fixture(vectors, "validation/jwks.json")},
     }]);
     let token = minted(vectors, &case["token"], now);
-    let got = everycall_core::token::verify(&token, &settings(&config), &PureRust, now);
+    let got = settings(&config).verify(&token, &PureRust, now);
     let expected = &case["expect"];
     if expected["outcome"] == "accept" {
         let got = got.map_err(|rejection| rejection.reason.code().to_owned());

@@ -106,7 +106,7 @@ fn issuer(name: &Value, audience: &Value, keys: Value) -> Value {
 }
 
 fn verify(token: &str, config: &Value) -> Result<(), String> {
-    let got = everycall_core::token::verify(token, &settings(config), &PureRust, NOW);
+    let got = settings(config).verify(token, &PureRust, NOW);
     got.map(|_| ()).map_err(|rejection| format!("{}: {}", rejection.reason.code(), rejection.detail))
 }
 

@@ -1,6 +1,7 @@
 //! What the suites on signatures and keys share.
 
-use everycall_core::token::{verify_signature, Rejection};
+use everycall_core::token::verify_signature;
+use everycall_core::Denied;
 use everycall_core::{Algorithm, Jwks, KeyRules, KeySet, Usage};
 use serde_json::{json, Value};
 
@@ -34,8 +35,7 @@ pub fn public(jwk: &Value) -> Value {
 /// The signature of a compact JWS with these keys, in pure Rust.
 pub fn verify(jws: &str, keys: &Result<KeySet, String>) -> Result<(), String> {
     let keys = keys.as_ref().map_err(|error| format!("key set: {error}"))?;
-    verify_signature(jws, keys, verifier())
-        .map_err(|Rejection { reason, detail }| format!("{reason}: {detail}"))
+    verify_signature(jws, keys, verifier()).map_err(|Denied { reason, detail }| format!("{reason}: {detail}"))
 }
 
 /// A case that is to be refused for this reason: any other would show nothing.

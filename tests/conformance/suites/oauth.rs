@@ -197,7 +197,8 @@ fn caller(claims: &Value, changes: &Value) -> Result<Identity, String> {
     config["issuers"][0]["audiences"] = json!([claims["aud"], AUDIENCE]);
     let token = Forge { header: key.header(), claims: all }.signed(&key);
     let now = UnixTime::from_secs(time("nbf") + 1);
-    everycall_core::token::verify(&token, &settings(&config), &PureRust, now)
+    settings(&config)
+        .verify(&token, &PureRust, now)
         .map_err(|rejection| format!("{}: {}", rejection.reason.code(), rejection.detail))
 }
 

@@ -48,7 +48,7 @@ fn domain(audience: &Value) -> Value {
 }
 
 fn verify(token: &str, config: &Value) -> Result<(), String> {
-    match everycall_core::token::verify(token, &settings(config), &PureRust, NOW) {
+    match settings(config).verify(token, &PureRust, NOW) {
         Ok(_) => Ok(()),
         Err(rejection) => Err(format!("{}: {}", rejection.reason.code(), rejection.detail)),
     }

@@ -3,7 +3,7 @@
 use std::io::Write;
 use std::path::Path;
 
-use everycall_core::{token, PureRust, UnixTime};
+use everycall_core::{PureRust, UnixTime};
 use serde_json::json;
 
 use super::remote_keys::RemoteKeysArg;
@@ -52,7 +52,7 @@ pub(super) fn run(args: &Args, out: &mut dyn Write) -> anyhow::Result<Outcome> {
             continue;
         }
         let now = at.unwrap_or_else(clock::now);
-        let result = token::verify(&line, &settings, &PureRust, now);
+        let result = settings.verify(&line, &PureRust, now);
         good &= result.is_ok();
         let result = match result {
             Ok(identity) => json!({"ok": true, "identity": identity}),

@@ -3,7 +3,7 @@
 use serde_json::{json, Map, Value};
 
 use super::prepare::MAX_BUNDLE_LINE;
-use crate::json::{self, MAX_VALUES};
+use crate::base::json::{self, MAX_VALUES};
 
 /// How much data goes into one line, roughly.
 const DATA_LINE: usize = 32 * 1024;

@@ -8,11 +8,11 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use sha2::{Digest as _, Sha256};
 
-use crate::floor::Offer;
-use crate::keys::KeySet;
-use crate::signature::SignatureVerifier;
-use crate::signed::{self, FileError, FileFault};
-use crate::time::UnixTime;
+use crate::base::time::UnixTime;
+use crate::jose::keys::KeySet;
+use crate::jose::signature::SignatureVerifier;
+use crate::sync::floor::Offer;
+use crate::sync::signed::{self, FileError, FileFault};
 
 /// The `typ` of a head, so that no other token of the same key is one.
 pub const BUNDLE_TYPE: &str = "everycall-bundle+jwt";

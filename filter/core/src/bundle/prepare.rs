@@ -6,11 +6,11 @@ use sha2::{Digest as _, Sha256};
 
 use super::item::Item;
 use super::{Builder, Bundle, BundleHead, Origin};
+use crate::base::json::{self, MAX_VALUES};
 use crate::config::{ConfigError, Limits};
-use crate::json::{self, MAX_VALUES};
-use crate::keys::KeySet;
-use crate::signature::SignatureVerifier;
-use crate::signed::{self, FileError, FileFault};
+use crate::jose::keys::KeySet;
+use crate::jose::signature::SignatureVerifier;
+use crate::sync::signed::{self, FileError, FileFault};
 
 /// The longest line: it is parsed at once.
 pub const MAX_BUNDLE_LINE: usize = 96 * 1024;

@@ -9,16 +9,17 @@
 mod relay;
 
 use super::{Bundle, BundleHead, Origin, Preparation, Progress};
+use crate::base::time::UnixTime;
 use crate::config::{Limits, RemoteBundle};
-use crate::fetch::{Ask, Fetch, FetchStats, Fetched, Place};
-use crate::floor::Floor;
-use crate::keys::KeySet;
-use crate::lease::Lease;
-use crate::shared::Shared;
-use crate::signature::SignatureVerifier;
-use crate::signed::{FileError, FileFault};
-use crate::step::{Effect, FetchId, Reply};
-use crate::time::UnixTime;
+use crate::http::call::{FetchId, Reply};
+use crate::jose::keys::KeySet;
+use crate::jose::signature::SignatureVerifier;
+use crate::sync::fetch::{Ask, Fetch, FetchStats, Fetched, Place};
+use crate::sync::floor::Floor;
+use crate::sync::lease::Lease;
+use crate::sync::shared::Shared;
+use crate::sync::signed::{FileError, FileFault};
+use crate::sync::Event;
 use relay::{Gathering, Notice, Sharing};
 
 /// How often a worker looks at what another may have fetched, in seconds.
@@ -96,7 +97,7 @@ pub(crate) struct World<'w> {
 /// What came of a slice.
 #[derive(Default)]
 pub(crate) struct Slice {
-    pub(crate) effects: Vec<Effect>,
+    pub(crate) events: Vec<Event>,
     /// Was put in force.
     pub(crate) swapped: bool,
     /// What is to be taken apart: what was in force until now, or did not get there.
@@ -184,7 +185,7 @@ impl Puller {
         world: &World<'_>,
         next_id: &mut dyn FnMut() -> FetchId,
         now: UnixTime,
-    ) -> Vec<Effect> {
+    ) -> Vec<Event> {
         let Some(remote) = &world.source.remote else { return Vec::new() };
         let waits = world.bundle.origin == Origin::Absent;
         let is_open = self.fetch.is_open(remote.timeout_ms, now);
@@ -216,12 +217,12 @@ impl Puller {
     }
 
     /// Takes the reply to a fetch of this puller's.
-    pub(crate) fn fetched(&mut self, id: FetchId, reply: Reply) -> Vec<Effect> {
+    pub(crate) fn fetched(&mut self, id: FetchId, reply: Reply) -> Vec<Event> {
         match self.fetch.reply(id, reply) {
             None | Some(Fetched::Unchanged) => {}
             Some(Fetched::File { text, etag }) => self.work = Some(Work::Begin(text, From::Server { etag })),
             Some(Fetched::Failed { why, .. }) => {
-                return vec![Effect::Warn { message: format!("the bundle can't be fetched: {why}") }]
+                return vec![Event::Warn(format!("the bundle can't be fetched: {why}"))]
             }
         }
         Vec::new()
@@ -292,7 +293,7 @@ impl Puller {
         self.in_force = Some(limits.clone());
         self.floor.raise(head.sequence, Some(head.digest), &self.shared);
         let message = format!("the bundle `{}` (sequence {}) is in force", head.revision, head.sequence);
-        slice.effects.push(Effect::Warn { message });
+        slice.events.push(Event::Warn(message));
         if let From::Server { etag } = &from {
             self.work = Some(Work::Share(Sharing::of(&head, etag.as_deref(), preparation.into_text())));
         }
@@ -310,7 +311,7 @@ impl Puller {
     fn refuse(&mut self, error: &FileError, from: From, slice: &mut Slice) {
         self.fetch.refused(error.fault());
         let message = format!("a bundle is refused, what was in force stays: {error}");
-        slice.effects.push(Effect::Warn { message });
+        slice.events.push(Event::Warn(message));
         // What is wrong with these may be right later.
         let passes = matches!(error.fault(), FileFault::NotYetValid | FileFault::Unverifiable);
         match from {

@@ -5,13 +5,15 @@ use std::fmt::Display;
 use std::sync::Arc;
 
 use super::Builder;
+use crate::authority::elevations::{is_same_person, Elevation};
+use crate::authority::exceptions::Exception;
+use crate::authority::grants::{
+    Clash, Delegation, Grant, Selector, Template, ANONYMOUS, MAX_ALIKE, MAX_CLAIM_SETS,
+};
+use crate::base::spiffe::SpiffeId;
+use crate::base::time::UnixTime;
 use crate::config::{self, instant, is_label, is_plain_host};
-use crate::elevations::{is_same_person, Elevation};
-use crate::exceptions::Exception;
-use crate::grants::{Clash, Delegation, Grant, Selector, Template, ANONYMOUS, MAX_ALIKE, MAX_CLAIM_SETS};
-use crate::settings::NO_HOST;
-use crate::spiffe::SpiffeId;
-use crate::time::UnixTime;
+use crate::http::host::NO_HOST;
 
 /// Hosts times paths of one grant.
 const MAX_PLACES: usize = 1_000;

@@ -5,9 +5,11 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 
 use super::RequiredBinding;
-use crate::identity::Kind;
 #[cfg(feature = "schema")]
-use crate::schema::{patterns, relations};
+use crate::base::patterns;
+#[cfg(feature = "schema")]
+use crate::base::relations;
+use crate::identity::Kind;
 
 /// One entitlement.
 #[derive(Debug, Clone, Default, Deserialize)]

@@ -12,9 +12,11 @@ use super::authority::Grant;
 use super::authority::{Elevation, Exception};
 #[cfg(feature = "schema")]
 use super::ranges;
-use crate::keys::Jwks;
 #[cfg(feature = "schema")]
-use crate::schema::{patterns, relations};
+use crate::base::patterns;
+#[cfg(feature = "schema")]
+use crate::base::relations;
+use crate::jose::keys::Jwks;
 
 /// Where policies and authority records come from: one of `inline` and `signed`, a server, or both;
 /// then what is in this document serves until the server has answered.

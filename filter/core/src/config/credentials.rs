@@ -6,9 +6,9 @@ use serde::Serialize;
 
 #[cfg(feature = "schema")]
 use super::ranges;
-use crate::identity::Kind;
 #[cfg(feature = "schema")]
-use crate::schema::patterns;
+use crate::base::patterns;
+use crate::identity::Kind;
 
 /// One place where a credential may stand.
 #[derive(Debug, Clone, Deserialize)]

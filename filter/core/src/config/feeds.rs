@@ -4,13 +4,15 @@ use serde::{Deserialize, Serialize};
 
 #[cfg(feature = "schema")]
 use super::ranges;
-use crate::keys::Jwks;
 #[cfg(feature = "schema")]
-use crate::revocations::Revocation;
+use crate::base::patterns;
 #[cfg(feature = "schema")]
-use crate::schema::{patterns, relations};
+use crate::base::relations;
 #[cfg(feature = "schema")]
-use crate::signals::Signal;
+use crate::facts::revocations::Revocation;
+#[cfg(feature = "schema")]
+use crate::facts::signals::Signal;
+use crate::jose::keys::Jwks;
 
 /// Where the facts of one feed come from.
 #[derive(Debug, Clone, Deserialize)]

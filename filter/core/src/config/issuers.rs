@@ -4,10 +4,12 @@ use serde::Deserialize;
 
 #[cfg(feature = "schema")]
 use super::ranges;
-use crate::identity::Kind;
-use crate::keys::{Algorithm, Jwks};
 #[cfg(feature = "schema")]
-use crate::schema::{patterns, relations};
+use crate::base::patterns;
+#[cfg(feature = "schema")]
+use crate::base::relations;
+use crate::identity::{Kind, RequiredBinding};
+use crate::jose::keys::{Algorithm, Jwks};
 
 /// One issuer of tokens.
 #[derive(Debug, Clone, Deserialize)]
@@ -108,30 +110,6 @@ pub struct KindRule {
     pub value: String,
     /// The sort of caller then.
     pub kind: Kind,
-}
-
-/// Proofs of possession that an issuer can insist on.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[serde(rename_all = "snake_case")]
-pub enum RequiredBinding {
-    /// DPoP (RFC 9449).
-    Dpop,
-    /// The client's certificate (RFC 8705).
-    Certificate,
-    /// One of the two.
-    Any,
-}
-
-impl RequiredBinding {
-    /// In words, behind "a token".
-    pub(crate) const fn bound_to(self) -> &'static str {
-        match self {
-            RequiredBinding::Dpop => "bound by DPoP",
-            RequiredBinding::Certificate => "bound to the client's certificate",
-            RequiredBinding::Any => "bound by DPoP or to the client's certificate",
-        }
-    }
 }
 
 /// Where an issuer's keys come from: exactly one of the two.

@@ -5,7 +5,7 @@ use serde::Deserialize;
 #[cfg(feature = "schema")]
 use super::ranges;
 #[cfg(feature = "schema")]
-use crate::schema::patterns;
+use crate::base::patterns;
 
 /// What is written down.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]

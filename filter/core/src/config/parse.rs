@@ -4,7 +4,7 @@ use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
 use super::{Config, ConfigError};
-use crate::json;
+use crate::base::json;
 
 /// The mirror as far as it could be read, and everything that is wrong with the document.
 pub(crate) struct Parsed<T> {

@@ -5,7 +5,10 @@ use serde::Deserialize;
 #[cfg(feature = "schema")]
 use super::ranges;
 #[cfg(feature = "schema")]
-use crate::schema::{patterns, relations};
+use crate::base::patterns;
+#[cfg(feature = "schema")]
+use crate::base::relations;
+use crate::http::call::PdpProtocol;
 
 /// One policy decision point.
 #[derive(Debug, Clone, Deserialize)]
@@ -44,19 +47,6 @@ pub struct Pdp {
     /// Present: it is not asked for a while after failures in a row.
     #[serde(default)]
     pub breaker: Option<Breaker>,
-}
-
-/// The protocols that are spoken with a policy decision point.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[serde(rename_all = "snake_case")]
-pub enum PdpProtocol {
-    /// AuthZEN Authorization API 1.0, Access Evaluation.
-    Authzen,
-    /// The Data API of Open Policy Agent.
-    Opa,
-    /// Envoy's `envoy.service.auth.v3.Authorization`, over gRPC.
-    ExtAuthz,
 }
 
 /// When to stop asking, and for how long.

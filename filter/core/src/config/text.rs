@@ -1,7 +1,8 @@
 //! Forms of texts in configurations and bundles.
 
-use crate::target::{is_port, split_port};
-use crate::time::UnixTime;
+use crate::base::time::UnixTime;
+use crate::http::host::ANY_PORT;
+use crate::http::target::{is_port, split_port};
 
 /// What an Envoy cluster is called with in order to reach a server.
 pub(crate) fn is_host(text: &str) -> bool {
@@ -22,9 +23,6 @@ pub(crate) fn is_plain_host(text: &str) -> bool {
     let is_name = !name.is_empty() && name.bytes().all(plain) && !name.ends_with('.');
     (is_name || is_address) && port.is_none_or(|port| is_port(port) && !text.ends_with(ANY_PORT))
 }
-
-/// Behind a host that grants name: with whatever port, and without one.
-pub(crate) const ANY_PORT: &str = ":*";
 
 pub(crate) fn is_label(text: &str) -> bool {
     (1..=64).contains(&text.len())

@@ -4,27 +4,27 @@ use std::sync::Arc;
 
 use serde_json::{Map, Value};
 
-use crate::attributes::{Attribute, SOURCE_IP};
+use crate::authority::elevations::Elevated;
+use crate::authority::grants::Granted;
+use crate::base::reason::{Denied, Layer, Reason};
+use crate::base::texts::Texts;
+use crate::base::time::UnixTime;
 use crate::bundle::BundleHead;
-use crate::elevations::Elevated;
-use crate::grants::Granted;
+use crate::credential::token::cache::Verified;
+use crate::credential::token::{Confirmation, Proven};
+use crate::engine::step::Pending;
+use crate::facts::revocations::Revocable;
+use crate::http::attributes::{Attribute, SOURCE_IP};
+use crate::http::request::{Request, StreamId};
+use crate::http::target::Target;
 use crate::identity::Identity;
 use crate::input::{self, PolicyInput};
 use crate::obligations::Obligations;
 use crate::pdp::{Answer, Question};
-use crate::policy::PolicyFailure;
-use crate::reason::{Layer, Reason};
 use crate::record::{
     begins, BundleRecord, DecisionRecord, ElevationRecord, GrantRecord, RequestRecord, SignalsRecord, Verdict,
 };
-use crate::request::Request;
-use crate::revocations::Revocable;
 use crate::settings::Settings;
-use crate::step::{Pending, StreamId};
-use crate::target::Target;
-use crate::time::UnixTime;
-use crate::token::cache::Verified;
-use crate::token::{self, Confirmation, Proven, Texts};
 
 /// How much of a fact is told: it may quote what a client sent. In bytes.
 const MAX_DETAIL: usize = 500;
@@ -118,15 +118,9 @@ impl From<(Reason, &'static str)> for Refused {
     }
 }
 
-impl From<token::Rejection> for Refused {
-    fn from(rejection: token::Rejection) -> Self {
-        Self::new(rejection.reason, rejection.detail)
-    }
-}
-
-impl From<PolicyFailure> for Refused {
-    fn from(failure: PolicyFailure) -> Self {
-        Self::new(failure.reason, failure.detail)
+impl From<Denied> for Refused {
+    fn from(Denied { reason, detail }: Denied) -> Self {
+        Self::new(reason, detail)
     }
 }
 

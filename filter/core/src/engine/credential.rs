@@ -5,26 +5,22 @@ use std::sync::Arc;
 
 use super::case::{Case, Occasion, Refused};
 use super::Engine;
-use crate::config::RequiredBinding;
-use crate::exceptions::{self, ApiKey, API_KEY_ISSUER, API_KEY_PREFIX};
-use crate::identity::{Identity, Kind};
-use crate::keyring::{Answer, Keyring};
-use crate::keys::KeySet;
-use crate::peer::{self, Peer};
-use crate::policy::Claims;
-use crate::reason::Reason;
+use crate::authority::exceptions::{self, ApiKey, API_KEY_ISSUER, API_KEY_PREFIX};
+use crate::base::reason::Reason;
+use crate::base::spiffe::SpiffeId;
+use crate::base::time::UnixTime;
+use crate::credential::peer::{self, Mtls, Peer};
+use crate::credential::replay;
+use crate::credential::token::cache::Verified;
+use crate::credential::token::dpop::{self, Proof};
+use crate::credential::token::source::{self, Presented};
+use crate::credential::token::{self, Failure, Issuer};
+use crate::http::request::{Request, StreamId};
+use crate::http::target::Target;
+use crate::identity::{Claims, Identity, Kind, RequiredBinding};
+use crate::jose::keys::KeySet;
 use crate::record::DecisionRecord;
-use crate::replay;
-use crate::request::Request;
-use crate::settings::{Issuer, Mtls};
-use crate::spiffe::SpiffeId;
-use crate::step::StreamId;
-use crate::target::Target;
-use crate::time::UnixTime;
-use crate::token::cache::Verified;
-use crate::token::dpop::{self, Proof};
-use crate::token::source::{self, Presented};
-use crate::token::{self, Failure};
+use crate::sync::keyring::{Answer, Keyring};
 
 /// How long, in seconds, a caller is believed whose credential does not end by itself soon.
 const CREDENTIAL_SPAN_S: i64 = 3_600;
@@ -96,7 +92,15 @@ impl Engine {
             tokens.remove(text);
         }
         let checks = check_budget.at(now, settings.limits.signature_ms, &**verifier);
-        match token::check(text, settings, keys, checks, tokens.texts(), now) {
+        match token::check(
+            text,
+            settings.limits.token_bytes,
+            &settings.issuers,
+            keys,
+            checks,
+            tokens.texts(),
+            now,
+        ) {
             Ok(proven) => {
                 let verified = Arc::new(Verified::of_token(proven, self.tokens.texts()));
                 self.tokens.insert(text, generation, Arc::clone(&verified));

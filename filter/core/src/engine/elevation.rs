@@ -6,12 +6,12 @@ use serde_json::Value;
 
 use super::case::{Case, Refused};
 use super::layers::Layers;
-use crate::attributes::SOURCE_IP;
-use crate::elevations::{self, Call};
-use crate::grants::Granted;
-use crate::reason::Reason;
-use crate::time::UnixTime;
-use crate::token::cache::Verified;
+use crate::authority::elevations::{self, Call};
+use crate::authority::grants::Granted;
+use crate::base::reason::Reason;
+use crate::base::time::UnixTime;
+use crate::credential::token::cache::Verified;
+use crate::http::attributes::SOURCE_IP;
 
 impl Layers<'_> {
     /// Adds the caller's active elevation to the grant. A grant that requires none gets one, too, if

@@ -5,19 +5,19 @@ use serde_json::Value;
 use super::case::{Case, Refused};
 use super::layers::Layers;
 use super::Engine;
-use crate::attributes;
+use crate::authority::grants::Granted;
+use crate::base::reads::Names;
+use crate::base::reason::Reason;
+use crate::base::time::UnixTime;
 use crate::config::InputFormat;
-use crate::grants::Granted;
+use crate::credential::token::cache::Verified;
+use crate::http::attributes;
+use crate::http::request::{dashed, is_forbidden};
+use crate::http::target::Target;
 use crate::input::{PolicyInput, Sources};
 use crate::obligations;
 use crate::policy::RuleSet;
-use crate::reads::Names;
-use crate::reason::Reason;
 use crate::record::PolicyRecord;
-use crate::request::{dashed, is_forbidden};
-use crate::target::Target;
-use crate::time::UnixTime;
-use crate::token::cache::Verified;
 
 impl Engine {
     /// Whether a field of the request's trailers is kept from the upstream. Some servers take trailers for headers
@@ -108,7 +108,7 @@ impl Layers<'_> {
             request: &case.record.request,
             target,
             connection: &case.record.connection,
-            caller,
+            caller: caller.map(Verified::caller),
             granted,
             signals: case.record.signals.as_ref(),
             networks: &self.settings.networks,

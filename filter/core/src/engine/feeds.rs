@@ -4,16 +4,18 @@ use super::case::{Case, Occasion, Refused};
 use super::layers::Layers;
 use super::upkeep::next_fetch;
 use super::{Engine, IdSeed};
+use crate::base::reads::Reads;
+use crate::base::reason::Reason;
+use crate::base::time::UnixTime;
 use crate::config::WhenStale;
-use crate::feed::{Content, Feed, FeedKind, FeedSource, FeedStats, World};
-use crate::reads::Reads;
-use crate::reason::Reason;
+use crate::credential::token::cache::Verified;
+use crate::facts::content::{Content, FeedKind};
+use crate::http::call::{FetchId, Reply};
+use crate::jose::signature::SignatureVerifier;
 use crate::record::{DecisionRecord, FeedRecord, SignalsRecord};
-use crate::shared::Shared;
-use crate::signature::SignatureVerifier;
-use crate::step::{Effect, FetchId, Reply};
-use crate::time::UnixTime;
-use crate::token::cache::Verified;
+use crate::sync::feed::{Feed, FeedSource, FeedStats, World};
+use crate::sync::shared::Shared;
+use crate::sync::Event;
 
 /// Facts that are looked at in one slice.
 const TIDY_SLICE: usize = 1_000;
@@ -83,8 +85,8 @@ impl<C: Content> Followed<C> {
         source: Option<&FeedSource>,
         verifier: &dyn SignatureVerifier,
         fetches: &mut u64,
-        work: impl FnOnce(&mut Feed, &mut World<'_>) -> Vec<Effect>,
-    ) -> Vec<Effect> {
+        work: impl FnOnce(&mut Feed, &mut World<'_>) -> Vec<Event>,
+    ) -> Vec<Event> {
         let (Some(feed), Some(source)) = (&mut self.feed, source) else { return Vec::new() };
         let FeedSource { remote: Some(remote), .. } = source else { return Vec::new() };
         let content = &mut self.facts;
@@ -98,7 +100,7 @@ impl<C: Content> Followed<C> {
         verifier: &dyn SignatureVerifier,
         fetches: &mut u64,
         now: UnixTime,
-    ) -> Vec<Effect> {
+    ) -> Vec<Event> {
         if self.sweeping {
             self.sweeping = self.facts.tidy(TIDY_SLICE, UnixTime::default(), true);
             return Vec::new();
@@ -159,14 +161,14 @@ impl Engine {
     }
 
     /// Lets the feeds ask for what is new.
-    pub(super) fn follow_feeds(&mut self, now: UnixTime) -> Vec<Effect> {
+    pub(super) fn follow_feeds(&mut self, now: UnixTime) -> Vec<Event> {
         let Self { settings, verifier, revocations, signals, fetches, .. } = self;
         let sources = (settings.revocations.as_ref(), settings.signals.as_ref());
-        let mut effects =
+        let mut events =
             revocations.follow(sources.0, &**verifier, fetches, |feed, world| feed.tick(world, now));
-        effects.extend(signals.follow(sources.1, &**verifier, fetches, |feed, world| feed.tick(world, now)));
+        events.extend(signals.follow(sources.1, &**verifier, fetches, |feed, world| feed.tick(world, now)));
         self.pass_on();
-        effects
+        events
     }
 
     /// Whether there is work for [`Self::feed_slice`].
@@ -175,14 +177,14 @@ impl Engine {
     }
 
     /// One slice of work on feeds. What was read counts when it returns.
-    pub(super) fn feed_slice(&mut self, now: UnixTime) -> Vec<Effect> {
+    pub(super) fn feed_slice(&mut self, now: UnixTime) -> Vec<Event> {
         let Self { settings, verifier, revocations, signals, fetches, .. } = self;
-        let effects = match revocations.is_busy() {
+        let events = match revocations.is_busy() {
             true => revocations.slice(settings.revocations.as_ref(), &**verifier, fetches, now),
             false => signals.slice(settings.signals.as_ref(), &**verifier, fetches, now),
         };
         self.pass_on();
-        effects
+        events
     }
 
     /// Takes the reply to a fetch, if a feed waits for it.
@@ -195,7 +197,7 @@ impl Engine {
         id: FetchId,
         reply: Reply,
         now: UnixTime,
-    ) -> Result<Vec<Effect>, Reply> {
+    ) -> Result<Vec<Event>, Reply> {
         let Self { settings, revocations, signals, .. } = self;
         let waits = revocations.awaits(id, settings.revocations.as_ref());
         match waits.or_else(|| signals.awaits(id, settings.signals.as_ref())) {

@@ -4,14 +4,14 @@
 
 use super::case::{Case, Refused};
 use super::feeds::Followed;
+use crate::authority::grants::Granted;
+use crate::base::reason::Reason;
+use crate::base::time::UnixTime;
 use crate::bundle::Bundle;
-use crate::grants::Granted;
-use crate::reason::Reason;
+use crate::credential::token::cache::Verified;
+use crate::facts::signals::Signals;
+use crate::http::target::Target;
 use crate::settings::Settings;
-use crate::signals::Signals;
-use crate::target::Target;
-use crate::time::UnixTime;
-use crate::token::cache::Verified;
 
 /// A bundle that decides, under the settings in force.
 pub(super) struct Layers<'a> {

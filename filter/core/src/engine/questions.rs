@@ -4,12 +4,13 @@ use std::collections::BTreeMap;
 
 use super::case::{Case, Refused};
 use super::Engine;
+use crate::base::reason::Reason;
+use crate::base::time::UnixTime;
+use crate::http::call::{Call, Reply};
+use crate::http::request::StreamId;
 use crate::pdp::{self, Answer, AnswerError, Asker, Breaker, Question, MAX_ANSWER};
-use crate::reason::Reason;
 use crate::record::PdpExchange;
 use crate::settings::Settings;
-use crate::step::{Call, Reply, StreamId};
-use crate::time::UnixTime;
 
 /// Figures of one decision point, for metrics.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -155,7 +156,7 @@ impl Engine {
     /// The calls of these questions, which are open from now on.
     pub(super) fn ask(&mut self, case: &Case, open: &[Question]) -> Vec<Call> {
         let asker = Asker {
-            settings: &self.settings,
+            is_secret: &|name| self.settings.is_secret(name),
             decision_id: &case.record.id,
             request: &case.request,
             now: case.record.time,

@@ -6,14 +6,14 @@ use serde_json::{Map, Value};
 
 use super::case::{Case, Cause, Occasion, Refused};
 use super::Engine;
-use crate::decision::Decision;
+use crate::base::reason::{Layer, Reason};
+use crate::base::time::UnixTime;
+use crate::credential::token::cache::Verified;
+use crate::engine::decision::Decision;
+use crate::engine::step::{Pending, Step};
+use crate::http::request::{Connection, Headers, Request, StreamId, BREAK_GLASS_HEADER};
 use crate::pdp::{self, Answer};
-use crate::reason::{Layer, Reason};
 use crate::record::{DecisionRecord, ShadowReads, SignalsRecord, Verdict};
-use crate::request::{Connection, Headers, Request, BREAK_GLASS_HEADER};
-use crate::step::{Pending, Step, StreamId};
-use crate::time::UnixTime;
-use crate::token::cache::Verified;
 
 impl Engine {
     /// Decides a recorded request again, under the configuration in force: the recorded caller, the

@@ -8,17 +8,17 @@ use super::feeds::Followed;
 use super::layers::Layers;
 use super::trace::Watched;
 use super::{judge, Engine, Progress};
+use crate::authority::grants::Granted;
+use crate::base::reason::{Layer, Reason};
+use crate::base::time::UnixTime;
 use crate::bundle::{Bundle, BundleHead, SHADOW_BUNDLE};
-use crate::grants::Granted;
+use crate::credential::token::cache::Verified;
+use crate::facts::signals::Signals;
+use crate::http::request::BREAK_GLASS_HEADER;
+use crate::http::target::Target;
 use crate::pdp::{Answer, Question};
-use crate::reason::{Layer, Reason};
 use crate::record::{BundleRecord, DecisionRecord, ShadowOutcome, ShadowReads, ShadowRecord, Verdict};
-use crate::request::BREAK_GLASS_HEADER;
 use crate::settings::{Settings, Shadow};
-use crate::signals::Signals;
-use crate::target::Target;
-use crate::time::UnixTime;
-use crate::token::cache::Verified;
 
 /// What a shadow comes to.
 enum Opinion {

@@ -1,379 +1,482 @@
-//! Streams that stay open: what they rest on when they are admitted, and what becomes of them when
-//! that changes. Everything is done in slices; [`Engine::sweep`] does the next one.
+//! Admitted requests that are still open, and what each of them rests on.
+//!
+//! Most requests end within milliseconds: they cost one insert and one remove. A stream that is
+//! still open after a sweep is *settled*: what is kept of its request is brought down to a few
+//! hundred bytes, and it is found by the time at which something is due, and by what its caller can
+//! be revoked by. Nothing is decided here; `engine::streams` does that, in slices.
 
+mod kept;
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
-use super::case::{Case, Occasion, Refused};
-use super::Engine;
-use crate::config::LogRecords;
-use crate::decision::{Decision, Denial};
-use crate::grants::Granted;
-use crate::policy::RuleSet;
-use crate::reason::{Layer, Reason};
-use crate::record::{Record, StreamIdentity, StreamRecord};
-use crate::step::{Effect, Pending, Reply, Step, StreamId};
-use crate::streams::{Admission, End, Farewell, Kept, Over, Remembered, StreamEnd, StreamStats, MAX_KEPT};
-use crate::time::UnixTime;
-use crate::token::cache::Verified;
+use crate::authority::elevations::Elevation;
+use crate::authority::grants::Grant;
+use crate::base::reason::Reason;
+use crate::base::time::UnixTime;
+use crate::credential::token::cache::Verified;
+use crate::facts::revocations::Handle;
+use crate::http::attributes::Attribute;
+use crate::http::request::{Request, StreamId};
+use crate::record::StreamEnd;
+pub(crate) use kept::{Kept, MAX_KEPT};
 
-/// Streams that one slice looks at, of those about which little is to be done.
-const MANY: usize = 32;
-/// Streams that one slice cuts: the host takes them apart after the callback.
-const CUTS: usize = 4;
-/// Streams that one slice decides again.
-const DECISIONS: usize = 4;
-/// How far the host's timers may be ahead of its clock, in milliseconds.
-const CLOCKS_MS: i64 = 1_000;
-/// When it is tried again to decide a stream about which nothing could be decided, in milliseconds.
-const AGAIN_MS: i64 = 1_000;
+/// Streams about which decision points are asked at a time: requests need them, too.
+const MAX_ASKING: usize = 16;
+/// Bytes of all requests that are kept, in order to decide them again. One beyond them is not kept.
+pub(crate) const MAX_HELD: usize = 32 * 1024 * 1024;
+/// When a cut that the host did not carry out is tried again, in milliseconds.
+const CUT_AGAIN_MS: i64 = 1_000;
 
-impl Engine {
-    /// What an allowed request rests on. Its stream is over when the first part of that is.
-    pub(super) fn admission(
-        &self,
-        case: &Case,
-        caller: Option<Arc<Verified>>,
-        granted: &Granted,
-        max_stream_s: Option<u32>,
-        now: UnixTime,
-    ) -> Box<Admission> {
-        let since = case.open_since().unwrap_or(now);
-        let elevation = granted.elevated.as_ref().map(|elevated| Arc::clone(&elevated.elevation));
-        let ends = [
-            granted.grant.valid_until.map(|at| End { at, reason: Reason::NotGranted }),
-            elevation.as_ref().map(|it| End { at: it.valid_until, reason: Reason::ElevationInactive }),
-            max_stream_s.map(|secs| duration_cap(since, secs)),
-        ];
-        let basis = Basis { caller, ends: ends.into_iter().flatten().min(), since };
-        let admission = self.rests_on(case, basis);
-        Box::new(Admission { grant: Some(Arc::clone(&granted.grant)), elevation, ..admission })
+/// When an admitted request is over at the latest, and why.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct End {
+    pub(crate) at: UnixTime,
+    pub(crate) reason: Reason,
+}
+
+/// What the admission of one request rests on. Handed back to the engine when the request goes on.
+#[derive(Debug)]
+pub struct Admission {
+    pub(crate) stream: StreamId,
+    pub(crate) decision_id: String,
+    pub(crate) since: UnixTime,
+    pub(crate) caller: Option<Arc<Verified>>,
+    /// Absent for a request that was passed on though it would have been refused.
+    pub(crate) grant: Option<Arc<Grant>>,
+    pub(crate) elevation: Option<Arc<Elevation>>,
+    pub(crate) end: End,
+    pub(crate) request: Remembered,
+    /// What was asked of the host about its connection.
+    pub(crate) attributes: Arc<[&'static Attribute]>,
+    /// Of the settings and the bundle that decided.
+    pub(crate) generation: u64,
+    /// The version of the signals that its policy read; none if it read none.
+    pub(crate) signals: Option<u64>,
+}
+
+/// How much is known of a request.
+#[derive(Debug)]
+pub(crate) enum Remembered {
+    /// All of it: the stream is young.
+    Whole(Request),
+    /// What it takes to decide again.
+    Kept(Kept),
+    /// It was too large.
+    Gone,
+}
+
+impl Remembered {
+    /// How much it holds, in bytes, as far as a client makes it long.
+    pub(crate) fn bytes(&self) -> usize {
+        match self {
+            Remembered::Whole(request) => request.headers().bytes(),
+            Remembered::Kept(kept) => kept.bytes(),
+            Remembered::Gone => 0,
+        }
+    }
+}
+
+/// What the host tells of a stream that has ended; nothing by default.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Farewell {
+    /// Bytes from the client, headers included.
+    pub received: Option<u64>,
+    /// Bytes to the client, headers included.
+    pub sent: Option<u64>,
+    /// The host ended it because it was open for as long as it may be.
+    pub timed_out: bool,
+}
+
+/// Figures of the streams of an engine, for metrics.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct StreamStats {
+    /// Admitted requests that are open.
+    pub open: usize,
+    /// Those that ended, by why.
+    pub ended: BTreeMap<StreamEnd, u64>,
+    /// Those that were told to end, by why.
+    pub cut: BTreeMap<Reason, u64>,
+}
+
+/// Why a stream is to end before its time.
+#[derive(Debug, Clone)]
+pub(crate) struct Over {
+    pub(crate) reason: Reason,
+    pub(crate) detail: Option<String>,
+}
+
+/// A settled stream.
+#[derive(Debug)]
+struct Settled {
+    admission: Box<Admission>,
+    /// When something is to be done about it; as in `Streams::due`.
+    due: UnixTime,
+    over: Option<Over>,
+    /// A decision point is being asked about it.
+    asking: bool,
+    /// It was to be decided again meanwhile.
+    once_more: bool,
+}
+
+/// All open streams of an engine.
+#[derive(Debug, Default)]
+pub(crate) struct Streams {
+    young: BTreeMap<StreamId, Box<Admission>>,
+    settled: BTreeMap<StreamId, Settled>,
+    /// When to look at each of the settled ones: what it rests on ends, or is to be decided again.
+    due: BTreeSet<(UnixTime, StreamId)>,
+    /// The settled ones by what revocations find them by.
+    index: BTreeSet<(Handle, StreamId)>,
+    /// Revoked, and which stream of that to look at next.
+    revoked: VecDeque<(Handle, StreamId)>,
+    /// About which there is news, and which stream of that to look at next.
+    signalled: VecDeque<(Handle, StreamId)>,
+    /// While it is looked for revoked ones among the young: the next to be looked at.
+    look: Option<StreamId>,
+    /// To be cut, in this order.
+    cutting: VecDeque<StreamId>,
+    /// To be decided again, in this order.
+    again: VecDeque<StreamId>,
+    /// While it is looked for streams of an older generation: the next to be looked at.
+    walk: Option<StreamId>,
+    /// How many wait for a decision point.
+    asking: usize,
+    swept_at: UnixTime,
+    /// A sweep has begun, and what is due has not all been seen.
+    sweeping: bool,
+    /// The youngest stream when the last sweep began, and the one before: up to that one, they settle.
+    youngest: (Option<StreamId>, Option<StreamId>),
+    stats: StreamStats,
+    /// How many bytes of requests are kept.
+    held: usize,
+}
+
+impl Streams {
+    pub(crate) fn insert(&mut self, mut admission: Box<Admission>) {
+        // A host that names two streams alike has ended the first one.
+        self.remove(admission.stream);
+        self.hold(&mut admission);
+        self.young.insert(admission.stream, admission);
     }
 
-    /// The same for a request that is passed on although it would be refused for this reason.
-    pub(super) fn observed_admission(&self, case: &Case, reason: Reason) -> Box<Admission> {
-        let ends = self.settings.observe.as_ref().map(|observe| End { at: observe.until, reason });
-        let since = case.open_since().unwrap_or(self.latest);
-        let basis = Basis { caller: case.caller.clone().flatten(), ends, since };
-        Box::new(self.rests_on(case, basis))
-    }
-
-    fn rests_on(&self, case: &Case, Basis { caller, ends, since }: Basis) -> Admission {
-        let cap = duration_cap(since, self.settings.streams.max_s);
-        let credential = caller.as_ref().and_then(|caller| match (&caller.exception, caller.issuer) {
-            (Some(exception), _) => Some(End { at: exception.valid_until, reason: Reason::ExceptionExpired }),
-            (None, Some(_)) => Some(End { at: caller.identity.expires_at, reason: Reason::TokenExpired }),
-            // A certificate: its end is not known here.
-            (None, None) => None,
-        });
-        Admission {
-            stream: case.request.stream,
-            decision_id: case.record.id.clone(),
-            since,
-            caller,
-            grant: None,
-            elevation: None,
-            end: [credential, ends].into_iter().flatten().fold(cap, End::min),
-            request: Remembered::Gone,
-            attributes: Arc::clone(&case.attributes),
-            generation: self.generation,
-            signals: case.signals_at,
+    fn hold(&mut self, admission: &mut Admission) {
+        match self.held.saturating_add(admission.request.bytes()) {
+            held @ ..=MAX_HELD => self.held = held,
+            _ => admission.request = Remembered::Gone,
         }
     }
 
-    /// Takes note of a request that goes on. From now on its stream is accounted for.
-    pub fn admitted(&mut self, mut admission: Box<Admission>) {
-        // There may be many before the next sweep: a small request stays whole until then, most are over by then.
-        if admission.request.bytes() > MAX_KEPT {
-            self.bring_down(&mut admission);
+    fn let_go(&mut self, admission: &Admission) {
+        self.held = self.held.saturating_sub(admission.request.bytes());
+    }
+
+    /// Takes out a stream that has ended, with the reason for which it was to end, if there was one.
+    pub(crate) fn remove(&mut self, stream: StreamId) -> Option<(Box<Admission>, Option<Over>)> {
+        if let Some(admission) = self.take_one_young(stream) {
+            return Some((admission, None));
         }
-        self.streams.insert(admission);
-    }
-
-    /// Of a request what it takes to decide it again.
-    fn bring_down(&self, admission: &mut Admission) {
-        if let Remembered::Whole(request) = &admission.request {
-            let kept = Kept::of(request, |name| self.settings.is_secret(name));
-            admission.request = kept.map_or(Remembered::Gone, Remembered::Kept);
+        let Settled { admission, due, over, asking, .. } = self.settled.remove(&stream)?;
+        self.let_go(&admission);
+        self.due.remove(&(due, stream));
+        for handle in admission.handles() {
+            self.index.remove(&(handle, stream));
         }
+        self.asking = self.asking.saturating_sub(usize::from(asking));
+        Some((admission, over))
     }
 
-    /// Whether it matters what the host tells of the end of this stream.
-    pub fn asks_farewell(&self, stream: StreamId, now: UnixTime) -> bool {
-        let Some((admission, over)) = self.streams.get(stream) else { return false };
-        over.is_some() || now >= near(admission.end.at) || self.is_recorded(admission, StreamEnd::Closed, now)
+    pub(crate) fn stats(&self) -> StreamStats {
+        StreamStats { open: self.young.len().saturating_add(self.settled.len()), ..self.stats.clone() }
     }
 
-    fn is_recorded(&self, admission: &Admission, end: StreamEnd, now: UnixTime) -> bool {
-        let after = admission.since.plus_secs(self.settings.log.streams_after_s.into());
-        match (self.settings.log.records, end) {
-            (LogRecords::Off, _) | (LogRecords::Refusals, StreamEnd::Closed) => false,
-            (LogRecords::All | LogRecords::Refusals, StreamEnd::Over(_)) => true,
-            (LogRecords::All, StreamEnd::Closed) => now >= after,
-        }
+    pub(crate) fn count_end(&mut self, end: StreamEnd) {
+        let count = self.stats.ended.entry(end).or_default();
+        *count = count.saturating_add(1);
     }
 
-    /// Whether this stream was admitted and is to end before its time.
-    pub fn is_cut(&self, stream: StreamId) -> bool {
-        self.streams.get(stream).is_some_and(|(_, over)| over.is_some())
+    /// An open stream, with the reason for which it is to end, if there is one.
+    pub(crate) fn get(&self, stream: StreamId) -> Option<(&Admission, Option<&Over>)> {
+        let settled = || self.settled.get(&stream).map(|open| (&*open.admission, open.over.as_ref()));
+        self.young.get(&stream).map(|young| (&**young, None)).or_else(settled)
     }
 
-    /// A stream is gone. What it waited for is forgotten, and its end is recorded where it is due;
-    /// the caller drops its `Pending`. Answers why it ended, if it did not just end.
-    pub fn ended(&mut self, stream: StreamId, farewell: Farewell, now: UnixTime) -> Option<Reason> {
-        let now = self.clock(now);
-        self.pdps.forget(stream, now);
-        self.forget_waiting(stream);
-        let (admission, over) = self.streams.remove(stream)?;
-        let End { at, reason } = admission.end;
-        // The host has a clock of its own for the end, which may be ahead of ours by a little.
-        let is_over = at <= now || (farewell.timed_out && near(at) <= now);
-        let over = over.or_else(|| is_over.then_some(Over { reason, detail: None }));
-        let end = over.as_ref().map_or(StreamEnd::Closed, |over| StreamEnd::Over(over.reason));
-        self.streams.count_end(end);
-        let reason = over.as_ref().map(|over| over.reason);
-        if self.is_recorded(&admission, end, now) {
-            let detail = over.and_then(|over| over.detail);
-            let record = self.end_record(&admission, end, detail, farewell, now);
-            self.write_down(Record::Stream(Box::new(record)));
-        }
-        reason
+    /// A settled stream that goes on.
+    pub(crate) fn get_mut(&mut self, stream: StreamId) -> Option<&mut Admission> {
+        let open = self.settled.get_mut(&stream).filter(|open| open.over.is_none())?;
+        Some(&mut open.admission)
     }
 
-    fn end_record(
-        &self,
-        admission: &Admission,
-        reason: StreamEnd,
-        detail: Option<String>,
-        farewell: Farewell,
-        now: UnixTime,
-    ) -> StreamRecord {
-        #[allow(clippy::cast_precision_loss)] // milliseconds of years stay below 2^53
-        let open_s = now.millis_since(admission.since).max(0) as f64 / 1e3;
-        StreamRecord {
-            v: 1,
-            event: "stream_ended",
-            id: admission.decision_id.clone(),
-            time: now,
-            instance: self.settings.instance.clone(),
-            reason,
-            detail,
-            cut: reason != StreamEnd::Closed,
-            open_s,
-            bytes_received: farewell.received,
-            bytes_sent: farewell.sent,
-            identity: admission.caller.as_ref().map(|caller| StreamIdentity::from(&*caller.identity)),
-            grant: admission.grant.as_ref().map(|grant| grant.id.to_string()),
-            elevation: admission.elevation.as_ref().map(|elevation| elevation.id.clone()),
+    /// Whether there is something to be done now.
+    pub(crate) fn is_busy(&self) -> bool {
+        let decides = !self.again.is_empty() && self.asking < MAX_ASKING;
+        let signalled = !self.signalled.is_empty();
+        self.is_looking()
+            || signalled
+            || self.sweeping
+            || self.walk.is_some()
+            || !self.cutting.is_empty()
+            || decides
+    }
+
+    /// Begins a sweep, if it is time for one.
+    pub(crate) fn begin_sweep(&mut self, now: UnixTime, every_ms: u32) {
+        if now.millis_since(self.swept_at) >= i64::from(every_ms) {
+            self.swept_at = now;
+            self.sweeping = true;
+            self.youngest = (self.young.last_key_value().map(|(id, _)| *id), self.youngest.0);
         }
     }
 
-    /// Current figures of the streams.
-    pub fn stream_stats(&self) -> StreamStats {
-        self.streams.stats()
+    /// These were revoked: whoever is found by them is to be looked at.
+    pub(crate) fn revoked(&mut self, handles: Vec<Handle>) {
+        if !handles.is_empty() && !self.young.is_empty() {
+            self.look = Some(StreamId(0));
+        }
+        // Of a million facts most are about nobody who is here.
+        let index = &self.index;
+        let all = |handle| (handle, StreamId(0))..=(handle, StreamId(u64::MAX));
+        let found = handles.into_iter().filter(|handle| index.range(all(*handle)).next().is_some());
+        self.revoked.extend(found.map(|handle| (handle, StreamId(0))));
     }
 
-    /// What is in force has changed: requests that wait are decided anew, and open streams, too.
-    pub(super) fn new_generation(&mut self) {
-        self.generation = self.generation.wrapping_add(1);
-        self.streams.begin_walk();
+    /// Whether there are streams that may have been revoked.
+    pub(crate) fn is_looking(&self) -> bool {
+        self.look.is_some() || !self.revoked.is_empty()
     }
 
-    /// Whether there is work for [`Self::sweep`].
-    pub fn is_sweeping(&self) -> bool {
-        self.streams.is_busy()
+    /// Looks for streams that may have been revoked, up to `many`.
+    pub(crate) fn suspects(&mut self, many: usize) -> Vec<StreamId> {
+        let mut found = Vec::new();
+        let mut left = many;
+        while let Some((handle, from)) = self.revoked.pop_front() {
+            if left == 0 {
+                self.revoked.push_front((handle, from));
+                return found;
+            }
+            // To find nobody is work, too.
+            left = left.saturating_sub(1);
+            let before = found.len();
+            let of = self.index.range((handle, from)..=(handle, StreamId(u64::MAX)));
+            found.extend(of.take(left).map(|(_, stream)| *stream));
+            let taken = found.len().saturating_sub(before);
+            match found.last() {
+                Some(last) if taken == left && taken > 0 => {
+                    self.revoked.push_front((handle, StreamId(last.0.saturating_add(1))));
+                    return found;
+                }
+                _ => left = left.saturating_sub(taken),
+            }
+        }
+        let Some(from) = self.look else { return found };
+        let mut young = self.young.range(from..).map(|(stream, _)| *stream);
+        found.extend(young.by_ref().take(left));
+        self.look = young.next();
+        found
     }
 
-    /// One slice of work on open streams, of a fraction of a millisecond; with cuts, the last one
-    /// that a callback should do.
-    pub fn sweep(&mut self, now: UnixTime) -> Vec<Effect> {
-        let now = self.clock(now);
-        let cuts = self.streams.take_cuts(now, CUTS);
-        if !cuts.is_empty() {
-            let cut = |(stream, reason, id): (StreamId, Reason, String)| Effect::Cut {
-                stream,
-                refusal: Denial::new(reason, &id).cut(),
-            };
-            return cuts.into_iter().map(cut).collect();
-        }
-        if self.streams.is_looking() {
-            let suspects = self.streams.suspects(MANY);
-            suspects.into_iter().for_each(|stream| self.look(stream, now));
-            return Vec::new();
-        }
-        if self.streams.take_signalled(MANY) {
-            return Vec::new();
-        }
-        if self.streams.take_due(now, MANY) > 0 {
-            return Vec::new();
-        }
-        let young = self.streams.take_young(MANY);
-        if !young.is_empty() {
-            young.into_iter().for_each(|admission| self.settle(admission, now));
-            return Vec::new();
-        }
-        self.streams.walk(self.generation, MANY);
-        let mut effects = Vec::new();
-        for _ in 0..DECISIONS {
-            let Some(stream) = self.streams.next_again() else { break };
-            effects.extend(self.decide_again(stream, now));
-        }
-        effects
+    /// There is news about these: streams of whoever is found by them, and whose policy reads signals,
+    /// are to be decided again. Of the young ones their version tells when they settle.
+    pub(crate) fn signalled(&mut self, handles: BTreeSet<Handle>) {
+        let index = &self.index;
+        let all = |handle| (handle, StreamId(0))..=(handle, StreamId(u64::MAX));
+        let found = handles.into_iter().filter(|handle| index.range(all(*handle)).next().is_some());
+        self.signalled.extend(found.map(|handle| (handle, StreamId(0))));
     }
 
-    /// Ends a stream if its caller was revoked.
-    fn look(&mut self, stream: StreamId, now: UnixTime) {
-        let Some((Admission { caller: Some(caller), .. }, None)) = self.streams.get(stream) else { return };
-        let Some(kind) = self.revocations.facts.check(&caller.revocable, now) else { return };
-        if let Some(young) = self.streams.take_one_young(stream) {
-            self.settle(young, now);
+    /// Goes through up to `many` of those; whether there were any.
+    pub(crate) fn take_signalled(&mut self, many: usize) -> bool {
+        let any = !self.signalled.is_empty();
+        let mut left = many;
+        while let Some((handle, from)) = self.signalled.pop_front() {
+            if left == 0 {
+                self.signalled.push_front((handle, from));
+                break;
+            }
+            // To find nobody is work, too.
+            left = left.saturating_sub(1);
+            let mut of = self.index.range((handle, from)..=(handle, StreamId(u64::MAX))).map(|(_, id)| *id);
+            for stream in of.by_ref().take(left) {
+                left = left.saturating_sub(1);
+                let reads = |open: &Settled| open.over.is_none() && open.admission.signals.is_some();
+                if self.settled.get(&stream).is_some_and(reads) {
+                    self.again.push_back(stream);
+                }
+            }
+            if let Some(next) = of.next() {
+                self.signalled.push_front((handle, next));
+                break;
+            }
         }
-        let detail = Some(format!("its {} was revoked", kind.as_str()));
-        self.streams.end(stream, Over { reason: Reason::Revoked, detail });
+        any
     }
 
-    /// A stream stays open: its request is brought down to what it takes to decide it again.
-    fn settle(&mut self, mut admission: Box<Admission>, now: UnixTime) {
-        self.bring_down(&mut admission);
+    /// What decides has changed: whatever is of another generation is to be decided again.
+    pub(crate) fn begin_walk(&mut self) {
+        self.walk = Some(StreamId(0));
+    }
+
+    /// The clock was wrong by so much: what was to last a while lasts as long as it would have.
+    pub(crate) fn clock_stepped(&mut self, from: UnixTime, to: UnixTime) {
+        self.swept_at = to;
+        for admission in self.young.values_mut() {
+            admission.shift(from, to);
+        }
+        self.due.clear();
+        for (stream, open) in &mut self.settled {
+            open.admission.shift(from, to);
+            open.due = open.due.shifted(from, to);
+            self.due.insert((open.due, *stream));
+        }
+    }
+
+    /// The streams of up to `many` that are to be cut: told to the host now.
+    pub(crate) fn take_cuts(&mut self, now: UnixTime, many: usize) -> Vec<(StreamId, Reason, String)> {
+        let mut cuts = Vec::new();
+        while cuts.len() < many {
+            let Some(stream) = self.cutting.pop_front() else { break };
+            let Some(open) = self.settled.get(&stream) else { continue };
+            let Some(over) = &open.over else { continue };
+            let count = self.stats.cut.entry(over.reason).or_default();
+            *count = count.saturating_add(1);
+            cuts.push((stream, over.reason, open.admission.decision_id.clone()));
+            self.schedule(stream, now.plus_millis(CUT_AGAIN_MS));
+        }
+        cuts
+    }
+
+    /// Goes through up to `many` for which something is due; how many there were.
+    pub(crate) fn take_due(&mut self, now: UnixTime, many: usize) -> usize {
+        let mut taken = 0usize;
+        while taken < many {
+            let Some((_, stream)) = self.due.first().copied().filter(|(at, _)| *at <= now) else { break };
+            self.due.pop_first();
+            taken = taken.saturating_add(1);
+            let Some(open) = self.settled.get(&stream) else { continue };
+            let End { at, reason } = open.admission.end;
+            match (&open.over, at <= now) {
+                (Some(_), _) => self.cutting.push_back(stream),
+                (None, true) => self.end(stream, Over { reason, detail: None }),
+                (None, false) => self.again.push_back(stream),
+            }
+        }
+        taken
+    }
+
+    /// Up to `many` streams that have been open for a sweep; the sweep is over when there are none.
+    #[allow(clippy::vec_box)] // as they came, and as they stay
+    pub(crate) fn take_young(&mut self, many: usize) -> Vec<Box<Admission>> {
+        let until = self.youngest.1;
+        let mut taken = Vec::new();
+        while taken.len() < many {
+            match self.young.first_entry().filter(|first| Some(*first.key()) <= until) {
+                Some(first) => taken.push(first.remove()),
+                None => break,
+            }
+        }
+        taken.iter().for_each(|admission| self.let_go(admission));
+        self.sweeping = self.sweeping && !taken.is_empty();
+        taken
+    }
+
+    /// Takes out one that is to settle at once.
+    pub(crate) fn take_one_young(&mut self, stream: StreamId) -> Option<Box<Admission>> {
+        let admission = self.young.remove(&stream)?;
+        self.let_go(&admission);
+        Some(admission)
+    }
+
+    /// Takes a young stream among the settled ones: it is to be decided again then, or ends before.
+    pub(crate) fn settle(&mut self, mut admission: Box<Admission>, again: UnixTime) {
+        self.hold(&mut admission);
         let stream = admission.stream;
-        let is_news = |version| version != self.signals.facts.version();
-        let is_old = admission.generation != self.generation || admission.signals.is_some_and(is_news);
-        let due = self.due(&admission, now);
-        self.streams.settle(admission, due);
-        if is_old {
-            self.streams.decide_again(stream);
+        let due = again.min(admission.end.at);
+        self.index.extend(admission.handles().map(|handle| (handle, stream)));
+        self.settled.insert(stream, Settled { admission, due, over: None, asking: false, once_more: false });
+        self.due.insert((due, stream));
+    }
+
+    /// Changes when the stream is decided again, if it does not end before.
+    pub(crate) fn schedule_again(&mut self, stream: StreamId, at: UnixTime) {
+        if let Some(end) = self.get_mut(stream).map(|admission| admission.end.at) {
+            self.schedule(stream, at.min(end));
         }
     }
 
-    /// When to decide a stream again that was decided under what is in force: time alone may change
-    /// what its policy says, or end what is known of its caller. Else when it ends.
-    fn due(&self, admission: &Admission, now: UnixTime) -> UnixTime {
-        let rules = admission.grant.as_ref().and_then(|grant| self.bundle.rule_sets.get(grant.rule_set));
-        match rules.is_some_and(RuleSet::reads_time) || admission.signals.is_some() {
-            true => now.plus_secs(self.settings.streams.redecide_s.into()),
-            false => admission.end.at,
+    fn schedule(&mut self, stream: StreamId, at: UnixTime) {
+        let Some(open) = self.settled.get_mut(&stream) else { return };
+        self.due.remove(&(std::mem::replace(&mut open.due, at), stream));
+        self.due.insert((at, stream));
+    }
+
+    /// The stream is to be cut. The first reason counts.
+    pub(crate) fn end(&mut self, stream: StreamId, over: Over) {
+        let Some(open) = self.settled.get_mut(&stream).filter(|open| open.over.is_none()) else { return };
+        open.over = Some(over);
+        self.due.remove(&(open.due, stream));
+        self.cutting.push_back(stream);
+    }
+
+    /// The stream is to be decided again.
+    pub(crate) fn decide_again(&mut self, stream: StreamId) {
+        self.again.push_back(stream);
+    }
+
+    /// Looks at up to `many` for those that were decided under another generation.
+    pub(crate) fn walk(&mut self, generation: u64, many: usize) {
+        let Some(from) = self.walk else { return };
+        let mut left = many;
+        self.walk = None;
+        for (stream, open) in self.settled.range(from..) {
+            if left == 0 {
+                self.walk = Some(*stream);
+                return;
+            }
+            left = left.saturating_sub(1);
+            if open.admission.generation != generation {
+                self.again.push_back(*stream);
+            }
         }
     }
 
-    /// Decides an open stream again, from the grant on: its caller is known.
-    fn decide_again(&mut self, stream: StreamId, now: UnixTime) -> Option<Effect> {
-        let (admission, _) = self.streams.get(stream)?;
-        let Remembered::Kept(kept) = &admission.request else {
-            let detail = "what decides has changed, and its request was too large to be kept".to_owned();
-            self.streams.end(stream, Over { reason: Reason::StreamNotKept, detail: Some(detail) });
-            return None;
-        };
-        // INVARIANT: a fact that was not asked for reads like one that is not so.
-        let is_told = self.attributes.iter().all(|attribute| admission.attributes.contains(attribute));
-        if !is_told {
-            let detail =
-                "what decides has changed, and reads facts of the connection that were not asked for";
-            self.streams.end(stream, Over { reason: Reason::StreamNotKept, detail: Some(detail.into()) });
-            return None;
+    /// The next that is to be decided again and about which nobody is being asked.
+    pub(crate) fn next_again(&mut self) -> Option<StreamId> {
+        while self.asking < MAX_ASKING {
+            let stream = self.again.pop_front()?;
+            match self.settled.get_mut(&stream).filter(|open| open.over.is_none()) {
+                // The answer that it waits for is to a question of before.
+                Some(open) if open.asking => open.once_more = true,
+                Some(_) => return Some(stream),
+                None => {}
+            }
         }
-        let request = kept.request(stream);
-        let (id, since) = (admission.decision_id.clone(), admission.since);
-        let attributes = Arc::clone(&admission.attributes);
-        let caller = match admission.caller.as_ref().map(|caller| self.caller_again(caller, now)) {
-            None => None,
-            Some(Ok(caller)) => Some(caller),
-            Some(Err(Refused { reason, detail, .. })) => {
-                self.streams.end(stream, Over { reason, detail });
-                return None;
-            }
-        };
-        let mut case = Case::new(request, id, now, &self.settings, attributes);
-        case.occasion = Occasion::OpenStream { caller, since };
-        let step = self.run(case, now);
-        self.decided_again(stream, step, now)
+        None
     }
 
-    /// The replies to the calls of an [`Effect::Ask`], in the calls' order.
-    pub fn answered(&mut self, pending: Pending, replies: Vec<Reply>, now: UnixTime) -> Vec<Effect> {
-        let now = self.clock(now);
-        let stream = pending.stream();
-        self.streams.set_asking(stream, false);
-        if self.streams.get_mut(stream).is_none() {
-            // It is gone, or will be; its questions were forgotten or are here.
-            self.pdps.forget(stream, now);
-            return Vec::new();
-        }
-        let step = self.resume(pending, replies, now);
-        self.decided_again(stream, step, now).into_iter().collect()
-    }
-
-    /// Nobody answers for this stream any more: it is tried again.
-    pub fn unanswered(&mut self, stream: StreamId, now: UnixTime) {
-        let now = self.clock(now);
-        self.pdps.forget(stream, now);
-        self.streams.set_asking(stream, false);
-        self.streams.schedule_again(stream, now.plus_millis(AGAIN_MS));
-    }
-
-    /// Acts on what an open stream came to.
-    fn decided_again(&mut self, stream: StreamId, step: Step, now: UnixTime) -> Option<Effect> {
-        match step {
-            Step::Done(Decision { verdict: Ok(permit), .. }) => {
-                let (_, decided) = permit.into_parts();
-                let Admission { caller, grant, elevation, end, attributes, generation, signals, .. } =
-                    *decided;
-                let admission = self.streams.get_mut(stream)?;
-                // The host was told the first end, and can't be told a later one.
-                let end = end.min(admission.end);
-                *admission = Admission {
-                    stream,
-                    decision_id: std::mem::take(&mut admission.decision_id),
-                    since: admission.since,
-                    request: std::mem::replace(&mut admission.request, Remembered::Gone),
-                    caller,
-                    grant,
-                    elevation,
-                    end,
-                    attributes,
-                    generation,
-                    signals,
-                };
-                let due = self.streams.get(stream).map(|(admission, _)| self.due(admission, now))?;
-                self.streams.schedule_again(stream, due);
-                None
+    /// A decision point is asked about the stream, or is no more.
+    pub(crate) fn set_asking(&mut self, stream: StreamId, asking: bool) {
+        let Some(open) = self.settled.get_mut(&stream) else { return };
+        match (std::mem::replace(&mut open.asking, asking), asking) {
+            (false, true) => self.asking = self.asking.saturating_add(1),
+            (true, false) => {
+                self.asking = self.asking.saturating_sub(1);
+                if std::mem::take(&mut open.once_more) {
+                    self.again.push_back(stream);
+                }
             }
-            // Nothing was decided: that there is no bundle, no news of revocations or signals, or too
-            // much to do, is not about the stream.
-            Step::Done(Decision { verdict: Err(denial), .. })
-                if denial.layer() == Layer::Service || denial.reason == Reason::RevocationsStale =>
-            {
-                self.streams.schedule_again(stream, now.plus_millis(AGAIN_MS));
-                None
-            }
-            Step::Done(Decision { verdict: Err(Denial { reason, .. }), record }) => {
-                self.streams.end(stream, Over { reason, detail: record.detail });
-                None
-            }
-            Step::Ask { calls, pending } => {
-                self.streams.set_asking(stream, true);
-                Some(Effect::Ask { stream, calls, pending })
-            }
-            // Who calls is known: there are no keys to wait for.
-            Step::Wait { .. } => {
-                self.streams.schedule_again(stream, now.plus_millis(AGAIN_MS));
-                None
-            }
+            _ => {}
         }
     }
 }
 
-/// What else than the configuration an admission rests on.
-struct Basis {
-    caller: Option<Arc<Verified>>,
-    /// The first end of what admits it.
-    ends: Option<End>,
-    since: UnixTime,
-}
+impl Admission {
+    /// What revocations find it by.
+    fn handles(&self) -> impl Iterator<Item = Handle> + '_ {
+        self.caller.iter().flat_map(|caller| caller.revocable.handles())
+    }
 
-/// From then on a stream may have ended for its age by the host's clock.
-fn near(end: UnixTime) -> UnixTime {
-    end.plus_millis(-CLOCKS_MS)
-}
-
-fn duration_cap(since: UnixTime, secs: u32) -> End {
-    End { at: since.plus_secs(secs.into()), reason: Reason::DurationCap }
+    fn shift(&mut self, from: UnixTime, to: UnixTime) {
+        self.since = self.since.shifted(from, to);
+        self.end.at = self.end.at.shifted(from, to);
+    }
 }

@@ -9,21 +9,23 @@ use sha2::{Digest as _, Sha256};
 use super::feeds::Followed;
 use super::questions::Pdps;
 use super::{Engine, IdSeed, Stats};
-use crate::attributes::Attribute;
+use crate::base::time::UnixTime;
+use crate::base::{hex, json};
 use crate::bundle::{Bundle, BundleStats, Puller, Slice, World, DROP_SLICE};
-use crate::checks::CheckBudget;
 use crate::config::{Limits, LogRecords, LogTo};
-use crate::hex;
-use crate::json;
-use crate::keyring::{Event, KeyStats, Keyring};
+use crate::credential::token::cache::TokenCache;
+use crate::engine::step::Effect;
+use crate::engine::streams::Streams;
+use crate::http::attributes::Attribute;
+use crate::http::call::{FetchId, Reply};
+use crate::http::request::StreamId;
+use crate::jose::checks::CheckBudget;
+use crate::jose::signature::{PureRust, SignatureVerifier};
 use crate::record::{DecisionRecord, Record, Verdict};
 use crate::settings::Settings;
-use crate::shared::{LocalData, Shared, SharedData};
-use crate::signature::{PureRust, SignatureVerifier};
-use crate::step::{Effect, FetchId, Reply, StreamId};
-use crate::streams::Streams;
-use crate::time::UnixTime;
-use crate::token::cache::TokenCache;
+use crate::sync::keyring::{KeyStats, Keyring};
+use crate::sync::shared::{LocalData, Shared, SharedData};
+use crate::sync::Event;
 
 /// A step back of the clock up to this is taken for jitter; a longer one is followed.
 const CLOCK_STEP_S: i64 = 300;
@@ -219,17 +221,15 @@ impl Engine {
     /// [`Self::flush`]'s.
     pub fn tick(&mut self, now: UnixTime) -> Vec<Effect> {
         let now = self.clock(now);
-        let mut effects: Vec<Effect> =
-            std::mem::take(&mut self.orphans).into_iter().map(|stream| Effect::Wake { stream }).collect();
+        let mut events: Vec<Event> = std::mem::take(&mut self.orphans).into_iter().map(Event::Wake).collect();
         let Self { keyrings, shared, fetches, .. } = self;
         for keyring in keyrings.values_mut() {
-            effects
-                .extend(keyring.tick(shared, &mut || next_fetch(fetches), now).into_iter().map(Effect::from));
+            events.extend(keyring.tick(shared, &mut || next_fetch(fetches), now));
         }
-        effects.extend(self.follow_feeds(now));
-        effects.extend(self.pull(|puller, world, next_id| puller.tick(&world, next_id, now)));
+        events.extend(self.follow_feeds(now));
+        events.extend(self.pull(|puller, world, next_id| puller.tick(&world, next_id, now)));
         self.streams.begin_sweep(now, self.settings.streams.sweep_ms);
-        effects
+        events.into_iter().map(Effect::from).collect()
     }
 
     /// Up to `many` of the records that wait, in the order of what they tell of.
@@ -253,7 +253,7 @@ impl Engine {
         let now = self.clock(now);
         // What is revoked does not wait for a bundle.
         if self.feeds_are_busy() {
-            return self.feed_slice(now);
+            return self.feed_slice(now).into_iter().map(Effect::from).collect();
         }
         if let Some(bundle) = self.remains.last_mut() {
             if !bundle.take_apart(DROP_SLICE) {
@@ -261,13 +261,13 @@ impl Engine {
             }
             return Vec::new();
         }
-        let Slice { effects, swapped, remains } = self.pull(|puller, world, _| puller.slice(world, now));
+        let Slice { events, swapped, remains } = self.pull(|puller, world, _| puller.slice(world, now));
         self.remains.extend(remains);
         if swapped {
             self.new_generation();
             self.assign_attributes();
         }
-        effects
+        events.into_iter().map(Effect::from).collect()
     }
 
     /// Lets the puller work, with what it needs to know.
@@ -296,16 +296,20 @@ impl Engine {
     /// The answer to an `Effect::Fetch`.
     pub fn fetched(&mut self, id: FetchId, reply: Reply, now: UnixTime) -> Vec<Effect> {
         let now = self.clock(now);
-        let reply = match self.feed_fetched(id, reply, now) {
-            Ok(effects) => return effects,
-            Err(reply) => reply,
+        let events = match self.feed_fetched(id, reply, now) {
+            Ok(events) => events,
+            Err(reply) => self.keys_or_bundle_fetched(id, reply, now),
         };
+        events.into_iter().map(Effect::from).collect()
+    }
+
+    fn keys_or_bundle_fetched(&mut self, id: FetchId, reply: Reply, now: UnixTime) -> Vec<Event> {
         let Self { keyrings, shared, fetches, .. } = self;
         let mut next_id = || next_fetch(fetches);
         let events =
             keyrings.values_mut().find_map(|ring| ring.fetched(id, &reply, shared, &mut next_id, now));
         match (events, &mut self.puller) {
-            (Some(events), _) => events.into_iter().map(Effect::from).collect(),
+            (Some(events), _) => events,
             (None, Some(puller)) => puller.fetched(id, reply),
             // Nobody asked: the source is not configured any more.
             (None, None) => Vec::new(),

@@ -6,9 +6,9 @@ use serde_json::{Map, Value as Json};
 
 use super::slots::{answers, members, one, Fact};
 use super::Sources;
-use crate::attributes::{self, SOURCE_IP, TLS_VERSION};
-use crate::elevations::Elevated;
-use crate::exceptions::Exception;
+use crate::authority::elevations::Elevated;
+use crate::authority::exceptions::Exception;
+use crate::http::attributes::{self, SOURCE_IP, TLS_VERSION};
 
 /// The facts, by path.
 pub(super) const FACTS: &[Fact] = &[
@@ -94,12 +94,12 @@ impl<'a> Sources<'a> {
     }
 
     fn exception(&self) -> Option<&'a Exception> {
-        self.caller?.exception.as_deref()
+        self.caller?.exception
     }
 
     /// A part of the caller that does not change with use, made once.
     fn identity(&self, name: &str) -> Option<Value> {
-        self.caller?.input.get_str(name).cloned()
+        self.caller?.value.get_str(name).cloned()
     }
 }
 

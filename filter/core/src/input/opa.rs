@@ -9,7 +9,7 @@ use serde_json::Value as Json;
 use super::facts::{scheme, text, texts};
 use super::slots::{members, one, Fact};
 use super::Sources;
-use crate::attributes::{DESTINATION_IP, PEER_ID, PROTOCOL, SOURCE_IP};
+use crate::http::attributes::{DESTINATION_IP, PEER_ID, PROTOCOL, SOURCE_IP};
 
 /// Where our own input stands.
 pub(super) const OWN: &str = "everycall";

@@ -7,11 +7,8 @@ use everycall_rego::{Object, Value};
 
 use super::facts::FACTS;
 use super::{opa, Sources};
+use crate::base::reads::{Path, Reads};
 use crate::config::InputFormat;
-use crate::reads::Reads;
-
-/// A path below an input.
-pub(crate) type Path = Vec<Arc<str>>;
 
 /// One fact: where it stands in an input, and what answers it. What is read of all that stands below a
 /// path is made of the facts below it.

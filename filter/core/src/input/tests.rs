@@ -2,12 +2,13 @@ use serde_json::json;
 
 use super::facts::FACTS;
 use super::*;
+use crate::authority::elevations::{Elevated, Elevation};
+use crate::authority::exceptions::Exception;
+use crate::authority::grants::Grant;
+use crate::base::reads::Path;
 use crate::config::InputFormat;
-use crate::elevations::{Elevated, Elevation};
-use crate::exceptions::Exception;
-use crate::grants::Grant;
-use crate::identity::{Kind, Kinds};
-use crate::policy::Claims;
+use crate::credential::token::cache::Verified;
+use crate::identity::{Claims, Kind, Kinds};
 
 const NOW: i64 = 1_790_000_000;
 
@@ -175,7 +176,7 @@ fn for_all(mut each: impl FnMut(&Sources<'_>)) {
             request,
             target,
             connection,
-            caller: callers[a].as_ref(),
+            caller: callers[a].as_ref().map(Verified::caller),
             granted: &grants[b],
             signals: signals[third([a, b, b].iter().sum())].as_ref(),
             networks: &networks,
@@ -264,7 +265,7 @@ fn the_whole_input_is_what_it_is_said_to_be() {
             request,
             target,
             connection,
-            caller: callers[last(callers.len())].as_ref(),
+            caller: callers[last(callers.len())].as_ref().map(Verified::caller),
             granted: &grants[usize::from(full)],
             signals: signals[last(signals.len())].as_ref(),
             networks: &networks,
@@ -345,7 +346,7 @@ fn each_fact_stands_in_one_place_and_in_order() {
     }
 }
 
-fn resolved(format: InputFormat, paths: &[&[&str]]) -> (Slots, crate::reads::Reads) {
+fn resolved(format: InputFormat, paths: &[&[&str]]) -> (Slots, crate::base::reads::Reads) {
     let paths: Vec<Path> = paths.iter().map(|names| path(names)).collect();
     Slots::resolve(format, paths.iter().map(Vec::as_slice))
 }
@@ -354,10 +355,13 @@ fn resolved(format: InputFormat, paths: &[&[&str]]) -> (Slots, crate::reads::Rea
 fn what_is_read_follows_from_the_slots() {
     let own = |paths: &[&[&str]]| resolved(InputFormat::Everycall, paths).1;
     let opa = |paths: &[&[&str]]| resolved(InputFormat::OpaEnvoy, paths).1;
-    let needs = |reads: &crate::reads::Reads| {
-        let connection = crate::reads::Names::of(reads, &["connection"]);
-        let attributes = crate::attributes::ATTRIBUTES.iter().map(|attribute| attribute.name);
-        attributes.filter(|name| crate::attributes::is_read(name, &connection)).collect::<Vec<_>>().join(" ")
+    let needs = |reads: &crate::base::reads::Reads| {
+        let connection = crate::base::reads::Names::of(reads, &["connection"]);
+        let attributes = crate::http::attributes::ATTRIBUTES.iter().map(|attribute| attribute.name);
+        attributes
+            .filter(|name| crate::http::attributes::is_read(name, &connection))
+            .collect::<Vec<_>>()
+            .join(" ")
     };
     let all = "mtls peer_id source_ip destination_ip protocol tls_version sni";
     for (reads, expected) in [
@@ -383,7 +387,7 @@ fn what_is_read_follows_from_the_slots() {
     let http = ["attributes", "request", "http"];
     let below = |name: &'static str| [&http[..], &[name]].concat();
     let header = |name: &'static str| [&http[..], &["headers", name]].concat();
-    let names = |reads: &crate::reads::Reads, part: &str| {
+    let names = |reads: &crate::base::reads::Reads, part: &str| {
         let names = reads.names(&["request", part])?;
         Some(names.into_iter().collect::<Vec<_>>().join(" "))
     };

@@ -3,7 +3,7 @@
 use serde_json::{Map, Value};
 
 use super::{Answer, AnswerError};
-use crate::json;
+use crate::base::json;
 
 /// Where decision points answer, unless configured otherwise.
 pub(crate) const PATH: &str = "/access/v1/evaluation";

@@ -1,9 +1,9 @@
 //! The circuit breaker of a decision point: after failures in a row it is left alone for a while, and
 //! questions to it fail at once. Then one question is tried, and its answer decides.
 
+use crate::base::time::UnixTime;
 use crate::config;
-use crate::step::StreamId;
-use crate::time::UnixTime;
+use crate::http::request::StreamId;
 
 /// The state of one breaker, in one worker.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -6,9 +6,8 @@
 use serde_json::{json, Map, Number, Value};
 
 use super::protobuf::{fields, Broken, Field, Message};
-use super::{Answer, AnswerError, Asker, Question};
-use crate::attributes::{DESTINATION_IP, PEER_ID, PROTOCOL, SNI, SOURCE_IP, TLS_VERSION};
-use crate::settings::Pdp;
+use super::{Answer, AnswerError, Asker, Pdp, Question};
+use crate::http::attributes::{DESTINATION_IP, PEER_ID, PROTOCOL, SNI, SOURCE_IP, TLS_VERSION};
 
 /// The method, which is the path of the call.
 pub(crate) const PATH: &str = "/envoy.service.auth.v3.Authorization/Check";
@@ -60,7 +59,7 @@ fn peer(ip: &str) -> Message {
     peer
 }
 
-fn timestamp(now: crate::time::UnixTime) -> Message {
+fn timestamp(now: crate::base::time::UnixTime) -> Message {
     let mut time = Message::default();
     time.number(1, u64::try_from(now.secs()).unwrap_or_default());
     let micros = now.micros().rem_euclid(1_000_000);
@@ -74,7 +73,7 @@ fn http(pdp: &Pdp, asker: &Asker<'_>) -> Message {
     for (name, value) in asker.request.headers().iter() {
         let told = match &pdp.headers {
             Some(names) => names.iter().any(|told| told == name),
-            None => !asker.settings.is_secret(name) && name != "cookie",
+            None => !(asker.is_secret)(name) && name != "cookie",
         };
         if !told && !name.starts_with(':') {
             continue;

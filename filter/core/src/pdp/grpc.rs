@@ -1,8 +1,8 @@
 //! One gRPC message there and one back, over an HTTP/2 call: framing and status (gRPC over HTTP/2).
 
 use super::AnswerError;
-use crate::request::Headers;
-use crate::step::{Failure, Reply};
+use crate::http::call::{Failure, Reply};
+use crate::http::request::Headers;
 
 /// The headers that make a call a gRPC call.
 pub(super) fn headers(timeout_ms: u32) -> Vec<(String, String)> {

@@ -11,14 +11,28 @@ mod trace;
 
 use serde_json::{json, Map, Value};
 
-use crate::config::PdpProtocol;
-use crate::request::{Headers, Request};
-use crate::settings::{Pdp, Settings};
-use crate::step::{Call, Failure, Reply};
-use crate::time::UnixTime;
+use crate::base::time::UnixTime;
+use crate::config::{self, PdpProtocol};
+use crate::http::call::{Call, Failure, Reply};
+use crate::http::request::{Headers, Request};
 pub(crate) use authzen::PATH as AUTHZEN_PATH;
 pub(crate) use breaker::Breaker;
 pub(crate) use ext_authz::{ATTRIBUTES as EXT_AUTHZ_ATTRIBUTES, PATH as EXT_AUTHZ_PATH};
+
+/// A policy decision point.
+#[derive(Debug, Clone)]
+pub(crate) struct Pdp {
+    pub(crate) protocol: PdpProtocol,
+    pub(crate) cluster: String,
+    pub(crate) host: String,
+    pub(crate) path: String,
+    /// Request headers that it is told, by lower-case name; `None`: all but secret ones.
+    pub(crate) headers: Option<Vec<String>>,
+    pub(crate) timeout_ms: u32,
+    pub(crate) max_in_flight: usize,
+    pub(crate) connect_retries: u32,
+    pub(crate) breaker: Option<config::Breaker>,
+}
 
 /// The longest answer of a decision point, in bytes; also of all answers together that one round of questions gets,
 /// since they are read at once.
@@ -162,7 +176,8 @@ impl Answer {
 
 /// What calls are made from, besides their question.
 pub(crate) struct Asker<'a> {
-    pub(crate) settings: &'a Settings,
+    /// Whether the value of a header with this name is secret.
+    pub(crate) is_secret: &'a dyn Fn(&str) -> bool,
     pub(crate) decision_id: &'a str,
     pub(crate) request: &'a Request,
     pub(crate) now: UnixTime,

@@ -3,7 +3,7 @@
 use serde_json::{json, Map, Value};
 
 use super::{authzen, Answer, AnswerError, Question};
-use crate::json;
+use crate::base::json;
 
 /// Members of a result that ask for a change of request or response: conventions of OPA's Envoy plugin.
 const ORDERS: [&str; 7] = [

@@ -1,7 +1,7 @@
 //! W3C Trace Context of a request: passed on if it is well-formed, so that a question stands in the
 //! trace of the request that it was asked for.
 
-use crate::request::Headers;
+use crate::http::request::Headers;
 
 const PARENT: &str = "traceparent";
 const STATE: &str = "tracestate";

@@ -5,9 +5,9 @@ use std::sync::Arc;
 use everycall_rego::{Budget, Planning, Site, Value};
 
 use super::{opa, Entry, RuleSet};
+use crate::base::reads::Names;
 use crate::config::{InputFormat, Limits};
 use crate::input::Slots;
-use crate::reads::Names;
 
 /// One module: its file, and its text.
 #[derive(Debug, Clone)]

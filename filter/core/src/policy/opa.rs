@@ -6,8 +6,8 @@ use std::sync::Arc;
 use everycall_rego::Value;
 use serde_json::{json, Map, Value as Json};
 
-use super::{fail, Outcome, PolicyFailure};
-use crate::reason::Reason;
+use super::{fail, Outcome};
+use crate::base::reason::{Denied, Reason};
 
 /// The plugin's default.
 pub(super) const ENTRYPOINT: &str = "envoy.authz.allow";
@@ -65,7 +65,7 @@ pub(super) fn absent(path: &[Arc<str>]) -> Option<(String, &'static str)> {
 
 /// Reads a result: a boolean, or an object with a boolean `allowed`. What else it holds becomes our
 /// obligations, and what those do not know is a refusal.
-pub(super) fn outcome(value: &Value) -> Result<Outcome, PolicyFailure> {
+pub(super) fn outcome(value: &Value) -> Result<Outcome, Denied> {
     let mut members = match value {
         Value::Bool(allow) => return Ok(Outcome { allow: *allow, ..Outcome::default() }),
         value => match serde_json::to_value(value) {
@@ -78,7 +78,7 @@ pub(super) fn outcome(value: &Value) -> Result<Outcome, PolicyFailure> {
     };
     let mut found = Found::default();
     for (name, value) in members {
-        found.note(&name, value).map_err(|what| PolicyFailure {
+        found.note(&name, value).map_err(|what| Denied {
             reason: Reason::PolicyResult,
             detail: format!("`{name}` in the result is not {what}"),
         })?;

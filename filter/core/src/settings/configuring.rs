@@ -6,12 +6,11 @@ use serde_json::Value;
 
 use super::resolve::{Resolver, Written};
 use super::{digest, item, Settings, Shadow};
+use crate::base::time::UnixTime;
+use crate::base::{hex, json};
 use crate::bundle::{Builder, Bundle, Item, Preparation, Progress, DROP_SLICE};
 use crate::config::{self, ConfigError, ConfigErrors};
-use crate::hex;
-use crate::json;
-use crate::signed::FileError;
-use crate::time::UnixTime;
+use crate::sync::signed::FileError;
 
 /// Bytes of a configuration that comes as text. Where each of them is an escape, reading takes six times as long.
 const MAX_TEXT: usize = 512 * 1024;

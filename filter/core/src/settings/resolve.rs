@@ -11,19 +11,17 @@ use ipnet::IpNet;
 
 use super::configuring::{Building, ShadowBuilding};
 use super::Settings;
+use crate::authority::grants::Template;
+use crate::authority::network::Network;
+use crate::authority::observe::Observe;
 use crate::bundle::Bundle;
 use crate::config::ranges::{self, Range};
 use crate::config::{
     self, instant, is_label, is_plain_host, Config, ConfigError, Limits, Source, SourceFrom, VERSION,
 };
-use crate::feed::FeedKind;
-use crate::grants::Template;
-use crate::network::Network;
-use crate::observe::Observe;
-use crate::request::{IDENTITY_HEADERS, REMOVED_HEADERS};
-
-/// What is wrong with a host.
-pub(crate) const NO_HOST: &str = "is not a host in lower case such as `h`, `h:8080` or `h:*`";
+use crate::facts::content::FeedKind;
+use crate::http::host::NO_HOST;
+use crate::http::request::{IDENTITY_HEADERS, REMOVED_HEADERS};
 
 #[derive(Default)]
 pub(super) struct Resolver {

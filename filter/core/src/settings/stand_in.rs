@@ -3,12 +3,12 @@
 use serde_json::Value;
 
 use super::Settings;
+use crate::base::time::UnixTime;
 use crate::bundle::Bundle;
-use crate::feed::FeedKind;
-use crate::keys::KeySet;
-use crate::signature::PureRust;
-use crate::signed::{FileError, FileFault};
-use crate::time::UnixTime;
+use crate::facts::content::FeedKind;
+use crate::jose::keys::KeySet;
+use crate::jose::signature::PureRust;
+use crate::sync::signed::{FileError, FileFault};
 
 /// The rules on the lists of a server.
 #[derive(Debug, Clone, Copy)]

@@ -1,6 +1,6 @@
 //! Tokens, key sets and metadata. What is issued is verified by the filter's own core.
 
-use everycall_core::{token, Identity, PureRust, Settings};
+use everycall_core::{Identity, PureRust, Settings};
 
 use super::*;
 use crate::clock;
@@ -11,7 +11,7 @@ const TOKEN: &str = "/issuers/agents/token";
 fn verified(answer: &Value) -> Identity {
     let settings = Settings::from_value(config()).unwrap();
     let token = answer["access_token"].as_str().unwrap();
-    token::verify(token, &settings, &PureRust, clock::now()).unwrap()
+    settings.verify(token, &PureRust, clock::now()).unwrap()
 }
 
 #[tokio::test]

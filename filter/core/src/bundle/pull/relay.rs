@@ -4,9 +4,9 @@
 use sha2::{Digest as _, Sha256};
 
 use super::super::BundleHead;
+use crate::base::time::UnixTime;
 use crate::config::RemoteBundle;
-use crate::shared::{Entry, Shared};
-use crate::time::UnixTime;
+use crate::sync::shared::{Entry, Shared};
 
 /// Bytes of one chunk.
 const CHUNK: usize = 64 * 1024;
@@ -36,7 +36,7 @@ impl Notice {
     pub(super) fn read(shared: &Shared) -> Option<Self> {
         let Ok(Entry::Ours { payload, .. }) = shared.read(NOTICE) else { return None };
         let (sequence, rest) = payload.split_first_chunk::<8>()?;
-        let (issued_at, rest) = crate::shared::read_time(rest)?;
+        let (issued_at, rest) = crate::sync::shared::read_time(rest)?;
         let (length, etag) = rest.split_first_chunk::<8>()?;
         let etag = std::str::from_utf8(etag).ok()?;
         Some(Self {

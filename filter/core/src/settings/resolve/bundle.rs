@@ -1,13 +1,13 @@
 //! Rules on `bundle`: what is in the configuration is read here, what is on a server later.
 
 use super::Resolver;
+use crate::authority::network::Network;
 use crate::bundle::{Builder, Bundle, BundleSource, Origin, Preparation};
 use crate::config::{self, is_host, is_path, ranges, Limits, RemoteBundle};
-use crate::keys::{Algorithm, Jwks, KeyRules, KeySet, Usage};
-use crate::network::Network;
+use crate::jose::keys::{Algorithm, Jwks, KeyRules, KeySet, Usage};
+use crate::jose::signature::PureRust;
 use crate::settings::configuring::{of_file, Building, ShadowBuilding};
 use crate::settings::Settings;
-use crate::signature::PureRust;
 
 /// Where the shadow bundle stands.
 const PLACE: &str = "shadow";

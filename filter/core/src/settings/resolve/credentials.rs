@@ -6,12 +6,14 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use base64::Engine as _;
 
 use super::Resolver;
+use crate::authority::exceptions::{is_api_key_id, ApiKey, API_KEY_ISSUER, MIN_SALT};
+use crate::base::spiffe::{is_trust_domain, SpiffeId};
 use crate::config::{self, is_host, is_path, ranges, Profile, RemoteKeys, Scheme};
-use crate::exceptions::{is_api_key_id, ApiKey, API_KEY_ISSUER, MIN_SALT};
-use crate::keys::{Algorithm, KeyRules, KeySet};
-use crate::settings::{CredentialSource, Dpop, Issuer, KeySource, Mtls};
-use crate::spiffe::{is_trust_domain, SpiffeId};
-use crate::token::{Preset, Template};
+use crate::credential::peer::Mtls;
+use crate::credential::token::dpop::Dpop;
+use crate::credential::token::source::CredentialSource;
+use crate::credential::token::{Issuer, KeySource, Preset, Template};
+use crate::jose::keys::{Algorithm, KeyRules, KeySet};
 
 impl Resolver {
     pub(super) fn issuers(&mut self, issuers: Vec<config::Issuer>) -> Vec<Issuer> {

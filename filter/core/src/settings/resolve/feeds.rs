@@ -4,12 +4,13 @@ use serde::Serialize;
 use serde_json::Value;
 
 use super::Resolver;
+use crate::base::time::UnixTime;
 use crate::bundle::Bundle;
 use crate::config::{self, is_host, is_path, ranges, RemoteFeed};
-use crate::feed::{Content as _, FeedKind, FeedSource, Full};
-use crate::keys::KeySet;
-use crate::signals::Signals;
-use crate::time::UnixTime;
+use crate::facts::content::{Content as _, FeedKind, Full};
+use crate::facts::signals::Signals;
+use crate::jose::keys::KeySet;
+use crate::sync::feed::FeedSource;
 
 impl Resolver {
     /// The rules on a feed: its lines in the configuration, or who signs those of its server.

@@ -1,0 +1,386 @@
+//! The grant layer: is this identity entitled to this route at all? Necessary, never sufficient.
+//!
+//! Of the grants that admit a call one decides: the one with the most specific path; of those the
+//! one that names the caller most precisely (exactly, by the longest prefix, by the most claims);
+//! of those one that names the host as it came before one for any of its ports; of those the one that
+//! was written first. What it then requires (an elevation, a binding) is
+//! required: a grant that is less specific does not make up for it.
+//!
+//! A call costs a few look-ups per path segment, and a look-up costs the same however many grants
+//! there are. A grant takes about six allocations, and no step of building or dropping touches more
+//! than one in 256 of them.
+
+mod flat;
+mod selectors;
+mod template;
+mod tree;
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use crate::authority::elevations::Elevated;
+use crate::base::time::UnixTime;
+use crate::http::target::Target;
+use crate::identity::{Binding, Identity, Kinds, RequiredBinding};
+use flat::FlatMap;
+use selectors::{Fit, SelectorId, Selectors};
+pub(crate) use selectors::{Selector, ANONYMOUS, MAX_CLAIM_SETS};
+pub(crate) use template::Template;
+use tree::{NodeId, Places, Tree, Visit};
+
+/// How many grants may be for one caller, host and path template: each is looked at.
+pub(crate) const MAX_ALIKE: usize = 256;
+/// Clashes of one grant that are reported.
+const MAX_CLASHES: usize = 20;
+
+/// One entitlement, resolved. Texts that many grants have in common are shared.
+#[derive(Debug, PartialEq)]
+pub(crate) struct Grant {
+    pub(crate) id: Arc<str>,
+    pub(crate) owner: Arc<str>,
+    pub(crate) purpose: Arc<str>,
+    pub(crate) sensitivity: Option<Arc<str>>,
+    /// Where it was granted, and under which number.
+    pub(crate) source: Option<Arc<str>>,
+    pub(crate) ticket: Option<Arc<str>>,
+    /// Empty for those that need no credential.
+    pub(crate) kinds: Kinds,
+    /// `None`: any issuer.
+    pub(crate) issuer: Option<Arc<str>>,
+    /// With `,` between them.
+    pub(crate) methods: Arc<str>,
+    /// What it does not admit of its paths.
+    pub(crate) except: Box<[Template]>,
+    pub(crate) valid_from: Option<UnixTime>,
+    pub(crate) valid_until: Option<UnixTime>,
+    pub(crate) delegation: Option<Box<Delegation>>,
+    pub(crate) semicolons: bool,
+    pub(crate) requires_elevation: bool,
+    pub(crate) break_glass_kinds: Kinds,
+    pub(crate) requires_binding: Option<RequiredBinding>,
+    /// Index of the rule set that decides.
+    pub(crate) rule_set: usize,
+}
+
+/// On whose behalf the subject may call, and through whom.
+#[derive(Debug, PartialEq)]
+pub(crate) struct Delegation {
+    /// Sorted; `None`: any principal.
+    pub(crate) principals: Option<Vec<String>>,
+    /// Sorted; `None`: any prior actors.
+    pub(crate) actors: Option<Vec<String>>,
+}
+
+/// A grant that admits the call, with the values of its path template.
+#[derive(Debug, Clone)]
+pub(crate) struct Granted {
+    pub(crate) grant: Arc<Grant>,
+    pub(crate) params: Vec<(String, String)>,
+    /// The caller's elevation; added by the layer of elevations.
+    pub(crate) elevated: Option<Elevated>,
+}
+
+/// What finding the grant of a call may take: places of the tree, look-ups there, grants, and segments of the templates
+/// that they except.
+const MAX_TRIED: usize = 20_000;
+
+/// All grants, by route and subject.
+#[derive(Debug, Default)]
+pub(crate) struct Grants {
+    tree: Tree,
+    selectors: Selectors,
+    entries: Entries,
+    /// How many were inserted.
+    count: u32,
+}
+
+/// By where a template ends and whom it is for: those that are alike, in the order of writing.
+type Entries = FlatMap<(NodeId, SelectorId), Vec<Entry>>;
+
+#[derive(Debug)]
+struct Entry {
+    grant: Arc<Grant>,
+    /// Names of the template's parameters, in order, with `,` between them.
+    names: Arc<str>,
+    /// Which grant it is in the order of writing.
+    order: u32,
+}
+
+/// Two grants that can't both stand.
+#[derive(Debug)]
+pub(crate) struct Clash {
+    /// Index of the path template in question.
+    pub(crate) path: usize,
+    /// What is wrong, in words.
+    pub(crate) message: String,
+}
+
+impl Grants {
+    /// Drops some of them; whether there are more. All at once takes long.
+    pub(crate) fn take_apart(&mut self, many: usize) -> bool {
+        self.entries.take_apart(many) || self.tree.take_apart(many) || self.selectors.take_apart(many)
+    }
+
+    /// Whether a grant for these may be inserted.
+    pub(crate) fn has_room_for(&self, selector: &Selector) -> bool {
+        self.selectors.has_room_for(selector)
+    }
+
+    /// Adds a grant with its templates and the names of their parameters. What it can't stand beside
+    /// is returned.
+    pub(crate) fn insert(
+        &mut self,
+        selector: Selector,
+        hosts: &[String],
+        paths: &[(Template, Arc<str>)],
+        grant: Grant,
+    ) -> Vec<Clash> {
+        let grant = Arc::new(grant);
+        let selector = self.selectors.insert(selector);
+        let order = self.count;
+        self.count = order.saturating_add(1);
+        let mut clashes: Vec<Clash> = Vec::new();
+        // A host that is repeated is reported as such.
+        let mut seen = BTreeSet::new();
+        for host in hosts.iter().filter(|host| seen.insert(*host)) {
+            for (path, (template, names)) in paths.iter().enumerate() {
+                let node = self.tree.insert(host, template);
+                let entry = Entry { grant: Arc::clone(&grant), names: Arc::clone(names), order };
+                let Some(alike) = self.entries.slot((node, selector)) else { continue };
+                let clash = alike.iter().find_map(|other| clash(other, &entry));
+                let many = (alike.len() >= MAX_ALIKE)
+                    .then(|| format!("more than {MAX_ALIKE} grants are for this caller, host and path"));
+                if let Some(message) = clash.or(many) {
+                    // Once, not for each host.
+                    if clashes.len() < MAX_CLASHES && clashes.iter().all(|known| known.message != message) {
+                        clashes.push(Clash { path, message });
+                    }
+                }
+                if alike.len() < MAX_ALIKE {
+                    // Most stay the only one.
+                    alike.reserve_exact(1);
+                    alike.push(entry);
+                }
+            }
+        }
+        clashes
+    }
+
+    /// The grant that decides for this caller, `None` for one without a credential, on this target now.
+    ///
+    /// # Errors
+    /// The nearest miss, in words for the record.
+    pub(crate) fn find(
+        &self,
+        caller: Option<&Identity>,
+        target: &Target,
+        now: UnixTime,
+    ) -> Result<Granted, String> {
+        let subject = caller.map_or(ANONYMOUS, |identity| identity.id.as_str());
+        let fits = self.selectors.of(caller);
+        if fits.is_empty() {
+            return Err(format!("no grant names `{subject}`"));
+        }
+        let Some(host) = self.tree.host(&target.host, target.host_name()) else {
+            return Err(format!("no grant names the host `{}`", target.host));
+        };
+        let left = MAX_TRIED;
+        let mut search =
+            Search { entries: &self.entries, fits, caller, target, now, left, found: None, miss: None };
+        match target.path.as_str() {
+            "*" => self.tree.star(host, &mut search),
+            _ => self.tree.walk(host, &target.segments, &mut search),
+        }
+        if search.left == 0 {
+            // A broader one must not take what one that was not tried may forbid.
+            return Err("more grants are about such a path than are tried".into());
+        }
+        search.found.ok_or_else(|| {
+            search.miss.unwrap_or_else(|| format!("no grant of `{subject}` covers the path on this host"))
+        })
+    }
+}
+
+struct Search<'a> {
+    entries: &'a Entries,
+    fits: Vec<Fit>,
+    caller: Option<&'a Identity>,
+    target: &'a Target,
+    now: UnixTime,
+    /// How much may still be tried; with nothing left, nothing is found.
+    left: usize,
+    found: Option<Granted>,
+    miss: Option<String>,
+}
+
+impl Search<'_> {
+    /// Whether there is nothing left once so much more is tried.
+    fn spend(&mut self, tried: usize) -> bool {
+        self.left = self.left.saturating_sub(tried);
+        self.left == 0
+    }
+}
+
+impl<'p> Visit<'p> for Search<'_> {
+    fn tries(&mut self) -> bool {
+        self.spend(1)
+    }
+
+    fn visit(&mut self, places: Places, values: &[&'p str], rest: &'p [String]) -> bool {
+        let entries = self.entries;
+        let mut here: Vec<(u32, usize, &Entry)> = Vec::new();
+        let mut tried: usize = 0;
+        for Fit { rank, selector } in &self.fits {
+            for (at, node) in places.iter().enumerate() {
+                let Some(node) = *node else { continue };
+                let alike = entries.get(&(node, *selector)).map_or(&[][..], Vec::as_slice);
+                tried = tried.saturating_add(alike.len()).saturating_add(1);
+                here.extend(alike.iter().map(|entry| (*rank, at, entry)));
+            }
+        }
+        if self.spend(tried) {
+            return true;
+        }
+        here.sort_by_key(|(rank, at, entry)| (*rank, *at, entry.order));
+        for (_, _, Entry { grant, names, .. }) in here {
+            if self.spend(grant.except.len().saturating_mul(self.target.segments.len())) {
+                return true;
+            }
+            match grant.admits(self.caller, self.target, self.now) {
+                Ok(()) => {
+                    let rest = (!rest.is_empty()).then(|| rest.join("/"));
+                    let values = values.iter().map(|value| (*value).to_owned()).chain(rest);
+                    let params = names.split(',').map(str::to_owned).zip(values).collect();
+                    self.found = Some(Granted { grant: Arc::clone(grant), params, elevated: None });
+                    return true;
+                }
+                Err(miss) => self.miss = Some(format!("grant `{}` {miss}", grant.id)),
+            }
+        }
+        false
+    }
+}
+
+impl Grant {
+    /// The rules of a grant whose subject, host and path match.
+    fn admits(&self, caller: Option<&Identity>, target: &Target, now: UnixTime) -> Result<(), String> {
+        if !self.methods.split(',').any(|method| method == target.method) {
+            return Err(format!("does not name the method `{}`", target.method));
+        }
+        if self.except.iter().any(|template| template.matches(target)) {
+            return Err("excepts the path".into());
+        }
+        if let Some(caller) = caller.filter(|caller| !self.kinds.holds(caller.kind)) {
+            return Err(format!("is not for callers of the kind `{}`", caller.kind.as_str()));
+        }
+        if self.issuer.is_some() && self.issuer.as_deref() != caller.map(|identity| &*identity.issuer) {
+            return Err("is for callers of another issuer".into());
+        }
+        if let Some(caller) = caller {
+            self.delegates(caller)?;
+        }
+        self.valid_at(now)?;
+        if target.has_semicolon && !self.semicolons {
+            return Err("does not admit paths with `;`".into());
+        }
+        Ok(())
+    }
+
+    /// A call on somebody's behalf needs a grant that says so. Prior actors are told of, not proven
+    /// (RFC 8693 section 4.1): a grant may refuse for their sake, never admit.
+    fn delegates(&self, caller: &Identity) -> Result<(), String> {
+        let Some(principal) = &caller.principal else { return Ok(()) };
+        let Some(delegation) = &self.delegation else {
+            return Err("does not admit calls on behalf of a principal".into());
+        };
+        let names = |list: &Option<Vec<String>>, text: &String| {
+            list.as_ref().is_none_or(|list| list.binary_search(text).is_ok())
+        };
+        if !names(&delegation.principals, principal) {
+            return Err(format!("does not name the principal `{principal}`"));
+        }
+        match caller.actors.iter().find(|actor| !names(&delegation.actors, actor)) {
+            Some(actor) => Err(format!("does not name the prior actor `{actor}`")),
+            None => Ok(()),
+        }
+    }
+
+    /// # Errors
+    /// In words, outside its validity.
+    pub(crate) fn valid_at(&self, now: UnixTime) -> Result<(), String> {
+        if self.valid_from.is_some_and(|from| now < from) {
+            return Err("is not valid yet".into());
+        }
+        match self.valid_until.is_some_and(|until| now >= until) {
+            true => Err("is not valid any more".into()),
+            false => Ok(()),
+        }
+    }
+
+    /// What the caller's credential must be bound to and is not. A client certificate that is itself
+    /// the credential is proven by the connection.
+    pub(crate) fn missing_binding(&self, caller: Option<&Identity>) -> Option<RequiredBinding> {
+        let required = self.requires_binding?;
+        let bound = caller.and_then(|caller| caller.bound);
+        let dpop = matches!(bound, Some(Binding::Dpop | Binding::Both));
+        let certificate = matches!(bound, Some(Binding::Certificate | Binding::Both))
+            || caller.is_some_and(|caller| *caller.credential == *"mtls");
+        let proven = match required {
+            RequiredBinding::Dpop => dpop,
+            RequiredBinding::Certificate => certificate,
+            RequiredBinding::Any => dpop || certificate,
+        };
+        (!proven).then_some(required)
+    }
+
+    /// Some call is admitted by both, if one subject and path are.
+    fn overlaps(&self, other: &Self) -> bool {
+        let begins_before_end =
+            |a: &Self, b: &Self| a.valid_from.zip(b.valid_until).is_none_or(|(from, until)| from < until);
+        let issuers = self.issuer.as_ref().zip(other.issuer.as_ref());
+        self.methods.split(',').any(|method| other.methods.split(',').any(|same| same == method))
+            && (self.kinds.meets(other.kinds) || self.kinds == other.kinds)
+            && issuers.is_none_or(|(one, other)| one == other)
+            && begins_before_end(self, other)
+            && begins_before_end(other, self)
+    }
+}
+
+/// Why two grants for one subject, host and path can't both stand: some call is admitted by both,
+/// and it would matter which of them decides. Those that differ in nothing but what is recorded, or
+/// in whom they admit, may: the first one written decides.
+fn clash(one: &Entry, other: &Entry) -> Option<String> {
+    let (a, b) = (&*one.grant, &*other.grant);
+    if Arc::ptr_eq(&one.grant, &other.grant) {
+        return Some("matches what another path of this grant matches".into());
+    }
+    // Two of one id are one mistake, which is reported as such.
+    if a.id == b.id || !a.overlaps(b) {
+        return None;
+    }
+    let differs = [
+        (a.rule_set != b.rule_set, "policy"),
+        (a.sensitivity != b.sensitivity, "sensitivity"),
+        (a.requires_elevation != b.requires_elevation, "requires_elevation"),
+        (a.break_glass_kinds != b.break_glass_kinds, "break_glass_kinds"),
+        (a.requires_binding != b.requires_binding, "requires_binding"),
+    ];
+    if let Some((_, name)) = differs.iter().find(|(differs, _)| *differs) {
+        return Some(format!(
+            "conflicts with grant `{}`: both are for the same caller, host, path, method and time, and differ in `{name}`",
+            a.id
+        ));
+    }
+    if one.names != other.names {
+        return Some(format!(
+            "is ambiguous beside grant `{}`: both match the same paths, and name the parameters `{}` and `{}`",
+            a.id, one.names, other.names
+        ));
+    }
+    let same = (&a.owner, &a.purpose, &a.source, &a.ticket, a.kinds, &a.issuer, &a.methods)
+        == (&b.owner, &b.purpose, &b.source, &b.ticket, b.kinds, &b.issuer, &b.methods)
+        && a.except == b.except
+        && (a.valid_from, a.valid_until, &a.delegation, a.semicolons)
+            == (b.valid_from, b.valid_until, &b.delegation, b.semicolons);
+    same.then(|| format!("repeats grant `{}`: they differ in nothing but their ids", a.id))
+}

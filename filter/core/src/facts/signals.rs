@@ -1,0 +1,551 @@
+//! Signals: facts about callers and tasks that change while these are at work, such as a risk that was
+//! raised. Policies read them as `input.signals`; each ends by itself.
+//!
+//! A fact is found by the [`Handle`] of what it is about, as revocations are: what a caller is looked
+//! for by is computed once, and so is what an open stream is found by when there is news.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Bound;
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+#[cfg(feature = "schema")]
+use crate::base::patterns;
+use crate::base::reads::Reads;
+use crate::base::time::UnixTime;
+use crate::facts::content::{Content, Full};
+use crate::facts::fact;
+use crate::facts::record::SignalsRecord;
+use crate::facts::revocations::{Handle, Revocable, RevocationKind};
+
+/// The longest name, in bytes.
+const MAX_NAME: usize = 64;
+/// The longest value as text, in bytes.
+const MAX_VALUE: usize = 256;
+/// How many signals there may be about one thing.
+const MAX_ABOUT_ONE: usize = 16;
+
+/// What a signal is about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(rename_all = "snake_case")]
+pub enum About {
+    /// Somebody, in whatever part: the caller, the principal it acts for, a prior actor.
+    Identity,
+    /// A task.
+    Task,
+}
+
+impl About {
+    /// All of them.
+    pub const ALL: [Self; 2] = [Self::Identity, Self::Task];
+
+    /// The word in feeds.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Identity => "identity",
+            Self::Task => "task",
+        }
+    }
+}
+
+/// One signal as it is written: a line of a feed.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields, expecting = "an object")]
+pub struct Signal {
+    /// What it is about.
+    pub about: About,
+    /// The issuer as it is configured; absent: whoever issued it. A signal that names the issuer
+    /// counts before one that does not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "schema", schemars(length(min = 1, max = 2048)))]
+    pub issuer: Option<String>,
+    /// The id of that identity or task, exactly.
+    #[cfg_attr(feature = "schema", schemars(length(min = 1, max = 2048)))]
+    pub id: String,
+    /// Its name: what policies read it by.
+    #[cfg_attr(feature = "schema", schemars(regex(pattern = patterns::SIGNAL)))]
+    pub signal: String,
+    /// What it says: a text of at most 256 bytes, a number or a boolean.
+    #[cfg_attr(feature = "schema", schemars(extend("type" = ["string", "number", "boolean"])))]
+    pub value: Value,
+    /// RFC 3339; from then on it counts no more. One that lies before the time of its list withdraws
+    /// what was said before.
+    #[cfg_attr(feature = "schema", schemars(regex(pattern = patterns::INSTANT)))]
+    pub expires_at: String,
+    /// Why.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "schema", schemars(length(min = 1, max = 2048)))]
+    pub reason: Option<String>,
+    /// Its number in the system that it comes from.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "schema", schemars(length(min = 1, max = 2048)))]
+    pub ticket: Option<String>,
+}
+
+impl Signal {
+    /// Reads a line.
+    ///
+    /// # Errors
+    /// It is not one.
+    pub fn read(line: Value) -> Result<Self, String> {
+        fact::read(&line)
+    }
+
+    /// Whether it can be understood.
+    ///
+    /// # Errors
+    /// The member that is wrong, and what is wrong with it.
+    pub fn check(&self) -> Result<(), String> {
+        self.clone().resolve().map(drop)
+    }
+
+    fn resolve(self) -> Result<Resolved, String> {
+        let Self { about, issuer, id, signal, value, expires_at, reason, ticket } = self;
+        fact::check_texts([
+            ("issuer", issuer.as_ref()),
+            ("id", Some(&id)),
+            ("reason", reason.as_ref()),
+            ("ticket", ticket.as_ref()),
+        ])?;
+        // Such a name stands behind a dot in Rego.
+        let rest = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_';
+        let is_name = signal.starts_with(|first: char| first.is_ascii_lowercase())
+            && signal.len() <= MAX_NAME
+            && signal.bytes().all(rest);
+        if !is_name {
+            return Err(format!(
+                "signal: `{signal}` is not a letter and up to {} letters, digits or `_`, in lower case",
+                MAX_NAME - 1
+            ));
+        }
+        let long = match &value {
+            Value::String(text) => text.len() > MAX_VALUE,
+            Value::Number(number) => number.to_string().len() > MAX_VALUE,
+            Value::Bool(_) => false,
+            _ => return Err("value: not a text, a number or a boolean".to_owned()),
+        };
+        if long {
+            return Err(format!("value: more than {MAX_VALUE} bytes"));
+        }
+        let expires = fact::instant("expires_at", &expires_at)?;
+        let micros = i64::try_from(expires.unix_timestamp_nanos() / 1_000).unwrap_or(i64::MAX);
+        let kind = match about {
+            // One handle, whatever part somebody has in a call.
+            About::Identity => RevocationKind::Subject,
+            About::Task => RevocationKind::Task,
+        };
+        let handle = Handle::of(kind, issuer.as_deref(), &id);
+        Ok(Resolved { handle, name: signal.into(), value, expires: UnixTime::from_micros(micros) })
+    }
+}
+
+/// A signal, read.
+#[derive(Debug)]
+struct Resolved {
+    handle: Handle,
+    name: Box<str>,
+    value: Value,
+    expires: UnixTime,
+}
+
+/// What is kept of one signal.
+#[derive(Debug)]
+struct Entry {
+    value: Value,
+    expires: UnixTime,
+    /// The full list that named it last.
+    round: u8,
+}
+
+/// What it is about, and its name.
+type Key = (Handle, Box<str>);
+
+/// All signals that are known.
+///
+/// Full lists are merged into what is there, as those of revocations are, and entries are dropped by
+/// the time that their list was signed at. Whether one counts is asked again at each decision.
+#[derive(Debug, Default)]
+pub(crate) struct Signals {
+    facts: BTreeMap<Key, Entry>,
+    round: u8,
+    /// Grows whenever one comes, changes or goes.
+    version: u64,
+    /// Where the next [`Content::tidy`] goes on.
+    cursor: Option<Key>,
+    /// Read, and not in force yet.
+    staged: Vec<Resolved>,
+    /// About whom or what there is news since somebody asked.
+    newly: BTreeSet<Handle>,
+}
+
+impl Signals {
+    /// What is known of a call: of the names that are read, all that counts now.
+    pub(crate) fn of_call(&self, caller: Option<&Revocable>, reads: &Reads, now: UnixTime) -> SignalsRecord {
+        let mut found = SignalsRecord::default();
+        let Some(caller) = caller else { return found };
+        let of = |part: &str, handles: Option<[Handle; 2]>| {
+            let wanted = reads.names(&["signals", part]);
+            handles.map(|handles| self.about(handles, wanted.as_ref(), now)).unwrap_or_default()
+        };
+        let mut subjects = caller.subjects();
+        found.identity = of("identity", subjects.next());
+        found.principal = of("principal", subjects.next());
+        found.task = of("task", caller.task());
+        found.actors = caller.actors().iter().map(|actor| self.about(*actor, None, now)).collect();
+        found
+    }
+
+    /// The handles are those with the issuer and without it.
+    fn about(
+        &self,
+        [issued, any]: [Handle; 2],
+        wanted: Option<&BTreeSet<&str>>,
+        now: UnixTime,
+    ) -> Map<String, Value> {
+        let mut found = Map::new();
+        // What is said of the one with the issuer replaces what is said of any.
+        for handle in [any, issued] {
+            let is_wanted = |name: &str| wanted.is_none_or(|wanted| wanted.contains(name));
+            let counts = self.of(handle).filter(|(name, entry)| now < entry.expires && is_wanted(name));
+            found.extend(counts.map(|(name, entry)| (name.to_owned(), entry.value.clone())));
+        }
+        found
+    }
+
+    fn of(&self, handle: Handle) -> impl Iterator<Item = (&str, &Entry)> {
+        let all = self.facts.range((handle, Box::default())..);
+        all.take_while(move |((of, _), _)| *of == handle).map(|((_, name), entry)| (&**name, entry))
+    }
+
+    /// Grows with all news.
+    pub(crate) const fn version(&self) -> u64 {
+        self.version
+    }
+
+    /// The handles about which there is news since the last time.
+    pub(crate) fn take_newly(&mut self) -> BTreeSet<Handle> {
+        std::mem::take(&mut self.newly)
+    }
+
+    /// Takes one from a list that was signed at `signed_at`.
+    fn insert(&mut self, one: Resolved, signed_at: UnixTime, max: usize) -> Result<(), Full> {
+        let Resolved { handle, name, value, expires } = one;
+        let round = self.round;
+        let key = (handle, name);
+        if expires <= signed_at {
+            if self.facts.remove(&key).is_some() {
+                self.is_news(handle);
+            }
+            return Ok(());
+        }
+        let Some(known) = self.facts.get_mut(&key) else {
+            // While a full list is merged, what it replaces is still there.
+            let named = self.of(handle).filter(|(_, entry)| entry.round == round).count();
+            if named >= MAX_ABOUT_ONE {
+                return Err(Full("there are more than 16 signals about one thing"));
+            }
+            if self.facts.len() >= max {
+                return Err(Full::ENTRIES);
+            }
+            self.facts.insert(key, Entry { value, expires, round });
+            self.is_news(handle);
+            return Ok(());
+        };
+        known.round = round;
+        if known.value != value || known.expires != expires {
+            (known.value, known.expires) = (value, expires);
+            self.is_news(handle);
+        }
+        Ok(())
+    }
+
+    fn is_news(&mut self, handle: Handle) {
+        self.version = self.version.wrapping_add(1);
+        self.newly.insert(handle);
+    }
+}
+
+impl Content for Signals {
+    fn stage(&mut self, fact: Value) -> Result<(), String> {
+        self.staged.push(Signal::read(fact)?.resolve()?);
+        Ok(())
+    }
+
+    fn abandon(&mut self) {
+        self.staged.clear();
+    }
+
+    fn commit(&mut self, many: usize, signed_at: UnixTime, max: usize) -> Result<bool, Full> {
+        // In the order of the lines: a later one on the same thing counts.
+        let mut staged = std::mem::take(&mut self.staged);
+        self.staged = staged.split_off(many.min(staged.len()));
+        for one in staged {
+            self.insert(one, signed_at, max)?;
+        }
+        Ok(!self.staged.is_empty())
+    }
+
+    fn begin_full(&mut self) {
+        self.round = self.round.wrapping_add(1);
+    }
+
+    fn begin_tidy(&mut self) {
+        self.cursor = None;
+    }
+
+    fn tidy(&mut self, many: usize, signed_at: UnixTime, named_only: bool) -> bool {
+        let start = self.cursor.take().map_or(Bound::Unbounded, Bound::Excluded);
+        let mut last = None;
+        let mut seen: usize = 0;
+        let mut gone = Vec::new();
+        for (key, entry) in self.facts.range((start, Bound::Unbounded)).take(many) {
+            seen = seen.saturating_add(1);
+            last = Some(key);
+            if entry.expires <= signed_at || (named_only && entry.round != self.round) {
+                gone.push(key.clone());
+            }
+        }
+        let more = seen >= many;
+        self.cursor = last.filter(|_| more).cloned();
+        for key in gone {
+            self.facts.remove(&key);
+            self.is_news(key.0);
+        }
+        more
+    }
+
+    fn len(&self) -> usize {
+        self.facts.len()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::slice::from_ref;
+
+    use serde_json::json;
+
+    use super::*;
+    use crate::identity::{Identity, Kind};
+
+    const NOW: UnixTime = UnixTime::from_secs(1_800_000_000);
+    const MAX: usize = 100;
+
+    fn at(secs: i64) -> UnixTime {
+        NOW.plus_secs(secs)
+    }
+
+    /// An agent that acts for `alice`, with `planner` before it in the chain.
+    fn caller() -> Revocable {
+        Revocable::of(&Identity {
+            kind: Kind::Agent,
+            id: "agent".into(),
+            issuer: "https://id".into(),
+            credential: "jwt".into(),
+            principal: Some("alice".into()),
+            actors: vec!["planner".into(), "first".into()],
+            task: Some("t-1".into()),
+            token_id: None,
+            key_id: None,
+            bound: None,
+            not_before: NOW,
+            expires_at: at(60),
+            claims: Default::default(),
+        })
+    }
+
+    fn line(about: &str, id: &str, value: Value) -> Value {
+        json!({"about": about, "id": id, "signal": "risk", "value": value, "expires_at": at(60).to_string()})
+    }
+
+    fn with(mut line: Value, name: &str, value: Value) -> Value {
+        line[name] = value;
+        line
+    }
+
+    fn take(signals: &mut Signals, lines: &[Value]) -> Result<bool, Full> {
+        lines.iter().for_each(|line| signals.stage(line.clone()).unwrap());
+        signals.commit(usize::MAX, NOW, MAX)
+    }
+
+    fn known(lines: &[Value]) -> Signals {
+        let mut signals = Signals::default();
+        assert_eq!(take(&mut signals, lines), Ok(false));
+        signals
+    }
+
+    fn reads(path: &[&str]) -> Reads {
+        let mut reads = Reads::default();
+        reads.add(path.iter().map(|name| (*name).into()).collect());
+        reads
+    }
+
+    fn all() -> Reads {
+        reads(&["signals"])
+    }
+
+    fn seen(signals: &Signals, now: UnixTime) -> Value {
+        let SignalsRecord { identity, principal, actors, task, .. } =
+            signals.of_call(Some(&caller()), &all(), now);
+        json!([identity, principal, actors, task])
+    }
+
+    #[test]
+    fn each_part_of_a_call_has_its_own() {
+        let nothing = json!([{}, {}, [{}, {}], {}]);
+        let high = json!({"risk": "high"});
+        for (about, id, pointer) in [
+            ("identity", "agent", "/0"),
+            ("identity", "alice", "/1"),
+            ("identity", "planner", "/2/0"),
+            ("identity", "first", "/2/1"),
+            ("task", "t-1", "/3"),
+        ] {
+            let mut expected = nothing.clone();
+            *expected.pointer_mut(pointer).unwrap() = high.clone();
+            let said = line(about, id, json!("high"));
+            assert_eq!(seen(&known(from_ref(&said)), NOW), expected, "{id}");
+            let issued = with(said.clone(), "issuer", json!("https://id"));
+            assert_eq!(seen(&known(&[issued]), NOW), expected, "{id}");
+            for near in [
+                with(said.clone(), "issuer", json!("https://other")),
+                with(said.clone(), "id", json!(format!("{id} "))),
+                with(said.clone(), "about", json!(if about == "task" { "identity" } else { "task" })),
+            ] {
+                assert_eq!(seen(&known(from_ref(&near)), NOW), nothing, "{near}");
+            }
+        }
+        let nobody = known(&[line("identity", "agent", json!(1))]).of_call(None, &all(), NOW);
+        assert_eq!(nobody, SignalsRecord::default());
+    }
+
+    #[test]
+    fn a_later_one_replaces_and_a_past_one_withdraws() {
+        let (low, high) = (line("task", "t-1", json!("low")), line("task", "t-1", json!("high")));
+        let over = with(high.clone(), "expires_at", json!(NOW.to_string()));
+        let other = with(over.clone(), "signal", json!("other"));
+        let task = |lines: &[Value]| seen(&known(lines), NOW)[3].clone();
+        assert_eq!(task(&[low.clone(), high.clone()]), json!({"risk": "high"}));
+        assert_eq!(task(&[high.clone(), low.clone()]), json!({"risk": "low"}));
+        assert_eq!(task(&[high.clone(), over.clone()]), json!({}));
+        assert_eq!(task(&[over.clone(), high.clone()]), json!({"risk": "high"}));
+        assert_eq!(task(&[high.clone(), other]), json!({"risk": "high"}));
+        assert_eq!(task(&[high.clone(), with(over, "issuer", json!("https://id"))]), json!({"risk": "high"}));
+        let issued = with(low, "issuer", json!("https://id"));
+        for order in [[issued.clone(), high.clone()], [high, issued]] {
+            assert_eq!(task(&order), json!({"risk": "low"}), "who names the issuer counts");
+        }
+    }
+
+    #[test]
+    fn each_ends_to_the_microsecond() {
+        let mut said = line("task", "t-1", json!(true));
+        said["expires_at"] = json!("2027-01-15T08:00:00.25Z");
+        let signals = known(&[said]);
+        let end = UnixTime::from_micros(NOW.micros() + 250_000);
+        assert_eq!(seen(&signals, UnixTime::from_micros(end.micros() - 1))[3], json!({"risk": true}));
+        assert_eq!(seen(&signals, end)[3], json!({}));
+    }
+
+    #[test]
+    fn only_names_that_are_read_are_there() {
+        let signals = known(&[
+            line("task", "t-1", json!(1)),
+            with(line("task", "t-1", json!(2)), "signal", json!("other")),
+        ]);
+        let task = |path: &[&str]| json!(signals.of_call(Some(&caller()), &reads(path), NOW).task);
+        assert_eq!(task(&["signals", "task", "risk"]), json!({"risk": 1}));
+        assert_eq!(task(&["signals", "task"]), json!({"risk": 1, "other": 2}));
+        assert_eq!(task(&["signals", "identity", "risk"]), json!({}));
+    }
+
+    #[test]
+    fn lines_that_are_no_signals_are_refused() {
+        let good = line("task", "t-1", json!("high"));
+        let long = |count: usize| json!("a".repeat(count));
+        for (name, value, place) in [
+            ("about", json!("token"), "about"),
+            ("about", json!(null), "about"),
+            ("id", json!(""), "id"),
+            ("id", long(2_049), "id"),
+            ("issuer", json!(""), "issuer"),
+            ("ticket", long(2_049), "ticket"),
+            ("signal", json!("Risk"), "signal"),
+            ("signal", json!("1"), "signal"),
+            ("signal", json!("a-b"), "signal"),
+            ("signal", json!(""), "signal"),
+            ("signal", long(65), "signal"),
+            ("value", json!(null), "value"),
+            ("value", json!([1]), "value"),
+            ("value", json!({}), "value"),
+            ("value", long(257), "value"),
+            ("expires_at", json!("tomorrow"), "expires_at"),
+            ("expires_at", json!(1_800_000_000), "expires_at"),
+            ("severity", json!(1), "severity"),
+        ] {
+            let line = with(good.clone(), name, value.clone());
+            let error = Signal::read(line).and_then(|line| line.check()).unwrap_err();
+            assert!(error.starts_with(place) || error.contains(&format!("`{place}`")), "{error}");
+        }
+        for name in ["about", "id", "signal", "value", "expires_at"] {
+            let mut line = good.clone();
+            line.as_object_mut().unwrap().remove(name);
+            assert!(Signal::read(line).unwrap_err().contains(name), "{name}");
+        }
+        for value in [long(256), json!(-1.5), json!(false)] {
+            assert_eq!(Signal::read(with(good.clone(), "value", value)).unwrap().check(), Ok(()));
+        }
+    }
+
+    #[test]
+    fn what_is_known_is_bounded() {
+        let named =
+            |id: &str, number: usize| with(line("task", id, json!(1)), "signal", json!(format!("s{number}")));
+        let many: Vec<Value> = (0..MAX_ABOUT_ONE).map(|number| named("t-1", number)).collect();
+        let mut signals = known(&many);
+        assert_eq!(take(&mut signals, &[named("t-1", 0)]), Ok(false), "it is known already");
+        assert!(take(&mut signals, &[named("t-1", 99)]).is_err());
+        assert_eq!(take(&mut signals, &[named("t-2", 99)]), Ok(false));
+        // A full list may name others: those before it go when it is complete.
+        signals.begin_full();
+        let others: Vec<Value> = (20..20 + MAX_ABOUT_ONE).map(|number| named("t-1", number)).collect();
+        assert_eq!(take(&mut signals, &others), Ok(false));
+        signals.begin_tidy();
+        while signals.tidy(3, NOW, true) {}
+        assert_eq!(signals.len(), MAX_ABOUT_ONE);
+        let ids: Vec<Value> = (0..MAX).map(|id| named(&format!("u-{id}"), 0)).collect();
+        assert_eq!(take(&mut Signals::default(), &ids), Ok(false));
+        assert_eq!(take(&mut signals, &ids), Err(Full::ENTRIES));
+    }
+
+    #[test]
+    fn what_comes_changes_and_goes_is_news() {
+        let task = Handle::of(RevocationKind::Task, None, "t-1");
+        let low = line("task", "t-1", json!("low"));
+        let mut signals = known(from_ref(&low));
+        let news = |signals: &mut Signals, lines: &[Value]| {
+            take(signals, lines).unwrap();
+            signals.take_newly().contains(&task)
+        };
+        assert!(news(&mut signals, &[]));
+        let version = signals.version();
+        assert!(!news(&mut signals, from_ref(&low)), "nothing changed");
+        assert_eq!(signals.version(), version);
+        assert!(news(&mut signals, &[line("task", "t-1", json!("high"))]));
+        assert!(news(&mut signals, &[with(low.clone(), "expires_at", json!(at(90).to_string()))]));
+        assert!(news(&mut signals, &[with(low.clone(), "expires_at", json!(at(-1).to_string()))]));
+        assert!(!news(&mut signals, &[with(low.clone(), "expires_at", json!(at(-1).to_string()))]));
+        assert!(!news(&mut signals, &[line("task", "t-2", json!(1))]));
+        for (signed_at, named_only) in [(at(60), false), (NOW, true)] {
+            let mut signals = known(from_ref(&low));
+            assert!(news(&mut signals, &[]));
+            signals.begin_full();
+            signals.begin_tidy();
+            while signals.tidy(10, signed_at, named_only) {}
+            assert!(news(&mut signals, &[]) && signals.len() == 0);
+        }
+    }
+}

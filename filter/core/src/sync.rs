@@ -1,0 +1,23 @@
+//! What workers follow at servers: files and keys, fetched, verified, and shared between workers.
+
+pub(crate) mod feed;
+pub(crate) mod fetch;
+pub(crate) mod floor;
+pub(crate) mod keyring;
+pub(crate) mod lease;
+pub(crate) mod shared;
+pub(crate) mod signed;
+
+use crate::http::call::{Call, FetchId};
+use crate::http::request::StreamId;
+
+/// What following a server asks for.
+#[derive(Debug)]
+pub(crate) enum Event {
+    /// Make this call; its reply belongs to no request.
+    Fetch { id: FetchId, call: Call },
+    /// What this stream waited for is there.
+    Wake(StreamId),
+    /// Tell the operator, in one line with nothing secret in it.
+    Warn(String),
+}

@@ -1,0 +1,16 @@
+//! Feeds: lists of facts that a server signs and numbers, and that every worker follows within a
+//! second. What the facts are is their [`crate::facts::content::Content`]'s matter.
+//!
+//! A document of a feed is a signed file: its first line is in `head`, the facts are below, a line
+//! each. `document` reads one in slices, `pull` fetches what is new and passes it on to the other
+//! workers.
+
+mod document;
+mod head;
+mod pull;
+mod relay;
+
+pub use document::read_feed;
+pub use head::{feed_claims, feed_content, FeedHead, FeedIssue, FEED_TYPE, MAX_FEED_LINE, MAX_FEED_PAGE};
+pub(crate) use pull::{Feed, FeedSource, World};
+pub use pull::{FeedState, FeedStats};
