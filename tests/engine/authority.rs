@@ -315,3 +315,21 @@ fn grants_too_many() {
     assert!(too_many(decided(alike(70, 100), "/x/y/z")));
     allowed(decided(alike(250, 10), "/x/y/z"));
 }
+
+#[test]
+fn fractions_of_a_second_count() {
+    let fraction = NOW.to_string().replace('Z', ".9Z");
+    let after = |micros: i64| UnixTime::from_micros(NOW.micros() + micros);
+    let decided = |members: Value, at: UnixTime| {
+        let mut config = configuration();
+        config["bundle"]["inline"]["grants"] = json!([granted("g", "/x", &members)]);
+        done(engine(&config).check(request(1, "/x", &token(600)), at)).record.reason
+    };
+    for (member, before, then) in [
+        ("valid_from", Reason::NotGranted, Reason::Allowed),
+        ("valid_until", Reason::Allowed, Reason::NotGranted),
+    ] {
+        let of = |at: i64| decided(json!({ member: fraction }), after(at));
+        assert_eq!((of(899_999), of(900_000)), (Some(before), Some(then)), "{member}");
+    }
+}

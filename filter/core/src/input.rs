@@ -1,5 +1,6 @@
 //! What policies see as `input`: facts, each answered from what the core holds, and only those that are read.
 
+mod contract;
 mod facts;
 mod opa;
 mod slots;

@@ -11,7 +11,7 @@ use std::sync::Arc;
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 
-use crate::authority::exceptions::{ApiKey, API_KEY_ISSUER};
+use crate::authority::exceptions::ApiKey;
 use crate::authority::network::Network;
 use crate::authority::observe::{Observe, MAX_OBSERVE_DAYS};
 use crate::base::reads::{Names, Reads};
@@ -30,7 +30,6 @@ use crate::http::request::{is_spelling, Headers};
 use crate::http::target::{Target, TargetError};
 use crate::identity::Identity;
 use crate::jose::checks::Checks;
-use crate::jose::keys::{KeySet, TEST_KEY_PREFIX};
 use crate::jose::signature::SignatureVerifier;
 use crate::pdp;
 use crate::pdp::Pdp;
@@ -69,6 +68,7 @@ pub struct Settings {
     pub(crate) bundle: Bundle,
     pub(crate) bundle_source: BundleSource,
     /// An engine takes it out, too.
+    test_keys: Vec<(String, String)>,
     pub(crate) shadow: Option<Shadow>,
     pub(crate) revocations: Option<FeedSource>,
     pub(crate) signals: Option<FeedSource>,
@@ -140,15 +140,10 @@ impl Settings {
         &self.issuers
     }
 
-    /// Issuer and id of each trusted key that is marked as a test key, whose secret is public.
-    /// Callers warn of them.
-    pub fn test_keys(&self) -> impl Iterator<Item = (&str, &str)> {
-        let signing = self.issuers.iter().flat_map(|issuer| {
-            let ids = issuer.keys.inline().into_iter().flat_map(KeySet::ids);
-            ids.map(|id| (issuer.issuer.as_str(), id))
-        });
-        let api_keys = self.api_keys.iter().map(|key| (API_KEY_ISSUER, key.id.as_str()));
-        signing.chain(api_keys).filter(|(_, id)| id.starts_with(TEST_KEY_PREFIX))
+    /// Each trusted key that is marked as a test key, whose secret is public: where it stands, and its id. Callers
+    /// warn of them.
+    pub fn test_keys(&self) -> &[(String, String)] {
+        &self.test_keys
     }
 
     /// The bundle that the configuration holds.

@@ -311,3 +311,25 @@ fn a_text_has_bounds() {
         assert!(Settings::from_json(&text).is_ok(), "{text:.1000}");
     }
 }
+
+/// Whoever reads this repository has their secrets.
+#[test]
+fn test_keys_are_told_wherever_they_are_trusted() {
+    let file = concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/keys/test-only-es256.jwk.json");
+    let mut key: Value = serde_json::from_slice(&std::fs::read(file).unwrap()).unwrap();
+    key.as_object_mut().unwrap().remove("d");
+    let set = json!({"keys": [key]});
+    let told = |document: &Value| Settings::from_value(document.clone()).unwrap().test_keys().to_vec();
+    assert_eq!(told(&valid()), []);
+    let remote = json!({"cluster": "c", "host": "h", "path": "/p"});
+    let mut document = valid();
+    document["issuers"][0]["algorithms"] = json!(["EdDSA", "ES256"]);
+    document["issuers"][0]["keys"]["inline"]["keys"].as_array_mut().unwrap().push(key.clone());
+    document["bundle"] = json!({"remote": remote, "keys": set});
+    for feed in ["revocations", "signals"] {
+        document[feed] = json!({"remote": remote, "keys": set});
+    }
+    let places: Vec<String> = told(&document).into_iter().map(|(place, _)| place).collect();
+    assert_eq!(places, ["issuers[0].keys", "revocations.keys", "signals.keys", "bundle.keys"]);
+    assert!(told(&document).iter().all(|(_, id)| id == "test-only-es256"));
+}

@@ -177,8 +177,10 @@ impl Root {
     /// What is left of reading the configuration, at once.
     fn put_in_force(&mut self, configuring: Configuring) -> Result<(), ConfigErrors> {
         let settings = configuring.finish()?;
-        for (issuer, kid) in settings.test_keys() {
-            log::warn!("everycall: issuer `{issuer}` trusts the public test key `{kid}`: anybody can forge its credentials");
+        for (place, id) in settings.test_keys() {
+            log::warn!(
+                "everycall: `{place}` has the public test key `{id}`: anybody can forge what it is for"
+            );
         }
         self.instance = Some(registry::configure(settings, self.id));
         Ok(())

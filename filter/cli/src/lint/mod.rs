@@ -4,7 +4,6 @@
 mod allows;
 mod elevations;
 mod grants;
-mod known;
 mod negation;
 mod opened;
 mod program;

@@ -2,9 +2,9 @@
 //! default or before an `else` must not be able to fail or to be undefined. An error skips its rule, so a rule
 //! that should have said no is silent then, and its negation holds. It goes by the plan, as decisions do.
 
+use everycall_core::config::InputFormat;
 use everycall_rego::Denial;
 
-use super::known::Input;
 use super::program::{Program, DECISION};
 use super::{note, Finding, NEGATION};
 use crate::rego::number;
@@ -12,7 +12,7 @@ use crate::rego::number;
 pub(super) fn lint(program: &Program<'_>, found: &mut Vec<Finding>) {
     for entry in &program.entries {
         let Some(plan) = &entry.plan else { continue };
-        let input = if entry.ours { Input::Everycall } else { Input::OpaEnvoy };
+        let input = if entry.ours { InputFormat::Everycall } else { InputFormat::OpaEnvoy };
         for place in plan.fails_open(DECISION, &program.library, &input) {
             let Some(file) = program.modules.get(number(place.site.module)) else { continue };
             let message = match place.what {

@@ -61,6 +61,8 @@ fn negations_over_what_can_fail_are_found() {
         ("not f(input.time)", "f(x) if g(x)\ng(x) if to_number(data.text) > x"),
         // What may not be there.
         ("not input.identity.claims.suspended", ""),
+        // Where no address is told, there are no networks.
+        ("not \"office\" in input.connection.networks", ""),
         ("not suspended", "suspended if input.identity.claims.suspended"),
         ("not input.identity.task.id == \"t\"", ""),
         ("not input.request.headers[\"x-a\"][0] == \"b\"", ""),
@@ -142,7 +144,7 @@ fn negations_of_what_is_sure_are_not() {
         ("not input.identity.kind == \"agent\"", ""),
         ("not \"x\" in data.banned", ""),
         ("not input.identity.id in data.banned", ""),
-        ("not \"office\" in input.connection.networks", ""),
+        ("is_array(input.connection.networks); not \"office\" in input.connection.networks", ""),
         ("not input.time > data.limits.high", ""),
         ("not object.get(input.identity.claims, \"suspended\", false)", ""),
         ("not object.get(input.signals.task, \"risk\", \"\") == \"high\"", ""),

@@ -51,10 +51,17 @@ impl UnixTime {
         self.0.saturating_sub(earlier.0) / 1000
     }
 
-    /// Parses an RFC 3339 instant such as `2026-01-31T00:00:00Z`.
+    /// Parses an RFC 3339 instant such as `2026-01-31T00:00:00Z`, with whatever fraction of a second down to
+    /// microseconds.
     pub fn parse_rfc3339(text: &str) -> Option<Self> {
         let instant = OffsetDateTime::parse(text, &Rfc3339).ok()?;
-        Some(Self::from_secs(instant.unix_timestamp()))
+        i64::try_from(instant.unix_timestamp_nanos().div_euclid(1_000)).ok().map(Self::from_micros)
+    }
+
+    /// The first whole second at or after it.
+    pub(crate) const fn next_sec(self) -> i64 {
+        // Divided the other way round, it is rounded the other way.
+        self.0.saturating_neg().div_euclid(1_000_000).saturating_neg()
     }
 
     /// The UTC calendar fields, or `None` outside the years that a calendar covers.
@@ -102,6 +109,15 @@ mod tests {
     fn rfc3339_needs_an_offset() {
         assert_eq!(UnixTime::parse_rfc3339("1970-01-01T00:01:00Z"), Some(UnixTime::from_secs(60)));
         assert_eq!(UnixTime::parse_rfc3339("1970-01-01T01:00:00+01:00"), Some(UnixTime::from_secs(0)));
+        for (text, micros, next) in [
+            ("1970-01-01T00:00:00.9Z", 900_000, 1),
+            ("1970-01-01T00:00:01.0000019Z", 1_000_001, 2),
+            ("1970-01-01T00:00:02.000Z", 2_000_000, 2),
+            ("1969-12-31T23:59:59.25Z", -750_000, 0),
+        ] {
+            let instant = UnixTime::parse_rfc3339(text).unwrap();
+            assert_eq!((instant.micros(), instant.next_sec()), (micros, next), "{text}");
+        }
         for bad in ["1970-01-01", "1970-01-01T00:00:00", "", "0"] {
             assert_eq!(UnixTime::parse_rfc3339(bad), None, "{bad}");
         }

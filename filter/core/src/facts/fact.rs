@@ -2,10 +2,9 @@
 
 use serde::de::DeserializeOwned;
 use serde_json::Value;
-use time::format_description::well_known::Rfc3339;
-use time::OffsetDateTime;
 
 use crate::base::json;
+use crate::base::time::UnixTime;
 
 /// The longest issuer, id, reason or ticket, in bytes.
 const MAX_TEXT: usize = 2048;
@@ -37,7 +36,7 @@ pub(crate) fn check_texts<'t>(
 ///
 /// # Errors
 /// It is none.
-pub(crate) fn instant(name: &str, text: &str) -> Result<OffsetDateTime, String> {
-    OffsetDateTime::parse(text, &Rfc3339)
-        .map_err(|_| format!("{name}: `{text}` is not an RFC 3339 instant such as `2026-01-31T00:00:00Z`"))
+pub(crate) fn instant(name: &str, text: &str) -> Result<UnixTime, String> {
+    UnixTime::parse_rfc3339(text)
+        .ok_or_else(|| format!("{name}: `{text}` is not an RFC 3339 instant such as `2026-01-31T00:00:00Z`"))
 }

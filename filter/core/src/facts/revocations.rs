@@ -147,9 +147,7 @@ impl Revocation {
 /// The first whole second at or after an instant: tokens tell whole seconds, and a revocation must
 /// not miss one that was issued in the second in which it ends.
 fn seconds_after(name: &str, text: &str) -> Result<u32, String> {
-    let instant = fact::instant(name, text)?;
-    let secs = instant.unix_timestamp().saturating_add(i64::from(instant.nanosecond() > 0));
-    Ok(to_u32(secs))
+    Ok(to_u32(fact::instant(name, text)?.next_sec()))
 }
 
 /// Saturates: before 1970, and after 2106.

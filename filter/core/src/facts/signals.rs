@@ -131,14 +131,13 @@ impl Signal {
             return Err(format!("value: more than {MAX_VALUE} bytes"));
         }
         let expires = fact::instant("expires_at", &expires_at)?;
-        let micros = i64::try_from(expires.unix_timestamp_nanos() / 1_000).unwrap_or(i64::MAX);
         let kind = match about {
             // One handle, whatever part somebody has in a call.
             About::Identity => RevocationKind::Subject,
             About::Task => RevocationKind::Task,
         };
         let handle = Handle::of(kind, issuer.as_deref(), &id);
-        Ok(Resolved { handle, name: signal.into(), value, expires: UnixTime::from_micros(micros) })
+        Ok(Resolved { handle, name: signal.into(), value, expires })
     }
 }
 

@@ -1,6 +1,7 @@
 //! The facts of our own input, each in a row: where it stands below `input`, and what answers it. Another
 //! fact is another row.
 
+use everycall_rego::Kind::{Array, Boolean, Number, Object as Members, Text};
 use everycall_rego::{Object, Value};
 use serde_json::{Map, Value as Json};
 
@@ -13,37 +14,41 @@ use crate::http::attributes::{self, SOURCE_IP, TLS_VERSION};
 /// The facts, by path.
 pub(super) const FACTS: &[Fact] = &[
     // UTC, which Rego would compute slowly.
-    one("clock", |of| of.now.utc().map(|_| nothing())),
-    one("clock.date", |of| Some(Value::from(of.now.utc()?.date().to_string()))).timed(),
-    one("clock.hour", |of| Some(Value::from(i64::from(of.now.utc()?.hour())))).timed(),
-    one("clock.minute", |of| Some(Value::from(i64::from(of.now.utc()?.minute())))).timed(),
-    one("clock.weekday", |of| Some(Value::from(of.now.utc()?.weekday().to_string()))).timed(),
+    one("clock", |of| of.now.utc().map(|_| nothing())).always(Members),
+    one("clock.date", |of| Some(Value::from(of.now.utc()?.date().to_string()))).timed().always(Text),
+    one("clock.hour", |of| Some(Value::from(i64::from(of.now.utc()?.hour())))).timed().always(Number),
+    one("clock.minute", |of| Some(Value::from(i64::from(of.now.utc()?.minute())))).timed().always(Number),
+    one("clock.weekday", |of| Some(Value::from(of.now.utc()?.weekday().to_string()))).timed().always(Text),
     members("connection", |of, name| of_map(of.connection, name)),
     one("connection.networks", networks).made_from("connection.source_ip"),
     one("elevation", |of| Some(if of.elevated().is_some() { nothing() } else { Value::Null })).nullable(),
-    one("elevation.approver", |of| Some(text(&of.elevated()?.elevation.approver))),
-    one("elevation.break_glass", |of| Some(Value::Bool(of.elevated()?.elevation.break_glass))),
+    one("elevation.approver", |of| Some(text(&of.elevated()?.elevation.approver))).always(Text),
+    one("elevation.break_glass", |of| Some(Value::Bool(of.elevated()?.elevation.break_glass)))
+        .always(Boolean),
     one("elevation.break_glass_reason", |of| Some(optional(&of.elevated()?.break_glass_reason))).nullable(),
-    one("elevation.id", |of| Some(text(&of.elevated()?.elevation.id))),
+    one("elevation.id", |of| Some(text(&of.elevated()?.elevation.id))).always(Text),
     one("elevation.owner", |of| Some(optional(&of.elevated()?.elevation.owner))).nullable(),
-    one("elevation.reason", |of| Some(text(&of.elevated()?.elevation.reason))),
-    one("elevation.ticket", |of| Some(text(&of.elevated()?.elevation.ticket))),
-    one("elevation.valid_from", |of| Some(Value::from(of.elevated()?.elevation.valid_from.secs()))),
-    one("elevation.valid_until", |of| Some(Value::from(of.elevated()?.elevation.valid_until.secs()))),
+    one("elevation.reason", |of| Some(text(&of.elevated()?.elevation.reason))).always(Text),
+    one("elevation.ticket", |of| Some(text(&of.elevated()?.elevation.ticket))).always(Text),
+    one("elevation.valid_from", |of| Some(Value::from(of.elevated()?.elevation.valid_from.secs())))
+        .always(Number),
+    one("elevation.valid_until", |of| Some(Value::from(of.elevated()?.elevation.valid_until.secs())))
+        .always(Number),
     one("exception", |of| Some(if of.exception().is_some() { nothing() } else { Value::Null })).nullable(),
-    one("exception.compensating_control", |of| Some(text(&of.exception()?.compensating_control))),
-    one("exception.id", |of| Some(text(&of.exception()?.id))),
-    one("exception.owner", |of| Some(text(&of.exception()?.owner))),
-    one("exception.reason", |of| Some(text(&of.exception()?.reason))),
-    one("exception.valid_until", |of| Some(Value::from(of.exception()?.valid_until.secs()))),
-    one("grant.id", |of| Some(Value::from(of.granted.grant.id.clone()))),
-    one("grant.owner", |of| Some(Value::from(of.granted.grant.owner.clone()))),
+    one("exception.compensating_control", |of| Some(text(&of.exception()?.compensating_control)))
+        .always(Text),
+    one("exception.id", |of| Some(text(&of.exception()?.id))).always(Text),
+    one("exception.owner", |of| Some(text(&of.exception()?.owner))).always(Text),
+    one("exception.reason", |of| Some(text(&of.exception()?.reason))).always(Text),
+    one("exception.valid_until", |of| Some(Value::from(of.exception()?.valid_until.secs()))).always(Number),
+    one("grant.id", |of| Some(Value::from(of.granted.grant.id.clone()))).always(Text),
+    one("grant.owner", |of| Some(Value::from(of.granted.grant.owner.clone()))).always(Text),
     members("grant.params", |of, name| {
         of_all(of.granted.params.iter().map(|(known, value)| (known.as_str(), value)), name, |value| {
             text(value)
         })
     }),
-    one("grant.purpose", |of| Some(Value::from(of.granted.grant.purpose.clone()))),
+    one("grant.purpose", |of| Some(Value::from(of.granted.grant.purpose.clone()))).always(Text),
     one("grant.sensitivity", |of| {
         Some(of.granted.grant.sensitivity.clone().map_or(Value::Null, Value::from))
     })
@@ -53,39 +58,41 @@ pub(super) const FACTS: &[Fact] = &[
     one("grant.ticket", |of| Some(of.granted.grant.ticket.clone().map_or(Value::Null, Value::from)))
         .nullable(),
     one("identity", |of| Some(if of.caller.is_some() { nothing() } else { Value::Null })).nullable(),
-    one("identity.actors", |of| of.identity("actors")),
+    one("identity.actors", |of| of.identity("actors")).always(Array),
     one("identity.bound", |of| of.identity("bound")).nullable(),
-    one("identity.claims", |of| of.identity("claims")),
-    one("identity.credential", |of| of.identity("credential")),
+    one("identity.claims", |of| of.identity("claims")).always(Members),
+    one("identity.credential", |of| of.identity("credential")).always(Text),
     one("identity.expires_in", |of| {
         let end = of.caller?.identity.expires_at.secs();
         Some(Value::from(end.saturating_sub(of.now.secs())))
     })
-    .timed(),
-    one("identity.id", |of| of.identity("id")),
-    one("identity.issuer", |of| of.identity("issuer")),
-    one("identity.kind", |of| of.identity("kind")),
+    .timed()
+    .always(Number),
+    one("identity.id", |of| of.identity("id")).always(Text),
+    one("identity.issuer", |of| of.identity("issuer")).always(Text),
+    one("identity.kind", |of| of.identity("kind")).always(Text),
     one("identity.principal", |of| of.identity("principal")).nullable(),
     one("identity.task", |of| of.identity("task")).nullable(),
     answers("pdp"),
     members("request.headers", |of, name| of_map(&of.request.headers, name)),
-    one("request.host", |of| Some(text(&of.request.host))),
+    one("request.host", |of| Some(text(&of.request.host))).always(Text),
     one("request.id", |of| Some(optional(&of.request.id))).nullable(),
-    one("request.method", |of| Some(text(&of.request.method))),
-    one("request.path", |of| Some(text(&of.request.path))),
+    one("request.method", |of| Some(text(&of.request.method))).always(Text),
+    one("request.path", |of| Some(text(&of.request.path))).always(Text),
     members("request.query", |of, name| of_map(&of.request.query, name)),
-    one("request.scheme", scheme).made_from("connection.tls_version"),
-    one("request.segments", |of| Some(texts(of.target.segments.iter()))),
+    one("request.scheme", scheme).made_from("connection.tls_version").always(Text),
+    one("request.segments", |of| Some(texts(of.target.segments.iter()))).always(Array),
     // Every member is there, so that a policy can tell what was not raised from what is not known.
-    one("signals", |of| of.signals.map(|_| nothing())),
+    one("signals", |of| of.signals.map(|_| nothing())).always(Members),
     one("signals.actors", |of| {
         let actors = of.signals?.actors.iter().filter_map(|actor| of_map(actor, None));
         Some(Value::from(actors.collect::<Vec<_>>()))
-    }),
+    })
+    .always(Array),
     members("signals.identity", |of, name| of_map(&of.signals?.identity, name)),
     members("signals.principal", |of, name| of_map(&of.signals?.principal, name)),
     members("signals.task", |of, name| of_map(&of.signals?.task, name)),
-    one("time", |of| Some(Value::from(of.now.secs()))).timed(),
+    one("time", |of| Some(Value::from(of.now.secs()))).timed().always(Number),
 ];
 
 impl<'a> Sources<'a> {

@@ -3,6 +3,7 @@
 //! here. Our own input stands whole in `input.everycall`: verified claims among it, which its policies had
 //! to decode.
 
+use everycall_rego::Kind::{Array, Object as Members, Text};
 use everycall_rego::{Object, Value};
 use serde_json::Value as Json;
 
@@ -16,22 +17,22 @@ pub(super) const OWN: &str = "everycall";
 
 /// The facts, by path.
 pub(super) const FACTS: &[Fact] = &[
-    one("attributes.destination", |_| Some(Value::Object(Object::default()))),
+    one("attributes.destination", |_| Some(Value::Object(Object::default()))).always(Members),
     one("attributes.destination.address", |of| address(of, DESTINATION_IP))
         .made_from("connection.destination_ip"),
     // Those that the policy reads, and the pseudo-headers.
     members("attributes.request.http.headers", headers).made_from("request.headers"),
-    one("attributes.request.http.headers.:authority", |of| Some(text(&of.request.host))),
-    one("attributes.request.http.headers.:method", |of| Some(text(&of.request.method))),
-    one("attributes.request.http.headers.:path", path).made_from("request.query"),
-    one("attributes.request.http.headers.:scheme", scheme).made_from("connection.tls_version"),
-    one("attributes.request.http.host", |of| Some(text(&of.request.host))),
-    one("attributes.request.http.method", |of| Some(text(&of.request.method))),
-    one("attributes.request.http.path", path).made_from("request.query"),
+    one("attributes.request.http.headers.:authority", |of| Some(text(&of.request.host))).always(Text),
+    one("attributes.request.http.headers.:method", |of| Some(text(&of.request.method))).always(Text),
+    one("attributes.request.http.headers.:path", path).made_from("request.query").always(Text),
+    one("attributes.request.http.headers.:scheme", scheme).made_from("connection.tls_version").always(Text),
+    one("attributes.request.http.host", |of| Some(text(&of.request.host))).always(Text),
+    one("attributes.request.http.method", |of| Some(text(&of.request.method))).always(Text),
+    one("attributes.request.http.path", path).made_from("request.query").always(Text),
     one("attributes.request.http.protocol", |of| connection(of, PROTOCOL)).made_from("connection.protocol"),
-    one("attributes.request.http.scheme", scheme).made_from("connection.tls_version"),
-    one("attributes.request.time", |of| Some(Value::from(of.now.to_string()))).timed(),
-    one("attributes.source", |_| Some(Value::Object(Object::default()))),
+    one("attributes.request.http.scheme", scheme).made_from("connection.tls_version").always(Text),
+    one("attributes.request.time", |of| Some(Value::from(of.now.to_string()))).timed().always(Text),
+    one("attributes.source", |_| Some(Value::Object(Object::default()))).always(Members),
     one("attributes.source.address", |of| address(of, SOURCE_IP)).made_from("connection.source_ip"),
     one("attributes.source.principal", |of| connection(of, PEER_ID)).made_from("connection.peer_id"),
     // The decision is made before a body arrives. Policies that name one of these are refused.
@@ -42,12 +43,13 @@ pub(super) const FACTS: &[Fact] = &[
             [] => Value::from(vec![Value::from(of.target.path.trim_start_matches('/'))]),
             segments => texts(segments.iter()),
         })
-    }),
+    })
+    .always(Array),
     members("parsed_query", |of, name| super::facts::of_map(&of.request.query, name))
         .made_from("request.query"),
     one("truncated_body", |_| Some(Value::Bool(true))),
-    one("version.encoding", |_| Some(Value::from("protojson"))),
-    one("version.ext_authz", |_| Some(Value::from("v3"))),
+    one("version.encoding", |_| Some(Value::from("protojson"))).always(Text),
+    one("version.ext_authz", |_| Some(Value::from("v3"))).always(Text),
 ];
 
 fn path(of: &Sources<'_>) -> Option<Value> {

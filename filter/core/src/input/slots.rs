@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use everycall_rego::{Object, Value};
+use everycall_rego::{Kind, Object, Sure, Value};
 
 use super::facts::FACTS;
 use super::{opa, Sources};
@@ -16,6 +16,8 @@ pub(crate) struct Fact {
     path: &'static str,
     answer: Answer,
     nullable: bool,
+    /// What it is for whatever call; `None` if it may be absent.
+    kind: Option<Kind>,
     timed: bool,
     reads: Option<&'static str>,
 }
@@ -32,24 +34,36 @@ enum Answer {
 }
 
 pub(super) const fn one(path: &'static str, value: fn(&Sources<'_>) -> Option<Value>) -> Fact {
-    Fact { path, answer: Answer::One(value), nullable: false, timed: false, reads: None }
+    Fact { path, answer: Answer::One(value), nullable: false, kind: None, timed: false, reads: None }
 }
 
 pub(super) const fn members(
     path: &'static str,
     value: fn(&Sources<'_>, Option<&str>) -> Option<Value>,
 ) -> Fact {
-    Fact { path, answer: Answer::Members(value), nullable: false, timed: false, reads: None }
+    Fact {
+        path,
+        answer: Answer::Members(value),
+        nullable: false,
+        kind: Some(Kind::Object),
+        timed: false,
+        reads: None,
+    }
 }
 
 pub(super) const fn answers(path: &'static str) -> Fact {
-    Fact { path, answer: Answer::Answers, nullable: false, timed: false, reads: None }
+    Fact { path, answer: Answer::Answers, nullable: false, kind: None, timed: false, reads: None }
 }
 
 impl Fact {
     /// It is null where there is nothing to say, which to Rego is as good as true.
     pub(super) const fn nullable(self) -> Self {
-        Self { nullable: true, ..self }
+        Self { nullable: true, kind: Some(Kind::Any), ..self }
+    }
+
+    /// It is there for whatever call, where nothing above it is null: a negation may be sure of it.
+    pub(super) const fn always(self, kind: Kind) -> Self {
+        Self { kind: Some(kind), ..self }
     }
 
     /// Time alone changes it.
@@ -64,6 +78,22 @@ impl Fact {
 
     pub(super) fn names(&self) -> impl Iterator<Item = &'static str> {
         self.path.split('.')
+    }
+
+    /// What is at this path for whatever call, as far as a table of facts says.
+    pub(super) fn sure(facts: &[Self], path: &[Arc<str>]) -> Option<Sure> {
+        let at = |path: &[Arc<str>]| facts.iter().find(|fact| fact.depth() == path.len() && fact.holds(path));
+        let kind = match at(path) {
+            Some(fact) => fact.kind?,
+            // What others stand below.
+            None => {
+                let mut below = facts.iter().filter_map(|fact| fact.below(path));
+                below.next().filter(|_| !path.is_empty()).map(|_| Kind::Object)?
+            }
+        };
+        let above = |end: &usize| path.get(..*end).and_then(at).is_some_and(|fact| fact.nullable);
+        let nullable = (1..path.len()).find(above).unwrap_or_default();
+        Some(Sure { kind, nullable })
     }
 
     /// How many names lead to it.

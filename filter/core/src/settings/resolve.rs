@@ -22,10 +22,13 @@ use crate::config::{
 use crate::facts::content::FeedKind;
 use crate::http::host::NO_HOST;
 use crate::http::request::{IDENTITY_HEADERS, REMOVED_HEADERS};
+use crate::jose::keys::{KeySet, TEST_KEY_PREFIX};
 
 #[derive(Default)]
 pub(super) struct Resolver {
     pub(super) errors: Vec<ConfigError>,
+    /// Trusted keys that are marked as test keys: where they stand, and their ids.
+    test_keys: Vec<(String, String)>,
 }
 
 /// A configuration, resolved but for what stands in its bundles.
@@ -84,6 +87,10 @@ impl Resolver {
         self.limits(&limits);
         self.streams(streams, log);
         let issuers = self.issuers(issuers);
+        for (index, issuer) in issuers.iter().enumerate() {
+            let ids = issuer.keys.inline().into_iter().flat_map(KeySet::ids);
+            self.note_test_keys(&format!("issuers[{index}].keys"), ids);
+        }
         let credentials = self.credentials(credentials);
         let revocations = revocations.map(|written| self.feed(FeedKind::Revocations, written));
         let signals = signals.map(|written| self.feed(FeedKind::Signals, written));
@@ -99,6 +106,7 @@ impl Resolver {
         let shadow = shadow.and_then(|shadow| self.shadow(shadow, &limits));
         let exceptions = api_keys.iter().map(|key| key.exception.clone()).collect();
         let api_keys = self.api_keys(api_keys);
+        self.note_test_keys("api_keys", api_keys.iter().map(|key| key.id.as_str()));
         if mtls.is_none() {
             for (index, issuer) in issuers.iter().enumerate().filter(|(_, issuer)| issuer.peer_match) {
                 self.error(
@@ -132,8 +140,14 @@ impl Resolver {
             streams,
             log,
             observe: observe.and_then(|observe| self.observe(&observe)),
+            test_keys: std::mem::take(&mut self.test_keys),
         };
         Written { settings, bundle, shadow, exceptions }
+    }
+
+    fn note_test_keys<'k>(&mut self, place: &str, ids: impl Iterator<Item = &'k str>) {
+        let marked = ids.filter(|id| id.starts_with(TEST_KEY_PREFIX));
+        self.test_keys.extend(marked.map(|id| (place.to_owned(), id.to_owned())));
     }
 
     fn trusted_headers(&mut self, written: Vec<String>) -> Vec<String> {

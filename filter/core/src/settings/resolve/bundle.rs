@@ -127,12 +127,14 @@ impl Resolver {
             self.error(format!("{place}.keys"), "an `inline` bundle is not signed");
         }
         let rules = KeyRules { algorithms: &Algorithm::ALL, usage: Usage::Signer };
-        KeySet::read(&set, &rules).unwrap_or_else(|errors| {
+        let keys = KeySet::read(&set, &rules).unwrap_or_else(|errors| {
             for (member, message) in errors {
                 self.error(format!("{place}.keys.{member}"), message);
             }
             KeySet::default()
-        })
+        });
+        self.note_test_keys(&format!("{place}.keys"), keys.ids());
+        keys
     }
 
     fn remote_bundle(&mut self, remote: &RemoteBundle) {
