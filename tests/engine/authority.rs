@@ -1,5 +1,7 @@
 //! Authority records over time, and the groups of cases that the README's truth table names.
 
+use everycall_tests::hostile;
+
 use super::*;
 
 /// The grants of `/ask` and `/open` require an elevation of `s`, and there is one for 100 seconds.
@@ -262,13 +264,10 @@ fn grant_requires_binding() {
     );
 }
 
-/// Templates of so many segments, each of which is a literal or a parameter: all of them fit but for the last one.
+/// A grant for each of [`hostile::templates`].
 fn templates(segments: usize) -> Vec<Value> {
-    let template = |at: usize| {
-        let segment = |bit: usize| if at >> bit & 1 == 1 { "/a".to_owned() } else { format!("/{{p{bit}}}") };
-        (0..segments).map(segment).collect::<String>() + "/z"
-    };
-    (0..1 << segments).map(|at| granted(&format!("t{at}"), &template(at), &json!({}))).collect()
+    let of = |(at, template): (usize, String)| granted(&format!("t{at}"), &template, &json!({}));
+    hostile::templates(segments).enumerate().map(of).collect()
 }
 
 fn granted(id: &str, path: &str, members: &Value) -> Value {

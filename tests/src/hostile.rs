@@ -60,6 +60,15 @@ pub fn config(bodies: &[String]) -> Value {
     })
 }
 
+/// Path templates of so many segments, each of which is `a` or a parameter, and one more, `z`: a path of `a` fits all of
+/// them up to its last segment.
+pub fn templates(segments: usize) -> impl Iterator<Item = String> {
+    (0..1_usize << segments).map(move |at| {
+        let segment = |bit: usize| if at >> bit & 1 == 1 { "/a".to_owned() } else { format!("/{{p{bit}}}") };
+        (0..segments).map(segment).collect::<String>() + "/z"
+    })
+}
+
 fn data() -> Value {
     json!({
         "many": (0..2_000).collect::<Vec<_>>(),

@@ -24,6 +24,7 @@ use serde::{Deserialize, Serialize};
 use crate::base::patterns;
 #[cfg(feature = "schema")]
 use crate::base::relations;
+pub(crate) use crate::base::time::instant;
 use crate::facts::revocations::Revocation;
 use crate::facts::signals::Signal;
 pub use crate::http::call::PdpProtocol;
@@ -39,7 +40,7 @@ pub use log::{Log, LogRecords, LogTo, Observe};
 pub(crate) use parse::{parse, parse_part, Parsed};
 pub use pdp::{Breaker, Pdp};
 pub use source::{Source, SourceFrom};
-pub(crate) use text::{instant, is_host, is_label, is_path, is_plain_host};
+pub(crate) use text::{is_host, is_label, is_path, is_plain_host};
 
 /// The one version of this format.
 pub(crate) const VERSION: u32 = 1;

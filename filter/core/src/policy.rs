@@ -16,7 +16,7 @@ use everycall_rego::{Budget, Halt, Plan, Value};
 use serde_json::{Map, Value as Json};
 
 use crate::base::reads::{Names, Reads};
-use crate::base::reason::{Denied, Reason};
+use crate::base::reason::{reject, Denied, Reason};
 use crate::config::InputFormat;
 use crate::input::{PolicyInput, Slots, Sources};
 use crate::pdp::{Answer, Question};
@@ -101,10 +101,6 @@ pub(crate) struct Outcome {
     pub(crate) obligations: Map<String, Json>,
 }
 
-fn fail<T>(reason: Reason, detail: impl Into<String>) -> Result<T, Denied> {
-    Err(Denied { reason, detail: detail.into() })
-}
-
 impl RuleSet {
     /// Drops some of it, after which it does not decide any more; whether there is more.
     pub(crate) fn take_apart(&mut self) -> bool {
@@ -177,17 +173,17 @@ impl RuleSet {
         let items = match self.evaluate(ASK, input)? {
             None => return Ok(Vec::new()),
             Some(Value::Set(items)) => items,
-            Some(_) => return fail(Reason::PolicyResult, "`ask` is not a set"),
+            Some(_) => return reject(Reason::PolicyResult, "`ask` is not a set"),
         };
         let mut questions: Vec<Question> = Vec::with_capacity(items.len());
         for item in items.iter() {
             let Ok(json) = serde_json::to_value(item) else {
-                return fail(Reason::PolicyResult, "a question is not JSON");
+                return reject(Reason::PolicyResult, "a question is not JSON");
             };
             let question =
                 Question::read(json).map_err(|detail| Denied { reason: Reason::PolicyResult, detail })?;
             if questions.iter().any(|other| other.id == question.id) {
-                return fail(Reason::PolicyResult, format!("two questions have the id `{}`", question.id));
+                return reject(Reason::PolicyResult, format!("two questions have the id `{}`", question.id));
             }
             questions.push(question);
         }
@@ -201,7 +197,7 @@ impl RuleSet {
             return opa::outcome(&value).map(Some);
         }
         let Value::Object(result) = value else {
-            return fail(Reason::PolicyResult, "`decision` is not an object");
+            return reject(Reason::PolicyResult, "`decision` is not an object");
         };
         let mut outcome = Outcome::default();
         let mut decided = false;
@@ -214,10 +210,10 @@ impl RuleSet {
                 (Some("without_pdp"), Value::Bool(without)) => outcome.without_pdp = *without,
                 (Some("obligations"), Value::Object(_)) => match serde_json::to_value(value) {
                     Ok(Json::Object(all)) => outcome.obligations = all,
-                    _ => return fail(Reason::ObligationInvalid, "the obligations are not JSON"),
+                    _ => return reject(Reason::ObligationInvalid, "the obligations are not JSON"),
                 },
                 _ => {
-                    return fail(
+                    return reject(
                         Reason::PolicyResult,
                         format!("`decision` holds {} of an unknown name or form", key.to_json()),
                     )
@@ -226,7 +222,7 @@ impl RuleSet {
         }
         match decided {
             true => Ok(Some(outcome)),
-            false => fail(Reason::PolicyResult, "`decision` has no boolean `allow`"),
+            false => reject(Reason::PolicyResult, "`decision` has no boolean `allow`"),
         }
     }
 

@@ -95,6 +95,15 @@ impl<'de> serde::Deserialize<'de> for UnixTime {
     }
 }
 
+/// An instant of RFC 3339.
+///
+/// # Errors
+/// It is none.
+pub(crate) fn instant(text: &str) -> Result<UnixTime, String> {
+    UnixTime::parse_rfc3339(text)
+        .ok_or_else(|| format!("`{text}` is not an RFC 3339 instant such as `2026-01-31T00:00:00Z`"))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

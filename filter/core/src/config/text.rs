@@ -1,6 +1,5 @@
 //! Forms of texts in configurations and bundles.
 
-use crate::base::time::UnixTime;
 use crate::http::host::ANY_PORT;
 use crate::http::target::{is_port, split_port};
 
@@ -27,12 +26,6 @@ pub(crate) fn is_plain_host(text: &str) -> bool {
 pub(crate) fn is_label(text: &str) -> bool {
     (1..=64).contains(&text.len())
         && text.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.'))
-}
-
-/// An instant of RFC 3339.
-pub(crate) fn instant(text: &str) -> Result<UnixTime, String> {
-    UnixTime::parse_rfc3339(text)
-        .ok_or_else(|| format!("`{text}` is not an RFC 3339 instant such as `2026-01-31T00:00:00Z`"))
 }
 
 #[cfg(test)]

@@ -4,7 +4,7 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use crate::base::json;
-use crate::base::time::UnixTime;
+use crate::base::time::{self, UnixTime};
 
 /// The longest issuer, id, reason or ticket, in bytes.
 const MAX_TEXT: usize = 2048;
@@ -37,6 +37,5 @@ pub(crate) fn check_texts<'t>(
 /// # Errors
 /// It is none.
 pub(crate) fn instant(name: &str, text: &str) -> Result<UnixTime, String> {
-    UnixTime::parse_rfc3339(text)
-        .ok_or_else(|| format!("{name}: `{text}` is not an RFC 3339 instant such as `2026-01-31T00:00:00Z`"))
+    time::instant(text).map_err(|message| format!("{name}: {message}"))
 }

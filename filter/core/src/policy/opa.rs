@@ -6,8 +6,8 @@ use std::sync::Arc;
 use everycall_rego::Value;
 use serde_json::{json, Map, Value as Json};
 
-use super::{fail, Outcome};
-use crate::base::reason::{Denied, Reason};
+use super::Outcome;
+use crate::base::reason::{reject, Denied, Reason};
 
 /// The plugin's default.
 pub(super) const ENTRYPOINT: &str = "envoy.authz.allow";
@@ -70,11 +70,11 @@ pub(super) fn outcome(value: &Value) -> Result<Outcome, Denied> {
         Value::Bool(allow) => return Ok(Outcome { allow: *allow, ..Outcome::default() }),
         value => match serde_json::to_value(value) {
             Ok(Json::Object(members)) => members,
-            _ => return fail(Reason::PolicyResult, "the result is neither a boolean nor an object"),
+            _ => return reject(Reason::PolicyResult, "the result is neither a boolean nor an object"),
         },
     };
     let Some(Json::Bool(allow)) = members.remove("allowed") else {
-        return fail(Reason::PolicyResult, "the result has no boolean `allowed`");
+        return reject(Reason::PolicyResult, "the result has no boolean `allowed`");
     };
     let mut found = Found::default();
     for (name, value) in members {

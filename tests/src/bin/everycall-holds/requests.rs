@@ -161,16 +161,14 @@ fn cases() -> anyhow::Result<Vec<Case>> {
     ))?);
     // None of them fits, which is known at the last segment of each.
     let mut tree = of("32,768 templates that nearly fit", &when("true"), "/a".repeat(15) + "/y");
-    let template = |at: usize| {
-        let segment = |bit: usize| if at >> bit & 1 == 1 { "/a".to_owned() } else { format!("/{{p{bit}}}") };
-        (0..15).map(segment).collect::<String>() + "/z"
-    };
     let grant = |at: usize, path: String| {
         json!({"id": format!("g{at}"), "owner": "o", "purpose": "p", "subject": "anonymous", "hosts": ["h"],
                "methods": ["GET"], "paths": [path]})
     };
-    let grants =
-        (0..32_768).map(|at| grant(at, template(at))).chain([grant(32_768, "/{rest...}".to_owned())]);
+    let grants = hostile::templates(15)
+        .enumerate()
+        .map(|(at, path)| grant(at, path))
+        .chain([grant(32_768, "/{rest...}".to_owned())]);
     tree.bundle = Some(json!({"policies": {"a.rego": "package everycall\ndecision := {\"allow\": true}"},
         "grants": grants.collect::<Vec<_>>()}));
     // Too many to try.
