@@ -9,12 +9,10 @@ use std::time::{Duration, Instant};
 
 use criterion::{criterion_group, BatchSize, Criterion};
 use everycall::cases::CaseFile;
-use everycall::feed_file::test_feed_documents;
+use everycall::feed_file::{test_feed_documents, FeedIssue};
 use everycall::mint::TestKey;
 use everycall::WireRequest;
-use everycall_core::{
-    Effect, Engine, Farewell, FeedIssue, FeedKind, IdSeed, Reply, Settings, Step, StreamId, UnixTime,
-};
+use everycall_core::{Effect, Engine, Farewell, FeedKind, IdSeed, Reply, Settings, Step, StreamId, UnixTime};
 use serde_json::{json, Value};
 
 /// Counts what is in use.

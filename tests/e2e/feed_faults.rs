@@ -4,10 +4,10 @@
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use everycall::feed_file::test_feed_documents;
+use everycall::feed_file::{test_feed_documents, FeedIssue};
 use everycall::mint::TestKey;
 use everycall::publisher::Publisher;
-use everycall_core::{Algorithm, FeedIssue, FeedKind, UnixTime};
+use everycall_core::{Algorithm, FeedKind, UnixTime};
 use everycall_tests::server::{Answer, Received, Server};
 use serde_json::{json, Value};
 

@@ -5,10 +5,10 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use everycall::feed_file::test_feed_documents;
+use everycall::feed_file::{test_feed_documents, FeedIssue};
 use everycall::mint::TestKey;
 use everycall::publisher::{Asked, Publisher, DELTA};
-use everycall_core::{Algorithm, FeedIssue, FeedKind, UnixTime};
+use everycall_core::{Algorithm, FeedKind, UnixTime};
 use everycall_tests::connection::Connection;
 use everycall_tests::envoy::Envoy;
 use everycall_tests::server::{Answer, Received, Server};

@@ -55,9 +55,9 @@ fn with_content(
     content: &[u8],
     change: impl FnOnce(&mut Map<String, Value>, &mut Map<String, Value>),
 ) -> Vec<u8> {
-    let mut claims = everycall_core::bundle_claims(content, "r", 7, NOW, later(60)).unwrap();
+    let mut claims = everycall::bundle_file::bundle_claims(content, "r", 7, NOW, later(60)).unwrap();
     let mut header = key().header();
-    header.insert("typ".into(), json!(everycall_core::BUNDLE_TYPE));
+    header.insert("typ".into(), json!("everycall-bundle+jwt"));
     change(&mut header, &mut claims);
     let message = signing_input(&header, &claims);
     let mut file = compact(&message, &key().signature(message.as_bytes()).unwrap()).into_bytes();
@@ -193,7 +193,7 @@ fn another_key_is_no_key() {
     let (head, content) = text.split_once('\n').unwrap();
     let (_, claims) = (head, head.split('.').nth(1).unwrap());
     let mut header = key().header();
-    header.insert("typ".into(), json!(everycall_core::BUNDLE_TYPE));
+    header.insert("typ".into(), json!("everycall-bundle+jwt"));
     let part = signing_input(&header, &Map::new());
     let message = format!("{}.{claims}", part.split('.').next().unwrap());
     let forged = compact(&message, &foreign.signature(message.as_bytes()).unwrap());

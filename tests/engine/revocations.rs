@@ -5,12 +5,12 @@ use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
-use everycall::feed_file::test_feed_documents;
+use everycall::feed_file::{test_feed_documents, FeedIssue};
 use everycall::mint::TestKey;
 use everycall::publisher::{Asked, Publisher};
 use everycall_core::{
-    Algorithm, Call, Effect, Failure, FeedIssue, FeedKind, FeedState, FeedStats, FileFault, Headers,
-    LocalData, Reason, Reply, SharedData, UnixTime,
+    Algorithm, Call, Effect, Failure, FeedKind, FeedState, FeedStats, FileFault, Headers, LocalData, Reason,
+    Reply, SharedData, UnixTime,
 };
 use serde_json::{json, Value};
 

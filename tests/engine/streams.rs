@@ -4,10 +4,10 @@
 use std::collections::BTreeMap;
 
 use everycall::cases::CaseFile;
-use everycall::feed_file::test_feed_documents;
+use everycall::feed_file::{test_feed_documents, FeedIssue};
 use everycall_core::{
-    Effect, Engine, Failure, Farewell, FeedIssue, FeedKind, Pending, Reason, Reply, Request, Step, StreamEnd,
-    StreamId, StreamRecord, UnixTime,
+    Effect, Engine, Failure, Farewell, FeedKind, Pending, Reason, Reply, Request, Step, StreamEnd, StreamId,
+    StreamRecord, UnixTime,
 };
 use serde_json::{json, Value};
 

@@ -8,10 +8,10 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
-use everycall_core::{feed_content, FeedIssue, FeedKind, UnixTime};
+use everycall_core::{FeedKind, UnixTime};
 use serde_json::Value;
 
-use crate::feed_file::{test_feed_documents, test_feed_page};
+use crate::feed_file::{feed_content, test_feed_documents, test_feed_page, FeedIssue};
 use crate::mint::TestKey;
 
 /// What a request for changes has to accept (RFC 3229), and the answer says it is.
@@ -296,7 +296,7 @@ mod tests {
         assert_eq!(next(&mut publisher, &first, at(4)).status, 304);
         let beat = next(&mut publisher, &first, at(5));
         let (head, facts) = read(&beat);
-        assert_eq!((beat.status, head.since, facts.len()), (226, Some(head.sequence), 0));
+        assert_eq!((beat.status, head.about.since, facts.len()), (226, Some(head.sequence), 0));
         assert_eq!((head.sequence, head.issued_at), (publisher.sequence(), at(5)));
         assert_eq!(next(&mut publisher, &beat, at(9)).status, 304);
         // Who does not know of changes, too; for hours.
@@ -321,7 +321,10 @@ mod tests {
             let delta = next(&mut publisher, answer, at(0));
             let (head, facts) = read(&delta);
             assert_eq!((delta.status, facts.len()), (226, behind + 1));
-            assert_eq!((head.since, head.sequence), (Some(read(answer).0.sequence), publisher.sequence()));
+            assert_eq!(
+                (head.about.since, head.sequence),
+                (Some(read(answer).0.sequence), publisher.sequence())
+            );
         }
         let (_, facts) = read(&publisher.answer(&Asked::default(), at(0)).unwrap());
         assert_eq!(facts.len(), 3);
@@ -352,7 +355,11 @@ mod tests {
         publisher.fill(MadeUp::new(10_000, |id| task(id + 1)).unwrap());
         let first = next(&mut publisher, &known, at(0));
         let (head, facts) = read(&first);
-        assert_eq!((first.status, head.page, head.pages, facts.len()), (200, 1, 3, 1), "no way but this");
+        assert_eq!(
+            (first.status, head.about.page, head.about.pages, facts.len()),
+            (200, 1, 3, 1),
+            "no way but this"
+        );
         publisher.publish([task(0)], at(7));
         let page = |publisher: &mut Publisher, page, of: &Answer| {
             let asked = Asked { page: Some(page), of: of.etag.clone(), ..Asked::default() };
@@ -374,6 +381,6 @@ mod tests {
 
         publisher.fill(MadeUp::new(0, task).unwrap());
         let (head, facts) = read(&publisher.answer(&Asked::default(), at(200)).unwrap());
-        assert_eq!((head.pages, facts.len()), (1, 1));
+        assert_eq!((head.about.pages, facts.len()), (1, 1));
     }
 }

@@ -4,7 +4,6 @@
 //! valid as a whole and is put in force as a whole. The parts come from the configuration, or from
 //! a signed file: its first line is in `head`, the others in `content`, and `prepare` reads it.
 
-mod content;
 mod head;
 mod item;
 mod prepare;
@@ -29,12 +28,11 @@ use crate::jose::signature::SignatureVerifier;
 use crate::policy::{Compiling, Entry, Library, RuleSet};
 use crate::sync::signed::{FileError, FileFault};
 
-pub use content::bundle_content;
-pub use head::{bundle_claims, BundleHead, BUNDLE_TYPE};
+pub use head::{BundleHead, BundleName};
 pub(crate) use item::Item;
 pub use prepare::MAX_BUNDLE_LINE;
 pub(crate) use prepare::{Preparation, Progress, DROP_SLICE};
-pub(crate) use pull::{BundleSource, Puller, Slice, World};
+pub(crate) use pull::{server, BundleSource, Puller, World};
 pub use pull::{BundleState, BundleStats};
 
 /// Where a bundle comes from, which says how long it may serve.
@@ -99,12 +97,12 @@ impl Bundle {
         match &self.origin {
             Origin::Inline => Ok(()),
             Origin::Absent => Err((Reason::NotReady, "there is no bundle yet".into())),
-            Origin::Signed(head) => head.judge_times(now, max_stale_s).map_err(|error| {
+            Origin::Signed(head) => head.judge_times(max_stale_s, now).map_err(|error| {
                 let reason = match error.fault() {
                     FileFault::NotYetValid => Reason::NotReady,
                     _ => Reason::BundleStale,
                 };
-                (reason, error.errors().first().map(|error| error.message.clone()).unwrap_or_default())
+                (reason, error.first())
             }),
         }
     }

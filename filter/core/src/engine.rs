@@ -48,6 +48,7 @@ use crate::pdp::{Answer, Question};
 use crate::policy::{Outcome, RuleSet};
 use crate::record::{DecisionRecord, Record, Verdict, WouldRefuse};
 use crate::settings::{Settings, Shadow};
+use crate::sync::follower::{FetchIds, Follower};
 use crate::sync::keyring::Keyring;
 use crate::sync::shared::Shared;
 
@@ -105,7 +106,7 @@ pub struct Engine {
     /// Grows when settings or bundle are replaced: what waits was decided under those of its number.
     generation: u64,
     /// Where others come from.
-    puller: Option<Puller>,
+    puller: Option<Follower<Puller>>,
     /// What is not in force any more, and is taken apart little by little.
     remains: Vec<Bundle>,
     /// The attributes that a check needs to be told.
@@ -117,12 +118,12 @@ pub struct Engine {
     /// What all configurations of the proxy share: proofs that were used.
     common: Shared,
     /// By index of the issuer: the keys of those that have a server for them.
-    keyrings: BTreeMap<usize, Keyring>,
+    keyrings: BTreeMap<usize, Follower<Keyring>>,
     /// Somebody carries out fetches, so it is worth waiting for them.
     fetching: bool,
     /// Streams to wake whose keyring is gone.
     orphans: Vec<StreamId>,
-    fetches: u64,
+    fetches: FetchIds,
     seed: IdSeed,
     counter: u64,
     latest: UnixTime,

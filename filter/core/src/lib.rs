@@ -30,9 +30,7 @@ pub use authority::observe::MAX_OBSERVE_DAYS;
 pub use base::reason::{Denied, Layer, Reason};
 pub use base::time::UnixTime;
 pub use base::{hex, json};
-pub use bundle::{
-    bundle_claims, bundle_content, Bundle, BundleHead, BundleState, BundleStats, BUNDLE_TYPE, MAX_BUNDLE_LINE,
-};
+pub use bundle::{Bundle, BundleHead, BundleName, BundleState, BundleStats, MAX_BUNDLE_LINE};
 pub use config::{ConfigError, ConfigErrors, LogRecords, PdpProtocol};
 pub use credential::token;
 pub use engine::decision::{Challenge, Decision, Denial, Permit, Refusal};
@@ -63,11 +61,8 @@ pub use record::{
     StreamIdentity, StreamRecord, Verdict, WouldRefuse,
 };
 pub use settings::{Configuring, FeedRules, Settings};
-pub use sync::feed::{
-    feed_claims, feed_content, read_feed, FeedHead, FeedIssue, FeedState, FeedStats, FEED_TYPE,
-    MAX_FEED_LINE, MAX_FEED_PAGE,
-};
-pub use sync::fetch::FetchStats;
+pub use sync::feed::{read_feed, FeedHead, FeedPart, FeedState, FeedStats, MAX_FEED_LINE, MAX_FEED_PAGE};
+pub use sync::follower::FetchStats;
 pub use sync::keyring::{KeyState, KeyStats};
 pub use sync::shared::{LocalData, SharedData};
-pub use sync::signed::{FileError, FileFault};
+pub use sync::signed::{FileError, FileFault, FileKind, Head};

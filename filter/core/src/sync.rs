@@ -1,10 +1,11 @@
 //! What workers follow at servers: files and keys, fetched, verified, and shared between workers.
 
 pub(crate) mod feed;
-pub(crate) mod fetch;
-pub(crate) mod floor;
+pub(crate) mod follower;
 pub(crate) mod keyring;
-pub(crate) mod lease;
+mod lease;
+pub(crate) mod relay;
+pub(crate) mod rollback;
 pub(crate) mod shared;
 pub(crate) mod signed;
 

@@ -152,7 +152,7 @@ fn verify(args: &VerifyArgs, out: &mut dyn Write) -> anyhow::Result<Outcome> {
     let keys = signed::trusted(&args.keys)?;
     let now = args.at.map_or_else(clock::now, UnixTime::from_secs);
     let judged = take(&file, &keys)
-        .and_then(|bundle| bundle.head().map_or(Ok(()), |head| head.judge_times(now, None)).map(|()| bundle));
+        .and_then(|bundle| bundle.head().map_or(Ok(()), |head| head.judge_times(None, now)).map(|()| bundle));
     match judged {
         Ok(bundle) => {
             let head = bundle.head().context("the bundle has no head")?;
@@ -203,7 +203,7 @@ fn print(
     more: &[(&str, Value)],
 ) -> anyhow::Result<()> {
     let members = [
-        ("revision", json!(head.revision)),
+        ("revision", json!(head.about.revision)),
         ("sequence", json!(head.sequence)),
         ("issued_at", json!(head.issued_at.secs())),
         ("expires_at", json!(head.expires_at.secs())),

@@ -5,13 +5,13 @@ use std::collections::BTreeMap;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
-use everycall_core::{json as strict, read_feed, FeedHead, FeedIssue, FeedKind, PureRust, UnixTime};
+use everycall_core::{json as strict, read_feed, FeedHead, FeedKind, PureRust, UnixTime};
 use serde_json::{json, Value};
 
 use super::signed::{self, SignArgs};
 use super::{explain, Outcome};
 use crate::clock;
-use crate::feed_file::feed_documents;
+use crate::feed_file::{feed_documents, FeedIssue};
 
 #[derive(clap::Args)]
 pub(super) struct Args {
@@ -152,7 +152,9 @@ fn build(feed: FeedKind, args: &BuildArgs, out: &mut dyn Write) -> anyhow::Resul
 fn show(feed: FeedKind, args: &ShowArgs, out: &mut dyn Write) -> anyhow::Result<Outcome> {
     let file = signed::read(&args.file)?;
     let place = args.file.display().to_string();
-    let (header, head) = FeedHead::unverified(feed, &file).map_err(|error| signed::bad(&place, error))?;
+    let (header, head) = FeedHead::unverified(&file)
+        .and_then(|(header, head)| head.is_of(feed).map(|()| (header, head)))
+        .map_err(|error| signed::bad(&place, error))?;
     let lines = file.split(|byte| *byte == b'\n').zip(1_usize..).skip(1);
     let facts = lines.filter(|(line, _)| !line.is_empty()).map(|(line, number)| {
         fact(feed, line).map_err(|message| signed::bad(&format!("{place}: line {number}"), message))
@@ -220,18 +222,18 @@ fn verify(feed: FeedKind, args: &VerifyArgs, out: &mut dyn Write) -> anyhow::Res
 /// Whether these are all the pages of one list, in their order.
 pub(super) fn one_list(heads: &[&FeedHead]) -> Result<(), String> {
     let Some(first) = heads.first() else { return Ok(()) };
-    let of = |head: &FeedHead| (head.sequence, head.since, head.pages, head.issued_at);
+    let of = |head: &FeedHead| (head.sequence, head.about.since, head.about.pages, head.issued_at);
     for (head, number) in heads.iter().zip(1_u32..) {
         if of(head) != of(first) {
             return Err(format!("page {number} is of another list than the first one"));
         }
-        if head.page != number {
-            return Err(format!("page {} stands in the place of page {number}", head.page));
+        if head.about.page != number {
+            return Err(format!("page {} stands in the place of page {number}", head.about.page));
         }
     }
-    match u32::try_from(heads.len()) == Ok(first.pages) {
+    match u32::try_from(heads.len()) == Ok(first.about.pages) {
         true => Ok(()),
-        false => Err(format!("{} of {} pages were given", heads.len(), first.pages)),
+        false => Err(format!("{} of {} pages were given", heads.len(), first.about.pages)),
     }
 }
 
@@ -290,9 +292,9 @@ fn print(
     let members = [
         ("feed", json!(feed.as_str())),
         ("sequence", json!(head.sequence)),
-        ("since", json!(head.since)),
-        ("page", json!(head.page)),
-        ("pages", json!(head.pages)),
+        ("since", json!(head.about.since)),
+        ("page", json!(head.about.page)),
+        ("pages", json!(head.about.pages)),
         ("issued_at", json!(head.issued_at.secs())),
         ("expires_at", json!(head.expires_at.secs())),
         ("entries", json!(counts)),

@@ -2,7 +2,9 @@
 
 use std::path::{Path, PathBuf};
 
-use everycall_core::{read_feed, ConfigError, FeedHead, FeedKind, FeedRules, FileFault, PureRust, UnixTime};
+use everycall_core::{
+    read_feed, ConfigError, FeedHead, FeedKind, FeedPart, FeedRules, FileFault, PureRust, UnixTime,
+};
 use serde_json::{json, Value};
 
 use super::feed::{fact, one_list};
@@ -142,7 +144,7 @@ fn whole(
     let malformed = |message| Err(Fault::new(FileFault::Malformed, message));
     match heads {
         [] => Ok(()),
-        [FeedHead { since: Some(since), .. }, ..] => {
+        [FeedHead { about: FeedPart { since: Some(since), .. }, .. }, ..] => {
             malformed(format!("it tells what changed since the sequence {since}, and is no full list"))
         }
         heads if heads.len() == files => one_list(heads).or_else(malformed),

@@ -1,8 +1,8 @@
 //! `--revocations FILE`: `decide` and `test` take a list for what a server would send, by the filter's rules.
 
-use everycall::feed_file::{test_feed_documents, test_feed_page};
+use everycall::feed_file::{test_feed_documents, test_feed_page, FeedIssue};
 use everycall::mint::TestKey;
-use everycall_core::{FeedIssue, FeedKind, UnixTime};
+use everycall_core::{FeedKind, UnixTime};
 use serde_json::{json, Value};
 
 use crate::common::{config, everycall, request, token, Files, Output, NOW};

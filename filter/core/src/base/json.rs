@@ -123,7 +123,7 @@ pub fn parse_object(text: &[u8]) -> Result<Map<String, Value>, serde_json::Error
 }
 
 /// How many values it is made of, itself and all that are inside.
-pub(crate) fn values(value: &Value) -> usize {
+pub fn values(value: &Value) -> usize {
     let sum = |first, values: &mut dyn Iterator<Item = &Value>| {
         values.fold(first, |sum: usize, value| sum.saturating_add(self::values(value)))
     };

@@ -2,20 +2,18 @@
 //! none may wait long for one.
 
 use serde_json::Value;
-use sha2::{Digest as _, Sha256};
 
+use super::head::BundleName;
 use super::item::Item;
 use super::{Builder, Bundle, BundleHead, Origin};
 use crate::base::json::{self, MAX_VALUES};
 use crate::config::{ConfigError, Limits};
 use crate::jose::keys::KeySet;
 use crate::jose::signature::SignatureVerifier;
-use crate::sync::signed::{self, FileError, FileFault};
+use crate::sync::signed::{FileError, FileFault, SignedFile};
 
 /// The longest line: it is parsed at once.
 pub const MAX_BUNDLE_LINE: usize = 96 * 1024;
-/// Bytes that one slice hashes.
-const HASH_SLICE: usize = 64 * 1024;
 /// Bytes of lines that one slice reads.
 const LINES_SLICE: usize = 16 * 1024;
 /// Small things that one slice drops.
@@ -25,10 +23,7 @@ const MAX_ERRORS: usize = 20;
 
 /// A bundle file on its way.
 pub(crate) struct Preparation {
-    text: Vec<u8>,
-    head: BundleHead,
-    /// Everything before this was done in the present stage.
-    at: usize,
+    file: SignedFile<BundleName>,
     stage: Stage,
     /// What was built of one that turned out bad.
     pub(super) remains: Option<Bundle>,
@@ -47,15 +42,15 @@ pub(crate) enum Progress {
 }
 
 enum Stage {
-    Hash { hash: Sha256, limits: Limits },
+    Hash(Limits),
     Lines { builder: Box<Builder>, number: usize, rank: u8 },
-    Finish { builder: Box<Builder> },
+    Finish(Box<Builder>),
     Over,
 }
 
 impl std::fmt::Debug for Preparation {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "Preparation({}, at {} of {})", self.head.revision, self.at, self.text.len())
+        write!(f, "Preparation({})", self.head().about.revision)
     }
 }
 
@@ -70,30 +65,17 @@ impl Preparation {
         verifier: &dyn SignatureVerifier,
         limits: &Limits,
     ) -> Result<Self, FileError> {
-        let (line, _) = signed::split(&text)?;
-        let head = BundleHead::read(line, keys, verifier)?;
-        let at = line.len().saturating_add(1);
-        let bytes = u64::try_from(text.len().saturating_sub(at)).unwrap_or(u64::MAX);
-        if bytes != head.bytes {
-            let message = format!("{bytes} bytes follow; {} were signed", head.bytes);
-            return Err(FileError::new(FileFault::Digest, "line 1", message));
-        }
-        Ok(Self {
-            text,
-            head,
-            at,
-            stage: Stage::Hash { hash: Sha256::new(), limits: limits.clone() },
-            remains: None,
-        })
+        let file = SignedFile::begin(text, "bundles", keys, verifier)?;
+        Ok(Self { file, stage: Stage::Hash(limits.clone()), remains: None })
     }
 
     pub(crate) const fn head(&self) -> &BundleHead {
-        &self.head
+        self.file.head()
     }
 
     /// The bytes that it was begun with.
     pub(crate) fn into_text(self) -> Vec<u8> {
-        self.text
+        self.file.into_text()
     }
 
     /// One slice of the work. A content with the digest `known` is not built again.
@@ -101,68 +83,51 @@ impl Preparation {
     /// # Errors
     /// It is not what was signed, or not a valid bundle.
     pub(crate) fn step(&mut self, known: Option<[u8; 32]>) -> Result<Progress, FileError> {
-        let rest = self.text.get(self.at..).unwrap_or_default();
         match std::mem::replace(&mut self.stage, Stage::Over) {
-            Stage::Hash { mut hash, limits } => {
-                let (slice, more) = rest.split_at_checked(HASH_SLICE).unwrap_or((rest, &[]));
-                hash.update(slice);
-                self.at = self.at.saturating_add(slice.len());
-                if !more.is_empty() {
-                    self.stage = Stage::Hash { hash, limits };
-                    return Ok(Progress::More);
-                }
-                if hash.finalize()[..] != self.head.digest {
-                    return Err(FileError::new(
-                        FileFault::Digest,
-                        "line 1",
-                        "`digest` is not that of what follows",
-                    ));
-                }
-                if known == Some(self.head.digest) {
+            Stage::Hash(limits) => {
+                if self.file.hash()? {
+                    self.stage = Stage::Hash(limits);
+                } else if known == Some(self.head().digest) {
                     return Ok(Progress::Same);
+                } else {
+                    let builder = Box::new(Builder::new(&limits));
+                    self.stage = Stage::Lines { builder, number: 1, rank: 0 };
                 }
-                let below = usize::try_from(self.head.bytes).unwrap_or_default();
-                self.at = self.text.len().saturating_sub(below);
-                self.stage = Stage::Lines { builder: Box::new(Builder::new(&limits)), number: 1, rank: 0 };
                 Ok(Progress::More)
             }
             Stage::Lines { mut builder, mut number, mut rank } => {
-                if builder.work() {
-                    self.stage = Stage::Lines { builder, number, rank };
-                    return Ok(Progress::More);
-                }
                 let mut done: usize = 0;
-                while let Some(line) = line(rest.get(done..).unwrap_or_default()) {
+                // What a line made to do comes before the next one.
+                let mut more = builder.work();
+                while !more && done < LINES_SLICE && builder.errors.len() < MAX_ERRORS {
+                    let Some(line) = self.file.line(MAX_BUNDLE_LINE) else {
+                        self.stage = Stage::Finish(builder);
+                        return Ok(Progress::More);
+                    };
                     number = number.saturating_add(1);
-                    done = done.saturating_add(line.len()).saturating_add(1);
-                    read(&mut builder, &mut rank, number, line);
-                    if line.len() > MAX_BUNDLE_LINE {
-                        // Where the next one begins would have to be looked for.
-                        done = rest.len();
+                    match line {
+                        Ok(line) => {
+                            done = done.saturating_add(line.len()).saturating_add(1);
+                            read(&mut builder, &mut rank, number, line);
+                        }
+                        Err(message) => builder.error(format!("line {number}"), message),
                     }
-                    // What it made to do comes first.
-                    if done >= LINES_SLICE || builder.is_busy() {
-                        break;
-                    }
+                    more = builder.is_busy();
                 }
-                self.at = self.at.saturating_add(done);
-                if done > 0 && builder.errors.len() < MAX_ERRORS {
-                    self.stage = Stage::Lines { builder, number, rank };
-                    return Ok(Progress::More);
-                }
-                if self.at < self.text.len() && builder.errors.is_empty() {
-                    builder.error(format!("line {}", number.saturating_add(1)), "it has no end");
-                }
-                self.stage = Stage::Finish { builder };
+                self.stage = if builder.errors.len() < MAX_ERRORS {
+                    Stage::Lines { builder, number, rank }
+                } else {
+                    Stage::Finish(builder)
+                };
                 Ok(Progress::More)
             }
-            Stage::Finish { mut builder } => {
+            Stage::Finish(mut builder) => {
                 if builder.tidy(DROP_SLICE) {
-                    self.stage = Stage::Finish { builder };
+                    self.stage = Stage::Finish(builder);
                     return Ok(Progress::More);
                 }
                 let (bundle, errors) = builder.finish();
-                let bundle = Bundle { origin: Origin::Signed(self.head.clone()), ..bundle };
+                let bundle = Bundle { origin: Origin::Signed(self.head().clone()), ..bundle };
                 if errors.is_empty() {
                     return Ok(Progress::Built(bundle));
                 }
@@ -174,20 +139,8 @@ impl Preparation {
     }
 }
 
-/// The first line, without its end; `None` if there is no end. Of one that is too long it is as much as shows that.
-fn line(rest: &[u8]) -> Option<&[u8]> {
-    let start = rest.get(..=MAX_BUNDLE_LINE).unwrap_or(rest);
-    match start.iter().position(|byte| *byte == b'\n') {
-        Some(end) => rest.get(..end),
-        None => (start.len() > MAX_BUNDLE_LINE).then_some(start),
-    }
-}
-
 fn read(builder: &mut Builder, rank: &mut u8, number: usize, line: &[u8]) {
     let at = format!("line {number}");
-    if line.len() > MAX_BUNDLE_LINE {
-        return builder.error(at, format!("longer than {MAX_BUNDLE_LINE} bytes"));
-    }
     let value = match json::parse_at_most(line, MAX_VALUES) {
         Ok(value @ Value::Object(_)) => value,
         Ok(_) => return builder.error(at, "not an object"),
@@ -195,7 +148,7 @@ fn read(builder: &mut Builder, rank: &mut u8, number: usize, line: &[u8]) {
     };
     match json::typed::<Item>(&value) {
         Ok(item) if item.rank() < *rank => {
-            builder.error(at, "out of order: policies come first, grants last")
+            builder.error(at, "out of order: policies come first, grants last");
         }
         Ok(item) => {
             *rank = item.rank();

@@ -3,27 +3,22 @@
 //!
 //! One worker at a time holds the lease to fetch. What it fetched and put in force it shares in
 //! chunks; the others read it as strictly as if they had fetched it themselves. No bundle is taken
-//! that is older than one that was in force: the floor is shared, too, so that a VM that starts anew
+//! that is older than one that was in force: that is shared, too, so that a VM that starts anew
 //! knows it.
-
-mod relay;
 
 use super::{Bundle, BundleHead, Origin, Preparation, Progress};
 use crate::base::time::UnixTime;
 use crate::config::{Limits, RemoteBundle};
-use crate::http::call::{FetchId, Reply};
 use crate::jose::keys::KeySet;
 use crate::jose::signature::SignatureVerifier;
-use crate::sync::fetch::{Ask, Fetch, FetchStats, Fetched, Place};
-use crate::sync::floor::Floor;
-use crate::sync::lease::Lease;
+use crate::sync::follower::{Answer, Ask, FetchStats, Follower, Link, Server, Source};
+use crate::sync::relay::{self, Notice};
+use crate::sync::rollback::RollbackProtection;
 use crate::sync::shared::Shared;
 use crate::sync::signed::{FileError, FileFault};
-use crate::sync::Event;
-use relay::{Gathering, Notice, Sharing};
 
-/// How often a worker looks at what another may have fetched, in seconds.
-const LOOK_S: i64 = 1;
+/// Bytes of one chunk: shared data copies whole entries, and none may take long.
+const CHUNK: usize = 64 * 1024;
 
 /// Where bundles come from that the configuration does not hold, and what makes one good.
 #[derive(Debug, Default)]
@@ -58,30 +53,35 @@ pub struct BundleStats {
 
 /// Everything about bundles from one server, in one worker.
 pub(crate) struct Puller {
-    fetch: Fetch,
-    shared: Shared,
-    lease: Lease,
-    look_at: UnixTime,
     work: Option<Work>,
-    floor: Floor,
+    rollback: RollbackProtection,
     /// Of the last file that was judged for good.
     etag: Option<String>,
     /// What another worker shared and this one refused.
-    refused_notice: Option<Notice>,
+    refused: Option<Notice>,
     /// The bundle in force came from the server, and was built under these limits.
     in_force: Option<Limits>,
 }
 
 /// What is done in slices.
 enum Work {
-    Gather(Gathering),
-    Begin(Vec<u8>, From),
-    Prepare(Box<Preparation>, From),
-    Share(Sharing),
+    /// A text on its way out of shared data.
+    Gather {
+        notice: Notice,
+        text: Vec<u8>,
+    },
+    Begin(Vec<u8>, Sender),
+    Prepare(Box<Preparation>, Sender),
+    /// A text on its way into shared data.
+    Share {
+        notice: Notice,
+        text: Vec<u8>,
+        chunk: usize,
+    },
 }
 
-/// Where the text of a bundle came from.
-enum From {
+/// Who sent a bundle.
+enum Sender {
     Server { etag: Option<String> },
     Worker(Notice),
 }
@@ -92,233 +92,75 @@ pub(crate) struct World<'w> {
     pub(crate) limits: &'w Limits,
     pub(crate) verifier: &'w dyn SignatureVerifier,
     pub(crate) bundle: &'w mut Bundle,
-}
-
-/// What came of a slice.
-#[derive(Default)]
-pub(crate) struct Slice {
-    pub(crate) events: Vec<Event>,
-    /// Was put in force.
+    /// Another one was put in force.
     pub(crate) swapped: bool,
     /// What is to be taken apart: what was in force until now, or did not get there.
-    pub(crate) remains: Option<Bundle>,
+    pub(crate) remains: &'w mut Vec<Bundle>,
+}
+
+/// The server of a bundle.
+pub(crate) fn server(remote: &RemoteBundle) -> Server {
+    let RemoteBundle { cluster, host, path, interval_s, timeout_ms, max_bytes } = remote;
+    Server {
+        cluster: cluster.clone(),
+        host: host.clone(),
+        path: path.clone(),
+        accept: "application/x-ndjson",
+        timeout_ms: *timeout_ms,
+        interval_ms: interval_s.saturating_mul(1_000),
+        max_body: *max_bytes,
+    }
 }
 
 impl Puller {
-    /// `digest` is that of the parts of the configuration that credentials are judged by: workers share
-    /// what they fetched under one.
-    pub(crate) fn new(remote: &RemoteBundle, shared: &Shared, digest: &[u8; 32]) -> Self {
-        Self {
-            fetch: Fetch::new(place(remote)),
-            shared: relay::entries(shared, digest, remote),
-            lease: Lease::default(),
-            look_at: UnixTime::default(),
-            work: None,
-            floor: Floor::default(),
-            etag: None,
-            refused_notice: None,
-            in_force: None,
-        }
-    }
-
-    /// Whether this is the puller for the server.
-    pub(crate) fn is_for(&self, remote: &RemoteBundle) -> bool {
-        self.fetch.is_of(&place(remote))
-    }
-
-    /// A new configuration with the same server. Whether the bundle in force stays: it came from the
-    /// server, its key may still sign, and what the configuration holds is not newer. Under other
-    /// limits it goes on deciding until it is built again.
-    pub(crate) fn configure(
-        &mut self,
-        source: &BundleSource,
-        shared: &Shared,
-        digest: &[u8; 32],
-        old: &Bundle,
-        new: &Bundle,
-    ) -> bool {
-        if let Some(remote) = &source.remote {
-            self.shared = relay::entries(shared, digest, remote);
-            self.floor.publish(&self.shared);
-        }
-        self.work = None;
-        self.fetch.forget();
-        self.etag = None;
-        self.refused_notice = None;
-        let Some(head) = old.head().filter(|_| self.in_force.is_some()) else { return false };
-        let newer = new.head().is_some_and(|new| new.sequence > head.sequence);
-        let keeps = source.keys.holds(&head.key) && !newer;
-        if !keeps {
-            self.in_force = None;
-        }
-        keeps
-    }
-
-    /// The clock went back: what was counted by the old time means nothing.
-    pub(crate) fn clock_stepped(&mut self, now: UnixTime) {
-        self.lease.clock_stepped(now);
-        self.look_at = now;
-        self.fetch.forget();
-    }
-
-    pub(crate) fn stats(&self, bundle: &Bundle, max_stale_s: Option<i64>, now: UnixTime) -> BundleStats {
-        let state = match (&bundle.origin, bundle.serves_at(now, max_stale_s)) {
-            (Origin::Absent, _) => BundleState::Missing,
-            (_, Ok(())) => BundleState::Serving,
-            (_, Err(_)) => BundleState::Stale,
-        };
-        BundleStats {
-            state,
-            signed: bundle.head().map(|head| (head.sequence, head.issued_at)),
-            fetches: self.fetch.stats().clone(),
-        }
-    }
-
-    /// Whether there is work for [`Self::slice`].
-    pub(crate) const fn is_busy(&self) -> bool {
-        self.work.is_some()
-    }
-
-    /// Looks at what others fetched, and fetches if it is this worker's turn.
-    pub(crate) fn tick(
-        &mut self,
-        world: &World<'_>,
-        next_id: &mut dyn FnMut() -> FetchId,
-        now: UnixTime,
-    ) -> Vec<Event> {
-        let Some(remote) = &world.source.remote else { return Vec::new() };
-        let waits = world.bundle.origin == Origin::Absent;
-        let is_open = self.fetch.is_open(remote.timeout_ms, now);
-        if self.is_busy() || is_open || (now < self.look_at && !waits) {
-            return Vec::new();
-        }
-        self.look_at = now.plus_secs(LOOK_S);
-        if let Some(notice) = Notice::read(&self.shared) {
-            let is_new = match world.bundle.head() {
-                Some(head) => notice.is_newer(head) || (self.must_rebuild(world) && notice.is_of(head)),
-                None => true,
-            };
-            if is_new && self.refused_notice.as_ref() != Some(&notice) && notice.length <= remote.max_bytes {
-                self.work = Some(Work::Gather(Gathering::of(notice)));
-                return Vec::new();
-            }
-        }
-        if !self.lease.take(&self.shared, "lease", remote.interval_s.saturating_mul(1_000), now) {
-            return Vec::new();
-        }
-        let ask = Ask {
-            query: None,
-            known: self.etag.clone().filter(|_| !waits && !self.must_rebuild(world)),
-            headers: Vec::new(),
-            timeout_ms: remote.timeout_ms,
-            max_body: remote.max_bytes,
-        };
-        vec![self.fetch.begin(next_id(), ask, now)]
-    }
-
-    /// Takes the reply to a fetch of this puller's.
-    pub(crate) fn fetched(&mut self, id: FetchId, reply: Reply) -> Vec<Event> {
-        match self.fetch.reply(id, reply) {
-            None | Some(Fetched::Unchanged) => {}
-            Some(Fetched::File { text, etag }) => self.work = Some(Work::Begin(text, From::Server { etag })),
-            Some(Fetched::Failed { why, .. }) => {
-                return vec![Event::Warn(format!("the bundle can't be fetched: {why}"))]
-            }
-        }
-        Vec::new()
-    }
-
-    /// One slice of the work.
-    pub(crate) fn slice(&mut self, world: World<'_>, now: UnixTime) -> Slice {
-        let mut slice = Slice::default();
-        match self.work.take() {
-            None => {}
-            Some(Work::Gather(mut gathering)) => match gathering.step(&self.shared) {
-                // The one who shares has put another one there, or somebody else has.
-                None => self.refused_notice = Some(gathering.notice),
-                Some(false) => self.work = Some(Work::Gather(gathering)),
-                Some(true) => {
-                    self.work = Some(Work::Begin(gathering.text, From::Worker(gathering.notice)));
-                }
-            },
-            Some(Work::Begin(text, from)) => {
-                let begun = Preparation::begin(text, &world.source.keys, world.verifier, world.limits);
-                match begun.and_then(|begun| self.admit(begun.head(), &world, now).map(|()| begun)) {
-                    // The server sends it again and again.
-                    Ok(begun) if world.bundle.head() == Some(begun.head()) && !self.must_rebuild(&world) => {
-                        self.judged(from);
-                    }
-                    Ok(begun) => self.work = Some(Work::Prepare(Box::new(begun), from)),
-                    Err(error) => self.refuse(&error, from, &mut slice),
-                }
-            }
-            Some(Work::Prepare(mut preparation, from)) => {
-                let known =
-                    world.bundle.head().filter(|_| !self.must_rebuild(&world)).map(|head| head.digest);
-                match preparation.step(known) {
-                    Ok(Progress::More) => self.work = Some(Work::Prepare(preparation, from)),
-                    Ok(Progress::Same) => {
-                        world.bundle.origin = Origin::Signed(preparation.head().clone());
-                        self.adopted(*preparation, from, world.limits, &mut slice);
-                    }
-                    Ok(Progress::Built(bundle)) => {
-                        // Whole, at once: a decision sees the one or the other.
-                        slice.remains = Some(std::mem::replace(world.bundle, bundle));
-                        slice.swapped = true;
-                        self.adopted(*preparation, from, world.limits, &mut slice);
-                    }
-                    Err(error) => {
-                        slice.remains = preparation.remains.take();
-                        self.refuse(&error, from, &mut slice);
-                    }
-                }
-            }
-            Some(Work::Share(mut sharing)) => {
-                let more = sharing.step(&self.shared);
-                self.work = more.then_some(Work::Share(sharing));
-            }
-        }
-        slice
+    pub(crate) const fn new() -> Self {
+        Self { work: None, rollback: RollbackProtection::new(), etag: None, refused: None, in_force: None }
     }
 
     /// The rules on a head whose signature is good.
-    fn admit(&self, head: &BundleHead, world: &World<'_>, now: UnixTime) -> Result<(), FileError> {
-        head.judge_times(now, world.source.max_stale_s)?;
+    fn admit(
+        &self,
+        head: &BundleHead,
+        link: &Link,
+        world: &World<'_>,
+        now: UnixTime,
+    ) -> Result<(), FileError> {
+        head.judge_times(world.source.max_stale_s, now)?;
         let current = world.bundle.head().map(|head| (head.sequence, Some(head.digest)));
-        self.floor.admit(head.offer(), current, &self.shared)
+        self.rollback.admit(head.offer(), current, &link.shared)
     }
 
-    fn adopted(&mut self, preparation: Preparation, from: From, limits: &Limits, slice: &mut Slice) {
+    fn adopted(&mut self, preparation: Preparation, sender: Sender, link: &mut Link, limits: &Limits) {
         let head = preparation.head().clone();
         self.in_force = Some(limits.clone());
-        self.floor.raise(head.sequence, Some(head.digest), &self.shared);
-        let message = format!("the bundle `{}` (sequence {}) is in force", head.revision, head.sequence);
-        slice.events.push(Event::Warn(message));
-        if let From::Server { etag } = &from {
-            self.work = Some(Work::Share(Sharing::of(&head, etag.as_deref(), preparation.into_text())));
+        self.rollback.raise(head.sequence, Some(head.digest), &link.shared);
+        let BundleHead { sequence, issued_at, about, .. } = head;
+        link.now_in_force(format!("the bundle `{}` (sequence {sequence}) is in force", about.revision));
+        if let Sender::Server { etag } = &sender {
+            let text = preparation.into_text();
+            let number = u64::try_from(text.len()).unwrap_or(u64::MAX);
+            let notice = Notice { sequence, issued_at, number, etag: etag.clone() };
+            self.work = Some(Work::Share { notice, text, chunk: 0 });
         }
-        self.judged(from);
+        self.judged(sender);
     }
 
     /// There is no need to see this file again.
-    fn judged(&mut self, from: From) {
-        self.etag = match from {
-            From::Server { etag } => etag,
-            From::Worker(notice) => notice.etag,
-        };
+    fn judged(&mut self, sender: Sender) {
+        let (Sender::Server { etag } | Sender::Worker(Notice { etag, .. })) = sender;
+        self.etag = etag;
     }
 
-    fn refuse(&mut self, error: &FileError, from: From, slice: &mut Slice) {
-        self.fetch.refused(error.fault());
+    fn refuse(&mut self, error: &FileError, sender: Sender, link: &mut Link, now: UnixTime) {
         let message = format!("a bundle is refused, what was in force stays: {error}");
-        slice.events.push(Event::Warn(message));
+        link.refused(error.fault(), message, now);
         // What is wrong with these may be right later.
         let passes = matches!(error.fault(), FileFault::NotYetValid | FileFault::Unverifiable);
-        match from {
-            From::Server { .. } if passes => self.etag = None,
-            From::Worker(_) if passes => {}
-            From::Worker(notice) => self.refused_notice = Some(notice),
-            From::Server { etag } => self.etag = etag,
+        match sender {
+            Sender::Server { .. } if passes => self.etag = None,
+            Sender::Worker(_) if passes => {}
+            Sender::Worker(notice) => self.refused = Some(notice),
+            Sender::Server { etag } => self.etag = etag,
         }
     }
 
@@ -326,8 +168,164 @@ impl Puller {
     fn must_rebuild(&self, world: &World<'_>) -> bool {
         self.in_force.as_ref().is_some_and(|limits| limits != world.limits)
     }
+
+    /// One slice of a preparation.
+    fn prepare(
+        &mut self,
+        mut preparation: Box<Preparation>,
+        sender: Sender,
+        link: &mut Link,
+        world: &mut World<'_>,
+        now: UnixTime,
+    ) {
+        let known = world.bundle.head().filter(|_| !self.must_rebuild(world)).map(|head| head.digest);
+        match preparation.step(known) {
+            Ok(Progress::More) => self.work = Some(Work::Prepare(preparation, sender)),
+            Ok(Progress::Same) => {
+                world.bundle.origin = Origin::Signed(preparation.head().clone());
+                self.adopted(*preparation, sender, link, world.limits);
+            }
+            Ok(Progress::Built(bundle)) => {
+                // Whole, at once: a decision sees the one or the other.
+                world.remains.push(std::mem::replace(world.bundle, bundle));
+                world.swapped = true;
+                self.adopted(*preparation, sender, link, world.limits);
+            }
+            Err(error) => {
+                world.remains.extend(preparation.remains.take());
+                self.refuse(&error, sender, link, now);
+            }
+        }
+    }
 }
 
-fn place(RemoteBundle { cluster, host, path, .. }: &RemoteBundle) -> Place {
-    Place { cluster: cluster.clone(), host: host.clone(), path: path.clone() }
+impl Source for Puller {
+    type World<'w> = World<'w>;
+
+    fn name(&self) -> String {
+        "the bundle".to_owned()
+    }
+
+    fn is_busy(&self) -> bool {
+        self.work.is_some()
+    }
+
+    fn look(&mut self, link: &mut Link, world: &mut World<'_>, now: UnixTime) {
+        let waits = world.bundle.origin == Origin::Absent;
+        if link.is_open() || !link.is_time_to_look(waits, now) {
+            return;
+        }
+        let Some(notice) = Notice::newest(&link.shared) else { return };
+        let is_new = world.bundle.head().is_none_or(|head| {
+            let known = (head.sequence, head.issued_at);
+            notice.age() > known || (self.must_rebuild(world) && notice.age() == known)
+        });
+        let fits = usize::try_from(notice.number).is_ok_and(|length| length <= link.server().max_body);
+        if is_new && fits && self.refused.as_ref() != Some(&notice) {
+            self.work = Some(Work::Gather { notice, text: Vec::new() });
+        }
+    }
+
+    fn turn(&mut self, link: &mut Link, world: &mut World<'_>, now: UnixTime) -> Option<Ask> {
+        let is_stale = world.bundle.origin == Origin::Absent || self.must_rebuild(world);
+        let known = self.etag.clone().filter(|_| !is_stale);
+        link.has_lease(false, now).then(|| Ask { known, ..Ask::default() })
+    }
+
+    fn take(&mut self, _: &mut Link, answer: Answer, _: UnixTime) -> Result<Option<Ask>, String> {
+        self.work = Some(Work::Begin(answer.text, Sender::Server { etag: answer.etag }));
+        Ok(None)
+    }
+
+    fn slice(&mut self, link: &mut Link, world: &mut World<'_>, now: UnixTime) -> Option<Ask> {
+        match self.work.take()? {
+            Work::Gather { notice, mut text } => {
+                let length = usize::try_from(notice.number).unwrap_or_default();
+                let chunk = text.len().checked_div(CHUNK).unwrap_or_default();
+                let found = relay::get(&link.shared, &name(chunk)).filter(|(of, more)| {
+                    let rest = length.saturating_sub(text.len());
+                    *of == notice && !more.is_empty() && more.len() == rest.min(CHUNK)
+                });
+                match found {
+                    // The one who shares has put another one there, or somebody else has.
+                    None => self.refused = Some(notice),
+                    Some((_, more)) => {
+                        text.extend(more);
+                        self.work = Some(if text.len() < length {
+                            Work::Gather { notice, text }
+                        } else {
+                            Work::Begin(text, Sender::Worker(notice))
+                        });
+                    }
+                }
+            }
+            Work::Begin(text, sender) => {
+                let begun = Preparation::begin(text, &world.source.keys, world.verifier, world.limits);
+                match begun.and_then(|begun| self.admit(begun.head(), link, world, now).map(|()| begun)) {
+                    // The server sends it again and again.
+                    Ok(begun) if world.bundle.head() == Some(begun.head()) && !self.must_rebuild(world) => {
+                        self.judged(sender);
+                    }
+                    Ok(begun) => self.work = Some(Work::Prepare(Box::new(begun), sender)),
+                    Err(error) => self.refuse(&error, sender, link, now),
+                }
+            }
+            Work::Prepare(preparation, sender) => self.prepare(preparation, sender, link, world, now),
+            Work::Share { notice, text, chunk } => match text.chunks(CHUNK).nth(chunk) {
+                None => notice.publish(&link.shared),
+                // Where it can't be shared, the others fetch for themselves.
+                Some(bytes) => {
+                    if relay::put(&link.shared, &name(chunk), &notice, bytes) {
+                        self.work = Some(Work::Share { notice, text, chunk: chunk.saturating_add(1) });
+                    }
+                }
+            },
+        }
+        None
+    }
+}
+
+impl Follower<Puller> {
+    /// A new configuration with the same server. Whether the bundle in force stays: it came from the
+    /// server, its key may still sign, and what the configuration holds is not newer. Under other
+    /// limits it goes on deciding until it is built again.
+    pub(crate) fn reconfigure(
+        &mut self,
+        source: &BundleSource,
+        server: Server,
+        shared: Shared,
+        (old, new): (&Bundle, &Bundle),
+    ) -> bool {
+        let (puller, shared) = self.configure(server, shared);
+        puller.rollback.publish(shared);
+        puller.work = None;
+        puller.etag = None;
+        puller.refused = None;
+        let Some(head) = old.head().filter(|_| puller.in_force.is_some()) else { return false };
+        let newer = new.head().is_some_and(|new| new.sequence > head.sequence);
+        let keeps = source.keys.holds(&head.key) && !newer;
+        if !keeps {
+            puller.in_force = None;
+        }
+        keeps
+    }
+
+    pub(crate) fn bundle_stats(
+        &self,
+        bundle: &Bundle,
+        max_stale_s: Option<i64>,
+        now: UnixTime,
+    ) -> BundleStats {
+        let state = match (&bundle.origin, bundle.serves_at(now, max_stale_s)) {
+            (Origin::Absent, _) => BundleState::Missing,
+            (_, Ok(())) => BundleState::Serving,
+            (_, Err(_)) => BundleState::Stale,
+        };
+        let signed = bundle.head().map(|head| (head.sequence, head.issued_at));
+        BundleStats { state, signed, fetches: self.stats().clone() }
+    }
+}
+
+fn name(chunk: usize) -> String {
+    format!("chunk/{chunk}")
 }

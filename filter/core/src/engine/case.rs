@@ -261,7 +261,7 @@ impl Granted {
 
 impl BundleHead {
     pub(super) fn to_record(&self) -> BundleRecord {
-        BundleRecord { revision: Arc::clone(&self.revision), sequence: self.sequence }
+        BundleRecord { revision: Arc::clone(&self.about.revision), sequence: self.sequence }
     }
 }
 

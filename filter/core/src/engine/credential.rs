@@ -20,7 +20,8 @@ use crate::http::target::Target;
 use crate::identity::{Claims, Identity, Kind, RequiredBinding};
 use crate::jose::keys::KeySet;
 use crate::record::DecisionRecord;
-use crate::sync::keyring::{Answer, Keyring};
+use crate::sync::follower::Follower;
+use crate::sync::keyring::{Keyring, Lookup};
 
 /// How long, in seconds, a caller is believed whose credential does not end by itself soon.
 const CREDENTIAL_SPAN_S: i64 = 3_600;
@@ -111,10 +112,10 @@ impl Engine {
                 let Some(keyring) = self.keyrings.get_mut(&issuer).filter(|_| self.fetching) else {
                     return Err(rejection.into());
                 };
-                match keyring.answer(stream, kid.as_deref(), since, now) {
-                    Answer::Wait => Ok(None),
-                    Answer::Unknown => Err(rejection.into()),
-                    Answer::Unavailable => Err(Refused::new(Reason::KeysUnavailable, rejection.detail)),
+                match keyring.source.answer(stream, kid.as_deref(), since, now) {
+                    Lookup::Wait => Ok(None),
+                    Lookup::Unknown => Err(rejection.into()),
+                    Lookup::Unavailable => Err(Refused::new(Reason::KeysUnavailable, rejection.detail)),
                 }
             }
         }
@@ -275,14 +276,14 @@ fn certificate_caller(mtls: &Mtls, kind: Kind, id: String, now: UnixTime) -> Res
 
 /// The keys of an issuer that count now.
 fn keys_of<'k>(
-    keyrings: &'k BTreeMap<usize, Keyring>,
+    keyrings: &'k BTreeMap<usize, Follower<Keyring>>,
     index: usize,
     issuer: &'k Issuer,
     now: UnixTime,
 ) -> Option<&'k KeySet> {
     match issuer.keys.inline() {
         Some(keys) => Some(keys),
-        None => keyrings.get(&index)?.usable(now),
+        None => keyrings.get(&index)?.source.usable(now),
     }
 }
 

@@ -2,7 +2,6 @@
 
 use super::case::{Case, Occasion, Refused};
 use super::layers::Layers;
-use super::upkeep::next_fetch;
 use super::{Engine, IdSeed};
 use crate::base::reads::Reads;
 use crate::base::reason::Reason;
@@ -13,7 +12,8 @@ use crate::facts::content::{Content, FeedKind};
 use crate::http::call::{FetchId, Reply};
 use crate::jose::signature::SignatureVerifier;
 use crate::record::{DecisionRecord, FeedRecord, SignalsRecord};
-use crate::sync::feed::{Feed, FeedSource, FeedStats, World};
+use crate::sync::feed::{self, Feed, FeedSource, FeedStats, World};
+use crate::sync::follower::{FetchIds, Follower, Source as _};
 use crate::sync::shared::Shared;
 use crate::sync::Event;
 
@@ -25,7 +25,7 @@ const TIDY_SLICE: usize = 1_000;
 pub(super) struct Followed<C> {
     pub(super) facts: C,
     /// Present if there is a server.
-    feed: Option<Feed>,
+    feed: Option<Follower<Feed>>,
     /// Facts of an earlier configuration are to go.
     sweeping: bool,
 }
@@ -37,6 +37,7 @@ impl<C: Content> Followed<C> {
     /// What makes it too old to go on by; the record says of which list.
     fn judged(&self, source: &FeedSource, now: UnixTime) -> (Option<FeedRecord>, Result<(), String>) {
         let (Some(_), Some(feed)) = (&source.remote, &self.feed) else { return (None, Ok(())) };
+        let feed = &feed.source;
         let fresh = feed.is_fresh(source.max_age_s, now);
         let stale = fresh.is_err();
         let record = feed.signed().map(|(sequence, issued_at)| FeedRecord { sequence, issued_at, stale });
@@ -49,16 +50,21 @@ impl<C: Content> Followed<C> {
         &mut self,
         kind: FeedKind,
         source: Option<&FeedSource>,
+        verifier: &dyn SignatureVerifier,
         (shared, digest): (&Shared, &[u8; 32]),
-        seed: &IdSeed,
+        (ids, seed): (&FetchIds, &IdSeed),
     ) {
         let Self { facts, feed, sweeping } = self;
         if let Some((source, remote)) = source.and_then(|source| Some((source, source.remote.as_ref()?))) {
-            match feed.as_mut().filter(|feed| feed.is_for(remote)) {
-                Some(feed) => feed.configure(source, remote, shared, digest, facts),
+            let server = feed::server(remote);
+            let shared = shared.of_place(digest, kind.as_str(), server.place());
+            match feed.as_mut().filter(|feed| feed.is_at(&server)) {
+                Some(feed) => {
+                    feed.reconfigure(&mut World { source, verifier, content: facts }, server, shared)
+                }
                 None => {
                     facts.abandon();
-                    *feed = Some(Feed::new(kind, remote, shared, digest, &seed.0));
+                    *feed = Some(Follower::new(Feed::new(kind), server, shared, ids, &seed.0));
                 }
             }
             return;
@@ -76,7 +82,7 @@ impl<C: Content> Followed<C> {
     }
 
     fn is_busy(&self) -> bool {
-        self.sweeping || self.feed.as_ref().is_some_and(Feed::is_busy)
+        self.sweeping || self.feed.as_ref().is_some_and(|feed| feed.source.is_busy())
     }
 
     /// Lets the feed work, with what it needs to know.
@@ -84,13 +90,10 @@ impl<C: Content> Followed<C> {
         &mut self,
         source: Option<&FeedSource>,
         verifier: &dyn SignatureVerifier,
-        fetches: &mut u64,
-        work: impl FnOnce(&mut Feed, &mut World<'_>) -> Vec<Event>,
+        work: impl FnOnce(&mut Follower<Feed>, &mut World<'_>) -> Vec<Event>,
     ) -> Vec<Event> {
         let (Some(feed), Some(source)) = (&mut self.feed, source) else { return Vec::new() };
-        let FeedSource { remote: Some(remote), .. } = source else { return Vec::new() };
-        let content = &mut self.facts;
-        work(feed, &mut World { source, remote, verifier, content, next_id: &mut || next_fetch(fetches) })
+        work(feed, &mut World { source, verifier, content: &mut self.facts })
     }
 
     /// One slice of the work that there is.
@@ -98,23 +101,18 @@ impl<C: Content> Followed<C> {
         &mut self,
         source: Option<&FeedSource>,
         verifier: &dyn SignatureVerifier,
-        fetches: &mut u64,
         now: UnixTime,
     ) -> Vec<Event> {
         if self.sweeping {
             self.sweeping = self.facts.tidy(TIDY_SLICE, UnixTime::default(), true);
             return Vec::new();
         }
-        self.follow(source, verifier, fetches, |feed, world| feed.slice(world, now))
+        self.follow(source, verifier, |feed, world| feed.slice(world, now))
     }
 
-    /// The feed whose fetch this is, and its server.
-    fn awaits<'f, 's>(
-        &'f mut self,
-        id: FetchId,
-        source: Option<&'s FeedSource>,
-    ) -> Option<(&'f mut Feed, &'s FeedSource)> {
-        self.feed.as_mut().filter(|feed| feed.awaits(id)).zip(source)
+    /// The feed, if this fetch is its own.
+    fn awaits(&mut self, id: FetchId) -> Option<&mut Follower<Feed>> {
+        self.feed.as_mut().filter(|feed| feed.awaits(id))
     }
 
     pub(super) fn clock_stepped(&mut self, now: UnixTime) {
@@ -124,7 +122,7 @@ impl<C: Content> Followed<C> {
     }
 
     fn stats(&self, source: Option<&FeedSource>, now: UnixTime) -> Option<FeedStats> {
-        Some(self.feed.as_ref()?.stats(source?.max_age_s, self.facts.len(), now))
+        Some(self.feed.as_ref()?.feed_stats(source?.max_age_s, self.facts.len(), now))
     }
 }
 
@@ -147,10 +145,10 @@ impl Engine {
 
     /// A configuration came: lists of the same servers stay known, others go.
     pub(super) fn assign_feeds(&mut self) {
-        let Self { settings, revocations, signals, shared, seed, .. } = self;
-        let of = (&*shared, &settings.credential_digest);
-        revocations.assign(FeedKind::Revocations, settings.revocations.as_ref(), of, seed);
-        signals.assign(FeedKind::Signals, settings.signals.as_ref(), of, seed);
+        let Self { settings, revocations, signals, verifier, shared, seed, fetches, .. } = self;
+        let (of, own) = ((&*shared, &settings.credential_digest), (&*fetches, &*seed));
+        revocations.assign(FeedKind::Revocations, settings.revocations.as_ref(), &**verifier, of, own);
+        signals.assign(FeedKind::Signals, settings.signals.as_ref(), &**verifier, of, own);
         self.pass_on();
     }
 
@@ -162,11 +160,10 @@ impl Engine {
 
     /// Lets the feeds ask for what is new.
     pub(super) fn follow_feeds(&mut self, now: UnixTime) -> Vec<Event> {
-        let Self { settings, verifier, revocations, signals, fetches, .. } = self;
+        let Self { settings, verifier, revocations, signals, .. } = self;
         let sources = (settings.revocations.as_ref(), settings.signals.as_ref());
-        let mut events =
-            revocations.follow(sources.0, &**verifier, fetches, |feed, world| feed.tick(world, now));
-        events.extend(signals.follow(sources.1, &**verifier, fetches, |feed, world| feed.tick(world, now)));
+        let mut events = revocations.follow(sources.0, &**verifier, |feed, world| feed.tick(world, now));
+        events.extend(signals.follow(sources.1, &**verifier, |feed, world| feed.tick(world, now)));
         self.pass_on();
         events
     }
@@ -178,10 +175,10 @@ impl Engine {
 
     /// One slice of work on feeds. What was read counts when it returns.
     pub(super) fn feed_slice(&mut self, now: UnixTime) -> Vec<Event> {
-        let Self { settings, verifier, revocations, signals, fetches, .. } = self;
+        let Self { settings, verifier, revocations, signals, .. } = self;
         let events = match revocations.is_busy() {
-            true => revocations.slice(settings.revocations.as_ref(), &**verifier, fetches, now),
-            false => signals.slice(settings.signals.as_ref(), &**verifier, fetches, now),
+            true => revocations.slice(settings.revocations.as_ref(), &**verifier, now),
+            false => signals.slice(settings.signals.as_ref(), &**verifier, now),
         };
         self.pass_on();
         events
@@ -198,11 +195,10 @@ impl Engine {
         reply: Reply,
         now: UnixTime,
     ) -> Result<Vec<Event>, Reply> {
-        let Self { settings, revocations, signals, .. } = self;
-        let waits = revocations.awaits(id, settings.revocations.as_ref());
-        match waits.or_else(|| signals.awaits(id, settings.signals.as_ref())) {
-            Some((feed, FeedSource { remote: Some(remote), .. })) => Ok(feed.fetched(id, reply, remote, now)),
-            _ => Err(reply),
+        let Self { revocations, signals, .. } = self;
+        match revocations.awaits(id).or_else(|| signals.awaits(id)) {
+            Some(feed) => Ok(feed.fetched(reply, now)),
+            None => Err(reply),
         }
     }
 

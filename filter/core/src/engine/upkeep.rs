@@ -11,7 +11,7 @@ use super::questions::Pdps;
 use super::{Engine, IdSeed, Stats};
 use crate::base::time::UnixTime;
 use crate::base::{hex, json};
-use crate::bundle::{Bundle, BundleStats, Puller, Slice, World, DROP_SLICE};
+use crate::bundle::{self, Bundle, BundleStats, Puller, World, DROP_SLICE};
 use crate::config::{Limits, LogRecords, LogTo};
 use crate::credential::token::cache::TokenCache;
 use crate::engine::step::Effect;
@@ -23,6 +23,7 @@ use crate::jose::checks::CheckBudget;
 use crate::jose::signature::{PureRust, SignatureVerifier};
 use crate::record::{DecisionRecord, Record, Verdict};
 use crate::settings::Settings;
+use crate::sync::follower::{FetchIds, Follower, Source as _};
 use crate::sync::keyring::{KeyStats, Keyring};
 use crate::sync::shared::{LocalData, Shared, SharedData};
 use crate::sync::Event;
@@ -62,7 +63,7 @@ impl Engine {
             keyrings: BTreeMap::new(),
             fetching: true,
             orphans: Vec::new(),
-            fetches: 0,
+            fetches: FetchIds::default(),
             seed,
             counter: 0,
             latest: UnixTime::default(),
@@ -98,13 +99,13 @@ impl Engine {
             self.new_generation();
         }
         let new = std::mem::take(&mut settings.bundle);
-        let remote = settings.bundle_source.remote.as_ref();
-        self.puller = self.puller.take().filter(|puller| remote.is_some_and(|remote| puller.is_for(remote)));
         let (source, digest) = (&settings.bundle_source, &settings.credential_digest);
-        let keeps = self
-            .puller
-            .as_mut()
-            .is_some_and(|puller| puller.configure(source, &self.shared, digest, &self.bundle, &new));
+        let server = source.remote.as_ref().map(bundle::server);
+        self.puller = self.puller.take().filter(|puller| server.as_ref().is_some_and(|it| puller.is_at(it)));
+        let keeps = self.puller.as_mut().zip(server).is_some_and(|(puller, server)| {
+            let shared = self.shared.of_place(digest, "bundle", server.place());
+            puller.reconfigure(source, server, shared, (&self.bundle, &new))
+        });
         self.remains.push(if keeps { new } else { std::mem::replace(&mut self.bundle, new) });
         let shadow = std::mem::replace(&mut self.shadow, settings.shadow.take());
         self.remains.extend(shadow.map(|shadow| shadow.bundle));
@@ -125,23 +126,36 @@ impl Engine {
     fn assign_puller(&mut self) {
         let Some(remote) = &self.settings.bundle_source.remote else { return };
         if self.puller.is_none() {
-            self.puller = Some(Puller::new(remote, &self.shared, &self.settings.credential_digest));
+            let server = bundle::server(remote);
+            let digest = &self.settings.credential_digest;
+            let shared = self.shared.of_place(digest, "bundle", server.place());
+            self.puller = Some(Follower::new(Puller::new(), server, shared, &self.fetches, &self.seed.0));
         }
     }
 
     /// Keys live on with the source that they are from.
     fn assign_keyrings(&mut self) {
-        let mut before: Vec<Keyring> = std::mem::take(&mut self.keyrings).into_values().collect();
+        let mut before: Vec<Follower<Keyring>> = std::mem::take(&mut self.keyrings).into_values().collect();
         for (index, issuer) in self.settings.issuers.iter().enumerate() {
-            let Some(source) = issuer.key_source() else { continue };
-            let known = before.iter().position(|keyring| keyring.source == source);
+            let Some(source) = issuer.remote_issuer() else { continue };
+            let server = source.server();
+            let shared =
+                self.shared.of_place(&self.settings.credential_digest, &source.issuer, server.place());
+            let known = before.iter().position(|keyring| keyring.source.source == source);
             let keyring = match known {
-                Some(at) => before.swap_remove(at),
-                None => Keyring::new(source, &self.seed.0),
+                Some(at) => {
+                    let mut keyring = before.swap_remove(at);
+                    keyring.share_with(shared);
+                    keyring
+                }
+                None => {
+                    let keyring = Keyring::new(source, &self.seed.0);
+                    Follower::new(keyring, server, shared, &self.fetches, &self.seed.0)
+                }
             };
             self.keyrings.insert(index, keyring);
         }
-        self.orphans.extend(before.into_iter().flat_map(Keyring::into_waiting));
+        self.orphans.extend(before.into_iter().flat_map(|keyring| keyring.source.into_waiting()));
     }
 
     /// The configuration in force.
@@ -158,7 +172,7 @@ impl Engine {
     pub fn stats(&self) -> Stats {
         Stats {
             pending: self.pdps.waiting(),
-            awaiting_keys: self.keyrings.values().map(Keyring::waiting).sum(),
+            awaiting_keys: self.keyrings.values().map(|keyring| keyring.source.waiting()).sum(),
             tokens_cached: self.tokens.len(),
             ..self.stats
         }
@@ -166,7 +180,7 @@ impl Engine {
 
     /// Current figures of the keys that come from servers.
     pub fn key_stats(&self) -> Vec<KeyStats> {
-        self.keyrings.values().map(|keyring| keyring.stats(self.latest)).collect()
+        self.keyrings.values().map(|keyring| keyring.key_stats(self.latest)).collect()
     }
 
     /// Takes the record of a decision that was acted upon; [`Self::flush`] hands it out. Answers what the
@@ -222,12 +236,11 @@ impl Engine {
     pub fn tick(&mut self, now: UnixTime) -> Vec<Effect> {
         let now = self.clock(now);
         let mut events: Vec<Event> = std::mem::take(&mut self.orphans).into_iter().map(Event::Wake).collect();
-        let Self { keyrings, shared, fetches, .. } = self;
-        for keyring in keyrings.values_mut() {
-            events.extend(keyring.tick(shared, &mut || next_fetch(fetches), now));
+        for keyring in self.keyrings.values_mut() {
+            events.extend(keyring.tick(&mut (), now));
         }
         events.extend(self.follow_feeds(now));
-        events.extend(self.pull(|puller, world, next_id| puller.tick(&world, next_id, now)));
+        events.extend(self.pull(|puller, world| puller.tick(world, now)));
         self.streams.begin_sweep(now, self.settings.streams.sweep_ms);
         events.into_iter().map(Effect::from).collect()
     }
@@ -245,7 +258,9 @@ impl Engine {
 
     /// Whether there is work for [`Self::prepare`].
     pub fn is_preparing(&self) -> bool {
-        self.feeds_are_busy() || !self.remains.is_empty() || self.puller.as_ref().is_some_and(Puller::is_busy)
+        self.feeds_are_busy()
+            || !self.remains.is_empty()
+            || self.puller.as_ref().is_some_and(|puller| puller.source.is_busy())
     }
 
     /// One slice of work on a feed or a bundle, of a few milliseconds at most: requests are decided in between.
@@ -261,36 +276,35 @@ impl Engine {
             }
             return Vec::new();
         }
-        let Slice { events, swapped, remains } = self.pull(|puller, world, _| puller.slice(world, now));
-        self.remains.extend(remains);
-        if swapped {
-            self.new_generation();
-            self.assign_attributes();
-        }
+        let events = self.pull(|puller, world| puller.slice(world, now));
         events.into_iter().map(Effect::from).collect()
     }
 
     /// Lets the puller work, with what it needs to know.
-    fn pull<T: Default>(
-        &mut self,
-        work: impl FnOnce(&mut Puller, World<'_>, &mut dyn FnMut() -> FetchId) -> T,
-    ) -> T {
-        let Self { puller: Some(puller), settings, verifier, bundle, fetches, .. } = self else {
-            return T::default();
+    fn pull(&mut self, work: impl FnOnce(&mut Follower<Puller>, &mut World<'_>) -> Vec<Event>) -> Vec<Event> {
+        let Self { puller: Some(puller), settings, verifier, bundle, remains, .. } = self else {
+            return Vec::new();
         };
-        let world = World {
+        let mut world = World {
             source: &settings.bundle_source,
             limits: &settings.limits,
             verifier: &**verifier,
             bundle,
+            swapped: false,
+            remains,
         };
-        work(puller, world, &mut || next_fetch(fetches))
+        let events = work(puller, &mut world);
+        if world.swapped {
+            self.new_generation();
+            self.assign_attributes();
+        }
+        events
     }
 
     /// Current figures of the bundle, if bundles come from a server.
     pub fn bundle_stats(&self) -> Option<BundleStats> {
         let max_stale_s = self.settings.bundle_source.max_stale_s;
-        self.puller.as_ref().map(|puller| puller.stats(&self.bundle, max_stale_s, self.latest))
+        self.puller.as_ref().map(|puller| puller.bundle_stats(&self.bundle, max_stale_s, self.latest))
     }
 
     /// The answer to an `Effect::Fetch`.
@@ -304,20 +318,19 @@ impl Engine {
     }
 
     fn keys_or_bundle_fetched(&mut self, id: FetchId, reply: Reply, now: UnixTime) -> Vec<Event> {
-        let Self { keyrings, shared, fetches, .. } = self;
-        let mut next_id = || next_fetch(fetches);
-        let events =
-            keyrings.values_mut().find_map(|ring| ring.fetched(id, &reply, shared, &mut next_id, now));
-        match (events, &mut self.puller) {
-            (Some(events), _) => events,
-            (None, Some(puller)) => puller.fetched(id, reply),
+        let Self { keyrings, puller, .. } = self;
+        if let Some(keyring) = keyrings.values_mut().find(|keyring| keyring.awaits(id)) {
+            return keyring.fetched(reply, now);
+        }
+        match puller.as_mut().filter(|puller| puller.awaits(id)) {
+            Some(puller) => puller.fetched(reply, now),
             // Nobody asked: the source is not configured any more.
-            (None, None) => Vec::new(),
+            None => Vec::new(),
         }
     }
 
     pub(super) fn forget_waiting(&mut self, stream: StreamId) {
-        self.keyrings.values_mut().for_each(|keyring| keyring.forget(stream));
+        self.keyrings.values_mut().for_each(|keyring| keyring.source.forget(stream));
     }
 
     /// Time never runs backwards by a little. By a lot it is followed, and what was believed
@@ -348,11 +361,6 @@ impl Engine {
             Sha256::new().chain_update(self.seed.0).chain_update(self.counter.to_le_bytes()).finalize();
         hex::encode(hash.first_chunk::<16>().map(<[u8; 16]>::as_slice).unwrap_or_default())
     }
-}
-
-pub(super) fn next_fetch(fetches: &mut u64) -> FetchId {
-    *fetches = fetches.wrapping_add(1);
-    FetchId(*fetches)
 }
 
 impl From<Event> for Effect {

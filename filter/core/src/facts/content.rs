@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use serde::Deserialize;
 use serde_json::Value;
 
 use crate::base::time::UnixTime;
@@ -9,7 +10,8 @@ use crate::facts::revocations::Revocation;
 use crate::facts::signals::Signal;
 
 /// What a feed tells of.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum FeedKind {
     /// What was revoked.
     Revocations,

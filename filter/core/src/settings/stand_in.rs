@@ -42,7 +42,7 @@ impl Settings {
         let bundle = Bundle::from_signed(file, &source.keys, &PureRust, &self.limits)?;
         if let Some(head) = bundle.head() {
             if let Some(now) = now {
-                head.judge_times(now, source.max_stale_s)?;
+                head.judge_times(source.max_stale_s, now)?;
             }
             head.offer().not_older(self.bundle.head().map(|known| (known.sequence, Some(known.digest))))?;
         }
@@ -55,7 +55,7 @@ impl Settings {
     /// # Errors
     /// It is signed and has expired, is too old, or is not valid yet.
     pub fn judge_bundle(&self, now: UnixTime) -> Result<(), FileError> {
-        self.bundle.head().map_or(Ok(()), |head| head.judge_times(now, self.bundle_source.max_stale_s))
+        self.bundle.head().map_or(Ok(()), |head| head.judge_times(self.bundle_source.max_stale_s, now))
     }
 
     /// What the filter asks of the lists of this feed; `None` if they come from no server.

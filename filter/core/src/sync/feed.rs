@@ -11,6 +11,6 @@ mod pull;
 mod relay;
 
 pub use document::read_feed;
-pub use head::{feed_claims, feed_content, FeedHead, FeedIssue, FEED_TYPE, MAX_FEED_LINE, MAX_FEED_PAGE};
-pub(crate) use pull::{Feed, FeedSource, World};
+pub use head::{FeedHead, FeedPart, MAX_FEED_LINE, MAX_FEED_PAGE};
+pub(crate) use pull::{server, Feed, FeedSource, World};
 pub use pull::{FeedState, FeedStats};

@@ -13,27 +13,41 @@ use sha2::{Digest as _, Sha256};
 use crate::base::bounded::BoundedMap;
 use crate::base::time::UnixTime;
 use crate::config::RemoteKeys;
-use crate::http::call::{Call, FetchId, Reply};
 use crate::http::request::StreamId;
 use crate::jose::keys::{Algorithm, KeyRules, KeySet, Usage};
-use crate::sync::lease::Lease;
-use crate::sync::shared::{read_time, Entry, Shared};
-use crate::sync::Event;
+use crate::sync::follower::{Answer, Ask, Follower, Link, Server, Source};
+use crate::sync::relay::{self, Notice};
 
 /// The largest key set, and discovery document, in bytes.
 const MAX_SET: usize = 256 * 1024;
-/// How often a worker looks at what another may have fetched, in seconds.
-const LOOK_S: i64 = 1;
 /// Ids of keys that a fresh set did not have.
 const MAX_GONE: usize = 256;
+/// The name of the newest set where the other workers see it.
+const SET: &str = "set";
 
 /// Where the keys of one issuer come from, and what they may be used for.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Source {
+pub(crate) struct RemoteIssuer {
     pub(crate) issuer: String,
     pub(crate) remote: RemoteKeys,
     pub(crate) algorithms: Vec<Algorithm>,
     pub(crate) usage: Usage,
+}
+
+impl RemoteIssuer {
+    /// The server of its keys.
+    pub(crate) fn server(&self) -> Server {
+        let RemoteKeys { cluster, host, path, timeout_ms, interval_s, .. } = &self.remote;
+        Server {
+            cluster: cluster.clone(),
+            host: host.clone(),
+            path: path.clone().unwrap_or_else(|| discovery::path(&self.issuer)),
+            accept: "application/json",
+            timeout_ms: *timeout_ms,
+            interval_ms: interval_s.saturating_mul(1_000),
+            max_body: MAX_SET,
+        }
+    }
 }
 
 /// How old the keys of an issuer are.
@@ -64,7 +78,7 @@ pub struct KeyStats {
 
 /// What to say to a token whose key is not at hand.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Answer {
+pub(crate) enum Lookup {
     /// A set that is fresh enough to tell has no such key.
     Unknown,
     /// Keep the request until a `Wake`.
@@ -85,19 +99,6 @@ struct Current {
 }
 
 #[derive(Debug)]
-struct Flight {
-    id: FetchId,
-    asked_at: UnixTime,
-    stage: Stage,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Stage {
-    Discovery,
-    Keys,
-}
-
-#[derive(Debug)]
 struct Waiter {
     since: UnixTime,
     key_id: Option<String>,
@@ -106,34 +107,27 @@ struct Waiter {
 /// The keys of one issuer.
 #[derive(Debug)]
 pub(crate) struct Keyring {
-    pub(crate) source: Source,
+    pub(crate) source: RemoteIssuer,
     current: Option<Current>,
-    flight: Option<Flight>,
-    look_at: UnixTime,
-    lease: Lease,
+    /// The path of the set is to be asked for.
+    discovering: bool,
     /// Ids that a set asked for at this time did not have.
     gone: BoundedMap<String, UnixTime>,
     waiting: BTreeMap<StreamId, Waiter>,
-    fetched: u64,
-    failed: u64,
     /// 0 to 999, another one in each worker: they don't all come at once.
     spread: i64,
 }
 
 impl Keyring {
-    pub(crate) fn new(source: Source, seed: &[u8]) -> Self {
+    pub(crate) fn new(source: RemoteIssuer, seed: &[u8]) -> Self {
         let hash = Sha256::new().chain_update(seed).chain_update(&source.issuer).finalize();
         let spread = hash.first_chunk::<2>().copied().map(u16::from_le_bytes).unwrap_or_default();
         Self {
             source,
             current: None,
-            flight: None,
-            look_at: UnixTime::default(),
-            lease: Lease::default(),
+            discovering: false,
             gone: BoundedMap::new(MAX_GONE),
             waiting: BTreeMap::new(),
-            fetched: 0,
-            failed: 0,
             spread: i64::from(spread % 1000),
         }
     }
@@ -152,22 +146,22 @@ impl Keyring {
         key_id: Option<&str>,
         since: UnixTime,
         now: UnixTime,
-    ) -> Answer {
+    ) -> Lookup {
         let remote = &self.source.remote;
         if let (Some(key_id), Some(current)) = (key_id, self.usable(now).and(self.current.as_ref())) {
             let asked = self.gone.get(&key_id.to_owned());
             let recent = |at: &UnixTime| now.secs().saturating_sub(at.secs()) < remote.interval_s;
             if current.asked_at >= since || asked.is_some_and(recent) {
-                return Answer::Unknown;
+                return Lookup::Unknown;
             }
         }
         // A request from before the clock went back has waited for nobody knows how long.
         let in_time = since <= now && now.millis_since(since) < i64::from(remote.wait_ms);
         if !in_time || self.waiting.len() >= remote.max_waiting {
-            return Answer::Unavailable;
+            return Lookup::Unavailable;
         }
         self.waiting.insert(stream, Waiter { since, key_id: key_id.map(str::to_owned) });
-        Answer::Wait
+        Lookup::Wait
     }
 
     /// The stream is gone.
@@ -185,97 +179,13 @@ impl Keyring {
         self.waiting.into_keys()
     }
 
-    pub(crate) fn stats(&self, now: UnixTime) -> KeyStats {
-        let state = match &self.current {
+    fn state(&self, now: UnixTime) -> KeyState {
+        match &self.current {
             None => KeyState::Missing,
             Some(_) if self.usable(now).is_none() => KeyState::Expired,
             Some(current) if age_s(current, now) > current.lifetime_s => KeyState::Stale,
             Some(_) => KeyState::Fresh,
-        };
-        KeyStats { issuer: self.source.issuer.clone(), state, fetched: self.fetched, failed: self.failed }
-    }
-
-    /// The clock went back: an age that was counted by the old time means nothing.
-    pub(crate) fn clock_stepped(&mut self, now: UnixTime) {
-        if let Some(current) = &mut self.current {
-            current.asked_at = current.asked_at.min(now);
         }
-        for waiter in self.waiting.values_mut() {
-            waiter.since = waiter.since.min(now);
-        }
-        self.look_at = now;
-        self.lease.clock_stepped(now);
-        self.gone.clear();
-        self.flight = None;
-    }
-
-    /// Looks at what others fetched, and fetches if it is this worker's turn.
-    pub(crate) fn tick(
-        &mut self,
-        shared: &Shared,
-        next_id: &mut dyn FnMut() -> FetchId,
-        now: UnixTime,
-    ) -> Vec<Event> {
-        let mut events = Vec::new();
-        if now >= self.look_at || self.wants(now) {
-            self.look_at = now.plus_secs(LOOK_S);
-            self.look(shared, now, &mut events);
-        }
-        // A reply that never came: the context that asked is gone.
-        let lost = i64::from(self.source.remote.timeout_ms).saturating_mul(2).saturating_add(1_000);
-        if self.flight.as_ref().is_some_and(|flight| now.millis_since(flight.asked_at) > lost) {
-            self.flight = None;
-        }
-        let interval_ms = self.source.remote.interval_s.saturating_mul(1_000);
-        let may_fetch = self.flight.is_none()
-            && self.wants(now)
-            && self.lease.take(shared, &self.entry("lease"), interval_ms, now);
-        if may_fetch {
-            let stage = if self.source.remote.discovery { Stage::Discovery } else { Stage::Keys };
-            let path = match stage {
-                Stage::Discovery => discovery::path(&self.source.issuer),
-                Stage::Keys => self.source.remote.path.clone().unwrap_or_default(),
-            };
-            let id = next_id();
-            self.flight = Some(Flight { id, asked_at: now, stage });
-            events.push(Event::Fetch { id, call: self.call(path) });
-        }
-        self.wake(now, &mut events);
-        events
-    }
-
-    /// Takes the reply to a fetch; `None` if it is not one of this keyring's.
-    pub(crate) fn fetched(
-        &mut self,
-        id: FetchId,
-        reply: &Reply,
-        shared: &Shared,
-        next_id: &mut dyn FnMut() -> FetchId,
-        now: UnixTime,
-    ) -> Option<Vec<Event>> {
-        let Flight { asked_at, stage, .. } = self.flight.take_if(|flight| flight.id == id)?;
-        let mut events = Vec::new();
-        let taken = body(reply).and_then(|(body, max_age_s)| match stage {
-            Stage::Discovery => {
-                let path = discovery::read(body, &self.source.issuer, &self.source.remote.host)?;
-                let id = next_id();
-                self.flight = Some(Flight { id, asked_at, stage: Stage::Keys });
-                events.push(Event::Fetch { id, call: self.call(path) });
-                Ok(())
-            }
-            Stage::Keys => {
-                self.adopt(body, asked_at, max_age_s, &mut events)?;
-                self.fetched = self.fetched.saturating_add(1);
-                self.share(shared, body, asked_at, max_age_s);
-                Ok(())
-            }
-        });
-        if let Err(why) = taken {
-            self.failed = self.failed.saturating_add(1);
-            events.push(Event::Warn(format!("the keys of `{}` can't be fetched: {why}", self.source.issuer)));
-        }
-        self.wake(now, &mut events);
-        Some(events)
     }
 
     fn wants(&self, now: UnixTime) -> bool {
@@ -293,9 +203,9 @@ impl Keyring {
         body: &[u8],
         asked_at: UnixTime,
         max_age_s: Option<i64>,
-        events: &mut Vec<Event>,
+        link: &mut Link,
     ) -> Result<(), String> {
-        let Source { issuer, remote, algorithms, usage } = &self.source;
+        let RemoteIssuer { issuer, remote, algorithms, usage } = &self.source;
         let digest: [u8; 32] = Sha256::digest(body).into();
         let fetched = KeySet::fetched(body, &KeyRules { algorithms, usage: *usage })?;
         let known = self.current.as_ref().and_then(|before| before.sequence);
@@ -307,7 +217,7 @@ impl Keyring {
         let before = self.current.take();
         if before.as_ref().is_none_or(|before| before.digest != digest) {
             for (path, why) in &fetched.skipped {
-                events.push(Event::Warn(format!("a key of `{issuer}` is not used: {path}: {why}")));
+                link.warn(format!("a key of `{issuer}` is not used: {path}: {why}"));
             }
         }
         let hint = fetched.refresh_hint_s.and_then(|hint| i64::try_from(hint).ok());
@@ -329,8 +239,62 @@ impl Keyring {
         self.current = Some(current);
         Ok(())
     }
+}
 
-    fn wake(&mut self, now: UnixTime, events: &mut Vec<Event>) {
+impl Source for Keyring {
+    type World<'w> = ();
+
+    fn name(&self) -> String {
+        format!("the keys of `{}`", self.source.issuer)
+    }
+
+    /// Takes what another worker has shared, if it is newer.
+    fn look(&mut self, link: &mut Link, (): &mut (), now: UnixTime) {
+        if !link.is_time_to_look(self.wants(now), now) {
+            return;
+        }
+        let is_news = |asked_at: UnixTime, current: &Option<Current>| {
+            asked_at <= now && current.as_ref().is_none_or(|current| asked_at > current.asked_at)
+        };
+        let newest = Notice::newest(&link.shared).filter(|newest| is_news(newest.issued_at, &self.current));
+        let Some((notice, body)) = newest.and_then(|_| relay::get(&link.shared, SET)) else { return };
+        let asked_at = notice.issued_at;
+        if !is_news(asked_at, &self.current) {
+            return;
+        }
+        let digest = Sha256::digest(&body);
+        if let Some(current) = self.current.as_mut().filter(|current| current.digest == *digest) {
+            current.asked_at = asked_at;
+        } else if let Err(why) = self.adopt(&body, asked_at, i64::try_from(notice.number).ok(), link) {
+            link.warn(format!("shared keys of `{}` are not used: {why}", self.source.issuer));
+        }
+    }
+
+    fn turn(&mut self, link: &mut Link, (): &mut (), now: UnixTime) -> Option<Ask> {
+        let may_fetch = self.wants(now) && link.has_lease(false, now);
+        may_fetch.then(|| {
+            self.discovering = self.source.remote.discovery;
+            Ask::default()
+        })
+    }
+
+    fn take(&mut self, link: &mut Link, answer: Answer, _: UnixTime) -> Result<Option<Ask>, String> {
+        let Answer { text, max_age_s, asked_at, .. } = answer;
+        if std::mem::take(&mut self.discovering) {
+            let path = discovery::read(&text, &self.source.issuer, &self.source.remote.host)?;
+            return Ok(Some(Ask { path: Some(path), ..Ask::default() }));
+        }
+        self.adopt(&text, asked_at, max_age_s, link)?;
+        let number = max_age_s.and_then(|secs| u64::try_from(secs).ok()).unwrap_or(u64::MAX);
+        let notice = Notice { sequence: 0, issued_at: asked_at, number, etag: None };
+        // Where it can't be shared, the others fetch for themselves.
+        if relay::put(&link.shared, SET, &notice, &text) {
+            notice.publish(&link.shared);
+        }
+        Ok(None)
+    }
+
+    fn wake(&mut self, link: &mut Link, now: UnixTime) {
         let usable = self.usable(now);
         let asked_at = self.current.as_ref().map(|current| current.asked_at);
         let wait_ms = i64::from(self.source.remote.wait_ms);
@@ -347,87 +311,29 @@ impl Keyring {
             self.waiting.iter().filter(|(_, waiter)| done(waiter)).map(|(stream, _)| *stream).collect();
         for stream in ready {
             self.waiting.remove(&stream);
-            events.push(Event::Wake(stream));
+            link.wake(stream);
         }
     }
 
-    fn call(&self, path: String) -> Call {
-        let remote = &self.source.remote;
-        let header = |name: &str, value: &str| (name.to_owned(), value.to_owned());
-        Call {
-            cluster: remote.cluster.clone(),
-            headers: vec![
-                header(":method", "GET"),
-                header(":path", &path),
-                header(":authority", &remote.host),
-                header("accept", "application/json"),
-            ],
-            body: Vec::new(),
-            timeout_ms: remote.timeout_ms,
-            max_body: MAX_SET,
-            connect_retries: 1,
-            pdp: None,
+    fn clock_stepped(&mut self, now: UnixTime) {
+        if let Some(current) = &mut self.current {
+            current.asked_at = current.asked_at.min(now);
         }
+        for waiter in self.waiting.values_mut() {
+            waiter.since = waiter.since.min(now);
+        }
+        self.gone.clear();
     }
+}
 
-    /// Puts a set where the other workers see it: the body first, so that the head never tells of
-    /// one that is not there.
-    fn share(&self, shared: &Shared, body: &[u8], asked_at: UnixTime, max_age_s: Option<i64>) {
-        let mut head = asked_at.micros().to_le_bytes().to_vec();
-        head.extend_from_slice(&max_age_s.unwrap_or(-1).to_le_bytes());
-        head.extend_from_slice(&Sha256::digest(body));
-        for (name, payload) in [(self.entry("body"), body), (self.entry("head"), &head)] {
-            let written = shared.read(&name).and_then(|read| shared.write(&name, payload, &read));
-            // The others will fetch for themselves.
-            if written != Ok(true) {
-                return;
-            }
-        }
-    }
-
-    /// Takes what another worker has shared, if it is newer.
-    fn look(&mut self, shared: &Shared, now: UnixTime, events: &mut Vec<Event>) {
-        let Ok(Entry::Ours { payload: head, .. }) = shared.read(&self.entry("head")) else { return };
-        let Some((asked_at, rest)) = read_time(&head) else { return };
-        let Some((max_age_s, digest)) = read_time(rest) else { return };
-        let newer = self.current.as_ref().is_none_or(|current| asked_at > current.asked_at);
-        if !newer || asked_at > now {
-            return;
-        }
-        let max_age_s = Some(max_age_s.micros()).filter(|max_age_s| *max_age_s >= 0);
-        if let Some(current) = self.current.as_mut().filter(|current| current.digest == digest) {
-            current.asked_at = asked_at;
-            return;
-        }
-        let Ok(Entry::Ours { payload: body, .. }) = shared.read(&self.entry("body")) else { return };
-        if Sha256::digest(&body)[..] != *digest {
-            return;
-        }
-        if let Err(why) = self.adopt(&body, asked_at, max_age_s, events) {
-            events.push(Event::Warn(format!("shared keys of `{}` are not used: {why}", self.source.issuer)));
-        }
-    }
-
-    fn entry(&self, part: &str) -> String {
-        format!("keys/{}/{part}", self.source.issuer)
+impl Follower<Keyring> {
+    /// Figures of the keys.
+    pub(crate) fn key_stats(&self, now: UnixTime) -> KeyStats {
+        let (issuer, state) = (self.source.source.issuer.clone(), self.source.state(now));
+        KeyStats { issuer, state, fetched: self.stats().fetched, failed: self.stats().failed }
     }
 }
 
 fn age_s(current: &Current, now: UnixTime) -> i64 {
     now.secs().saturating_sub(current.asked_at.secs())
-}
-
-/// The body of a good reply and its `max-age` (RFC 9111 section 5.2.2.1). No redirect is followed.
-fn body(reply: &Reply) -> Result<(&[u8], Option<i64>), String> {
-    match reply {
-        Reply::Http { status: 200, headers, body, .. } => {
-            let directives = headers.all("cache-control").filter_map(|value| std::str::from_utf8(value).ok());
-            let max_age = directives.flat_map(|value| value.split(',')).find_map(|directive| {
-                directive.trim().to_ascii_lowercase().strip_prefix("max-age=")?.parse().ok()
-            });
-            Ok((body, max_age))
-        }
-        Reply::Http { status, .. } => Err(format!("the answer has status {status}")),
-        Reply::Failed(failure) => Err(format!("{failure}")),
-    }
 }

@@ -121,6 +121,17 @@ impl Shared {
         Self::new(data, &[0; 32])
     }
 
+    /// The entries of whatever is followed at one place, under a configuration with this digest.
+    pub(crate) fn of_place(&self, digest: &[u8; 32], kind: &str, place: [&str; 3]) -> Self {
+        let mut hash = Sha256::new_with_prefix("everycall follows");
+        hash.update(digest);
+        for part in [kind].into_iter().chain(place) {
+            hash.update(part.len().to_le_bytes());
+            hash.update(part);
+        }
+        self.of(&hash.finalize().into())
+    }
+
     /// The entries of another configuration.
     pub(crate) fn of(&self, digest: &[u8; 32]) -> Self {
         Self::new(Rc::clone(&self.data), digest)

@@ -7,9 +7,9 @@ use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use anyhow::{bail, Context};
-use everycall::feed_file::test_feed_documents;
+use everycall::feed_file::{test_feed_documents, FeedIssue};
 use everycall::mint::TestKey;
-use everycall_core::{Algorithm, FeedIssue, FeedKind, UnixTime};
+use everycall_core::{Algorithm, FeedKind, UnixTime};
 use everycall_tests::bundle;
 use everycall_tests::client::{self, RawRequest};
 use everycall_tests::discovery::Discovery;

@@ -59,7 +59,7 @@ async fn the_end_of_a_task_is_a_change_of_the_feed() {
     let server = Running::start(options()).await;
     let first = get(&server, FEED, &[]).await;
     let (head, facts) = first.read().unwrap();
-    assert_eq!((first.status, head.since, facts.len()), (200, None, 0));
+    assert_eq!((first.status, head.about.since, facts.len()), (200, None, 0));
     assert_eq!(changes(&server, &first).await.status, 304);
 
     server.post("/tasks", json!({"id": "t-1", "owner": "alice"})).await;
@@ -68,7 +68,7 @@ async fn the_end_of_a_task_is_a_change_of_the_feed() {
     let delta = changes(&server, &first).await;
     let (change, facts) = delta.read().unwrap();
     assert_eq!((delta.status, delta.manipulation.as_deref()), (226, Some("everycall-delta")));
-    assert_eq!((change.since, change.sequence), (Some(head.sequence), head.sequence + 1));
+    assert_eq!((change.about.since, change.sequence), (Some(head.sequence), head.sequence + 1));
     assert_eq!(ended["revoked_by"], change.sequence);
     let until = facts[0]["expires_at"].as_str().and_then(UnixTime::parse_rfc3339).unwrap();
     assert!(until.secs() >= before.secs() + 900, "it outlives every token of the task");
@@ -100,7 +100,7 @@ async fn whatever_a_feed_can_hold_can_be_revoked() {
     let delta = changes(&server, &first).await;
     let (head, facts) = delta.read().unwrap();
     assert_eq!((&answer["accepted"], answer["sequence"].as_u64()), (&json!(2), Some(head.sequence)));
-    assert_eq!(head.sequence, head.since.unwrap() + 3);
+    assert_eq!(head.sequence, head.about.since.unwrap() + 3);
     assert_eq!(facts[1..], ["a", "b", "c", "d"].map(revoked));
     assert!(facts[0]["expires_at"].is_string(), "{facts:?}");
     assert_eq!(server.get("/revocations/list?limit=2").await.1["revocations"].as_array().unwrap().len(), 2);
@@ -143,17 +143,17 @@ async fn a_long_list_comes_in_pages() {
     let first = get(&server, FEED, &[]).await;
     let (head, facts) = first.read().unwrap();
     let mut total = facts.len();
-    assert!(head.pages > 2, "{head:?}");
+    assert!(head.about.pages > 2, "{head:?}");
     let tag = first.etag.as_deref().unwrap();
-    for page in 2..=head.pages {
+    for page in 2..=head.about.pages {
         let next = get(&server, &format!("{FEED}?page={page}"), &[("if-match", tag)]).await;
         assert!(next.body.len() <= 1024 * 1024 + 1024, "{}", next.body.len());
         let (of, facts) = next.read().unwrap();
-        assert_eq!((next.status, of.sequence, of.page), (200, head.sequence, page));
+        assert_eq!((next.status, of.sequence, of.about.page), (200, head.sequence, page));
         total += facts.len();
     }
     assert_eq!(total, 20_000);
-    let beyond = format!("{FEED}?page={}", head.pages + 1);
+    let beyond = format!("{FEED}?page={}", head.about.pages + 1);
     assert_eq!(get(&server, &beyond, &[("if-match", tag)]).await.status, 404);
     assert_eq!(get(&server, "/revocations?page=2", &[("if-match", "\"1-1\"")]).await.status, 412);
     assert_eq!(server.get("/revocations/list").await.1["total"], 0, "nobody asked for those");
@@ -196,7 +196,7 @@ async fn it_misbehaves_on_demand() {
     assert_eq!((past.sequence, past.issued_at, lines), (1, head.issued_at, facts));
     server.post(FEED, revoked("c")).await;
     let (past, lines) = changes(&server, &good).await.read().unwrap();
-    assert_eq!((past.sequence, past.since, lines), (1, None, vec![revoked("c")]));
+    assert_eq!((past.sequence, past.about.since, lines), (1, None, vec![revoked("c")]));
 
     fault(&server, json!({"mode": "ok"})).await;
     assert_eq!(changes(&server, &good).await.read().unwrap().1, [revoked("c")]);
@@ -242,7 +242,8 @@ async fn the_key_is_the_one_that_the_configuration_trusts() {
     options.config["revocations"] = json!({"keys": TestKey::eddsa().unwrap().public_jwks()});
     let server = Running::start(options).await;
     let body = get(&server, FEED, &[]).await.body;
-    let (header, _) = FeedHead::unverified(FeedKind::Revocations, &body).unwrap();
+    let (header, head) = FeedHead::unverified(&body).unwrap();
+    assert!(head.is_of(FeedKind::Revocations).is_ok());
     assert_eq!((&header["kid"], &header["alg"]), (&json!("test-only-eddsa"), &json!("EdDSA")));
 }
 
@@ -263,9 +264,9 @@ async fn signals_have_a_feed_of_their_own() {
     assert_eq!(list["total"], 3, "the last word about one signal counts");
     assert!(list["signals"].as_array().unwrap().contains(&risk("t-1", "high")), "{list}");
     let body = get(&server, "/signals", &[]).await.body;
-    let (header, _) = FeedHead::unverified(FeedKind::Signals, &body).unwrap();
+    let (header, head) = FeedHead::unverified(&body).unwrap();
     assert_eq!(header["kid"], json!("test-only-eddsa"));
-    assert!(FeedHead::unverified(FeedKind::Revocations, &body).is_err());
+    assert!(head.is_of(FeedKind::Signals).is_ok() && head.is_of(FeedKind::Revocations).is_err());
     assert_eq!(server.get("/revocations/list").await.1["total"], 0);
     for (body, words) in [
         (revoked("a").to_string(), "unknown field `revoke`"),

@@ -4,7 +4,7 @@ use super::profile::{Preset, Template};
 use crate::config::{KindRule, Profile, RemoteKeys};
 use crate::identity::{Kind, RequiredBinding};
 use crate::jose::keys::{Algorithm, KeySet};
-use crate::sync::keyring::Source;
+use crate::sync::keyring::RemoteIssuer;
 
 /// An issuer of tokens.
 #[derive(Debug)]
@@ -61,9 +61,9 @@ impl Issuer {
     }
 
     /// The server of its keys, if there is one.
-    pub(crate) fn key_source(&self) -> Option<Source> {
+    pub(crate) fn remote_issuer(&self) -> Option<RemoteIssuer> {
         let KeySource::Remote(remote) = &self.keys else { return None };
-        Some(Source {
+        Some(RemoteIssuer {
             issuer: self.issuer.clone(),
             remote: remote.clone(),
             algorithms: self.algorithms.clone(),

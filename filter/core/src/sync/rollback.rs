@@ -1,18 +1,19 @@
-//! The newest file of a server that was in force here: what is older is not taken again.
+//! Rollback protection: the newest file of a server that was in force here is remembered, and what is older is not taken
+//! again.
 
 use crate::sync::shared::{Entry, Shared};
 use crate::sync::signed::{FileError, FileFault};
 
-const ENTRY: &str = "floor";
+const ENTRY: &str = "rollback";
 /// SHA-256 of what the file said.
 type Digest = [u8; 32];
 
-/// What this worker knows of it itself. The others' is in shared data, which may be lost or forged:
+/// The newest sequence, and what that said, as far as this worker knows it itself. The others' is in shared data, which may be lost or forged:
 /// a forged one is not believed, and this one stays.
-#[derive(Debug, Default)]
-pub(crate) struct Floor(Option<(u64, Option<Digest>)>);
+#[derive(Debug)]
+pub(crate) struct RollbackProtection(Option<(u64, Option<Digest>)>);
 
-/// What is offered to stand on the floor.
+/// A file that may come into force.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Offer<'o> {
     /// What it is called in errors.
@@ -43,7 +44,11 @@ impl Offer<'_> {
     }
 }
 
-impl Floor {
+impl RollbackProtection {
+    pub(crate) const fn new() -> Self {
+        Self(None)
+    }
+
     /// Whether this may be in force after all that were. `current` may come from the configuration.
     pub(crate) fn admit(
         &self,
