@@ -13,7 +13,7 @@ use everycall::mint::TestKey;
 use everycall::publisher::{Asked, Publisher};
 use everycall::WireRequest;
 use everycall_core::{
-    Effect, Engine, FeedKind, IdSeed, LocalData, PureRust, Reply, Settings, Step, StreamId, UnixTime,
+    Effect, Engine, FeedKind, IdSeed, LocalData, PureRust, Reply, Settings, Step, StreamId, UnixTime, Work,
 };
 use serde_json::{json, Value};
 
@@ -110,11 +110,11 @@ fn load(config: &Value, pages: Vec<Vec<u8>>) -> (Engine, usize, Vec<Duration>) {
                 drop(engine.fetched(id, Reply::http(200, page), NOW));
             }
         }
-        if !engine.is_preparing() {
+        if !engine.has_work(Work::Updates) {
             break;
         }
         let began = Instant::now();
-        effects = engine.prepare(NOW);
+        effects = engine.work(Work::Updates, NOW);
         slices.push(began.elapsed());
     }
     drop(effects);
@@ -167,7 +167,7 @@ fn main() {
             slices.iter_mut().zip(again).for_each(|(slice, again)| *slice = again.min(*slice));
         }
         let longest = slices.into_iter().max().unwrap_or_default();
-        assert!(engine.feed_stats().iter().all(|stats| stats.entries >= count));
+        assert!(engine.stats().feeds.iter().all(|stats| stats.entries >= count));
         let [nothing_new, looked_up] = requests.each_ref().map(|wire| least(&mut engine, wire));
         let more = |time: Duration, than: Duration| {
             let nanos = |time: Duration| i64::try_from(time.as_nanos()).unwrap_or_default();

@@ -12,7 +12,9 @@ use everycall::cases::CaseFile;
 use everycall::feed_file::{test_feed_documents, FeedIssue};
 use everycall::mint::TestKey;
 use everycall::WireRequest;
-use everycall_core::{Effect, Engine, Farewell, FeedKind, IdSeed, Reply, Settings, Step, StreamId, UnixTime};
+use everycall_core::{
+    Effect, Engine, Farewell, FeedKind, IdSeed, Reply, Settings, Step, StreamId, UnixTime, Work,
+};
 use serde_json::{json, Value};
 
 /// Counts what is in use.
@@ -104,10 +106,10 @@ fn tick(engine: &mut Engine, now: UnixTime, list: &[u8]) -> (Vec<Duration>, usiz
             }
         }
         begun = running();
-        effects = match (more.is_empty(), engine.is_preparing(), engine.is_sweeping()) {
+        effects = match (more.is_empty(), engine.has_work(Work::Updates), engine.has_work(Work::Streams)) {
             (false, ..) => more,
-            (true, true, _) => engine.prepare(now),
-            (true, false, true) => engine.sweep(now),
+            (true, true, _) => engine.work(Work::Updates, now),
+            (true, false, true) => engine.work(Work::Streams, now),
             (true, false, false) => return (took, cut),
         };
     }

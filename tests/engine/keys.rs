@@ -114,7 +114,7 @@ impl Workers {
     }
 
     fn state(&self, worker: usize) -> KeyState {
-        self.engines[worker].key_stats()[0].state
+        self.engines[worker].stats().keys[0].state
     }
 }
 
@@ -398,7 +398,7 @@ fn discovery_leads_to_the_configured_server_only() {
         let (id, path, host) = next?;
         assert_eq!(host, "id.shop.example");
         drop(engine.fetched(id, set(&[Algorithm::Es256]), NOW));
-        assert_eq!(engine.key_stats()[0].state, KeyState::Fresh);
+        assert_eq!(engine.stats().keys[0].state, KeyState::Fresh);
         Some(path)
     };
     assert_eq!(run(document("https://id.shop.example/keys/1")), Some("/keys/1".into()));

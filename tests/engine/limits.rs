@@ -3,7 +3,7 @@
 
 use everycall_core::{
     DecisionRecord, Effect, Engine, IdSeed, Key, LocalData, PureRust, Reason, Settings, SignatureVerifier,
-    Unavailable,
+    Unavailable, Work,
 };
 use everycall_tests::hostile::{self, chain};
 use serde_json::json;
@@ -218,7 +218,9 @@ fn records_hold_beginnings() {
         let record = done(engine.check(get(1, "/open", &all), NOW)).record;
         assert_eq!((record.reason.unwrap(), &record.request.id), (Reason::Allowed, &None));
         engine.record(&record);
-        let Some(Effect::Emit { record }) = engine.flush(1).pop() else { panic!("no record") };
+        let Some(Effect::Emit { record }) = engine.work(Work::Records, NOW).pop() else {
+            panic!("no record")
+        };
         record.into_line().unwrap()
     };
     let all: Vec<(&str, &str)> = vec![("x-a", &long); 12];

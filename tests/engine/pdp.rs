@@ -26,7 +26,7 @@ fn ask(engine: &mut Engine, stream: u64, reply: Reply, now: UnixTime) -> Reason 
 }
 
 fn is_open(engine: &Engine) -> bool {
-    engine.pdp_stats().iter().any(|stats| stats.pdp == "default" && stats.breaker_open)
+    engine.stats().pdps.iter().any(|stats| stats.pdp == "default" && stats.breaker_open)
 }
 
 #[test]
@@ -50,7 +50,7 @@ fn pdp_breaker_opens_and_closes() {
     assert_eq!(reason(engine.resume(pending, yes(), later(1))), Reason::Allowed);
     assert!(!is_open(&engine));
     assert_eq!(engine.stats().pending, 0);
-    let stats = engine.pdp_stats().into_iter().find(|stats| stats.pdp == "default").unwrap();
+    let stats = engine.stats().pdps.into_iter().find(|stats| stats.pdp == "default").unwrap();
     assert_eq!((stats.answered, stats.failed, stats.spared), (1, 2, 2));
 }
 

@@ -7,7 +7,7 @@ use everycall::bundle_file::{test_bundle_file, Issue};
 use everycall::mint::TestKey;
 use everycall_core::{
     Algorithm, BundleState, Call, Effect, Failure, FileFault, Headers, LocalData, Reason, Reply, SharedData,
-    UnixTime,
+    UnixTime, Work,
 };
 use serde_json::{json, Value};
 
@@ -72,7 +72,7 @@ impl<D: SharedData + 'static> Workers<D> {
     }
 
     fn refused(&self, worker: usize) -> BTreeMap<FileFault, u64> {
-        self.engines[worker].bundle_stats().unwrap().fetches.refused
+        self.engines[worker].stats().bundle.unwrap().fetches.refused
     }
 }
 
@@ -106,7 +106,7 @@ fn one_worker_fetches_and_all_of_them_decide_by_it() {
         assert_eq!(workers.decides(worker, later(11)), (Reason::NotGranted, 6), "{worker}");
     }
     assert_eq!(workers.server.asked.len(), 2);
-    let stats = workers.engines[3].bundle_stats().unwrap();
+    let stats = workers.engines[3].stats().bundle.unwrap();
     assert_eq!((stats.state, stats.signed), (BundleState::Serving, Some((6, NOW))));
 }
 
@@ -189,7 +189,7 @@ fn bundle_server_failures_keep_what_is_in_force_until_it_is_stale() {
         // With nothing in hand even 304 is a failure.
         workers.server.reply = reply.clone();
         workers.tick(later(-20));
-        assert_eq!(workers.engines[0].bundle_stats().unwrap().fetches.failed, 1);
+        assert_eq!(workers.engines[0].stats().bundle.unwrap().fetches.failed, 1);
         assert_eq!(workers.decides(0, later(-20)), (Reason::NotReady, 0));
         workers.server.reply = file(signed(5));
         workers.tick(later(-10));
@@ -198,10 +198,10 @@ fn bundle_server_failures_keep_what_is_in_force_until_it_is_stale() {
             workers.tick(later(second));
             assert_eq!(workers.decides(0, later(second)), (ALLOWED, 5));
         }
-        assert_eq!(workers.engines[0].bundle_stats().unwrap().fetches.failed, 6);
+        assert_eq!(workers.engines[0].stats().bundle.unwrap().fetches.failed, 6);
         workers.tick(later(101));
         assert_eq!(workers.decides(0, later(101)).0, Reason::BundleStale);
-        assert_eq!(workers.engines[0].bundle_stats().unwrap().state, BundleState::Stale);
+        assert_eq!(workers.engines[0].stats().bundle.unwrap().state, BundleState::Stale);
         workers.server.reply =
             file(test_bundle_file(&parts(), &Issue { issued_at: later(110), ..issue(6) }, &key()).unwrap());
         workers.tick(later(120));
@@ -284,7 +284,7 @@ fn forged_shared_data_is_not_believed() {
     let mut workers = started(1, &configuration());
     workers.tick(NOW);
     let names = workers.data.names();
-    assert!(["floor", "notice", "chunk/0", "lease"]
+    assert!(["rollback", "notice", "chunk/0", "lease"]
         .iter()
         .all(|part| names.iter().any(|name| name.ends_with(part))));
     for name in names {
@@ -347,7 +347,7 @@ fn what_waits_for_an_answer_is_decided_again_under_the_new_bundle() {
     workers.server.reply = file(closed(6));
     let effects = workers.engines[0].tick(later(10));
     workers.run(0, effects, later(10));
-    workers.engines[0].prepare(later(10));
+    workers.engines[0].work(Work::Updates, later(10));
     assert_eq!(workers.decides(0, later(10)), (ALLOWED, 5));
     let decided = done(workers.engines[0].resume(kept, yes(), later(10))).record;
     assert_eq!((decided.reason, decided.bundle.unwrap().sequence), (Some(ALLOWED), 5));
@@ -481,9 +481,9 @@ fn replies_are_to_the_fetch_that_is_open() {
     assert!(workers.engines[0].tick(later(20)).is_empty(), "one is open");
     let second = fetch(workers.engines[0].tick(later(22)));
     assert!(workers.engines[0].fetched(first, file(signed(5)), later(22)).is_empty());
-    assert!(!workers.engines[0].is_preparing());
+    assert!(!workers.engines[0].has_work(Work::Updates));
     drop(workers.engines[0].fetched(second, file(signed(5)), later(22)));
-    assert!(workers.engines[0].is_preparing());
+    assert!(workers.engines[0].has_work(Work::Updates));
 }
 
 /// What the configuration holds would be refused for this; of a bundle it is known when it is here.

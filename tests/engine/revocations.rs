@@ -143,7 +143,7 @@ impl<D: SharedData + 'static> Workers<D> {
     }
 
     fn stats(&self, worker: usize) -> FeedStats {
-        self.engines[worker].feed_stats().remove(0)
+        self.engines[worker].stats().feeds.remove(0)
     }
 
     fn refused(&self, worker: usize) -> BTreeMap<FileFault, u64> {
@@ -728,7 +728,7 @@ fn a_configuration_keeps_the_list_of_the_same_server_and_key() {
     assert_eq!(workers.all_say("t-4", at(6_000)), [Reason::Revoked]);
     workers.prepare(0, at(6_000));
     assert_eq!(workers.all_say("t-3", at(6_000)), [ALLOWED]);
-    assert!(workers.engines[0].feed_stats().is_empty());
+    assert!(workers.engines[0].stats().feeds.is_empty());
     config.as_object_mut().unwrap().remove("revocations");
     workers.engines[0].configure(settings(&config));
     assert_eq!(workers.all_say("t-4", at(6_000)), [ALLOWED]);

@@ -2,7 +2,7 @@
 
 use everycall_core::{
     Connection, Decision, Effect, Reason, Reply, Request, Settings, ShadowOutcome, ShadowRecord, Step,
-    StreamId, UnixTime, Verdict,
+    StreamId, UnixTime, Verdict, Work,
 };
 use serde_json::{json, Value};
 
@@ -292,7 +292,7 @@ fn shadow_records_are_logged_where_they_differ() {
         let mut engine = engine(&config);
         let record = done(engine.check(request(1, "/open", &token(60)), NOW)).record;
         engine.record(&record);
-        let effects = engine.flush(usize::MAX);
+        let effects = engine.work(Work::Records, NOW);
         effects.iter().filter(|effect| matches!(effect, Effect::Emit { .. })).count()
     };
     assert_eq!(logged(&configuration()), 0);
@@ -351,8 +351,8 @@ fn a_shadow_comes_and_goes_with_the_configuration() {
     assert_eq!(said(&decision).name, "next");
     engine.configure(settings(&configuration()));
     assert_eq!(check(&mut engine), 0);
-    while engine.is_preparing() {
-        engine.prepare(NOW);
+    while engine.has_work(Work::Updates) {
+        engine.work(Work::Updates, NOW);
     }
 }
 

@@ -150,7 +150,7 @@ fn without_a_list_only_what_reads_signals_is_refused() {
             assert_eq!(host.says("/open", "t-1"), ALLOWED);
             host.until(millis(3_000));
         }
-        assert_eq!(host.engine.feed_stats()[0].state, FeedState::Missing);
+        assert_eq!(host.engine.stats().feeds[0].state, FeedState::Missing);
         let record = host.record("/negated", "t-1");
         assert_eq!((record.status, record.signals.unwrap().list), (503, None));
         host.signals(1, &[]);
@@ -222,7 +222,7 @@ fn revocations_are_no_signals() {
         host.until(UnixTime::from_micros(host.now.micros() + 12_000_000));
         assert_eq!(host.says("/negated", "t-1"), STALE);
     }
-    let stats = host.engine.feed_stats().remove(0);
+    let stats = host.engine.stats().feeds.remove(0);
     assert!(stats.fetches.refused.values().sum::<u64>() >= 3, "{stats:?}");
 }
 

@@ -7,7 +7,7 @@ use everycall::cases::CaseFile;
 use everycall::feed_file::{test_feed_documents, FeedIssue};
 use everycall_core::{
     Effect, Engine, Failure, Farewell, FeedKind, Pending, Reason, Reply, Request, Step, StreamEnd, StreamId,
-    StreamRecord, UnixTime,
+    StreamRecord, UnixTime, Work,
 };
 use serde_json::{json, Value};
 
@@ -82,15 +82,15 @@ impl Host {
         self.now = now;
         let effects = self.engine.tick(now);
         self.run(effects);
-        let records = self.engine.flush(100);
+        let records = self.engine.work(Work::Records, now);
         self.run(records);
-        while self.engine.is_preparing() {
-            let effects = self.engine.prepare(now);
+        while self.engine.has_work(Work::Updates) {
+            let effects = self.engine.work(Work::Updates, now);
             self.run(effects);
         }
-        while self.engine.is_sweeping() {
+        while self.engine.has_work(Work::Streams) {
             self.slices += 1;
-            let effects = self.engine.sweep(now);
+            let effects = self.engine.work(Work::Streams, now);
             self.run(effects);
         }
     }
@@ -109,7 +109,7 @@ impl Host {
                     let reason = refusal.details.strip_prefix("everycall_cut{reason=").unwrap();
                     self.cut.insert(stream, reason.trim_end_matches('}').to_owned());
                     let farewell = Farewell { received: Some(100), sent: Some(2_000), timed_out: false };
-                    assert!(self.engine.asks_farewell(stream, self.now));
+                    assert!(self.engine.open_stream(stream).is_some_and(|open| open.asks_farewell(self.now)));
                     self.engine.ended(stream, farewell, self.now);
                 }
                 Effect::Ask { stream, calls, pending } => {
@@ -153,7 +153,7 @@ impl Host {
     }
 
     pub(super) fn open(&self) -> usize {
-        self.engine.stream_stats().open
+        self.engine.stats().streams.open
     }
 
     /// What the host is told about the longest life of the stream of such a request.
@@ -217,7 +217,7 @@ fn a_stream_is_cut_when_its_token_expires_and_others_stay() {
     assert_eq!((record.bytes_received, record.bytes_sent), (Some(100), Some(2_000)));
     assert_eq!(record.identity.as_ref().unwrap().id, "s");
     assert_eq!((record.grant.as_deref(), host.records.len()), (Some("open"), 1));
-    let stats = host.engine.stream_stats();
+    let stats = host.engine.stats().streams;
     assert_eq!((stats.open, stats.cut[&Reason::TokenExpired]), (1, 1));
     assert_eq!(stats.ended[&StreamEnd::Over(Reason::TokenExpired)], 1);
     host.until(millis(60_300));
@@ -328,11 +328,13 @@ fn ends_are_recorded_of_long_streams_and_of_cut_ones() {
         let mut asked_for = 0;
         for (stream, ends) in [(1, 4), (2, 5), (3, 6)] {
             // Only then is the host asked how much went through.
-            asked_for += usize::from(engine.asks_farewell(StreamId(stream), later(ends)));
+            asked_for += usize::from(
+                engine.open_stream(StreamId(stream)).is_some_and(|open| open.asks_farewell(later(ends))),
+            );
             engine.ended(StreamId(stream), Farewell::default(), later(ends));
         }
         assert_eq!(asked_for, expected.len().max(1), "{choice}: the access log shows the one that was cut");
-        let effects = engine.flush(10);
+        let effects = engine.work(Work::Records, NOW);
         let ends: Vec<_> = effects
             .into_iter()
             .map(|effect| match effect {
@@ -359,8 +361,8 @@ fn a_stream_that_is_gone_is_not_cut() {
     host.engine.ended(StreamId(77), Farewell::default(), host.now);
     host.until(millis(12_000));
     assert_eq!(host.cut.into_keys().collect::<Vec<_>>(), [StreamId(3)]);
-    assert_eq!(host.engine.stream_stats().open, 0);
-    assert_eq!(host.engine.stream_stats().ended[&StreamEnd::Closed], 2);
+    assert_eq!(host.engine.stats().streams.open, 0);
+    assert_eq!(host.engine.stats().streams.ended[&StreamEnd::Closed], 2);
 }
 
 /// A cut that the host did not carry out is told again, and counts once the stream has ended.
@@ -373,15 +375,15 @@ fn a_cut_is_told_again_until_the_stream_has_ended() {
     for step in 0..60 {
         let now = millis(step * 100);
         drop(engine.tick(now));
-        while engine.is_sweeping() {
-            let told = engine.sweep(now);
+        while engine.has_work(Work::Streams) {
+            let told = engine.work(Work::Streams, now);
             cuts.extend(told.into_iter().map(|_| step));
         }
     }
     assert!((3..=5).contains(&cuts.len()) && cuts[0] >= 20, "{cuts:?}");
-    assert!(engine.is_cut(StreamId(1)));
+    assert!(engine.open_stream(StreamId(1)).is_some_and(|open| open.is_cut()));
     assert_eq!(engine.ended(StreamId(1), Farewell::default(), later(6)), Some(Reason::TokenExpired));
-    assert!(!engine.is_cut(StreamId(1)));
+    assert!(!engine.open_stream(StreamId(1)).is_some_and(|open| open.is_cut()));
 }
 
 #[test]
@@ -540,8 +542,7 @@ fn a_stream_may_end_or_change_while_it_is_asked_about() {
     host.answer(yes());
     // The host gave up on the last one: it is tried again.
     let (stream, pending) = host.asked.remove(0);
-    drop(pending);
-    host.engine.unanswered(stream, host.now);
+    assert!(pending.stream() == stream && host.engine.answered(pending, Vec::new(), None).is_empty());
     host.until(millis(3_000));
     assert!(host.cut.is_empty() && host.asked.is_empty(), "{:?}", host.cut);
     assert_eq!((host.engine.stats().pending, host.open()), (0, 2));
@@ -563,8 +564,8 @@ fn streams_stay_while_nothing_can_be_decided() {
         let now = millis(1_000 + step * 100);
         // It asks for a bundle, and nobody answers.
         drop(host.engine.tick(now));
-        while host.engine.is_sweeping() {
-            let effects = host.engine.sweep(now);
+        while host.engine.has_work(Work::Streams) {
+            let effects = host.engine.work(Work::Streams, now);
             host.now = now;
             host.run(effects);
         }

@@ -3,7 +3,7 @@
 use std::rc::Rc;
 
 use everycall_core::{
-    Call, Effect, Engine, Failure, IdSeed, LocalData, PureRust, Reply, SharedData, UnixTime,
+    Call, Effect, Engine, Failure, IdSeed, LocalData, PureRust, Reply, SharedData, UnixTime, Work,
 };
 use serde_json::Value;
 
@@ -46,9 +46,9 @@ impl<S: Server, D: SharedData + 'static> Workers<S, D> {
     }
 
     pub fn prepare(&mut self, worker: usize, now: UnixTime) {
-        while self.engines[worker].is_preparing() {
+        while self.engines[worker].has_work(Work::Updates) {
             self.slices += 1;
-            let effects = self.engines[worker].prepare(now);
+            let effects = self.engines[worker].work(Work::Updates, now);
             self.run(worker, effects, now);
         }
     }

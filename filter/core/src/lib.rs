@@ -36,7 +36,7 @@ pub use credential::token;
 pub use engine::decision::{Challenge, Decision, Denial, Permit, Refusal};
 pub use engine::step::{Effect, Pending, Step};
 pub use engine::streams::{Admission, Farewell, StreamStats};
-pub use engine::{not_decided_again, Engine, IdSeed, PdpStats, Stats};
+pub use engine::{not_decided_again, Engine, IdSeed, OpenStream, PdpStats, Stats, Work};
 pub use facts::content::FeedKind;
 pub use facts::revocations::{Revocation, RevocationKind};
 pub use facts::signals::{About, Signal};

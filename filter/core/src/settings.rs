@@ -24,6 +24,7 @@ use crate::credential::peer::Mtls;
 use crate::credential::token::dpop::Dpop;
 use crate::credential::token::source::CredentialSource;
 use crate::credential::token::{self, Failure, Issuer};
+use crate::facts::content::FeedKind;
 use crate::http::attributes::{self, Attribute, ATTRIBUTES, CONNECTION_SOURCE, PROOF_ATTRIBUTES};
 use crate::http::host::ANY_PORT;
 use crate::http::request::{is_spelling, Headers};
@@ -84,6 +85,14 @@ pub struct Settings {
 }
 
 impl Settings {
+    /// Where a feed comes from, if it is configured.
+    pub(crate) const fn feed(&self, feed: FeedKind) -> Option<&FeedSource> {
+        match feed {
+            FeedKind::Revocations => self.revocations.as_ref(),
+            FeedKind::Signals => self.signals.as_ref(),
+        }
+    }
+
     /// Reads a configuration from JSON text, at once.
     ///
     /// # Errors

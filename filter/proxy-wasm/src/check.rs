@@ -89,7 +89,7 @@ impl Check {
         let (Some(instance), State::Admitted { .. }) = (self.instance.clone(), &self.state) else { return };
         let now = host::now_or_last_told();
         // Host calls that most requests are spared.
-        let asks = instance.engine.borrow().asks_farewell(self.id, now);
+        let asks = instance.engine.borrow().open_stream(self.id).is_some_and(|open| open.asks_farewell(now));
         let farewell = if asks { farewell() } else { Farewell::default() };
         let reason = instance.engine.borrow_mut().ended(self.id, farewell, now);
         if let Some(reason) = reason {
@@ -203,7 +203,8 @@ impl Check {
 
     /// The stream is being cut: the response is ours.
     fn is_cut(&self) -> bool {
-        self.instance.as_ref().is_some_and(|instance| instance.engine.borrow().is_cut(self.id))
+        let is_cut = |instance: &Rc<Instance>| Some(instance.engine.borrow().open_stream(self.id)?.is_cut());
+        self.instance.as_ref().and_then(is_cut).unwrap_or_default()
     }
 
     /// Answers the request.
@@ -282,8 +283,12 @@ impl Check {
     pub(crate) fn trailers(&self) -> Action {
         let (Action::Continue, Some(instance)) = (self.gate(), &self.instance) else { return Action::Pause };
         let taken_out = host::request_trailers().and_then(|trailers| {
-            let withheld = |name: &&str| instance.engine.borrow().withholds_trailer(name);
+            let engine = instance.engine.borrow();
+            let open = engine.open_stream(self.id);
+            // Of a stream that nobody knows any more nothing passes.
+            let withheld = |name: &&str| open.as_ref().is_none_or(|open| open.withholds_trailer(name));
             let remove: Vec<&str> = trailers.iter().map(|(name, _)| name).filter(withheld).collect();
+            drop(engine);
             host::change_headers(Message::RequestTrailers, remove.into_iter(), std::iter::empty())
         });
         if taken_out.is_ok() {
@@ -309,10 +314,8 @@ impl Check {
 
 /// Goes on with what waited.
 fn resume(instance: &Instance, pending: Pending, replies: Vec<Reply>) -> Step {
-    match host::now() {
-        Ok(now) => instance.engine.borrow_mut().resume(pending, replies, now),
-        Err(_) => instance.engine.borrow_mut().refuse_without_clock(pending),
-    }
+    let now = host::now().ok();
+    instance.engine.borrow_mut().resume(pending, replies, now)
 }
 
 /// What the host tells of the stream that is ending.

@@ -22,7 +22,7 @@ pub(crate) struct Metrics {
     broke_glass: Metric<bool>,
     observed: Metric<Reason>,
     shadows: Metric<(String, ShadowOutcome)>,
-    slices: Metric<Work>,
+    slices: Metric<Timed>,
     figures: RefCell<Figures>,
 }
 
@@ -31,7 +31,7 @@ type Metric<K> = RefCell<BTreeMap<K, Option<u32>>>;
 
 /// Work that is done between requests.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum Work {
+pub(crate) enum Timed {
     /// A slice: bundles and feeds are read, or a configuration's bundle.
     Updates,
     /// A slice: open streams are looked at.
@@ -88,14 +88,14 @@ impl Metrics {
     }
 
     /// Files how long a request may have waited for one piece of work.
-    pub(crate) fn slice_took(&self, work: Work, micros: u64) {
+    pub(crate) fn took(&self, work: Timed, micros: u64) {
         let (kind, name) = match work {
-            Work::Updates => (MetricKind::Histogram, "everycall.slice_us;work=updates"),
-            Work::Streams => (MetricKind::Histogram, "everycall.slice_us;work=streams"),
-            Work::Tick => (MetricKind::Histogram, "everycall.slice_us;work=tick"),
-            Work::Fetched => (MetricKind::Histogram, "everycall.slice_us;work=fetched"),
-            Work::Configure => (MetricKind::Histogram, "everycall.slice_us;work=configure"),
-            Work::Start => (MetricKind::Histogram, "everycall.slice_us;work=start"),
+            Timed::Updates => (MetricKind::Histogram, "everycall.slice_us;work=updates"),
+            Timed::Streams => (MetricKind::Histogram, "everycall.slice_us;work=streams"),
+            Timed::Tick => (MetricKind::Histogram, "everycall.slice_us;work=tick"),
+            Timed::Fetched => (MetricKind::Histogram, "everycall.slice_us;work=fetched"),
+            Timed::Configure => (MetricKind::Histogram, "everycall.slice_us;work=configure"),
+            Timed::Start => (MetricKind::Histogram, "everycall.slice_us;work=start"),
         };
         let id = *self.slices.borrow_mut().entry(work).or_insert_with(|| self.define(kind, name));
         if let Some(id) = id {

@@ -5,7 +5,7 @@ use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::rc::{Rc, Weak};
 
-use everycall_core::{Engine, IdSeed, Settings, StreamId};
+use everycall_core::{Effect, Engine, IdSeed, Settings, StreamId, Work};
 
 use crate::check::Check;
 use crate::host;
@@ -21,6 +21,8 @@ pub(crate) struct Instance {
     pub(crate) signatures: Rc<Signatures>,
     /// Requests that wait to be woken.
     pub(crate) parked: RefCell<BTreeMap<StreamId, Weak<RefCell<Check>>>>,
+    /// Of the configuration in force.
+    pub(crate) revision: RefCell<String>,
     /// The root context that ticks: the one configured last.
     pub(crate) newest: Cell<u32>,
 }
@@ -35,8 +37,15 @@ impl Instance {
 
     /// Writes the records that don't have room until the next tick, which a busy worker may not come to.
     pub(crate) fn write_overflow(&self) {
-        let next = || self.engine.borrow_mut().overflow();
-        std::iter::from_fn(next).for_each(host::write_record);
+        if self.engine.borrow().has_work(Work::Overflow) {
+            let now = host::now_or_last_told();
+            let effects = self.engine.borrow_mut().work(Work::Overflow, now);
+            for effect in effects {
+                if let Effect::Emit { record } = effect {
+                    host::write_record(record);
+                }
+            }
+        }
     }
 }
 
@@ -52,9 +61,10 @@ pub(crate) fn known(name: &str) -> Option<Rc<Instance>> {
 
 /// Puts valid settings in force and answers the engine that they belong to.
 pub(crate) fn configure(settings: Settings, root: u32) -> Rc<Instance> {
-    let name = settings.instance().to_owned();
+    let (name, revision) = (settings.instance().to_owned(), settings.revision().to_owned());
     if let Some(instance) = known(&name) {
         instance.engine.borrow_mut().configure(settings);
+        *instance.revision.borrow_mut() = revision;
         instance.newest.set(root);
         return instance;
     }
@@ -66,6 +76,7 @@ pub(crate) fn configure(settings: Settings, root: u32) -> Rc<Instance> {
         signatures,
         parked: RefCell::default(),
         metrics: Metrics::new(&name),
+        revision: RefCell::new(revision),
         newest: Cell::new(root),
     });
     INSTANCES.with_borrow_mut(|instances| {

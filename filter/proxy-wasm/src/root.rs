@@ -6,7 +6,7 @@ use std::rc::{Rc, Weak};
 use std::time::Duration;
 
 use everycall_core::{
-    ConfigErrors, Configuring, Effect, Failure, Farewell, FetchId, Refusal, Reply, StreamId, UnixTime,
+    ConfigErrors, Configuring, Effect, Failure, Farewell, FetchId, Refusal, Reply, StreamId, UnixTime, Work,
 };
 use proxy_wasm::traits::{Context, HttpContext, RootContext};
 use proxy_wasm::types::{Action, ContextType};
@@ -14,7 +14,7 @@ use proxy_wasm::types::{Action, ContextType};
 use crate::calls::Calls;
 use crate::check::Check;
 use crate::host::{self, ReplySize};
-use crate::metrics::Work;
+use crate::metrics::Timed;
 use crate::registry::{self, Instance};
 use crate::stream::Stream;
 
@@ -29,8 +29,6 @@ const BUSY_TICK: Duration = Duration::from_millis(2);
 /// since it began: slices are begun until then, and one of each in any case. No request on the worker is to
 /// wait for it for long.
 const WORKING: u64 = 1_000;
-/// Records of one slice.
-const RECORDS: usize = 20;
 /// How often figures are published while ticks come often, in microseconds.
 const PUBLISHING: u64 = 100_000;
 
@@ -131,38 +129,16 @@ impl Root {
             return Vec::new();
         }
         let Some(calls) = self.asking.remove(&stream) else { return Vec::new() };
-        let Ok(now) = host::now() else {
-            let now = host::now_or_last_told();
-            instance.engine.borrow_mut().unanswered(stream, now);
-            return Vec::new();
-        };
         let (pending, replies) = calls.into_parts();
-        let effects = instance.engine.borrow_mut().answered(pending, replies, now);
+        let effects = instance.engine.borrow_mut().answered(pending, replies, host::now().ok());
         effects
-    }
-
-    /// Works on open streams for a while, if there is something to be done about them.
-    fn sweep(&mut self, begun: UnixTime) {
-        let Some(instance) = self.instance.clone() else { return };
-        while instance.engine.borrow().is_sweeping() {
-            let Ok(now) = host::now() else { break };
-            let effects = instance.engine.borrow_mut().sweep(now);
-            let cuts = effects.iter().any(|effect| matches!(effect, Effect::Cut { .. }));
-            self.run(effects);
-            let Ok(after) = host::now() else { break };
-            instance.metrics.slice_took(Work::Streams, micros_between(now, after));
-            // The host carries cuts out when the tick is over.
-            if cuts || micros_between(begun, after) >= WORKING {
-                break;
-            }
-        }
     }
 
     /// Works for a while on the configuration, if it came while another one was in force.
     fn go_on_configuring(&mut self, begun: UnixTime) {
         let Some(instance) = self.instance.clone() else { return };
-        in_slices(&instance, begun, |_| {
-            let Some(mut configuring) = self.configuring.take() else { return false };
+        let Ok(mut now) = host::now() else { return };
+        while let Some(mut configuring) = self.configuring.take() {
             if configuring.work() {
                 self.configuring = Some(configuring);
             } else if let Err(errors) = self.put_in_force(configuring) {
@@ -170,8 +146,13 @@ impl Root {
                 refuse(&errors);
                 self.instance = None;
             }
-            true
-        });
+            let Ok(after) = host::now() else { break };
+            instance.metrics.took(Timed::Updates, micros_between(now, after));
+            now = after;
+            if micros_between(begun, now) >= WORKING {
+                break;
+            }
+        }
     }
 
     /// What is left of reading the configuration, at once.
@@ -199,7 +180,7 @@ impl Root {
             return self.put_in_force(configuring).map(|()| false);
         };
         instance.newest.set(self.id);
-        let same = instance.engine.borrow().settings().revision() == configuring.revision();
+        let same = *instance.revision.borrow() == configuring.revision();
         self.instance = Some(instance);
         self.pace = if same { TICK } else { BUSY_TICK };
         // Without ticks it would stay on its way.
@@ -210,49 +191,41 @@ impl Root {
         Ok(true)
     }
 
-    /// Works for a while on a bundle or a feed, if there is one to be read.
-    fn prepare(&mut self, begun: UnixTime) {
+    /// Does such work for a while, if there is any.
+    fn work(&mut self, work: Work, begun: UnixTime) {
         let Some(instance) = self.instance.clone() else { return };
-        let mut effects = Vec::new();
-        in_slices(&instance, begun, |now| {
-            let mut engine = instance.engine.borrow_mut();
-            let is_preparing = engine.is_preparing();
-            if is_preparing {
-                effects.extend(engine.prepare(now));
-            }
-            is_preparing
-        });
-        self.run(effects);
-    }
-
-    /// Writes records for a while, if there are any.
-    fn write(&mut self, begun: UnixTime) {
-        let Some(instance) = self.instance.clone() else { return };
-        self.wrote = instance.engine.borrow().has_records();
-        while instance.engine.borrow().has_records() {
-            let records = instance.engine.borrow_mut().flush(RECORDS);
-            self.run(records);
+        let Ok(mut now) = host::now() else { return };
+        while instance.engine.borrow().has_work(work) {
+            let effects = instance.engine.borrow_mut().work(work, now);
+            // The host carries cuts out when the tick is over.
+            let cuts = effects.iter().any(|effect| matches!(effect, Effect::Cut { .. }));
+            self.run(effects);
             let Ok(after) = host::now() else { break };
-            if micros_between(begun, after) >= WORKING {
+            match work {
+                Work::Updates => instance.metrics.took(Timed::Updates, micros_between(now, after)),
+                Work::Streams => instance.metrics.took(Timed::Streams, micros_between(now, after)),
+                Work::Records | Work::Overflow => {}
+            }
+            now = after;
+            if cuts || micros_between(begun, now) >= WORKING {
                 break;
             }
         }
     }
 
     /// Files how long this took.
-    fn took(&self, work: Work, begun: UnixTime) {
+    fn took(&self, work: Timed, begun: UnixTime) {
         let Some(instance) = &self.instance else { return };
-        instance.metrics.slice_took(work, micros_between(begun, host::now_or_last_told()));
+        instance.metrics.took(work, micros_between(begun, host::now_or_last_told()));
     }
 
     fn set_pace(&mut self) {
         let Some(instance) = &self.instance else { return };
         let busy = {
             let engine = instance.engine.borrow();
+            let has_work = |work| engine.has_work(work);
             self.configuring.is_some()
-                || engine.is_preparing()
-                || engine.is_sweeping()
-                || engine.has_records()
+                || [Work::Updates, Work::Streams, Work::Records].into_iter().any(has_work)
         };
         let pace = match (busy, self.wrote) {
             (true, _) => BUSY_TICK,
@@ -313,7 +286,7 @@ impl Context for Root {
             let begun = host::now_or_last_told();
             let effects = self.fetched(id, host::call_reply(size, max_body));
             self.run(effects);
-            self.took(Work::Fetched, begun);
+            self.took(Timed::Fetched, begun);
             self.set_pace();
         } else if let Some(stream) = self.asked.remove(&token) {
             if let Some(calls) = self.asking.get_mut(&stream) {
@@ -333,12 +306,16 @@ impl Context for Root {
         // The last chance to write down what was decided.
         if let Some(instance) = self.instance.clone() {
             // No reply will come here any more.
-            for stream in std::mem::take(&mut self.asking).into_keys() {
-                let now = host::now_or_last_told();
-                instance.engine.borrow_mut().unanswered(stream, now);
+            for calls in std::mem::take(&mut self.asking).into_values() {
+                let (pending, _) = calls.into_parts();
+                let effects = instance.engine.borrow_mut().answered(pending, Vec::new(), None);
+                self.run(effects);
             }
-            let effects = instance.engine.borrow_mut().flush(usize::MAX);
-            self.run(effects);
+            let now = host::now_or_last_told();
+            while instance.engine.borrow().has_work(Work::Records) {
+                let records = instance.engine.borrow_mut().work(Work::Records, now);
+                self.run(records);
+            }
         }
         self.instance = None;
         true
@@ -355,7 +332,7 @@ impl RootContext for Root {
         match self.configure(text) {
             Ok(held) => {
                 // Without one before, it is the start of a worker, or a VM of the host that only tries it.
-                self.took(if held { Work::Configure } else { Work::Start }, begun);
+                self.took(if held { Timed::Configure } else { Timed::Start }, begun);
                 true
             }
             // Never true: the proxy then keeps the old configuration, or does not start.
@@ -383,11 +360,12 @@ impl RootContext for Root {
         self.woken.retain(|_, (_, check)| check.strong_count() > 0);
         self.run(effects);
         self.go_on_configuring(now);
-        self.prepare(now);
-        self.sweep(now);
-        self.write(now);
+        self.work(Work::Updates, now);
+        self.work(Work::Streams, now);
+        self.wrote = instance.engine.borrow().has_work(Work::Records);
+        self.work(Work::Records, now);
         self.set_pace();
-        self.took(Work::Tick, now);
+        self.took(Timed::Tick, now);
     }
 
     fn create_http_context(&self, context_id: u32) -> Option<Box<dyn HttpContext>> {
@@ -402,20 +380,6 @@ impl RootContext for Root {
 fn refuse(errors: &ConfigErrors) {
     for error in errors.iter() {
         log::error!("everycall: configuration refused: {error}");
-    }
-}
-
-/// Does slices of work that updates make, until there are none or it is time for something else, and files how long
-/// each took. `slice` is given the time, and tells whether there was one.
-fn in_slices(instance: &Instance, begun: UnixTime, mut slice: impl FnMut(UnixTime) -> bool) {
-    let Ok(mut now) = host::now() else { return };
-    while slice(now) {
-        let Ok(after) = host::now() else { break };
-        instance.metrics.slice_took(Work::Updates, micros_between(now, after));
-        now = after;
-        if micros_between(begun, now) >= WORKING {
-            break;
-        }
     }
 }
 

@@ -134,7 +134,12 @@ impl Decider {
     pub(super) fn explain(&self, record: &DecisionRecord) -> anyhow::Result<String> {
         let traces = match record.policy {
             // An engine of its own: explaining sets the clock.
-            Some(_) => new_engine(self.configuration.again()?, &self.seed, u64::MAX).explain(record),
+            Some(_) => {
+                let mut engine = new_engine(self.configuration.again()?, &self.seed, u64::MAX);
+                engine.traces();
+                engine.replay(record);
+                engine.traces()
+            }
             None => Vec::new(),
         };
         Ok(explain::text(record, &traces, &explain::Policies::of(&self.configuration.opened()?.document)))

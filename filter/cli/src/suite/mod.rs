@@ -109,7 +109,7 @@ impl Suite {
         let mut all = Vec::with_capacity(self.len());
         for (at, file) in self.files.iter().enumerate() {
             let mut engine = engine(&file.config).map_err(|message| file.error(message))?;
-            engine.watch();
+            engine.traces();
             let counts = holds_modules(&file.config, &self.base);
             for (index, (case, wire)) in file.cases.iter().enumerate() {
                 let record = decide_case(&mut engine, case, wire, self.now).record;

@@ -4,7 +4,6 @@ use serde_json::Value;
 
 use super::case::{Case, Refused};
 use super::layers::Layers;
-use super::Engine;
 use crate::authority::grants::Granted;
 use crate::base::reads::Names;
 use crate::base::reason::Reason;
@@ -12,27 +11,9 @@ use crate::base::time::UnixTime;
 use crate::config::InputFormat;
 use crate::credential::token::cache::Verified;
 use crate::http::attributes;
-use crate::http::request::{dashed, is_forbidden};
 use crate::http::target::Target;
 use crate::input::{PolicyInput, Sources};
-use crate::obligations;
-use crate::policy::RuleSet;
 use crate::record::PolicyRecord;
-
-impl Engine {
-    /// Whether a field of the request's trailers is kept from the upstream. Some servers take trailers for headers
-    /// (RFC 9110 section 6.5.1): so each that was not there when it was decided, and that a client must not set, that
-    /// frames or authenticates the message, or that a policy reads.
-    pub fn withholds_trailer(&self, name: &str) -> bool {
-        let name = name.to_ascii_lowercase();
-        let dashed = dashed(&name);
-        let is_read = |rules: &RuleSet| rules.headers().hold(&name) || rules.headers().hold(&dashed);
-        is_forbidden(&name)
-            || obligations::is_forbidden(&name)
-            || self.settings.is_secret(&name)
-            || self.bundle.rule_sets.iter().any(is_read)
-    }
-}
 
 impl Layers<'_> {
     /// What a rule set gets to see: only what it reads, and the record holds the same.

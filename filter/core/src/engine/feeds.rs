@@ -2,19 +2,20 @@
 
 use super::case::{Case, Occasion, Refused};
 use super::layers::Layers;
-use super::{Engine, IdSeed};
+use super::worker::Worker;
 use crate::base::reads::Reads;
 use crate::base::reason::Reason;
 use crate::base::time::UnixTime;
 use crate::config::WhenStale;
 use crate::credential::token::cache::Verified;
 use crate::facts::content::{Content, FeedKind};
-use crate::http::call::{FetchId, Reply};
-use crate::jose::signature::SignatureVerifier;
+use crate::facts::revocations::Revocations;
+use crate::facts::signals::Signals;
+use crate::http::call::FetchId;
 use crate::record::{DecisionRecord, FeedRecord, SignalsRecord};
+use crate::settings::Settings;
 use crate::sync::feed::{self, Feed, FeedSource, FeedStats, World};
-use crate::sync::follower::{FetchIds, Follower, Source as _};
-use crate::sync::shared::Shared;
+use crate::sync::follower::{Follower, Source as _};
 use crate::sync::Event;
 
 /// Facts that are looked at in one slice.
@@ -46,25 +47,18 @@ impl<C: Content> Followed<C> {
     }
 
     /// A configuration came: the list of the same server stays known, others go.
-    fn assign(
-        &mut self,
-        kind: FeedKind,
-        source: Option<&FeedSource>,
-        verifier: &dyn SignatureVerifier,
-        (shared, digest): (&Shared, &[u8; 32]),
-        (ids, seed): (&FetchIds, &IdSeed),
-    ) {
+    fn configure(&mut self, kind: FeedKind, settings: &Settings, worker: &Worker) {
+        let source = settings.feed(kind);
         let Self { facts, feed, sweeping } = self;
         if let Some((source, remote)) = source.and_then(|source| Some((source, source.remote.as_ref()?))) {
             let server = feed::server(remote);
-            let shared = shared.of_place(digest, kind.as_str(), server.place());
+            let shared = worker.shared_at(settings, kind.as_str(), &server);
+            let world = World { source, verifier: worker.verifier(), content: facts };
             match feed.as_mut().filter(|feed| feed.is_at(&server)) {
-                Some(feed) => {
-                    feed.reconfigure(&mut World { source, verifier, content: facts }, server, shared)
-                }
+                Some(feed) => feed.reconfigure(world, server, shared),
                 None => {
-                    facts.abandon();
-                    *feed = Some(Follower::new(Feed::new(kind), server, shared, ids, &seed.0));
+                    world.content.abandon();
+                    *feed = Some(worker.follow(Feed::new(kind), server, shared));
                 }
             }
             return;
@@ -89,30 +83,20 @@ impl<C: Content> Followed<C> {
     fn follow(
         &mut self,
         source: Option<&FeedSource>,
-        verifier: &dyn SignatureVerifier,
+        worker: &Worker,
         work: impl FnOnce(&mut Follower<Feed>, &mut World<'_>) -> Vec<Event>,
     ) -> Vec<Event> {
         let (Some(feed), Some(source)) = (&mut self.feed, source) else { return Vec::new() };
-        work(feed, &mut World { source, verifier, content: &mut self.facts })
+        work(feed, &mut World { source, verifier: worker.verifier(), content: &mut self.facts })
     }
 
     /// One slice of the work that there is.
-    fn slice(
-        &mut self,
-        source: Option<&FeedSource>,
-        verifier: &dyn SignatureVerifier,
-        now: UnixTime,
-    ) -> Vec<Event> {
+    fn slice(&mut self, source: Option<&FeedSource>, worker: &Worker, now: UnixTime) -> Vec<Event> {
         if self.sweeping {
             self.sweeping = self.facts.tidy(TIDY_SLICE, UnixTime::default(), true);
             return Vec::new();
         }
-        self.follow(source, verifier, |feed, world| feed.slice(world, now))
-    }
-
-    /// The feed, if this fetch is its own.
-    fn awaits(&mut self, id: FetchId) -> Option<&mut Follower<Feed>> {
-        self.feed.as_mut().filter(|feed| feed.awaits(id))
+        self.follow(source, worker, |feed, world| feed.slice(world, now))
     }
 
     pub(super) fn clock_stepped(&mut self, now: UnixTime) {
@@ -126,7 +110,64 @@ impl<C: Content> Followed<C> {
     }
 }
 
-impl Engine {
+/// All feeds of an engine.
+#[derive(Default)]
+pub(super) struct Feeds {
+    pub(super) revocations: Followed<Revocations>,
+    pub(super) signals: Followed<Signals>,
+}
+
+impl Feeds {
+    /// A configuration came: lists of the same servers stay known, others go.
+    pub(super) fn configure(&mut self, settings: &Settings, worker: &Worker) {
+        self.revocations.configure(FeedKind::Revocations, settings, worker);
+        self.signals.configure(FeedKind::Signals, settings, worker);
+    }
+
+    pub(super) fn clock_stepped(&mut self, now: UnixTime) {
+        self.revocations.clock_stepped(now);
+        self.signals.clock_stepped(now);
+    }
+
+    /// Lets the feeds ask for what is new.
+    pub(super) fn tick(&mut self, settings: &Settings, worker: &Worker, now: UnixTime) -> Vec<Event> {
+        let tick = |feed: &mut Follower<Feed>, world: &mut World<'_>| feed.tick(world, now);
+        let mut events = self.revocations.follow(settings.revocations.as_ref(), worker, tick);
+        events.extend(self.signals.follow(settings.signals.as_ref(), worker, tick));
+        events
+    }
+
+    /// Whether there is work for [`Self::slice`].
+    pub(super) fn is_busy(&self) -> bool {
+        self.revocations.is_busy() || self.signals.is_busy()
+    }
+
+    /// One slice of work. What was read counts when it returns.
+    pub(super) fn slice(&mut self, settings: &Settings, worker: &Worker, now: UnixTime) -> Vec<Event> {
+        if self.revocations.is_busy() {
+            self.revocations.slice(settings.revocations.as_ref(), worker, now)
+        } else {
+            self.signals.slice(settings.signals.as_ref(), worker, now)
+        }
+    }
+
+    /// The feed whose fetch this is.
+    pub(super) fn awaits(&mut self, id: FetchId) -> Option<&mut Follower<Feed>> {
+        let Self { revocations, signals } = self;
+        [&mut revocations.feed, &mut signals.feed].into_iter().flatten().find(|feed| feed.awaits(id))
+    }
+
+    /// Current figures of those that come from servers.
+    pub(super) fn stats(&self, settings: &Settings, now: UnixTime) -> Vec<FeedStats> {
+        let stats = [
+            self.revocations.stats(settings.revocations.as_ref(), now),
+            self.signals.stats(settings.signals.as_ref(), now),
+        ];
+        stats.into_iter().flatten().collect()
+    }
+}
+
+impl Layers<'_> {
     /// Does all of it still hold? Asked of each request, however long the caller is known.
     pub(super) fn not_revoked(
         &self,
@@ -135,85 +176,14 @@ impl Engine {
         now: UnixTime,
     ) -> Result<(), Refused> {
         let Some(source) = &self.settings.revocations else { return Ok(()) };
-        let (list, goes_on) = self.revocations.judged(source, now);
+        let (list, goes_on) = self.feeds.revocations.judged(source, now);
         record.revocations = list;
-        if let Some(kind) = self.revocations.facts.check(&caller.revocable, now) {
+        if let Some(kind) = self.feeds.revocations.facts.check(&caller.revocable, now) {
             return Err(Refused::new(Reason::Revoked, format!("its {} was revoked", kind.as_str())));
         }
         goes_on.map_err(|why| Refused::new(Reason::RevocationsStale, why))
     }
 
-    /// A configuration came: lists of the same servers stay known, others go.
-    pub(super) fn assign_feeds(&mut self) {
-        let Self { settings, revocations, signals, verifier, shared, seed, fetches, .. } = self;
-        let (of, own) = ((&*shared, &settings.credential_digest), (&*fetches, &*seed));
-        revocations.assign(FeedKind::Revocations, settings.revocations.as_ref(), &**verifier, of, own);
-        signals.assign(FeedKind::Signals, settings.signals.as_ref(), &**verifier, of, own);
-        self.pass_on();
-    }
-
-    /// Lets the open streams know what is new.
-    fn pass_on(&mut self) {
-        self.streams.revoked(self.revocations.facts.take_newly());
-        self.streams.signalled(self.signals.facts.take_newly());
-    }
-
-    /// Lets the feeds ask for what is new.
-    pub(super) fn follow_feeds(&mut self, now: UnixTime) -> Vec<Event> {
-        let Self { settings, verifier, revocations, signals, .. } = self;
-        let sources = (settings.revocations.as_ref(), settings.signals.as_ref());
-        let mut events = revocations.follow(sources.0, &**verifier, |feed, world| feed.tick(world, now));
-        events.extend(signals.follow(sources.1, &**verifier, |feed, world| feed.tick(world, now)));
-        self.pass_on();
-        events
-    }
-
-    /// Whether there is work for [`Self::feed_slice`].
-    pub(super) fn feeds_are_busy(&self) -> bool {
-        self.revocations.is_busy() || self.signals.is_busy()
-    }
-
-    /// One slice of work on feeds. What was read counts when it returns.
-    pub(super) fn feed_slice(&mut self, now: UnixTime) -> Vec<Event> {
-        let Self { settings, verifier, revocations, signals, .. } = self;
-        let events = match revocations.is_busy() {
-            true => revocations.slice(settings.revocations.as_ref(), &**verifier, now),
-            false => signals.slice(settings.signals.as_ref(), &**verifier, now),
-        };
-        self.pass_on();
-        events
-    }
-
-    /// Takes the reply to a fetch, if a feed waits for it.
-    ///
-    /// # Errors
-    /// The reply, which is for others.
-    #[allow(clippy::result_large_err)] // no error: it is somebody else's
-    pub(super) fn feed_fetched(
-        &mut self,
-        id: FetchId,
-        reply: Reply,
-        now: UnixTime,
-    ) -> Result<Vec<Event>, Reply> {
-        let Self { revocations, signals, .. } = self;
-        match revocations.awaits(id).or_else(|| signals.awaits(id)) {
-            Some(feed) => Ok(feed.fetched(reply, now)),
-            None => Err(reply),
-        }
-    }
-
-    /// Current figures of the feeds that come from servers.
-    pub fn feed_stats(&self) -> Vec<FeedStats> {
-        let Self { settings, revocations, signals, latest, .. } = self;
-        let stats = [
-            revocations.stats(settings.revocations.as_ref(), *latest),
-            signals.stats(settings.signals.as_ref(), *latest),
-        ];
-        stats.into_iter().flatten().collect()
-    }
-}
-
-impl Layers<'_> {
     /// What is known of the call, for a policy that reads it. Of a record that is decided again: what was
     /// known then.
     pub(super) fn signals(
@@ -230,13 +200,13 @@ impl Layers<'_> {
         let Some(source) = &self.settings.signals else {
             return Err(Refused::new(Reason::SignalsStale, "no `signals` are configured"));
         };
-        let (list, goes_on) = self.signals.judged(source, now);
+        let (list, goes_on) = self.feeds.signals.judged(source, now);
         if let Err(why) = goes_on {
             case.record.signals = Some(SignalsRecord { list, ..SignalsRecord::default() });
             return Err(Refused::new(Reason::SignalsStale, why));
         }
-        case.signals_at = Some(self.signals.facts.version());
-        let found = self.signals.facts.of_call(caller.map(|caller| &caller.revocable), reads, now);
+        case.signals_at = Some(self.feeds.signals.facts.version());
+        let found = self.feeds.signals.facts.of_call(caller.map(|caller| &caller.revocable), reads, now);
         Ok(SignalsRecord { list, ..found })
     }
 }

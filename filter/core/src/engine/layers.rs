@@ -3,21 +3,24 @@
 //! `grant` is here, the others in `elevation` and `facts`.
 
 use super::case::{Case, Refused};
-use super::feeds::Followed;
+use super::feeds::Feeds;
+use super::worker::Worker;
 use crate::authority::grants::Granted;
 use crate::base::reason::Reason;
 use crate::base::time::UnixTime;
 use crate::bundle::Bundle;
+use crate::credential::token;
 use crate::credential::token::cache::Verified;
-use crate::facts::signals::Signals;
 use crate::http::target::Target;
 use crate::settings::Settings;
 
 /// A bundle that decides, under the settings in force.
+#[derive(Clone, Copy)]
 pub(super) struct Layers<'a> {
     pub(super) settings: &'a Settings,
     pub(super) bundle: &'a Bundle,
-    pub(super) signals: &'a Followed<Signals>,
+    pub(super) feeds: &'a Feeds,
+    pub(super) worker: &'a Worker,
 }
 
 impl Layers<'_> {
@@ -52,5 +55,32 @@ impl Layers<'_> {
             Err(miss) if identity.is_some() => Err(Refused::new(Reason::NotGranted, miss)),
             Err(miss) => Err(Refused::new(Reason::CredentialMissing, miss)),
         }
+    }
+
+    /// What may have ended while a request waited. A record that is looked at again was decided by what was known of
+    /// revocations then.
+    pub(super) fn still_valid(
+        &self,
+        case: &mut Case,
+        caller: Option<&Verified>,
+        granted: &Granted,
+        now: UnixTime,
+    ) -> Result<(), Refused> {
+        if let Some(caller) = caller {
+            token::valid_at(caller.identity.not_before, caller.identity.expires_at, now)?;
+            if !case.is_replay() {
+                self.not_revoked(&mut case.record, caller, now)?;
+            }
+        }
+        let grant = &granted.grant;
+        grant
+            .valid_at(now)
+            .map_err(|miss| Refused::new(Reason::NotGranted, format!("grant `{}` {miss}", grant.id)))?;
+        let Some(elevation) = granted.elevated.as_ref().map(|elevated| &elevated.elevation) else {
+            return Ok(());
+        };
+        elevation.valid_at(now).map_err(|miss| {
+            Refused::new(Reason::ElevationInactive, format!("elevation `{}` {miss}", elevation.id))
+        })
     }
 }

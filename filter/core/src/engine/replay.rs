@@ -5,29 +5,25 @@ use std::sync::Arc;
 use serde_json::{Map, Value};
 
 use super::case::{Case, Cause, Occasion, Refused};
-use super::Engine;
 use crate::base::reason::{Layer, Reason};
-use crate::base::time::UnixTime;
 use crate::credential::token::cache::Verified;
-use crate::engine::decision::Decision;
-use crate::engine::step::{Pending, Step};
+use crate::engine::step::Pending;
+use crate::http::attributes::Attribute;
 use crate::http::request::{Connection, Headers, Request, StreamId, BREAK_GLASS_HEADER};
 use crate::pdp::{self, Answer};
 use crate::record::{DecisionRecord, ShadowReads, SignalsRecord, Verdict};
+use crate::settings::Settings;
 
-impl Engine {
-    /// Decides a recorded request again, under the configuration in force: the recorded caller, the
-    /// recorded values, the recorded answers. The record's token is not known and not needed. Sets
-    /// the engine's clock to the record's time: for engines that do nothing else.
-    ///
-    /// Refusals that rest on what no record holds, such as the token, the bytes of a malformed
-    /// request or how busy the worker was, stand as they are.
-    pub fn replay(&mut self, record: &DecisionRecord) -> Decision {
-        let now = record.time;
-        self.latest = now;
-        let request = to_request(record);
-        let mut case =
-            Case::new(request, record.id.clone(), now, &self.settings, Arc::clone(&self.attributes));
+impl Case {
+    /// A recorded request, with the recorded caller and the recorded values. The record's token is not known and not
+    /// needed.
+    pub(super) fn of_record(
+        record: &DecisionRecord,
+        settings: &Settings,
+        attributes: &Arc<[&'static Attribute]>,
+    ) -> Self {
+        let (id, attributes) = (record.id.clone(), Arc::clone(attributes));
+        let mut case = Self::new(to_request(record), id, record.time, settings, attributes);
         let caller = record.identity.as_ref().map(|identity| {
             let exception = record.exception.clone();
             Arc::new(Verified { exception, ..Verified::new((**identity).clone()) })
@@ -40,28 +36,21 @@ impl Engine {
         for (name, value) in shadows.chain(&record.connection) {
             case.request.connection.restore(name, value);
         }
-        if let Some(reason) = not_decided_again(record) {
-            let revision = std::mem::take(&mut case.record.revision);
-            case.record = DecisionRecord { revision, ..record.clone() };
-            let detail = record.detail.clone();
-            return self.denied(case, Refused { reason, detail, obligations: None });
-        }
-        // What was valid when the request came may have ended before it was answered.
-        let waited = record.duration_us.and_then(|micros| i64::try_from(micros).ok()).unwrap_or_default();
-        let answered = UnixTime::from_micros(now.micros().saturating_add(waited));
-        let mut step = self.run(case, now);
-        loop {
-            match step {
-                Step::Done(decision) => return decision,
-                Step::Ask { pending, .. } | Step::Wait { pending } => {
-                    step = self.resume_recorded(pending, record, answered);
-                }
-            }
-        }
+        case
     }
 
-    fn resume_recorded(&mut self, mut pending: Pending, record: &DecisionRecord, now: UnixTime) -> Step {
-        let open = match &mut pending.0.cause {
+    /// The refusal of the record stands as it is.
+    pub(super) fn stands(&mut self, record: &DecisionRecord, reason: Reason) -> Refused {
+        let revision = std::mem::take(&mut self.record.revision);
+        self.record = DecisionRecord { revision, ..record.clone() };
+        Refused { reason, detail: record.detail.clone(), obligations: None }
+    }
+}
+
+impl Pending {
+    /// Files the recorded answers to what it waits for.
+    pub(super) fn answer_as(&mut self, record: &DecisionRecord) {
+        let open = match &mut self.0.cause {
             Cause::Answers(asked) => std::mem::take(&mut asked.open),
             Cause::Keys => Vec::new(),
         };
@@ -71,13 +60,12 @@ impl Engine {
                 .filter(|exchange| exchange.question == question.body)
                 .and_then(|exchange| Answer::from_json(exchange.answer.as_ref()?))
                 .unwrap_or(Answer::Error(pdp::AnswerError::Unavailable));
-            pending.0.case.note_answer(question, answer);
+            self.0.case.note_answer(question, answer);
         }
-        self.resume(pending, Vec::new(), now)
     }
 }
 
-/// The reason of a refusal that [`Engine::replay`] takes over, because it rests on what no record holds. That there was no credential is known: whether one is needed
+/// The reason of a refusal that [`crate::Engine::replay`] takes over, because it rests on what no record holds. That there was no credential is known: whether one is needed
 /// is the grants' to say.
 pub fn not_decided_again(record: &DecisionRecord) -> Option<Reason> {
     let is_of_such_a_layer = matches!(record.layer, Layer::Request | Layer::Credential | Layer::Service);

@@ -4,88 +4,81 @@
 use serde_json::{Map, Value};
 
 use super::case::{begun, Case, Refused};
-use super::feeds::Followed;
 use super::layers::Layers;
 use super::trace::Watched;
-use super::{judge, Engine, Progress};
+use super::{judge, Progress};
 use crate::authority::grants::Granted;
 use crate::base::reason::{Layer, Reason};
 use crate::base::time::UnixTime;
-use crate::bundle::{Bundle, BundleHead, SHADOW_BUNDLE};
+use crate::bundle::{BundleHead, SHADOW_BUNDLE};
 use crate::credential::token::cache::Verified;
-use crate::facts::signals::Signals;
 use crate::http::request::BREAK_GLASS_HEADER;
 use crate::http::target::Target;
 use crate::pdp::{Answer, Question};
 use crate::record::{BundleRecord, DecisionRecord, ShadowOutcome, ShadowReads, ShadowRecord, Verdict};
-use crate::settings::{Settings, Shadow};
+use crate::settings::Shadow;
 
-/// What a shadow comes to.
-enum Opinion {
+/// What a shadow comes to that does not refuse.
+enum ShadowDecision {
     Allow,
     /// It asks a question that was not asked: its id.
     Asks(String),
 }
 
-/// What a shadow is asked about: never changed by it.
-struct Matter<'a> {
-    settings: &'a Settings,
-    signals: &'a Followed<Signals>,
+/// What a shadow decides about: never changed by it.
+struct Shadowed<'a> {
+    layers: Layers<'a>,
     caller: Option<&'a Verified>,
     target: &'a Target,
     now: UnixTime,
 }
 
-impl Engine {
-    /// Hears the shadows on a decision that stands, if it rests on what bundles say.
-    ///
-    /// INVARIANT: `progress` is only looked at, and of the case nothing is changed but `record.shadow`.
-    pub(super) fn hear_shadows(
-        &mut self,
-        case: &mut Case,
-        progress: &Result<Progress, Refused>,
-        now: UnixTime,
-    ) {
-        // A stream that is decided again was heard of when it was admitted.
-        if (self.shadow.is_none() && self.bundle.shadows.is_empty()) || case.open_since().is_some() {
-            return;
-        }
-        let allowed = match progress {
-            Ok(Progress::Allowed(..)) => true,
-            Err(refused) if is_judged(refused.reason) => false,
-            Ok(Progress::AwaitsKeys | Progress::Asks { .. }) | Err(_) => return,
-        };
-        let (Some(caller), Ok(target)) = (case.caller.clone(), self.settings.target(case.request.headers()))
-        else {
-            return;
-        };
-        let Self { settings, signals, bundle, shadow, watched, .. } = self;
-        let matter = Matter { settings, signals, caller: caller.as_deref(), target: &target, now };
-        let blank = begun(&case.request, String::new(), case.record.time, settings);
-        let decided = std::mem::replace(&mut case.record, blank);
-        let signals_at = case.signals_at;
-        let mut heard = Vec::new();
-        case.note_target(&target);
-        if let Some((name, opinion)) = matter.by_rule_set(bundle, case, &decided, watched) {
-            heard.push(compare(&name, None, opinion, allowed, &case.record, &decided));
-        }
-        if let Some(Shadow { bundle, max_stale_s }) = shadow {
-            case.note_target(&target);
-            let head = bundle.head().map(BundleHead::to_record);
-            let serves = match case.is_replay() {
-                true => Ok(()),
-                false => bundle.serves_at(now, *max_stale_s),
-            };
-            let opinion = match serves {
-                Ok(()) => matter.by_bundle(bundle, case),
-                Err((reason, detail)) => Err(Refused::new(reason, detail)),
-            };
-            heard.push(compare(SHADOW_BUNDLE, head, opinion, allowed, &case.record, &decided));
-        }
-        case.caller = Some(caller);
-        case.signals_at = signals_at;
-        case.record = DecisionRecord { shadow: heard, ..decided };
+/// Lets the shadows decide what was decided, if that rests on what bundles say.
+///
+/// INVARIANT: `progress` is only looked at, and of the case nothing is changed but `record.shadow`.
+pub(super) fn decide_shadows(
+    layers: Layers<'_>,
+    shadow: Option<&Shadow>,
+    watched: &mut Option<Vec<Watched>>,
+    case: &mut Case,
+    progress: &Result<Progress, Refused>,
+    now: UnixTime,
+) {
+    // Of a stream that is decided again they did when it was admitted.
+    if (shadow.is_none() && layers.bundle.shadows.is_empty()) || case.open_since().is_some() {
+        return;
     }
+    let allowed = match progress {
+        Ok(Progress::Allowed(..)) => true,
+        Err(refused) if is_judged(refused.reason) => false,
+        Ok(Progress::AwaitsKeys | Progress::Asks { .. }) | Err(_) => return,
+    };
+    let (Some(caller), Ok(target)) = (case.caller.clone(), layers.settings.target(case.request.headers()))
+    else {
+        return;
+    };
+    let shadowed = Shadowed { layers, caller: caller.as_deref(), target: &target, now };
+    let blank = begun(&case.request, String::new(), case.record.time, layers.settings);
+    let decided = std::mem::replace(&mut case.record, blank);
+    let signals_at = case.signals_at;
+    let mut records = Vec::new();
+    case.note_target(&target);
+    if let Some((name, decision)) = shadowed.by_rule_set(case, &decided, watched) {
+        records.push(compare(&name, None, decision, allowed, &case.record, &decided));
+    }
+    if let Some(Shadow { bundle, max_stale_s }) = shadow {
+        case.note_target(&target);
+        let head = bundle.head().map(BundleHead::to_record);
+        let serves = if case.is_replay() { Ok(()) } else { bundle.serves_at(now, *max_stale_s) };
+        let decision = match serves {
+            Ok(()) => Shadowed { layers: Layers { bundle, ..layers }, ..shadowed }.by_bundle(case),
+            Err((reason, detail)) => Err(Refused::new(reason, detail)),
+        };
+        records.push(compare(SHADOW_BUNDLE, head, decision, allowed, &case.record, &decided));
+    }
+    case.caller = Some(caller);
+    case.signals_at = signals_at;
+    case.record = DecisionRecord { shadow: records, ..decided };
 }
 
 /// Whether such a refusal says what a bundle says, and not that somebody is not who they claim to
@@ -98,53 +91,49 @@ fn is_judged(reason: Reason) -> bool {
     }
 }
 
-impl Matter<'_> {
-    /// The opinion of the shadow of the rule set that decided, in whose place it stands: nothing if
+impl Shadowed<'_> {
+    /// What the shadow says of the rule set that decided, in whose place it stands: nothing if
     /// none decided, or it has no shadow.
     fn by_rule_set(
         &self,
-        bundle: &Bundle,
         case: &mut Case,
         decided: &DecisionRecord,
         watched: &mut Option<Vec<Watched>>,
-    ) -> Option<(String, Result<Opinion, Refused>)> {
+    ) -> Option<(String, Result<ShadowDecision, Refused>)> {
         decided.policy.as_ref()?;
-        let granted = self.granted(bundle, case).ok()?;
+        let granted = self.granted(case).ok()?;
         // Another grant may be the one by now, after a wait.
         if decided.grant.as_ref()?.id != granted.grant.id {
             return None;
         }
-        let (name, rule_set) = bundle.shadows.get(&granted.grant.rule_set).cloned()?;
-        Some((name.to_string(), self.policy(bundle, case, &granted, rule_set, watched)))
+        let (name, rule_set) = self.layers.bundle.shadows.get(&granted.grant.rule_set).cloned()?;
+        Some((name.to_string(), self.policy(case, &granted, rule_set, watched)))
     }
 
-    /// The opinion of another bundle, in all its layers.
-    fn by_bundle(&self, bundle: &Bundle, case: &mut Case) -> Result<Opinion, Refused> {
-        let granted = self.granted(bundle, case)?;
-        self.policy(bundle, case, &granted, granted.grant.rule_set, &mut None)
+    /// What another bundle says, in all its layers.
+    fn by_bundle(&self, case: &mut Case) -> Result<ShadowDecision, Refused> {
+        let granted = self.granted(case)?;
+        self.policy(case, &granted, granted.grant.rule_set, &mut None)
     }
 
-    fn granted(&self, bundle: &Bundle, case: &mut Case) -> Result<Granted, Refused> {
-        let layers = Layers { settings: self.settings, bundle, signals: self.signals };
-        let granted = layers.grant(case, self.caller, self.target, self.now)?;
-        layers.elevation(case, self.caller, granted, self.now)
+    fn granted(&self, case: &mut Case) -> Result<Granted, Refused> {
+        let granted = self.layers.grant(case, self.caller, self.target, self.now)?;
+        self.layers.elevation(case, self.caller, granted, self.now)
     }
 
     fn policy(
         &self,
-        bundle: &Bundle,
         case: &mut Case,
         granted: &Granted,
         rule_set: usize,
         watched: &mut Option<Vec<Watched>>,
-    ) -> Result<Opinion, Refused> {
-        let layers = Layers { settings: self.settings, bundle, signals: self.signals };
-        let mut input = layers.input(case, self.caller, granted, rule_set, self.target, self.now)?;
-        let Some(rules) = bundle.rule_sets.get(rule_set) else {
+    ) -> Result<ShadowDecision, Refused> {
+        let mut input = self.layers.input(case, self.caller, granted, rule_set, self.target, self.now)?;
+        let Some(rules) = self.layers.bundle.rule_sets.get(rule_set) else {
             return Err(Refused::new(Reason::PolicyError, "the grant has no rule set"));
         };
         // Its questions are not sent: what the decision asked word for word is answered as it was.
-        let rounds = self.settings.limits.pdp_rounds;
+        let rounds = self.layers.settings.limits.pdp_rounds;
         let mut known: Vec<(Question, Answer)> = Vec::new();
         for _ in 0..=rounds {
             rules.put_answers(&mut input, &known);
@@ -155,12 +144,12 @@ impl Matter<'_> {
                 watched.push(Watched { rule_set, input, decided, shadow: true });
             }
             if open.is_empty() {
-                return judge(rules, &input, &known, &mut case.record).map(|_| Opinion::Allow);
+                return judge(rules, &input, &known, &mut case.record).map(|_| ShadowDecision::Allow);
             }
             for question in open {
                 match case.answered.iter().find(|(asked, _)| *asked == question) {
                     Some(answer) => known.push(answer.clone()),
-                    None => return Ok(Opinion::Asks(question.id)),
+                    None => return Ok(ShadowDecision::Asks(question.id)),
                 }
             }
         }
@@ -168,19 +157,19 @@ impl Matter<'_> {
     }
 }
 
-/// What is written down of an opinion. `own` is what the shadow's layers wrote.
+/// What is written down of it. `own` is what the shadow's layers wrote.
 fn compare(
     name: &str,
     bundle: Option<BundleRecord>,
-    opinion: Result<Opinion, Refused>,
+    decision: Result<ShadowDecision, Refused>,
     allowed: bool,
     own: &DecisionRecord,
     decided: &DecisionRecord,
 ) -> ShadowRecord {
     let same = |it: bool| if it == allowed { ShadowOutcome::Same } else { ShadowOutcome::Differs };
-    let (decision, reason, outcome, detail) = match opinion {
-        Ok(Opinion::Allow) => (Verdict::Allow, Some(Reason::Allowed), same(true), None),
-        Ok(Opinion::Asks(id)) => {
+    let (decision, reason, outcome, detail) = match decision {
+        Ok(ShadowDecision::Allow) => (Verdict::Allow, Some(Reason::Allowed), same(true), None),
+        Ok(ShadowDecision::Asks(id)) => {
             let detail = format!("question `{id}` was not asked");
             (Verdict::Ask, None, ShadowOutcome::Unknown, Some(detail))
         }

@@ -1,44 +1,54 @@
 //! Streams that stay open: what they rest on when they are admitted, and what becomes of them when
-//! that changes. Everything is done in slices; [`Engine::sweep`] does the next one.
+//! that changes. Everything is done in slices; [`Streams::slice`] does the next one.
 
 use std::sync::Arc;
 
+use super::authenticator::Authenticator;
+use super::authority::Authority;
 use super::case::{Case, Occasion, Refused};
-use super::Engine;
+use super::feeds::Feeds;
+use super::journal::Journal;
+use super::layers::Layers;
 use crate::authority::grants::Granted;
 use crate::base::reason::{Layer, Reason};
 use crate::base::time::UnixTime;
-use crate::config::LogRecords;
 use crate::credential::token::cache::Verified;
 use crate::engine::decision::{Decision, Denial};
-use crate::engine::step::{Effect, Pending, Step};
-use crate::engine::streams::{Admission, End, Farewell, Kept, Over, Remembered, StreamStats, MAX_KEPT};
-use crate::http::call::Reply;
+use crate::engine::step::{Effect, Step};
+use crate::engine::streams::{Admission, End, Farewell, Kept, Over, Remembered, Streams, MAX_KEPT};
 use crate::http::request::StreamId;
 use crate::policy::RuleSet;
 use crate::record::{Record, StreamEnd, StreamIdentity, StreamRecord};
+use crate::settings::Settings;
 
 /// Streams that one slice looks at, of those about which little is to be done.
 const MANY: usize = 32;
 /// Streams that one slice cuts: the host takes them apart after the callback.
 const CUTS: usize = 4;
 /// Streams that one slice decides again.
-const DECISIONS: usize = 4;
+pub(super) const DECISIONS: usize = 4;
 /// How far the host's timers may be ahead of its clock, in milliseconds.
 const CLOCKS_MS: i64 = 1_000;
 /// When it is tried again to decide a stream about which nothing could be decided, in milliseconds.
 const AGAIN_MS: i64 = 1_000;
 
-impl Engine {
+/// What is in force for streams.
+pub(super) struct InForce<'e> {
+    pub(super) settings: &'e Settings,
+    pub(super) authority: &'e Authority,
+    pub(super) feeds: &'e Feeds,
+}
+
+impl Admission {
     /// What an allowed request rests on. Its stream is over when the first part of that is.
-    pub(super) fn admission(
-        &self,
+    pub(super) fn of(
+        in_force: &InForce<'_>,
         case: &Case,
         caller: Option<Arc<Verified>>,
         granted: &Granted,
         max_stream_s: Option<u32>,
         now: UnixTime,
-    ) -> Box<Admission> {
+    ) -> Box<Self> {
         let since = case.open_since().unwrap_or(now);
         let elevation = granted.elevated.as_ref().map(|elevated| Arc::clone(&elevated.elevation));
         let ends = [
@@ -47,27 +57,27 @@ impl Engine {
             max_stream_s.map(|secs| duration_cap(since, secs)),
         ];
         let basis = Basis { caller, ends: ends.into_iter().flatten().min(), since };
-        let admission = self.rests_on(case, basis);
-        Box::new(Admission { grant: Some(Arc::clone(&granted.grant)), elevation, ..admission })
+        let admission = Self::rests_on(in_force, case, basis);
+        Box::new(Self { grant: Some(Arc::clone(&granted.grant)), elevation, ..admission })
     }
 
     /// The same for a request that is passed on although it would be refused for this reason.
-    pub(super) fn observed_admission(&self, case: &Case, reason: Reason) -> Box<Admission> {
-        let ends = self.settings.observe.as_ref().map(|observe| End { at: observe.until, reason });
-        let since = case.open_since().unwrap_or(self.latest);
+    pub(super) fn observed(in_force: &InForce<'_>, case: &Case, reason: Reason, now: UnixTime) -> Box<Self> {
+        let ends = in_force.settings.observe.as_ref().map(|observe| End { at: observe.until, reason });
+        let since = case.open_since().unwrap_or(now);
         let basis = Basis { caller: case.caller.clone().flatten(), ends, since };
-        Box::new(self.rests_on(case, basis))
+        Box::new(Self::rests_on(in_force, case, basis))
     }
 
-    fn rests_on(&self, case: &Case, Basis { caller, ends, since }: Basis) -> Admission {
-        let cap = duration_cap(since, self.settings.streams.max_s);
+    fn rests_on(in_force: &InForce<'_>, case: &Case, Basis { caller, ends, since }: Basis) -> Self {
+        let cap = duration_cap(since, in_force.settings.streams.max_s);
         let credential = caller.as_ref().and_then(|caller| match (&caller.exception, caller.issuer) {
             (Some(exception), _) => Some(End { at: exception.valid_until, reason: Reason::ExceptionExpired }),
             (None, Some(_)) => Some(End { at: caller.identity.expires_at, reason: Reason::TokenExpired }),
             // A certificate: its end is not known here.
             (None, None) => None,
         });
-        Admission {
+        Self {
             stream: case.request.stream,
             decision_id: case.record.id.clone(),
             since,
@@ -77,248 +87,150 @@ impl Engine {
             end: [credential, ends].into_iter().flatten().fold(cap, End::min),
             request: Remembered::Gone,
             attributes: Arc::clone(&case.attributes),
-            generation: self.generation,
+            generation: in_force.authority.generation,
             signals: case.signals_at,
         }
     }
+}
 
+impl Streams {
     /// Takes note of a request that goes on. From now on its stream is accounted for.
-    pub fn admitted(&mut self, mut admission: Box<Admission>) {
+    pub(super) fn admitted(&mut self, settings: &Settings, mut admission: Box<Admission>) {
         // There may be many before the next sweep: a small request stays whole until then, most are over by then.
         if admission.request.bytes() > MAX_KEPT {
-            self.bring_down(&mut admission);
+            admission.bring_down(settings);
         }
-        self.streams.insert(admission);
+        self.insert(admission);
     }
 
-    /// Of a request what it takes to decide it again.
-    fn bring_down(&self, admission: &mut Admission) {
-        if let Remembered::Whole(request) = &admission.request {
-            let kept = Kept::of(request, |name| self.settings.is_secret(name));
-            admission.request = kept.map_or(Remembered::Gone, Remembered::Kept);
-        }
-    }
-
-    /// Whether it matters what the host tells of the end of this stream.
-    pub fn asks_farewell(&self, stream: StreamId, now: UnixTime) -> bool {
-        let Some((admission, over)) = self.streams.get(stream) else { return false };
-        over.is_some() || now >= near(admission.end.at) || self.is_recorded(admission, StreamEnd::Closed, now)
-    }
-
-    fn is_recorded(&self, admission: &Admission, end: StreamEnd, now: UnixTime) -> bool {
-        let after = admission.since.plus_secs(self.settings.log.streams_after_s.into());
-        match (self.settings.log.records, end) {
-            (LogRecords::Off, _) | (LogRecords::Refusals, StreamEnd::Closed) => false,
-            (LogRecords::All | LogRecords::Refusals, StreamEnd::Over(_)) => true,
-            (LogRecords::All, StreamEnd::Closed) => now >= after,
-        }
-    }
-
-    /// Whether this stream was admitted and is to end before its time.
-    pub fn is_cut(&self, stream: StreamId) -> bool {
-        self.streams.get(stream).is_some_and(|(_, over)| over.is_some())
-    }
-
-    /// A stream is gone. What it waited for is forgotten, and its end is recorded where it is due;
-    /// the caller drops its `Pending`. Answers why it ended, if it did not just end.
-    pub fn ended(&mut self, stream: StreamId, farewell: Farewell, now: UnixTime) -> Option<Reason> {
-        let now = self.clock(now);
-        self.pdps.forget(stream, now);
-        self.forget_waiting(stream);
-        let (admission, over) = self.streams.remove(stream)?;
+    /// A stream is gone. Answers why it ended, if it did not just end, and the record of that where it is due.
+    pub(super) fn ended(
+        &mut self,
+        settings: &Settings,
+        stream: StreamId,
+        farewell: Farewell,
+        now: UnixTime,
+    ) -> Option<(Option<Reason>, Option<Record>)> {
+        let (admission, over) = self.remove(stream)?;
         let End { at, reason } = admission.end;
         // The host has a clock of its own for the end, which may be ahead of ours by a little.
         let is_over = at <= now || (farewell.timed_out && near(at) <= now);
         let over = over.or_else(|| is_over.then_some(Over { reason, detail: None }));
         let end = over.as_ref().map_or(StreamEnd::Closed, |over| StreamEnd::Over(over.reason));
-        self.streams.count_end(end);
+        self.count_end(end);
         let reason = over.as_ref().map(|over| over.reason);
-        if self.is_recorded(&admission, end, now) {
+        let is_recorded = Journal::takes_end(settings, end, admission.is_old(settings, now));
+        let record = is_recorded.then(|| {
             let detail = over.and_then(|over| over.detail);
-            let record = self.end_record(&admission, end, detail, farewell, now);
-            self.write_down(Record::Stream(Box::new(record)));
-        }
-        reason
+            Record::Stream(Box::new(admission.end_record(settings, end, detail, farewell, now)))
+        });
+        Some((reason, record))
     }
 
-    fn end_record(
-        &self,
-        admission: &Admission,
-        reason: StreamEnd,
-        detail: Option<String>,
-        farewell: Farewell,
-        now: UnixTime,
-    ) -> StreamRecord {
-        #[allow(clippy::cast_precision_loss)] // milliseconds of years stay below 2^53
-        let open_s = now.millis_since(admission.since).max(0) as f64 / 1e3;
-        StreamRecord {
-            v: 1,
-            event: "stream_ended",
-            id: admission.decision_id.clone(),
-            time: now,
-            instance: self.settings.instance.clone(),
-            reason,
-            detail,
-            cut: reason != StreamEnd::Closed,
-            open_s,
-            bytes_received: farewell.received,
-            bytes_sent: farewell.sent,
-            identity: admission.caller.as_ref().map(|caller| StreamIdentity::from(&*caller.identity)),
-            grant: admission.grant.as_ref().map(|grant| grant.id.to_string()),
-            elevation: admission.elevation.as_ref().map(|elevation| elevation.id.clone()),
-        }
-    }
-
-    /// Current figures of the streams.
-    pub fn stream_stats(&self) -> StreamStats {
-        self.streams.stats()
-    }
-
-    /// What is in force has changed: requests that wait are decided anew, and open streams, too.
-    pub(super) fn new_generation(&mut self) {
-        self.generation = self.generation.wrapping_add(1);
-        self.streams.begin_walk();
-    }
-
-    /// Whether there is work for [`Self::sweep`].
-    pub fn is_sweeping(&self) -> bool {
-        self.streams.is_busy()
-    }
-
-    /// One slice of work on open streams, of a fraction of a millisecond; with cuts, the last one
-    /// that a callback should do.
-    pub fn sweep(&mut self, now: UnixTime) -> Vec<Effect> {
-        let now = self.clock(now);
-        let cuts = self.streams.take_cuts(now, CUTS);
+    /// One slice of work on open streams, of a fraction of a millisecond: those that are to be cut, or else those that
+    /// are to be decided again.
+    pub(super) fn slice(&mut self, in_force: &InForce<'_>, now: UnixTime) -> Slice {
+        let cuts = self.take_cuts(now, CUTS);
         if !cuts.is_empty() {
             let cut = |(stream, reason, id): (StreamId, Reason, String)| Effect::Cut {
                 stream,
                 refusal: Denial::new(reason, &id).cut(),
             };
-            return cuts.into_iter().map(cut).collect();
+            return Slice::Cuts(cuts.into_iter().map(cut).collect());
         }
-        if self.streams.is_looking() {
-            let suspects = self.streams.suspects(MANY);
-            suspects.into_iter().for_each(|stream| self.look(stream, now));
-            return Vec::new();
+        if self.is_looking() {
+            let suspects = self.suspects(MANY);
+            suspects.into_iter().for_each(|stream| self.look(in_force, stream, now));
+            return Slice::Nothing;
         }
-        if self.streams.take_signalled(MANY) {
-            return Vec::new();
+        if self.take_signalled(MANY) || self.take_due(now, MANY) > 0 {
+            return Slice::Nothing;
         }
-        if self.streams.take_due(now, MANY) > 0 {
-            return Vec::new();
-        }
-        let young = self.streams.take_young(MANY);
+        let young = self.take_young(MANY);
         if !young.is_empty() {
-            young.into_iter().for_each(|admission| self.settle(admission, now));
-            return Vec::new();
+            young.into_iter().for_each(|admission| self.settle_young(in_force, admission, now));
+            return Slice::Nothing;
         }
-        self.streams.walk(self.generation, MANY);
-        let mut effects = Vec::new();
-        for _ in 0..DECISIONS {
-            let Some(stream) = self.streams.next_again() else { break };
-            effects.extend(self.decide_again(stream, now));
-        }
-        effects
+        self.walk(in_force.authority.generation, MANY);
+        Slice::Again
     }
 
     /// Ends a stream if its caller was revoked.
-    fn look(&mut self, stream: StreamId, now: UnixTime) {
-        let Some((Admission { caller: Some(caller), .. }, None)) = self.streams.get(stream) else { return };
-        let Some(kind) = self.revocations.facts.check(&caller.revocable, now) else { return };
-        if let Some(young) = self.streams.take_one_young(stream) {
-            self.settle(young, now);
+    fn look(&mut self, in_force: &InForce<'_>, stream: StreamId, now: UnixTime) {
+        let Some((Admission { caller: Some(caller), .. }, None)) = self.get(stream) else { return };
+        let Some(kind) = in_force.feeds.revocations.facts.check(&caller.revocable, now) else { return };
+        if let Some(young) = self.take_one_young(stream) {
+            self.settle_young(in_force, young, now);
         }
         let detail = Some(format!("its {} was revoked", kind.as_str()));
-        self.streams.end(stream, Over { reason: Reason::Revoked, detail });
+        self.end(stream, Over { reason: Reason::Revoked, detail });
     }
 
     /// A stream stays open: its request is brought down to what it takes to decide it again.
-    fn settle(&mut self, mut admission: Box<Admission>, now: UnixTime) {
-        self.bring_down(&mut admission);
+    fn settle_young(&mut self, in_force: &InForce<'_>, mut admission: Box<Admission>, now: UnixTime) {
+        admission.bring_down(in_force.settings);
         let stream = admission.stream;
-        let is_news = |version| version != self.signals.facts.version();
-        let is_old = admission.generation != self.generation || admission.signals.is_some_and(is_news);
-        let due = self.due(&admission, now);
-        self.streams.settle(admission, due);
+        let is_news = |version| version != in_force.feeds.signals.facts.version();
+        let is_old =
+            admission.generation != in_force.authority.generation || admission.signals.is_some_and(is_news);
+        let due = admission.due(in_force, now);
+        self.settle(admission, due);
         if is_old {
-            self.streams.decide_again(stream);
+            self.decide_again(stream);
         }
     }
 
-    /// When to decide a stream again that was decided under what is in force: time alone may change
-    /// what its policy says, or end what is known of its caller. Else when it ends.
-    fn due(&self, admission: &Admission, now: UnixTime) -> UnixTime {
-        let rules = admission.grant.as_ref().and_then(|grant| self.bundle.rule_sets.get(grant.rule_set));
-        match rules.is_some_and(RuleSet::reads_time) || admission.signals.is_some() {
-            true => now.plus_secs(self.settings.streams.redecide_s.into()),
-            false => admission.end.at,
-        }
-    }
-
-    /// Decides an open stream again, from the grant on: its caller is known.
-    fn decide_again(&mut self, stream: StreamId, now: UnixTime) -> Option<Effect> {
-        let (admission, _) = self.streams.get(stream)?;
-        let Remembered::Kept(kept) = &admission.request else {
-            let detail = "what decides has changed, and its request was too large to be kept".to_owned();
-            self.streams.end(stream, Over { reason: Reason::StreamNotKept, detail: Some(detail) });
-            return None;
+    /// The case of an open stream that is decided again, from the grant on: its caller is known. `None`: it ends, or is
+    /// gone.
+    pub(super) fn case_again(
+        &mut self,
+        layers: &Layers<'_>,
+        authority: &Authority,
+        authenticator: &Authenticator,
+        stream: StreamId,
+        now: UnixTime,
+    ) -> Option<Case> {
+        let (admission, _) = self.get(stream)?;
+        let not_kept = |detail: &str| Over {
+            reason: Reason::StreamNotKept,
+            detail: Some(format!("what decides has changed, and {detail}")),
         };
-        // INVARIANT: a fact that was not asked for reads like one that is not so.
-        let is_told = self.attributes.iter().all(|attribute| admission.attributes.contains(attribute));
-        if !is_told {
-            let detail =
-                "what decides has changed, and reads facts of the connection that were not asked for";
-            self.streams.end(stream, Over { reason: Reason::StreamNotKept, detail: Some(detail.into()) });
-            return None;
-        }
-        let request = kept.request(stream);
-        let (id, since) = (admission.decision_id.clone(), admission.since);
-        let attributes = Arc::clone(&admission.attributes);
-        let caller = match admission.caller.as_ref().map(|caller| self.caller_again(caller, now)) {
-            None => None,
-            Some(Ok(caller)) => Some(caller),
-            Some(Err(Refused { reason, detail, .. })) => {
-                self.streams.end(stream, Over { reason, detail });
-                return None;
+        let caller = admission.caller.as_ref();
+        let case = match &admission.request {
+            Remembered::Kept(kept) if authority.was_told(&admission.attributes) => {
+                let caller = caller.map(|caller| authenticator.caller_again(layers, caller, now)).transpose();
+                caller.map_err(|Refused { reason, detail, .. }| Over { reason, detail }).map(|caller| {
+                    let (id, attributes) = (admission.decision_id.clone(), Arc::clone(&admission.attributes));
+                    let case = Case::new(kept.request(stream), id, now, layers.settings, attributes);
+                    Case { occasion: Occasion::OpenStream { caller, since: admission.since }, ..case }
+                })
             }
+            Remembered::Kept(_) => Err(not_kept("reads facts of the connection that were not asked for")),
+            Remembered::Whole(_) | Remembered::Gone => Err(not_kept("its request was too large to be kept")),
         };
-        let mut case = Case::new(request, id, now, &self.settings, attributes);
-        case.occasion = Occasion::OpenStream { caller, since };
-        let step = self.run(case, now);
-        self.decided_again(stream, step, now)
-    }
-
-    /// The replies to the calls of an [`Effect::Ask`], in the calls' order.
-    pub fn answered(&mut self, pending: Pending, replies: Vec<Reply>, now: UnixTime) -> Vec<Effect> {
-        let now = self.clock(now);
-        let stream = pending.stream();
-        self.streams.set_asking(stream, false);
-        if self.streams.get_mut(stream).is_none() {
-            // It is gone, or will be; its questions were forgotten or are here.
-            self.pdps.forget(stream, now);
-            return Vec::new();
-        }
-        let step = self.resume(pending, replies, now);
-        self.decided_again(stream, step, now).into_iter().collect()
+        case.map_err(|over| self.end(stream, over)).ok()
     }
 
     /// Nobody answers for this stream any more: it is tried again.
-    pub fn unanswered(&mut self, stream: StreamId, now: UnixTime) {
-        let now = self.clock(now);
-        self.pdps.forget(stream, now);
-        self.streams.set_asking(stream, false);
-        self.streams.schedule_again(stream, now.plus_millis(AGAIN_MS));
+    pub(super) fn unanswered(&mut self, stream: StreamId, now: UnixTime) {
+        self.set_asking(stream, false);
+        self.schedule_again(stream, now.plus_millis(AGAIN_MS));
     }
 
     /// Acts on what an open stream came to.
-    fn decided_again(&mut self, stream: StreamId, step: Step, now: UnixTime) -> Option<Effect> {
+    pub(super) fn decided_again(
+        &mut self,
+        in_force: &InForce<'_>,
+        stream: StreamId,
+        step: Step,
+        now: UnixTime,
+    ) -> Option<Effect> {
         match step {
             Step::Done(Decision { verdict: Ok(permit), .. }) => {
                 let (_, decided) = permit.into_parts();
                 let Admission { caller, grant, elevation, end, attributes, generation, signals, .. } =
                     *decided;
-                let admission = self.streams.get_mut(stream)?;
+                let admission = self.get_mut(stream)?;
                 // The host was told the first end, and can't be told a later one.
                 let end = end.min(admission.end);
                 *admission = Admission {
@@ -334,8 +246,8 @@ impl Engine {
                     generation,
                     signals,
                 };
-                let due = self.streams.get(stream).map(|(admission, _)| self.due(admission, now))?;
-                self.streams.schedule_again(stream, due);
+                let due = self.get(stream).map(|(admission, _)| admission.due(in_force, now))?;
+                self.schedule_again(stream, due);
                 None
             }
             // Nothing was decided: that there is no bundle, no news of revocations or signals, or too
@@ -343,23 +255,117 @@ impl Engine {
             Step::Done(Decision { verdict: Err(denial), .. })
                 if denial.layer() == Layer::Service || denial.reason == Reason::RevocationsStale =>
             {
-                self.streams.schedule_again(stream, now.plus_millis(AGAIN_MS));
+                self.schedule_again(stream, now.plus_millis(AGAIN_MS));
                 None
             }
             Step::Done(Decision { verdict: Err(Denial { reason, .. }), record }) => {
-                self.streams.end(stream, Over { reason, detail: record.detail });
+                self.end(stream, Over { reason, detail: record.detail });
                 None
             }
             Step::Ask { calls, pending } => {
-                self.streams.set_asking(stream, true);
+                self.set_asking(stream, true);
                 Some(Effect::Ask { stream, calls, pending })
             }
             // Who calls is known: there are no keys to wait for.
             Step::Wait { .. } => {
-                self.streams.schedule_again(stream, now.plus_millis(AGAIN_MS));
+                self.schedule_again(stream, now.plus_millis(AGAIN_MS));
                 None
             }
         }
+    }
+}
+
+/// What a slice comes to.
+pub(super) enum Slice {
+    Nothing,
+    /// Streams to be cut.
+    Cuts(Vec<Effect>),
+    /// Those that [`Streams::next_again`] names are to be decided again.
+    Again,
+}
+
+impl Admission {
+    /// Of a request what it takes to decide it again.
+    fn bring_down(&mut self, settings: &Settings) {
+        if let Remembered::Whole(request) = &self.request {
+            let kept = Kept::of(request, |name| settings.is_secret(name));
+            self.request = kept.map_or(Remembered::Gone, Remembered::Kept);
+        }
+    }
+
+    /// When to decide a stream again that was decided under what is in force: time alone may change
+    /// what its policy says, or end what is known of its caller. Else when it ends.
+    fn due(&self, in_force: &InForce<'_>, now: UnixTime) -> UnixTime {
+        let rules =
+            self.grant.as_ref().and_then(|grant| in_force.authority.bundle.rule_sets.get(grant.rule_set));
+        if rules.is_some_and(RuleSet::reads_time) || self.signals.is_some() {
+            now.plus_secs(in_force.settings.streams.redecide_s.into())
+        } else {
+            self.end.at
+        }
+    }
+
+    /// Whether its end is worth a record.
+    fn is_old(&self, settings: &Settings, now: UnixTime) -> bool {
+        now >= self.since.plus_secs(settings.log.streams_after_s.into())
+    }
+
+    fn end_record(
+        &self,
+        settings: &Settings,
+        reason: StreamEnd,
+        detail: Option<String>,
+        farewell: Farewell,
+        now: UnixTime,
+    ) -> StreamRecord {
+        #[allow(clippy::cast_precision_loss)] // milliseconds of years stay below 2^53
+        let open_s = now.millis_since(self.since).max(0) as f64 / 1e3;
+        StreamRecord {
+            v: 1,
+            event: "stream_ended",
+            id: self.decision_id.clone(),
+            time: now,
+            instance: settings.instance.clone(),
+            reason,
+            detail,
+            cut: reason != StreamEnd::Closed,
+            open_s,
+            bytes_received: farewell.received,
+            bytes_sent: farewell.sent,
+            identity: self.caller.as_ref().map(|caller| StreamIdentity::from(&*caller.identity)),
+            grant: self.grant.as_ref().map(|grant| grant.id.to_string()),
+            elevation: self.elevation.as_ref().map(|elevation| elevation.id.clone()),
+        }
+    }
+}
+
+/// A stream that was admitted, and is open.
+pub struct OpenStream<'e> {
+    pub(super) settings: &'e Settings,
+    pub(super) authority: &'e Authority,
+    pub(super) admission: &'e Admission,
+    pub(super) over: Option<&'e Over>,
+}
+
+impl OpenStream<'_> {
+    /// Whether it is to end before its time.
+    pub const fn is_cut(&self) -> bool {
+        self.over.is_some()
+    }
+
+    /// Whether it matters what the host tells of its end.
+    pub fn asks_farewell(&self, now: UnixTime) -> bool {
+        let is_old = self.admission.is_old(self.settings, now);
+        self.is_cut()
+            || now >= near(self.admission.end.at)
+            || Journal::takes_end(self.settings, StreamEnd::Closed, is_old)
+    }
+
+    /// Whether a field of its request's trailers is kept from the upstream. Some servers take trailers for headers
+    /// (RFC 9110 section 6.5.1): so each that was not there when it was decided, and that a client must not set, that
+    /// frames or authenticates the message, or that a policy reads.
+    pub fn withholds_trailer(&self, name: &str) -> bool {
+        self.authority.withholds_trailer(self.settings, name)
     }
 }
 

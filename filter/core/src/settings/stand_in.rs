@@ -60,10 +60,7 @@ impl Settings {
 
     /// What the filter asks of the lists of this feed; `None` if they come from no server.
     pub fn feed_server(&self, feed: FeedKind) -> Option<FeedRules<'_>> {
-        let source = match feed {
-            FeedKind::Revocations => self.revocations.as_ref(),
-            FeedKind::Signals => self.signals.as_ref(),
-        }?;
+        let source = self.feed(feed)?;
         let max_entries = source.remote.as_ref()?.max_entries;
         Some(FeedRules { keys: &source.keys, max_age_s: source.max_age_s, max_entries })
     }

@@ -345,13 +345,13 @@ impl<S: Source> Follower<S> {
         self.link.server = server;
         self.link.open = None;
         self.link.retry_at = UnixTime::default();
-        self.share_with(shared);
+        self.link.shared = shared;
         (&mut self.source, &self.link.shared)
     }
 
-    /// The workers of another configuration follow the same.
-    pub(crate) fn share_with(&mut self, shared: Shared) {
-        self.link.shared = shared;
+    /// The same, for workers of a configuration with these entries.
+    pub(crate) fn sharing(self, shared: Shared) -> Self {
+        Self { link: Link { shared, ..self.link }, ..self }
     }
 
     pub(crate) const fn stats(&self) -> &FetchStats {

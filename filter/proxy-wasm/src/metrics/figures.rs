@@ -111,8 +111,9 @@ impl Default for Figures {
 
 impl Figures {
     pub(super) fn publish(&mut self, instance: &str, engine: &Engine, signatures: &Signatures) {
-        let Stats { pending, awaiting_keys, tokens_cached, clock_stepped, records_dropped } = engine.stats();
-        let StreamStats { open, ended, cut } = engine.stream_stats();
+        let stats = engine.stats();
+        let Stats { pending, awaiting_keys, tokens_cached, clock_stepped, records_dropped, .. } = stats;
+        let StreamStats { open, ended, cut } = stats.streams;
         let of_engine = [
             count(pending),
             count(awaiting_keys),
@@ -124,13 +125,13 @@ impl Figures {
             signatures.rust.get(),
         ];
         self.engine.publish(instance, &[(String::new(), of_engine)]);
-        let keys: Vec<_> = engine.key_stats().iter().map(of_keys).collect();
+        let keys: Vec<_> = stats.keys.iter().map(of_keys).collect();
         self.keys.publish(instance, &keys);
-        let pdps: Vec<_> = engine.pdp_stats().iter().map(of_pdp).collect();
+        let pdps: Vec<_> = stats.pdps.iter().map(of_pdp).collect();
         self.pdps.publish(instance, &pdps);
-        let bundles: Vec<_> = engine.bundle_stats().into_iter().map(State::of_bundle).collect();
+        let bundles: Vec<_> = stats.bundle.into_iter().map(State::of_bundle).collect();
         self.bundles.publish(instance, &bundles);
-        let feeds: Vec<_> = engine.feed_stats().into_iter().map(State::of_feed).collect();
+        let feeds: Vec<_> = stats.feeds.into_iter().map(State::of_feed).collect();
         self.feeds.publish(instance, &feeds);
         for (end, times) in ended {
             self.streams.publish(instance, format!("everycall.streams_ended;reason={end}"), times);

@@ -482,7 +482,7 @@ impl Source for Feed {
 
 impl Follower<Feed> {
     /// A new configuration with the same server. The list stays known if its key may still sign.
-    pub(crate) fn reconfigure(&mut self, world: &mut World<'_>, server: Server, shared: Shared) {
+    pub(crate) fn reconfigure(&mut self, world: World<'_>, server: Server, shared: Shared) {
         let (feed, shared) = self.configure(server, shared);
         feed.rollback.publish(shared);
         if !matches!(feed.work, Some(Work::Sweep)) {

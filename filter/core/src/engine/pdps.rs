@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 
 use super::case::{Case, Refused};
-use super::Engine;
 use crate::base::reason::Reason;
 use crate::base::time::UnixTime;
 use crate::http::call::{Call, Reply};
@@ -78,14 +77,12 @@ impl Pdps {
             state.breaker.forget(stream, now);
         }
     }
-}
 
-impl Engine {
     /// Whether these questions can be asked at all, and the bounds of this decision and of all that wait.
-    pub(super) fn may_ask(&self, case: &Case, open: &[Question]) -> Result<(), Refused> {
-        let limits = &self.settings.limits;
+    pub(super) fn may_ask(&self, settings: &Settings, case: &Case, open: &[Question]) -> Result<(), Refused> {
+        let limits = &settings.limits;
         for question in open {
-            let Some(pdp) = self.settings.pdps.get(&question.pdp) else {
+            let Some(pdp) = settings.pdps.get(&question.pdp) else {
                 return Err(Refused::new(
                     Reason::PolicyResult,
                     format!("no decision point `{}` is configured", question.pdp),
@@ -105,14 +102,14 @@ impl Engine {
                 format!("more than {} questions", limits.pdp_questions),
             ));
         }
-        if self.pdps.waiting() >= limits.max_pending {
+        if self.waiting() >= limits.max_pending {
             return Err(Refused::new(
                 Reason::Overloaded,
                 format!("{} requests wait already", limits.max_pending),
             ));
         }
-        for (name, pdp) in &self.settings.pdps {
-            let in_flight = self.pdps.states.get(name).map_or(0, |state| state.in_flight);
+        for (name, pdp) in &settings.pdps {
+            let in_flight = self.states.get(name).map_or(0, |state| state.in_flight);
             let more = open.iter().filter(|question| question.pdp == *name).count();
             if more > 0 && in_flight.saturating_add(more) > pdp.max_in_flight {
                 return Err(Refused::new(
@@ -126,13 +123,19 @@ impl Engine {
 
     /// Answers the questions that were answered before something changed, and those whose decision point is left
     /// alone; the others are to go out.
-    pub(super) fn spare(&mut self, case: &mut Case, open: Vec<Question>) -> Vec<Question> {
+    pub(super) fn left_to_ask(
+        &mut self,
+        settings: &Settings,
+        case: &mut Case,
+        open: Vec<Question>,
+        now: UnixTime,
+    ) -> Vec<Question> {
         case.rounds = case.rounds.saturating_add(1);
-        let (stream, now) = (case.request.stream, self.latest);
+        let stream = case.request.stream;
         let mut asked = Vec::with_capacity(open.len());
         for question in open {
-            let has_breaker = self.settings.pdps.get(&question.pdp).is_some_and(|pdp| pdp.breaker.is_some());
-            let state = self.pdps.states.entry(question.pdp.clone()).or_default();
+            let has_breaker = settings.pdps.get(&question.pdp).is_some_and(|pdp| pdp.breaker.is_some());
+            let state = self.states.entry(question.pdp.clone()).or_default();
             case.record.pdp.retain(|exchange| exchange.id != question.id);
             case.record.pdp.push(PdpExchange {
                 id: question.id.clone(),
@@ -154,38 +157,44 @@ impl Engine {
     }
 
     /// The calls of these questions, which are open from now on.
-    pub(super) fn ask(&mut self, case: &Case, open: &[Question]) -> Vec<Call> {
+    pub(super) fn ask(&mut self, settings: &Settings, case: &Case, open: &[Question]) -> Vec<Call> {
         let asker = Asker {
-            is_secret: &|name| self.settings.is_secret(name),
+            is_secret: &|name| settings.is_secret(name),
             decision_id: &case.record.id,
             request: &case.request,
             now: case.record.time,
         };
         let calls = open
             .iter()
-            .filter_map(|question| Some(pdp::call(self.settings.pdps.get(&question.pdp)?, question, &asker)));
+            .filter_map(|question| Some(pdp::call(settings.pdps.get(&question.pdp)?, question, &asker)));
         let calls = calls.collect();
         for question in open {
-            let state = self.pdps.states.entry(question.pdp.clone()).or_default();
+            let state = self.states.entry(question.pdp.clone()).or_default();
             state.in_flight = state.in_flight.saturating_add(1);
         }
         let names = open.iter().map(|question| question.pdp.clone()).collect();
-        self.pdps.waiting.insert(case.request.stream, names);
+        self.waiting.insert(case.request.stream, names);
         calls
     }
 
     /// Files the replies as answers. A reply that is missing is a failure.
-    pub(super) fn note_answers(&mut self, case: &mut Case, open: Vec<Question>, replies: Vec<Reply>) {
-        let (stream, now) = (case.request.stream, self.latest);
-        self.pdps.close(stream);
+    pub(super) fn note_answers(
+        &mut self,
+        settings: &Settings,
+        case: &mut Case,
+        (open, replies): (Vec<Question>, Vec<Reply>),
+        now: UnixTime,
+    ) {
+        let stream = case.request.stream;
+        self.close(stream);
         let (mut replies, mut left) = (replies.into_iter(), MAX_ANSWER);
         for question in open {
-            let pdp = self.settings.pdps.get(&question.pdp);
+            let pdp = settings.pdps.get(&question.pdp);
             let answer = match (pdp, replies.next()) {
                 (Some(pdp), Some(reply)) => pdp::answer(pdp, &reply, &mut left),
                 _ => Answer::Error(AnswerError::Unavailable),
             };
-            if let (Some(pdp), Some(state)) = (pdp, self.pdps.states.get_mut(&question.pdp)) {
+            if let (Some(pdp), Some(state)) = (pdp, self.states.get_mut(&question.pdp)) {
                 let lives = answer.is_sign_of_life();
                 let counter = if lives { &mut state.answered } else { &mut state.failed };
                 *counter = counter.saturating_add(1);
@@ -196,12 +205,12 @@ impl Engine {
             case.note_answer(question, answer);
         }
         // Whatever became of its questions: it tries nothing any more.
-        self.pdps.forget(stream, now);
+        self.forget(stream, now);
     }
 
     /// Current figures of the decision points.
-    pub fn pdp_stats(&self) -> Vec<PdpStats> {
-        let configured = self.pdps.states.iter().filter(|(name, _)| self.settings.pdps.contains_key(*name));
+    pub(super) fn stats(&self, settings: &Settings) -> Vec<PdpStats> {
+        let configured = self.states.iter().filter(|(name, _)| settings.pdps.contains_key(*name));
         configured
             .map(|(name, state)| PdpStats {
                 pdp: name.clone(),

@@ -1,27 +1,33 @@
-//! The credential layer: who is calling, with what proof?
+//! The credential layer: who is calling, with what proof? And what is known for that: keys, verified tokens, used proofs.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::case::{Case, Occasion, Refused};
-use super::Engine;
+use super::layers::Layers;
+use super::worker::Worker;
 use crate::authority::exceptions::{self, ApiKey, API_KEY_ISSUER, API_KEY_PREFIX};
 use crate::base::reason::Reason;
 use crate::base::spiffe::SpiffeId;
 use crate::base::time::UnixTime;
+use crate::config::Limits;
 use crate::credential::peer::{self, Mtls, Peer};
 use crate::credential::replay;
-use crate::credential::token::cache::Verified;
+use crate::credential::token::cache::{TokenCache, Verified};
 use crate::credential::token::dpop::{self, Proof};
 use crate::credential::token::source::{self, Presented};
 use crate::credential::token::{self, Failure, Issuer};
+use crate::http::call::FetchId;
 use crate::http::request::{Request, StreamId};
 use crate::http::target::Target;
 use crate::identity::{Claims, Identity, Kind, RequiredBinding};
+use crate::jose::checks::CheckBudget;
 use crate::jose::keys::KeySet;
 use crate::record::DecisionRecord;
+use crate::settings::Settings;
 use crate::sync::follower::Follower;
-use crate::sync::keyring::{Keyring, Lookup};
+use crate::sync::keyring::{KeyStats, Keyring, Lookup};
+use crate::sync::Event;
 
 /// How long, in seconds, a caller is believed whose credential does not end by itself soon.
 const CREDENTIAL_SPAN_S: i64 = 3_600;
@@ -34,10 +40,89 @@ pub(super) enum Credential {
     AwaitsKeys,
 }
 
-impl Engine {
+/// What it takes to know who calls.
+pub(super) struct Authenticator {
+    /// By index of the issuer: the keys of those that have a server for them.
+    keyrings: BTreeMap<usize, Follower<Keyring>>,
+    /// Streams to wake whose keyring is gone.
+    orphans: Vec<StreamId>,
+    tokens: TokenCache,
+    check_budget: CheckBudget,
+    /// Somebody carries out fetches, so it is worth waiting for them.
+    pub(super) fetching: bool,
+}
+
+impl Authenticator {
+    pub(super) fn new(settings: &Settings, worker: &Worker) -> Self {
+        let Limits { tokens_cached, tokens_cached_bytes, .. } = settings.limits;
+        let mut authenticator = Self {
+            keyrings: BTreeMap::new(),
+            orphans: Vec::new(),
+            tokens: TokenCache::new(tokens_cached, tokens_cached_bytes),
+            check_budget: CheckBudget::default(),
+            fetching: true,
+        };
+        authenticator.configure(settings, worker);
+        authenticator
+    }
+
+    /// Keys live on with the source that they are from.
+    pub(super) fn configure(&mut self, settings: &Settings, worker: &Worker) {
+        self.tokens.set_bounds(settings.limits.tokens_cached, settings.limits.tokens_cached_bytes);
+        let mut before: Vec<Follower<Keyring>> = std::mem::take(&mut self.keyrings).into_values().collect();
+        for (index, issuer) in settings.issuers.iter().enumerate() {
+            let Some(source) = issuer.remote_issuer() else { continue };
+            let server = source.server();
+            let shared = worker.shared_at(settings, &source.issuer, &server);
+            let keyring = match before.iter().position(|keyring| keyring.source.source == source) {
+                Some(at) => before.swap_remove(at).sharing(shared),
+                None => worker.follow(Keyring::new(source, worker.seed()), server, shared),
+            };
+            self.keyrings.insert(index, keyring);
+        }
+        self.orphans.extend(before.into_iter().flat_map(|keyring| keyring.source.into_waiting()));
+    }
+
+    /// Time went back: what was believed because of the old one is forgotten.
+    pub(super) fn clock_stepped(&mut self, now: UnixTime) {
+        self.tokens.clear();
+        self.keyrings.values_mut().for_each(|keyring| keyring.clock_stepped(now));
+    }
+
+    pub(super) fn tick(&mut self, now: UnixTime) -> Vec<Event> {
+        let orphans = std::mem::take(&mut self.orphans).into_iter().map(Event::Wake);
+        let keyrings = self.keyrings.values_mut();
+        orphans.chain(keyrings.flat_map(|keyring| keyring.tick(&mut (), now))).collect()
+    }
+
+    /// The keys that this fetch is for.
+    pub(super) fn awaits(&mut self, id: FetchId) -> Option<&mut Follower<Keyring>> {
+        self.keyrings.values_mut().find(|keyring| keyring.awaits(id))
+    }
+
+    /// The stream waits no more.
+    pub(super) fn forget(&mut self, stream: StreamId) {
+        self.keyrings.values_mut().for_each(|keyring| keyring.source.forget(stream));
+    }
+
+    /// Requests that wait for keys.
+    pub(super) fn waiting(&self) -> usize {
+        self.keyrings.values().map(|keyring| keyring.source.waiting()).sum()
+    }
+
+    /// Verified tokens that are remembered.
+    pub(super) fn tokens_cached(&self) -> usize {
+        self.tokens.len()
+    }
+
+    pub(super) fn key_stats(&self, now: UnixTime) -> Vec<KeyStats> {
+        self.keyrings.values().map(|keyring| keyring.key_stats(now)).collect()
+    }
+
     /// Who is calling? A bad credential is refused, also where none is needed.
     pub(super) fn credential(
         &mut self,
+        layers: &Layers<'_>,
         case: &mut Case,
         target: &Target,
         now: UnixTime,
@@ -46,28 +131,28 @@ impl Engine {
             known(&mut case.record, caller.as_ref(), now)?;
             return Ok(Credential::Caller(caller.clone()));
         }
-        let presented = source::find(case.request.headers(), &self.settings.credentials)?;
+        let presented = source::find(case.request.headers(), &layers.settings.credentials)?;
         let caller = match &presented {
             Some(presented) if presented.text.starts_with(API_KEY_PREFIX) => {
-                Some(self.api_key(presented, now)?)
+                Some(layers.api_key(presented, now)?)
             }
             Some(presented) => {
-                match self.token(presented.text, case.request.stream, case.record.time, now)? {
+                match self.token(layers, presented.text, case.request.stream, case.record.time, now)? {
                     Some(caller) => Some(caller),
                     None => return Ok(Credential::AwaitsKeys),
                 }
             }
-            None => self.peer_caller(&case.request, now)?,
+            None => layers.peer_caller(&case.request, now)?,
         };
         known(&mut case.record, caller.as_ref(), now)?;
         if let Some(caller) = &caller {
-            self.not_revoked(&mut case.record, caller, now)?;
+            layers.not_revoked(&mut case.record, caller, now)?;
         }
         if let (Some(caller), Some(presented)) = (&caller, &presented) {
-            let proof = self.proof(&case.request, caller, presented, target, now)?;
+            let proof = self.proof(layers, &case.request, caller, presented, target, now)?;
             // Once for each request, also if it is decided again.
             if let Some(proof) = proof.filter(|_| !std::mem::replace(&mut case.proof_claimed, true)) {
-                replay::claim(&self.common, &proof, now)?;
+                replay::claim(&layers.worker.common, &proof, now)?;
             }
         }
         Ok(Credential::Caller(caller))
@@ -76,13 +161,15 @@ impl Engine {
     /// The caller that a token proves; `None`: it is to be tried again when keys have come.
     fn token(
         &mut self,
+        layers: &Layers<'_>,
         text: &str,
         stream: StreamId,
         since: UnixTime,
         now: UnixTime,
     ) -> Result<Option<Arc<Verified>>, Refused> {
-        let generation = self.settings.token_generation;
-        let Self { settings, keyrings, verifier, tokens, check_budget, .. } = self;
+        let settings = layers.settings;
+        let generation = settings.token_generation;
+        let Self { keyrings, tokens, check_budget, .. } = self;
         let keys = |index, issuer| keys_of(keyrings, index, issuer, now);
         if let Some(verified) = tokens.get(text, generation) {
             // The key may have been withdrawn since, or be too old to count.
@@ -92,7 +179,7 @@ impl Engine {
             }
             tokens.remove(text);
         }
-        let checks = check_budget.at(now, settings.limits.signature_ms, &**verifier);
+        let checks = check_budget.at(now, settings.limits.signature_ms, layers.worker.verifier());
         match token::check(
             text,
             settings.limits.token_bytes,
@@ -121,6 +208,114 @@ impl Engine {
         }
     }
 
+    /// The caller of a stream that was admitted, as it would be found now: is it still one that the
+    /// configuration knows? What its token says is not judged anew; the token is not known any more.
+    pub(super) fn caller_again(
+        &self,
+        layers: &Layers<'_>,
+        caller: &Arc<Verified>,
+        now: UnixTime,
+    ) -> Result<Arc<Verified>, Refused> {
+        let identity = &caller.identity;
+        match &*identity.credential {
+            "api_key" => {
+                let same = |key: &&ApiKey| {
+                    Some(&*key.id) == identity.key_id.as_deref() && key.subject == identity.id
+                };
+                match layers.settings.api_keys.iter().find(same) {
+                    Some(key) => layers.api_key_caller(key, now),
+                    None => {
+                        Err(Refused::new(Reason::ApiKeyInvalid, "the API key is not configured any more"))
+                    }
+                }
+            }
+            "mtls" => match layers.settings.mtls.as_ref().and_then(|mtls| Some((mtls, mtls.kind?))) {
+                Some((mtls, kind)) => certificate_caller(mtls, kind, identity.id.clone(), now),
+                None => Err(Refused::new(Reason::PeerInvalid, "certificates are no credentials any more")),
+            },
+            _ => {
+                let mut issuers = layers.settings.issuers.iter().enumerate();
+                let Some((index, issuer)) = issuers.find(|(_, issuer)| issuer.issuer == *identity.issuer)
+                else {
+                    return Err(Refused::new(Reason::TokenIssuer, "the issuer is not configured any more"));
+                };
+                match keys_of(&self.keyrings, index, issuer, now) {
+                    Some(keys) if !keys.holds(&caller.key) => {
+                        Err(Refused::new(Reason::TokenKeyUnknown, "the token's key was withdrawn"))
+                    }
+                    _ => Ok(Arc::clone(caller)),
+                }
+            }
+        }
+    }
+
+    /// Is the token in the hands that it was given to? All that it is bound to is proven with each
+    /// request, and what its issuer insists on.
+    fn proof(
+        &self,
+        layers: &Layers<'_>,
+        request: &Request,
+        caller: &Verified,
+        presented: &Presented<'_>,
+        target: &Target,
+        now: UnixTime,
+    ) -> Result<Option<Proof>, Refused> {
+        let bound = &caller.confirmation;
+        let issuer = caller.issuer.and_then(|index| layers.settings.issuers.get(index));
+        let required = issuer.and_then(|issuer| issuer.required_binding);
+        let satisfied = match required {
+            None => true,
+            Some(RequiredBinding::Dpop) => bound.jkt.is_some(),
+            Some(RequiredBinding::Certificate) => bound.x5t.is_some(),
+            Some(RequiredBinding::Any) => bound.binding().is_some(),
+        };
+        if !satisfied {
+            return Err(Refused::new(
+                Reason::BindingMissing,
+                "the issuer's tokens must be bound, and this is not",
+            ));
+        }
+        let peer_match = issuer.is_some_and(|issuer| issuer.peer_match);
+        if bound.x5t.is_some() || peer_match {
+            let peer = match &layers.settings.mtls {
+                Some(mtls) => peer::find(request, mtls)?,
+                None => None,
+            };
+            certificate(
+                peer.as_ref(),
+                bound.x5t.as_deref(),
+                peer_match.then_some(caller.identity.id.as_str()),
+            )?;
+        }
+        // RFC 9449 section 7.1: the scheme says that a proof comes with it, and bound tokens have no
+        // other.
+        match (&bound.jkt, presented.is_dpop) {
+            (None, false) => Ok(None),
+            (None, true) => Err(Refused::new(
+                Reason::BindingMissing,
+                "the scheme is DPoP, and the token is not bound to a key",
+            )),
+            (Some(_), false) => Err(Refused::new(
+                Reason::BindingMissing,
+                "the token is bound to a key, and came without the scheme DPoP",
+            )),
+            (Some(thumbprint), true) => {
+                let proof = dpop::check(
+                    request.headers(),
+                    presented.text,
+                    thumbprint,
+                    target,
+                    &layers.settings.dpop,
+                    self.check_budget.at(now, layers.settings.limits.signature_ms, layers.worker.verifier()),
+                    now,
+                )?;
+                Ok(Some(proof))
+            }
+        }
+    }
+}
+
+impl Layers<'_> {
     /// The caller that an API key stands for.
     fn api_key(&self, presented: &Presented<'_>, now: UnixTime) -> Result<Arc<Verified>, Refused> {
         if presented.is_dpop {
@@ -155,110 +350,6 @@ impl Engine {
         let Some(peer) = peer::find(request, mtls)? else { return Ok(None) };
         let id = peer.id.map_err(|why| Refused::new(Reason::PeerInvalid, why))?;
         certificate_caller(mtls, kind, id, now).map(Some)
-    }
-
-    /// The caller of a stream that was admitted, as it would be found now: is it still one that the
-    /// configuration knows? What its token says is not judged anew; the token is not known any more.
-    pub(super) fn caller_again(
-        &self,
-        caller: &Arc<Verified>,
-        now: UnixTime,
-    ) -> Result<Arc<Verified>, Refused> {
-        let identity = &caller.identity;
-        match &*identity.credential {
-            "api_key" => {
-                let same = |key: &&ApiKey| {
-                    Some(&*key.id) == identity.key_id.as_deref() && key.subject == identity.id
-                };
-                match self.settings.api_keys.iter().find(same) {
-                    Some(key) => self.api_key_caller(key, now),
-                    None => {
-                        Err(Refused::new(Reason::ApiKeyInvalid, "the API key is not configured any more"))
-                    }
-                }
-            }
-            "mtls" => match self.settings.mtls.as_ref().and_then(|mtls| Some((mtls, mtls.kind?))) {
-                Some((mtls, kind)) => certificate_caller(mtls, kind, identity.id.clone(), now),
-                None => Err(Refused::new(Reason::PeerInvalid, "certificates are no credentials any more")),
-            },
-            _ => {
-                let mut issuers = self.settings.issuers.iter().enumerate();
-                let Some((index, issuer)) = issuers.find(|(_, issuer)| issuer.issuer == *identity.issuer)
-                else {
-                    return Err(Refused::new(Reason::TokenIssuer, "the issuer is not configured any more"));
-                };
-                match keys_of(&self.keyrings, index, issuer, now) {
-                    Some(keys) if !keys.holds(&caller.key) => {
-                        Err(Refused::new(Reason::TokenKeyUnknown, "the token's key was withdrawn"))
-                    }
-                    _ => Ok(Arc::clone(caller)),
-                }
-            }
-        }
-    }
-
-    /// Is the token in the hands that it was given to? All that it is bound to is proven with each
-    /// request, and what its issuer insists on.
-    fn proof(
-        &self,
-        request: &Request,
-        caller: &Verified,
-        presented: &Presented<'_>,
-        target: &Target,
-        now: UnixTime,
-    ) -> Result<Option<Proof>, Refused> {
-        let bound = &caller.confirmation;
-        let issuer = caller.issuer.and_then(|index| self.settings.issuers.get(index));
-        let required = issuer.and_then(|issuer| issuer.required_binding);
-        let satisfied = match required {
-            None => true,
-            Some(RequiredBinding::Dpop) => bound.jkt.is_some(),
-            Some(RequiredBinding::Certificate) => bound.x5t.is_some(),
-            Some(RequiredBinding::Any) => bound.binding().is_some(),
-        };
-        if !satisfied {
-            return Err(Refused::new(
-                Reason::BindingMissing,
-                "the issuer's tokens must be bound, and this is not",
-            ));
-        }
-        let peer_match = issuer.is_some_and(|issuer| issuer.peer_match);
-        if bound.x5t.is_some() || peer_match {
-            let peer = match &self.settings.mtls {
-                Some(mtls) => peer::find(request, mtls)?,
-                None => None,
-            };
-            certificate(
-                peer.as_ref(),
-                bound.x5t.as_deref(),
-                peer_match.then_some(caller.identity.id.as_str()),
-            )?;
-        }
-        // RFC 9449 section 7.1: the scheme says that a proof comes with it, and bound tokens have no
-        // other.
-        match (&bound.jkt, presented.is_dpop) {
-            (None, false) => Ok(None),
-            (None, true) => Err(Refused::new(
-                Reason::BindingMissing,
-                "the scheme is DPoP, and the token is not bound to a key",
-            )),
-            (Some(_), false) => Err(Refused::new(
-                Reason::BindingMissing,
-                "the token is bound to a key, and came without the scheme DPoP",
-            )),
-            (Some(thumbprint), true) => {
-                let proof = dpop::check(
-                    request.headers(),
-                    presented.text,
-                    thumbprint,
-                    target,
-                    &self.settings.dpop,
-                    self.check_budget.at(now, self.settings.limits.signature_ms, &*self.verifier),
-                    now,
-                )?;
-                Ok(Some(proof))
-            }
-        }
     }
 }
 
