@@ -13,7 +13,7 @@ use everycall::feed_file::{test_feed_documents, FeedIssue};
 use everycall::mint::TestKey;
 use everycall::WireRequest;
 use everycall_core::{
-    Effect, Engine, Farewell, FeedKind, IdSeed, Reply, Settings, Step, StreamId, UnixTime, Work,
+    Effect, Engine, FeedKind, IdSeed, Reply, Settings, Step, StreamClose, StreamId, UnixTime, Work,
 };
 use serde_json::{json, Value};
 
@@ -100,7 +100,7 @@ fn tick(engine: &mut Engine, now: UnixTime, list: &[u8]) -> (Vec<Duration>, usiz
                 Effect::Fetch { id, .. } => more.extend(engine.fetched(id, Reply::http(200, list), now)),
                 Effect::Cut { stream, .. } => {
                     cut += 1;
-                    engine.ended(stream, Farewell::default(), now);
+                    engine.ended(stream, StreamClose::default(), now);
                 }
                 _ => {}
             }
@@ -133,7 +133,7 @@ fn revocation(tasks: u64, own_tokens: bool) {
     for wire in &wires {
         admit(&mut engine, wire, 0);
     }
-    engine.ended(StreamId(0), Farewell::default(), NOW);
+    engine.ended(StreamId(0), StreamClose::default(), NOW);
     let before = IN_USE.load(Ordering::Relaxed);
     for (stream, wire) in (1..=STREAMS).zip(wires.iter().cycle()) {
         admit(&mut engine, wire, stream);
@@ -220,7 +220,7 @@ fn each_request(criterion: &mut Criterion) {
                 |request| {
                     let Step::Done(decision) = engine.check(request, NOW) else { panic!("it waits") };
                     engine.admitted(decision.verdict.expect("it is admitted").into_parts().1);
-                    engine.ended(StreamId(next), Farewell::default(), NOW)
+                    engine.ended(StreamId(next), StreamClose::default(), NOW)
                 },
                 BatchSize::SmallInput,
             );

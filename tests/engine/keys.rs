@@ -6,8 +6,8 @@ use std::rc::Rc;
 
 use everycall::mint::TestKey;
 use everycall_core::{
-    Algorithm, Effect, Engine, Failure, Farewell, FetchId, Headers, IdSeed, KeyState, LocalData, Pending,
-    PureRust, Reason, Reply, SharedData, Step, StreamId, UnixTime,
+    Algorithm, Effect, Engine, Failure, FetchId, Headers, IdSeed, KeyState, LocalData, Pending, PureRust,
+    Reason, Reply, SharedData, Step, StreamClose, StreamId, UnixTime,
 };
 use serde_json::{json, Value};
 
@@ -480,7 +480,7 @@ fn a_stream_that_leaves_is_not_woken_and_frees_its_place() {
     let token = token(Algorithm::Es256, 60, NOW);
     assert_eq!(workers.send(0, 1, &token, NOW), None);
     assert_eq!(workers.send(0, 2, &token, NOW), Some(Reason::KeysUnavailable));
-    workers.engines[0].ended(StreamId(1), Farewell::default(), NOW);
+    workers.engines[0].ended(StreamId(1), StreamClose::default(), NOW);
     workers.parked.clear();
     assert_eq!(workers.send(0, 3, &token, NOW), None);
     workers.tick(millis(100));

@@ -20,8 +20,8 @@ use std::collections::BTreeSet;
 
 use everycall::cases::{run_case, CaseFile};
 use everycall_core::{
-    Call, Connection, Decision, Effect, Engine, Farewell, Headers, IdSeed, Pending, Reason, Reply, Request,
-    Settings, SharedData, Step, StreamId, Unavailable, UnixTime, Work,
+    Call, Connection, Decision, Effect, Engine, Headers, IdSeed, Pending, Reason, Reply, Request, Settings,
+    SharedData, Step, StreamClose, StreamId, Unavailable, UnixTime, Work,
 };
 use serde_json::{json, Value};
 
@@ -296,7 +296,7 @@ fn waiting_is_bounded_and_ends_with_the_stream() {
         Reason::Overloaded,
         "two requests wait"
     );
-    engine.ended(StreamId(1), Farewell::default(), NOW);
+    engine.ended(StreamId(1), StreamClose::default(), NOW);
     drop(first);
     let third = asks(engine.check(request(5, "/two", &token(60)), NOW));
     assert_eq!(reason(engine.resume(second.1, yes(), NOW)), Reason::Allowed);

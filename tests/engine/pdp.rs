@@ -1,7 +1,7 @@
 //! Decision points over time and on the wire: breakers, trace context, and ext_authz against the types of
 //! envoy-types, which are made by others from the same definition.
 
-use everycall_core::{Engine, Farewell, Reason, Reply, StreamId, UnixTime, MAX_ANSWER};
+use everycall_core::{Engine, Reason, Reply, StreamClose, StreamId, UnixTime, MAX_ANSWER};
 use everycall_tests::grpc::{CheckRequest, CheckResponse, CheckResponseExt, Status};
 use prost::Message as _;
 use serde_json::{json, Value};
@@ -44,7 +44,7 @@ fn pdp_breaker_opens_and_closes() {
     // One is tried; the others go on failing at once. If its client leaves, another one is tried.
     let (_, tried) = asks(engine.check(request(4, "/ask", &token(60)), later(1)));
     assert_eq!(reason(engine.check(request(5, "/ask", &token(60)), later(1))), Reason::PdpUnavailable);
-    engine.ended(StreamId(4), Farewell::default(), later(1));
+    engine.ended(StreamId(4), StreamClose::default(), later(1));
     drop(tried);
     let (_, pending) = asks(engine.check(request(6, "/ask", &token(60)), later(1)));
     assert_eq!(reason(engine.resume(pending, yes(), later(1))), Reason::Allowed);

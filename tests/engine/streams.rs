@@ -6,8 +6,8 @@ use std::collections::BTreeMap;
 use everycall::cases::CaseFile;
 use everycall::feed_file::{test_feed_documents, FeedIssue};
 use everycall_core::{
-    Effect, Engine, Failure, Farewell, FeedKind, Pending, Reason, Reply, Request, Step, StreamEnd, StreamId,
-    StreamRecord, UnixTime, Work,
+    Effect, Engine, Failure, FeedKind, Pending, Reason, Reply, Request, Step, StreamClose, StreamEnd,
+    StreamId, StreamRecord, UnixTime, Work,
 };
 use serde_json::{json, Value};
 
@@ -108,9 +108,12 @@ impl Host {
                 Effect::Cut { stream, refusal } => {
                     let reason = refusal.details.strip_prefix("everycall_cut{reason=").unwrap();
                     self.cut.insert(stream, reason.trim_end_matches('}').to_owned());
-                    let farewell = Farewell { received: Some(100), sent: Some(2_000), timed_out: false };
-                    assert!(self.engine.open_stream(stream).is_some_and(|open| open.asks_farewell(self.now)));
-                    self.engine.ended(stream, farewell, self.now);
+                    let close = StreamClose { received: Some(100), sent: Some(2_000), timed_out: false };
+                    assert!(self
+                        .engine
+                        .open_stream(stream)
+                        .is_some_and(|open| open.asks_for_close(self.now)));
+                    self.engine.ended(stream, close, self.now);
                 }
                 Effect::Ask { stream, calls, pending } => {
                     assert_eq!(calls.len(), 1);
@@ -294,14 +297,14 @@ fn an_end_by_the_host_s_own_clock_has_the_reason() {
     }
     host.until(millis(8_800));
     // Its timers are early by a little. One that is early by more is for another reason.
-    let timed_out = Farewell { timed_out: true, ..Farewell::default() };
-    for (stream, farewell, at, expected) in [
+    let timed_out = StreamClose { timed_out: true, ..StreamClose::default() };
+    for (stream, close, at, expected) in [
         (1, timed_out, 8_900, None),
-        (2, Farewell::default(), 9_990, None),
+        (2, StreamClose::default(), 9_990, None),
         (3, timed_out, 9_990, Some(Reason::TokenExpired)),
-        (4, Farewell::default(), 10_000, Some(Reason::TokenExpired)),
+        (4, StreamClose::default(), 10_000, Some(Reason::TokenExpired)),
     ] {
-        assert_eq!(host.engine.ended(StreamId(stream), farewell, millis(at)), expected, "{stream}");
+        assert_eq!(host.engine.ended(StreamId(stream), close, millis(at)), expected, "{stream}");
     }
     host.tick(millis(10_100));
     let ends: Vec<_> = host.records.iter().map(|record| (record.reason.code(), record.cut)).collect();
@@ -329,9 +332,9 @@ fn ends_are_recorded_of_long_streams_and_of_cut_ones() {
         for (stream, ends) in [(1, 4), (2, 5), (3, 6)] {
             // Only then is the host asked how much went through.
             asked_for += usize::from(
-                engine.open_stream(StreamId(stream)).is_some_and(|open| open.asks_farewell(later(ends))),
+                engine.open_stream(StreamId(stream)).is_some_and(|open| open.asks_for_close(later(ends))),
             );
-            engine.ended(StreamId(stream), Farewell::default(), later(ends));
+            engine.ended(StreamId(stream), StreamClose::default(), later(ends));
         }
         assert_eq!(asked_for, expected.len().max(1), "{choice}: the access log shows the one that was cut");
         let effects = engine.work(Work::Records, NOW);
@@ -353,12 +356,12 @@ fn a_stream_that_is_gone_is_not_cut() {
         host.admit(stream, "/open", &token(10));
     }
     // One while it is young, one once it is settled.
-    assert_eq!(host.engine.ended(StreamId(1), Farewell::default(), millis(1)), None);
+    assert_eq!(host.engine.ended(StreamId(1), StreamClose::default(), millis(1)), None);
     host.until(millis(1_000));
-    host.engine.ended(StreamId(2), Farewell::default(), host.now);
+    host.engine.ended(StreamId(2), StreamClose::default(), host.now);
     // What was never there, or twice.
-    host.engine.ended(StreamId(2), Farewell::default(), host.now);
-    host.engine.ended(StreamId(77), Farewell::default(), host.now);
+    host.engine.ended(StreamId(2), StreamClose::default(), host.now);
+    host.engine.ended(StreamId(77), StreamClose::default(), host.now);
     host.until(millis(12_000));
     assert_eq!(host.cut.into_keys().collect::<Vec<_>>(), [StreamId(3)]);
     assert_eq!(host.engine.stats().streams.open, 0);
@@ -382,7 +385,7 @@ fn a_cut_is_told_again_until_the_stream_has_ended() {
     }
     assert!((3..=5).contains(&cuts.len()) && cuts[0] >= 20, "{cuts:?}");
     assert!(engine.open_stream(StreamId(1)).is_some_and(|open| open.is_cut()));
-    assert_eq!(engine.ended(StreamId(1), Farewell::default(), later(6)), Some(Reason::TokenExpired));
+    assert_eq!(engine.ended(StreamId(1), StreamClose::default(), later(6)), Some(Reason::TokenExpired));
     assert!(!engine.open_stream(StreamId(1)).is_some_and(|open| open.is_cut()));
 }
 
@@ -533,7 +536,7 @@ fn not_all_streams_are_asked_about_at_once() {
 fn a_stream_may_end_or_change_while_it_is_asked_about() {
     let (mut host, mut config) = asking(3);
     assert_eq!(host.asked.len(), 3);
-    host.engine.ended(StreamId(1), Farewell::default(), host.now);
+    host.engine.ended(StreamId(1), StreamClose::default(), host.now);
     host.answer(yes());
     assert_eq!(host.open(), 2);
     // The configuration changes again: the answer is not one to the new question.

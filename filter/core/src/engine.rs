@@ -8,6 +8,7 @@ mod authenticator;
 mod authority;
 mod case;
 mod clock;
+mod conclude;
 pub(crate) mod decision;
 mod elevation;
 mod facts;
@@ -33,15 +34,15 @@ use crate::bundle::BundleStats;
 use crate::credential::token::cache::Verified;
 use crate::engine::decision::{Decision, Denial, Permit};
 use crate::engine::step::{Effect, Pending, Step};
-use crate::engine::streams::{Admission, Farewell, StreamStats, Streams};
+use crate::engine::streams::{Admission, StreamClose, StreamStats, Streams};
 use crate::http::attributes::Attribute;
 use crate::http::call::{FetchId, Reply};
 use crate::http::request::{Request, StreamId};
 use crate::input::PolicyInput;
 use crate::jose::signature::{PureRust, SignatureVerifier};
 use crate::obligations::Obligations;
-use crate::pdp::{Answer, Question};
-use crate::policy::{Outcome, RuleSet, Trace};
+use crate::pdp::Question;
+use crate::policy::Trace;
 use crate::record::{DecisionRecord, Verdict, WouldRefuse};
 use crate::settings::Settings;
 use crate::sync::feed::FeedStats;
@@ -54,6 +55,7 @@ use authority::Authority;
 pub(crate) use case::Waiting;
 use case::{Asked, Case, Cause, Refused};
 use clock::Clock;
+use conclude::judge;
 use feeds::Feeds;
 use journal::Journal;
 pub(crate) use journal::WAITING_BYTES;
@@ -412,15 +414,15 @@ impl Engine {
     /// A stream that was admitted and is open.
     pub fn open_stream(&self, stream: StreamId) -> Option<OpenStream<'_>> {
         let Self { settings, authority, .. } = self;
-        self.streams.get(stream).map(|(admission, over)| OpenStream { settings, authority, admission, over })
+        self.streams.get(stream).map(|(admission, cut)| OpenStream { settings, authority, admission, cut })
     }
 
     /// A stream is gone. What it waited for is forgotten, and its end is recorded where it is due;
     /// the caller drops its `Pending`. Answers why it ended, if it did not just end.
-    pub fn ended(&mut self, stream: StreamId, farewell: Farewell, now: UnixTime) -> Option<Reason> {
+    pub fn ended(&mut self, stream: StreamId, close: StreamClose, now: UnixTime) -> Option<Reason> {
         let now = self.clock(now);
         self.forget(stream, now);
-        let (reason, record) = self.streams.ended(&self.settings, stream, farewell, now)?;
+        let (reason, record) = self.streams.ended(&self.settings, stream, close, now)?;
         record.into_iter().for_each(|record| self.journal.write_down(record));
         reason
     }
@@ -634,57 +636,5 @@ impl From<Event> for Effect {
             Event::Wake(stream) => Effect::Wake { stream },
             Event::Warn(message) => Effect::Warn { message },
         }
-    }
-}
-
-/// What the rules say when no question is open.
-fn judge(
-    rules: &RuleSet,
-    input: &PolicyInput,
-    answered: &[(Question, Answer)],
-    record: &mut DecisionRecord,
-) -> Result<Obligations, Refused> {
-    let outcome = rules.decide(input)?;
-    if let (Some(record), Some(outcome)) = (&mut record.policy, &outcome) {
-        record.rule.clone_from(&outcome.rule);
-        record.without_pdp = outcome.without_pdp;
-    }
-    conclude(outcome, answered)
-}
-
-/// What an outcome and the answers it was formed with come to. One arm allows.
-fn conclude(outcome: Option<Outcome>, answered: &[(Question, Answer)]) -> Result<Obligations, Refused> {
-    let failed = answered.iter().find(|(_, answer)| matches!(answer, Answer::Error(_)));
-    let obliged =
-        answered.iter().find(|(_, answer)| matches!(answer, Answer::Decision { obligations: true, .. }));
-    let refused =
-        answered.iter().find(|(_, answer)| matches!(answer, Answer::Decision { decision: false, .. }));
-    let about = |reason, what: &str, id: &str| Err(Refused::new(reason, format!("question `{id}` {what}")));
-    let Some(outcome) = outcome else {
-        return match (failed, obliged, refused) {
-            (Some((question, _)), _, _) => about(Reason::PdpUnavailable, "failed", &question.id),
-            (_, Some((question, _)), _) => {
-                about(Reason::ObligationUnknown, "came back with obligations", &question.id)
-            }
-            (_, _, Some((question, _))) => about(Reason::PdpDenied, "was answered with no", &question.id),
-            (None, None, None) => Err(Refused::new(Reason::PolicyUndefined, "no rule of `decision` holds")),
-        };
-    };
-    let obligations = Obligations::read(outcome.obligations, outcome.allow)?;
-    match (outcome.allow, obliged, failed) {
-        (false, _, _) => {
-            let rule = outcome.rule.as_deref().unwrap_or("a rule without a code");
-            let reason = obligations.reason_of_refusal();
-            let obligations = Some(Box::new(obligations));
-            Err(Refused { obligations, ..Refused::new(reason, format!("the policy says no: {rule}")) })
-        }
-        (true, Some((question, _)), _) => {
-            about(Reason::ObligationUnknown, "came back with obligations", &question.id)
-        }
-        // Once any question failed an allow does not count, unless the rule says that it can do without.
-        (true, _, Some((question, _))) if !outcome.without_pdp => {
-            about(Reason::PdpUnavailable, "failed", &question.id)
-        }
-        (true, None, _) => Ok(obligations),
     }
 }

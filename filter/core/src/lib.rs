@@ -35,7 +35,7 @@ pub use config::{ConfigError, ConfigErrors, LogRecords, PdpProtocol};
 pub use credential::token;
 pub use engine::decision::{Challenge, Decision, Denial, Permit, Refusal};
 pub use engine::step::{Effect, Pending, Step};
-pub use engine::streams::{Admission, Farewell, StreamStats};
+pub use engine::streams::{Admission, StreamClose, StreamStats};
 pub use engine::{not_decided_again, Engine, IdSeed, OpenStream, PdpStats, Stats, Work};
 pub use facts::content::FeedKind;
 pub use facts::revocations::{Revocation, RevocationKind};

@@ -4,8 +4,8 @@
 use std::rc::Rc;
 
 use everycall_core::{
-    json, Admission, Connection, Decision, DecisionRecord, Denial, Farewell, HeaderChanges, Pending, Permit,
-    Reason, Reply, Request, Step, StreamId, UnixTime,
+    json, Admission, Connection, Decision, DecisionRecord, Denial, HeaderChanges, Pending, Permit, Reason,
+    Reply, Request, Step, StreamClose, StreamId, UnixTime,
 };
 use proxy_wasm::types::Action;
 use serde_json::{json, Value};
@@ -89,9 +89,9 @@ impl Check {
         let (Some(instance), State::Admitted { .. }) = (self.instance.clone(), &self.state) else { return };
         let now = host::now_or_last_told();
         // Host calls that most requests are spared.
-        let asks = instance.engine.borrow().open_stream(self.id).is_some_and(|open| open.asks_farewell(now));
-        let farewell = if asks { farewell() } else { Farewell::default() };
-        let reason = instance.engine.borrow_mut().ended(self.id, farewell, now);
+        let asks = instance.engine.borrow().open_stream(self.id).is_some_and(|open| open.asks_for_close(now));
+        let close = if asks { close() } else { StreamClose::default() };
+        let reason = instance.engine.borrow_mut().ended(self.id, close, now);
         if let Some(reason) = reason {
             host::set_filter_state(STREAM_STATE, reason.code());
         }
@@ -103,7 +103,7 @@ impl Check {
     pub(crate) fn end(&mut self) {
         if let (Some(instance), false) = (&self.instance, matches!(self.state, State::Ended)) {
             let now = host::now_or_last_told();
-            instance.engine.borrow_mut().ended(self.id, Farewell::default(), now);
+            instance.engine.borrow_mut().ended(self.id, StreamClose::default(), now);
         }
         self.state = State::Ended;
     }
@@ -319,10 +319,10 @@ fn resume(instance: &Instance, pending: Pending, replies: Vec<Reply>) -> Step {
 }
 
 /// What the host tells of the stream that is ending.
-fn farewell() -> Farewell {
+fn close() -> StreamClose {
     let bytes = |path: &[&str]| Some(u64::from_le_bytes(host::property(path).ok()?.try_into().ok()?));
     let details = host::property(&["response", "code_details"]).unwrap_or_default();
-    Farewell {
+    StreamClose {
         received: bytes(&["request", "total_size"]),
         sent: bytes(&["response", "total_size"]),
         timed_out: details == b"upstream_max_stream_duration_reached",

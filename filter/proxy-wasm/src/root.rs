@@ -6,7 +6,8 @@ use std::rc::{Rc, Weak};
 use std::time::Duration;
 
 use everycall_core::{
-    ConfigErrors, Configuring, Effect, Failure, Farewell, FetchId, Refusal, Reply, StreamId, UnixTime, Work,
+    ConfigErrors, Configuring, Effect, Failure, FetchId, Refusal, Reply, StreamClose, StreamId, UnixTime,
+    Work,
 };
 use proxy_wasm::traits::{Context, HttpContext, RootContext};
 use proxy_wasm::types::{Action, ContextType};
@@ -107,7 +108,7 @@ impl Root {
         if host::set_effective_context(context).is_err() {
             // The client was faster, and the host did not say so.
             let now = host::now_or_last_told();
-            instance.engine.borrow_mut().ended(stream, Farewell::default(), now);
+            instance.engine.borrow_mut().ended(stream, StreamClose::default(), now);
             return;
         }
         let headers: Vec<(&str, &str)> =

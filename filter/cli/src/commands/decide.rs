@@ -3,7 +3,7 @@
 use std::io::Write;
 use std::path::PathBuf;
 
-use everycall_core::{DecisionRecord, Engine, Farewell, IdSeed, Settings, Step, StreamId, UnixTime};
+use everycall_core::{DecisionRecord, Engine, IdSeed, Settings, Step, StreamClose, StreamId, UnixTime};
 
 use super::pdp::{Answers, Pdp};
 use super::remote_keys::RemoteKeysArg;
@@ -162,7 +162,7 @@ impl Decider {
                     step = engine.resume(pending, answers.replies(calls), now);
                 }
                 (Step::Ask { pending, .. } | Step::Wait { pending }, _) => {
-                    engine.ended(stream, Farewell::default(), now);
+                    engine.ended(stream, StreamClose::default(), now);
                     return Ok(pending.record().clone());
                 }
             }

@@ -10,8 +10,8 @@
 //! there are. A grant takes about six allocations, and no step of building or dropping touches more
 //! than one in 256 of them.
 
-mod flat;
 mod selectors;
+mod sharded;
 mod template;
 mod tree;
 
@@ -22,9 +22,9 @@ use crate::authority::elevations::Elevated;
 use crate::base::time::UnixTime;
 use crate::http::target::Target;
 use crate::identity::{Binding, Identity, Kinds, RequiredBinding};
-use flat::FlatMap;
 use selectors::{Fit, SelectorId, Selectors};
 pub(crate) use selectors::{Selector, ANONYMOUS, MAX_CLAIM_SETS};
+use sharded::ShardedMap;
 pub(crate) use template::Template;
 use tree::{NodeId, Places, Tree, Visit};
 
@@ -95,7 +95,7 @@ pub(crate) struct Grants {
 }
 
 /// By where a template ends and whom it is for: those that are alike, in the order of writing.
-type Entries = FlatMap<(NodeId, SelectorId), Vec<Entry>>;
+type Entries = ShardedMap<(NodeId, SelectorId), Vec<Entry>>;
 
 #[derive(Debug)]
 struct Entry {

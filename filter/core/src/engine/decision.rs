@@ -8,7 +8,7 @@ use serde_json::json;
 use crate::base::ascii;
 use crate::base::reason::{Layer, Reason};
 use crate::base::time::UnixTime;
-use crate::engine::streams::{Admission, Remembered};
+use crate::engine::streams::{Admission, HeldRequest};
 use crate::http::request::Request;
 use crate::identity::{Binding, Identity};
 use crate::jose::keys::Algorithm;
@@ -103,7 +103,7 @@ impl Permit {
         let left = admission.end.at.millis_since(now).max(1);
         set.push(("x-envoy-upstream-stream-duration-ms".into(), left.to_string()));
         let remove = request.removed().to_vec();
-        admission.request = Remembered::Whole(request);
+        admission.request = HeldRequest::Whole(request);
         Self { remove, set, response: HeaderChanges::default(), admission }
     }
 }

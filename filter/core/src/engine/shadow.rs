@@ -4,9 +4,10 @@
 use serde_json::{Map, Value};
 
 use super::case::{begun, Case, Refused};
+use super::conclude::judge;
 use super::layers::Layers;
 use super::trace::Watched;
-use super::{judge, Progress};
+use super::Progress;
 use crate::authority::grants::Granted;
 use crate::base::reason::{Layer, Reason};
 use crate::base::time::UnixTime;

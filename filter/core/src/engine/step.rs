@@ -42,7 +42,7 @@ pub enum Effect {
         /// The call.
         call: Call,
     },
-    /// End an admitted stream by a local reply, so that the access log says why. A stream that is
+    /// Deadline an admitted stream by a local reply, so that the access log says why. A stream that is
     /// gone already is as good.
     Cut {
         /// The stream.

@@ -5,7 +5,7 @@
 //! hundred bytes, and it is found by the time at which something is due, and by what its caller can
 //! be revoked by. Nothing is decided here; `engine::streams` does that, in slices.
 
-mod kept;
+mod packed;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
@@ -19,7 +19,7 @@ use crate::facts::revocations::Handle;
 use crate::http::attributes::Attribute;
 use crate::http::request::{Request, StreamId};
 use crate::record::StreamEnd;
-pub(crate) use kept::{Kept, MAX_KEPT};
+pub(crate) use packed::{PackedRequest, MAX_PACKED};
 
 /// Streams about which decision points are asked at a time: requests need them, too.
 const MAX_ASKING: usize = 16;
@@ -30,7 +30,7 @@ const CUT_AGAIN_MS: i64 = 1_000;
 
 /// When an admitted request is over at the latest, and why.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct End {
+pub(crate) struct Deadline {
     pub(crate) at: UnixTime,
     pub(crate) reason: Reason,
 }
@@ -45,8 +45,8 @@ pub struct Admission {
     /// Absent for a request that was passed on though it would have been refused.
     pub(crate) grant: Option<Arc<Grant>>,
     pub(crate) elevation: Option<Arc<Elevation>>,
-    pub(crate) end: End,
-    pub(crate) request: Remembered,
+    pub(crate) end: Deadline,
+    pub(crate) request: HeldRequest,
     /// What was asked of the host about its connection.
     pub(crate) attributes: Arc<[&'static Attribute]>,
     /// Of the settings and the bundle that decided.
@@ -57,29 +57,29 @@ pub struct Admission {
 
 /// How much is known of a request.
 #[derive(Debug)]
-pub(crate) enum Remembered {
+pub(crate) enum HeldRequest {
     /// All of it: the stream is young.
     Whole(Request),
     /// What it takes to decide again.
-    Kept(Kept),
+    Packed(PackedRequest),
     /// It was too large.
-    Gone,
+    Dropped,
 }
 
-impl Remembered {
+impl HeldRequest {
     /// How much it holds, in bytes, as far as a client makes it long.
     pub(crate) fn bytes(&self) -> usize {
         match self {
-            Remembered::Whole(request) => request.headers().bytes(),
-            Remembered::Kept(kept) => kept.bytes(),
-            Remembered::Gone => 0,
+            HeldRequest::Whole(request) => request.headers().bytes(),
+            HeldRequest::Packed(kept) => kept.bytes(),
+            HeldRequest::Dropped => 0,
         }
     }
 }
 
 /// What the host tells of a stream that has ended; nothing by default.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Farewell {
+pub struct StreamClose {
     /// Bytes from the client, headers included.
     pub received: Option<u64>,
     /// Bytes to the client, headers included.
@@ -101,7 +101,7 @@ pub struct StreamStats {
 
 /// Why a stream is to end before its time.
 #[derive(Debug, Clone)]
-pub(crate) struct Over {
+pub(crate) struct Cut {
     pub(crate) reason: Reason,
     pub(crate) detail: Option<String>,
 }
@@ -112,7 +112,7 @@ struct Settled {
     admission: Box<Admission>,
     /// When something is to be done about it; as in `Streams::due`.
     due: UnixTime,
-    over: Option<Over>,
+    cut: Option<Cut>,
     /// A decision point is being asked about it.
     asking: bool,
     /// It was to be decided again meanwhile.
@@ -163,7 +163,7 @@ impl Streams {
     fn hold(&mut self, admission: &mut Admission) {
         match self.held.saturating_add(admission.request.bytes()) {
             held @ ..=MAX_HELD => self.held = held,
-            _ => admission.request = Remembered::Gone,
+            _ => admission.request = HeldRequest::Dropped,
         }
     }
 
@@ -172,18 +172,18 @@ impl Streams {
     }
 
     /// Takes out a stream that has ended, with the reason for which it was to end, if there was one.
-    pub(crate) fn remove(&mut self, stream: StreamId) -> Option<(Box<Admission>, Option<Over>)> {
+    pub(crate) fn remove(&mut self, stream: StreamId) -> Option<(Box<Admission>, Option<Cut>)> {
         if let Some(admission) = self.take_one_young(stream) {
             return Some((admission, None));
         }
-        let Settled { admission, due, over, asking, .. } = self.settled.remove(&stream)?;
+        let Settled { admission, due, cut, asking, .. } = self.settled.remove(&stream)?;
         self.let_go(&admission);
         self.due.remove(&(due, stream));
         for handle in admission.handles() {
             self.index.remove(&(handle, stream));
         }
         self.asking = self.asking.saturating_sub(usize::from(asking));
-        Some((admission, over))
+        Some((admission, cut))
     }
 
     pub(crate) fn stats(&self) -> StreamStats {
@@ -196,14 +196,14 @@ impl Streams {
     }
 
     /// An open stream, with the reason for which it is to end, if there is one.
-    pub(crate) fn get(&self, stream: StreamId) -> Option<(&Admission, Option<&Over>)> {
-        let settled = || self.settled.get(&stream).map(|open| (&*open.admission, open.over.as_ref()));
+    pub(crate) fn get(&self, stream: StreamId) -> Option<(&Admission, Option<&Cut>)> {
+        let settled = || self.settled.get(&stream).map(|open| (&*open.admission, open.cut.as_ref()));
         self.young.get(&stream).map(|young| (&**young, None)).or_else(settled)
     }
 
     /// A settled stream that goes on.
     pub(crate) fn get_mut(&mut self, stream: StreamId) -> Option<&mut Admission> {
-        let open = self.settled.get_mut(&stream).filter(|open| open.over.is_none())?;
+        let open = self.settled.get_mut(&stream).filter(|open| open.cut.is_none())?;
         Some(&mut open.admission)
     }
 
@@ -298,7 +298,7 @@ impl Streams {
             let mut of = self.index.range((handle, from)..=(handle, StreamId(u64::MAX))).map(|(_, id)| *id);
             for stream in of.by_ref().take(left) {
                 left = left.saturating_sub(1);
-                let reads = |open: &Settled| open.over.is_none() && open.admission.signals.is_some();
+                let reads = |open: &Settled| open.cut.is_none() && open.admission.signals.is_some();
                 if self.settled.get(&stream).is_some_and(reads) {
                     self.again.push_back(stream);
                 }
@@ -336,10 +336,10 @@ impl Streams {
         while cuts.len() < many {
             let Some(stream) = self.cutting.pop_front() else { break };
             let Some(open) = self.settled.get(&stream) else { continue };
-            let Some(over) = &open.over else { continue };
-            let count = self.stats.cut.entry(over.reason).or_default();
+            let Some(cut) = &open.cut else { continue };
+            let count = self.stats.cut.entry(cut.reason).or_default();
             *count = count.saturating_add(1);
-            cuts.push((stream, over.reason, open.admission.decision_id.clone()));
+            cuts.push((stream, cut.reason, open.admission.decision_id.clone()));
             self.schedule(stream, now.plus_millis(CUT_AGAIN_MS));
         }
         cuts
@@ -353,10 +353,10 @@ impl Streams {
             self.due.pop_first();
             taken = taken.saturating_add(1);
             let Some(open) = self.settled.get(&stream) else { continue };
-            let End { at, reason } = open.admission.end;
-            match (&open.over, at <= now) {
+            let Deadline { at, reason } = open.admission.end;
+            match (&open.cut, at <= now) {
                 (Some(_), _) => self.cutting.push_back(stream),
-                (None, true) => self.end(stream, Over { reason, detail: None }),
+                (None, true) => self.end(stream, Cut { reason, detail: None }),
                 (None, false) => self.again.push_back(stream),
             }
         }
@@ -392,7 +392,7 @@ impl Streams {
         let stream = admission.stream;
         let due = again.min(admission.end.at);
         self.index.extend(admission.handles().map(|handle| (handle, stream)));
-        self.settled.insert(stream, Settled { admission, due, over: None, asking: false, once_more: false });
+        self.settled.insert(stream, Settled { admission, due, cut: None, asking: false, once_more: false });
         self.due.insert((due, stream));
     }
 
@@ -410,9 +410,9 @@ impl Streams {
     }
 
     /// The stream is to be cut. The first reason counts.
-    pub(crate) fn end(&mut self, stream: StreamId, over: Over) {
-        let Some(open) = self.settled.get_mut(&stream).filter(|open| open.over.is_none()) else { return };
-        open.over = Some(over);
+    pub(crate) fn end(&mut self, stream: StreamId, cut: Cut) {
+        let Some(open) = self.settled.get_mut(&stream).filter(|open| open.cut.is_none()) else { return };
+        open.cut = Some(cut);
         self.due.remove(&(open.due, stream));
         self.cutting.push_back(stream);
     }
@@ -443,7 +443,7 @@ impl Streams {
     pub(crate) fn next_again(&mut self) -> Option<StreamId> {
         while self.asking < MAX_ASKING {
             let stream = self.again.pop_front()?;
-            match self.settled.get_mut(&stream).filter(|open| open.over.is_none()) {
+            match self.settled.get_mut(&stream).filter(|open| open.cut.is_none()) {
                 // The answer that it waits for is to a question of before.
                 Some(open) if open.asking => open.once_more = true,
                 Some(_) => return Some(stream),

@@ -15,7 +15,9 @@ use crate::base::time::UnixTime;
 use crate::credential::token::cache::Verified;
 use crate::engine::decision::{Decision, Denial};
 use crate::engine::step::{Effect, Step};
-use crate::engine::streams::{Admission, End, Farewell, Kept, Over, Remembered, Streams, MAX_KEPT};
+use crate::engine::streams::{
+    Admission, Cut, Deadline, HeldRequest, PackedRequest, StreamClose, Streams, MAX_PACKED,
+};
 use crate::http::request::StreamId;
 use crate::policy::RuleSet;
 use crate::record::{Record, StreamEnd, StreamIdentity, StreamRecord};
@@ -52,8 +54,8 @@ impl Admission {
         let since = case.open_since().unwrap_or(now);
         let elevation = granted.elevated.as_ref().map(|elevated| Arc::clone(&elevated.elevation));
         let ends = [
-            granted.grant.valid_until.map(|at| End { at, reason: Reason::NotGranted }),
-            elevation.as_ref().map(|it| End { at: it.valid_until, reason: Reason::ElevationInactive }),
+            granted.grant.valid_until.map(|at| Deadline { at, reason: Reason::NotGranted }),
+            elevation.as_ref().map(|it| Deadline { at: it.valid_until, reason: Reason::ElevationInactive }),
             max_stream_s.map(|secs| duration_cap(since, secs)),
         ];
         let basis = Basis { caller, ends: ends.into_iter().flatten().min(), since };
@@ -63,7 +65,7 @@ impl Admission {
 
     /// The same for a request that is passed on although it would be refused for this reason.
     pub(super) fn observed(in_force: &InForce<'_>, case: &Case, reason: Reason, now: UnixTime) -> Box<Self> {
-        let ends = in_force.settings.observe.as_ref().map(|observe| End { at: observe.until, reason });
+        let ends = in_force.settings.observe.as_ref().map(|observe| Deadline { at: observe.until, reason });
         let since = case.open_since().unwrap_or(now);
         let basis = Basis { caller: case.caller.clone().flatten(), ends, since };
         Box::new(Self::rests_on(in_force, case, basis))
@@ -72,8 +74,12 @@ impl Admission {
     fn rests_on(in_force: &InForce<'_>, case: &Case, Basis { caller, ends, since }: Basis) -> Self {
         let cap = duration_cap(since, in_force.settings.streams.max_s);
         let credential = caller.as_ref().and_then(|caller| match (&caller.exception, caller.issuer) {
-            (Some(exception), _) => Some(End { at: exception.valid_until, reason: Reason::ExceptionExpired }),
-            (None, Some(_)) => Some(End { at: caller.identity.expires_at, reason: Reason::TokenExpired }),
+            (Some(exception), _) => {
+                Some(Deadline { at: exception.valid_until, reason: Reason::ExceptionExpired })
+            }
+            (None, Some(_)) => {
+                Some(Deadline { at: caller.identity.expires_at, reason: Reason::TokenExpired })
+            }
             // A certificate: its end is not known here.
             (None, None) => None,
         });
@@ -84,8 +90,8 @@ impl Admission {
             caller,
             grant: None,
             elevation: None,
-            end: [credential, ends].into_iter().flatten().fold(cap, End::min),
-            request: Remembered::Gone,
+            end: [credential, ends].into_iter().flatten().fold(cap, Deadline::min),
+            request: HeldRequest::Dropped,
             attributes: Arc::clone(&case.attributes),
             generation: in_force.authority.generation,
             signals: case.signals_at,
@@ -97,7 +103,7 @@ impl Streams {
     /// Takes note of a request that goes on. From now on its stream is accounted for.
     pub(super) fn admitted(&mut self, settings: &Settings, mut admission: Box<Admission>) {
         // There may be many before the next sweep: a small request stays whole until then, most are over by then.
-        if admission.request.bytes() > MAX_KEPT {
+        if admission.request.bytes() > MAX_PACKED {
             admission.bring_down(settings);
         }
         self.insert(admission);
@@ -108,21 +114,21 @@ impl Streams {
         &mut self,
         settings: &Settings,
         stream: StreamId,
-        farewell: Farewell,
+        close: StreamClose,
         now: UnixTime,
     ) -> Option<(Option<Reason>, Option<Record>)> {
-        let (admission, over) = self.remove(stream)?;
-        let End { at, reason } = admission.end;
+        let (admission, cut) = self.remove(stream)?;
+        let Deadline { at, reason } = admission.end;
         // The host has a clock of its own for the end, which may be ahead of ours by a little.
-        let is_over = at <= now || (farewell.timed_out && near(at) <= now);
-        let over = over.or_else(|| is_over.then_some(Over { reason, detail: None }));
-        let end = over.as_ref().map_or(StreamEnd::Closed, |over| StreamEnd::Over(over.reason));
+        let is_past = at <= now || (close.timed_out && near(at) <= now);
+        let cut = cut.or_else(|| is_past.then_some(Cut { reason, detail: None }));
+        let end = cut.as_ref().map_or(StreamEnd::Closed, |cut| StreamEnd::Over(cut.reason));
         self.count_end(end);
-        let reason = over.as_ref().map(|over| over.reason);
+        let reason = cut.as_ref().map(|cut| cut.reason);
         let is_recorded = Journal::takes_end(settings, end, admission.is_old(settings, now));
         let record = is_recorded.then(|| {
-            let detail = over.and_then(|over| over.detail);
-            Record::Stream(Box::new(admission.end_record(settings, end, detail, farewell, now)))
+            let detail = cut.and_then(|cut| cut.detail);
+            Record::Stream(Box::new(admission.end_record(settings, end, detail, close, now)))
         });
         Some((reason, record))
     }
@@ -163,7 +169,7 @@ impl Streams {
             self.settle_young(in_force, young, now);
         }
         let detail = Some(format!("its {} was revoked", kind.as_str()));
-        self.end(stream, Over { reason: Reason::Revoked, detail });
+        self.end(stream, Cut { reason: Reason::Revoked, detail });
     }
 
     /// A stream stays open: its request is brought down to what it takes to decide it again.
@@ -191,24 +197,26 @@ impl Streams {
         now: UnixTime,
     ) -> Option<Case> {
         let (admission, _) = self.get(stream)?;
-        let not_kept = |detail: &str| Over {
+        let not_kept = |detail: &str| Cut {
             reason: Reason::StreamNotKept,
             detail: Some(format!("what decides has changed, and {detail}")),
         };
         let caller = admission.caller.as_ref();
         let case = match &admission.request {
-            Remembered::Kept(kept) if authority.was_told(&admission.attributes) => {
+            HeldRequest::Packed(kept) if authority.was_told(&admission.attributes) => {
                 let caller = caller.map(|caller| authenticator.caller_again(layers, caller, now)).transpose();
-                caller.map_err(|Refused { reason, detail, .. }| Over { reason, detail }).map(|caller| {
+                caller.map_err(|Refused { reason, detail, .. }| Cut { reason, detail }).map(|caller| {
                     let (id, attributes) = (admission.decision_id.clone(), Arc::clone(&admission.attributes));
                     let case = Case::new(kept.request(stream), id, now, layers.settings, attributes);
                     Case { occasion: Occasion::OpenStream { caller, since: admission.since }, ..case }
                 })
             }
-            Remembered::Kept(_) => Err(not_kept("reads facts of the connection that were not asked for")),
-            Remembered::Whole(_) | Remembered::Gone => Err(not_kept("its request was too large to be kept")),
+            HeldRequest::Packed(_) => Err(not_kept("reads facts of the connection that were not asked for")),
+            HeldRequest::Whole(_) | HeldRequest::Dropped => {
+                Err(not_kept("its request was too large to be kept"))
+            }
         };
-        case.map_err(|over| self.end(stream, over)).ok()
+        case.map_err(|cut| self.end(stream, cut)).ok()
     }
 
     /// Nobody answers for this stream any more: it is tried again.
@@ -237,7 +245,7 @@ impl Streams {
                     stream,
                     decision_id: std::mem::take(&mut admission.decision_id),
                     since: admission.since,
-                    request: std::mem::replace(&mut admission.request, Remembered::Gone),
+                    request: std::mem::replace(&mut admission.request, HeldRequest::Dropped),
                     caller,
                     grant,
                     elevation,
@@ -259,7 +267,7 @@ impl Streams {
                 None
             }
             Step::Done(Decision { verdict: Err(Denial { reason, .. }), record }) => {
-                self.end(stream, Over { reason, detail: record.detail });
+                self.end(stream, Cut { reason, detail: record.detail });
                 None
             }
             Step::Ask { calls, pending } => {
@@ -287,9 +295,9 @@ pub(super) enum Slice {
 impl Admission {
     /// Of a request what it takes to decide it again.
     fn bring_down(&mut self, settings: &Settings) {
-        if let Remembered::Whole(request) = &self.request {
-            let kept = Kept::of(request, |name| settings.is_secret(name));
-            self.request = kept.map_or(Remembered::Gone, Remembered::Kept);
+        if let HeldRequest::Whole(request) = &self.request {
+            let kept = PackedRequest::of(request, |name| settings.is_secret(name));
+            self.request = kept.map_or(HeldRequest::Dropped, HeldRequest::Packed);
         }
     }
 
@@ -315,7 +323,7 @@ impl Admission {
         settings: &Settings,
         reason: StreamEnd,
         detail: Option<String>,
-        farewell: Farewell,
+        close: StreamClose,
         now: UnixTime,
     ) -> StreamRecord {
         #[allow(clippy::cast_precision_loss)] // milliseconds of years stay below 2^53
@@ -330,8 +338,8 @@ impl Admission {
             detail,
             cut: reason != StreamEnd::Closed,
             open_s,
-            bytes_received: farewell.received,
-            bytes_sent: farewell.sent,
+            bytes_received: close.received,
+            bytes_sent: close.sent,
             identity: self.caller.as_ref().map(|caller| StreamIdentity::from(&*caller.identity)),
             grant: self.grant.as_ref().map(|grant| grant.id.to_string()),
             elevation: self.elevation.as_ref().map(|elevation| elevation.id.clone()),
@@ -344,17 +352,17 @@ pub struct OpenStream<'e> {
     pub(super) settings: &'e Settings,
     pub(super) authority: &'e Authority,
     pub(super) admission: &'e Admission,
-    pub(super) over: Option<&'e Over>,
+    pub(super) cut: Option<&'e Cut>,
 }
 
 impl OpenStream<'_> {
     /// Whether it is to end before its time.
     pub const fn is_cut(&self) -> bool {
-        self.over.is_some()
+        self.cut.is_some()
     }
 
     /// Whether it matters what the host tells of its end.
-    pub fn asks_farewell(&self, now: UnixTime) -> bool {
+    pub fn asks_for_close(&self, now: UnixTime) -> bool {
         let is_old = self.admission.is_old(self.settings, now);
         self.is_cut()
             || now >= near(self.admission.end.at)
@@ -373,7 +381,7 @@ impl OpenStream<'_> {
 struct Basis {
     caller: Option<Arc<Verified>>,
     /// The first end of what admits it.
-    ends: Option<End>,
+    ends: Option<Deadline>,
     since: UnixTime,
 }
 
@@ -382,6 +390,6 @@ fn near(end: UnixTime) -> UnixTime {
     end.plus_millis(-CLOCKS_MS)
 }
 
-fn duration_cap(since: UnixTime, secs: u32) -> End {
-    End { at: since.plus_secs(secs.into()), reason: Reason::DurationCap }
+fn duration_cap(since: UnixTime, secs: u32) -> Deadline {
+    Deadline { at: since.plus_secs(secs.into()), reason: Reason::DurationCap }
 }

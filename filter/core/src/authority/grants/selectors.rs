@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::hash::Hash;
 use std::sync::Arc;
 
-use super::flat::FlatMap;
+use super::sharded::ShardedMap;
 use crate::base::spiffe::SpiffeId;
 use crate::identity::Identity;
 
@@ -39,12 +39,12 @@ pub(super) type SelectorId = u32;
 /// All selectors.
 #[derive(Debug, Default)]
 pub(super) struct Selectors {
-    subjects: FlatMap<Arc<str>, SelectorId>,
-    prefixes: FlatMap<Arc<str>, SelectorId>,
+    subjects: ShardedMap<Arc<str>, SelectorId>,
+    prefixes: ShardedMap<Arc<str>, SelectorId>,
     /// By issuer: each set of claims that some grant asks for.
     claim_sets: BTreeMap<Arc<str>, Vec<ClaimSet>>,
     /// By the number of a set: the claims' texts, in the order of the set's names.
-    claims: FlatMap<(u32, Vec<String>), SelectorId>,
+    claims: ShardedMap<(u32, Vec<String>), SelectorId>,
     /// How many sets of claims there are.
     sets: u32,
     count: SelectorId,
@@ -171,7 +171,7 @@ impl Selectors {
     }
 }
 
-fn known_or<K: Hash + Eq>(map: &mut FlatMap<K, SelectorId>, key: K, new: SelectorId) -> SelectorId {
+fn known_or<K: Hash + Eq>(map: &mut ShardedMap<K, SelectorId>, key: K, new: SelectorId) -> SelectorId {
     if let Some(known) = map.get(&key) {
         return *known;
     }

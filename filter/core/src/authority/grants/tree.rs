@@ -6,7 +6,7 @@
 
 use std::sync::Arc;
 
-use super::flat::FlatMap;
+use super::sharded::ShardedMap;
 use super::template::{Part, Template};
 use crate::http::host::ANY_PORT;
 
@@ -30,8 +30,8 @@ pub(super) type Places = [Option<NodeId>; 2];
 
 #[derive(Debug, Default)]
 pub(super) struct Tree {
-    words: FlatMap<Arc<str>, Word>,
-    edges: FlatMap<(NodeId, Word), NodeId>,
+    words: ShardedMap<Arc<str>, Word>,
+    edges: ShardedMap<(NodeId, Word), NodeId>,
 }
 
 /// What a path is walked with: where the walk may end.

@@ -3,23 +3,23 @@
 use crate::http::request::{Connection, Headers, Request, StreamId, BREAK_GLASS_HEADER};
 
 /// How much is kept of one request, in bytes. One that is larger can't be decided again.
-pub(crate) const MAX_KEPT: usize = 8 * 1024;
+pub(crate) const MAX_PACKED: usize = 8 * 1024;
 
 /// A request without its secrets.
 #[derive(Debug)]
-pub(crate) struct Kept {
+pub(crate) struct PackedRequest {
     /// Names and values one after another, each behind its length.
     headers: Box<[u8]>,
     connection: Connection,
 }
 
-impl Kept {
+impl PackedRequest {
     /// Leaves out headers that are secret; `None` if what remains is too large.
     pub(crate) fn of(request: &Request, is_secret: impl Fn(&str) -> bool) -> Option<Self> {
         let reasons = request.break_glass_reasons().iter().map(|reason| (BREAK_GLASS_HEADER, &**reason));
         let headers = request.headers().iter().filter(|(name, _)| !is_secret(name));
         let connection = request.connection.iter().filter_map(|(_, value)| value.as_str());
-        let mut left = connection.map(str::len).try_fold(MAX_KEPT, usize::checked_sub);
+        let mut left = connection.map(str::len).try_fold(MAX_PACKED, usize::checked_sub);
         let mut packed = Vec::new();
         for text in headers.chain(reasons).flat_map(|(name, value)| [name.as_bytes(), value]) {
             left = left?.checked_sub(text.len().saturating_add(2));
@@ -76,7 +76,7 @@ mod tests {
     #[test]
     fn everything_but_secrets_comes_back() {
         let before = request(1);
-        let kept = Kept::of(&before, |name| name == "authorization").unwrap();
+        let kept = PackedRequest::of(&before, |name| name == "authorization").unwrap();
         let after = withheld(kept.request(StreamId(7)));
         let expected: Vec<_> = before.headers().iter().filter(|(name, _)| *name != "authorization").collect();
         assert_eq!(after.headers().iter().collect::<Vec<_>>(), expected);
@@ -86,9 +86,9 @@ mod tests {
 
     #[test]
     fn what_is_too_large_is_not_kept() {
-        assert!(Kept::of(&request(8_000), |_| false).is_some());
-        assert!(Kept::of(&request(8_192), |_| false).is_none());
-        assert!(Kept::of(&request(100_000), |_| false).is_none());
-        assert!(Kept::of(&request(100_000), |name| name == "x-large").is_some());
+        assert!(PackedRequest::of(&request(8_000), |_| false).is_some());
+        assert!(PackedRequest::of(&request(8_192), |_| false).is_none());
+        assert!(PackedRequest::of(&request(100_000), |_| false).is_none());
+        assert!(PackedRequest::of(&request(100_000), |name| name == "x-large").is_some());
     }
 }

@@ -13,18 +13,18 @@ const TABLES: usize = 256;
 /// Its keys come from a bundle that somebody signed, so that a hash without a secret does: who only
 /// asks for a key can't make two others collide.
 #[derive(Debug)]
-pub(super) struct FlatMap<K, V> {
+pub(super) struct ShardedMap<K, V> {
     tables: Vec<HashTable<(K, V)>>,
     len: usize,
 }
 
-impl<K, V> Default for FlatMap<K, V> {
+impl<K, V> Default for ShardedMap<K, V> {
     fn default() -> Self {
         Self { tables: (0..TABLES).map(|_| HashTable::new()).collect(), len: 0 }
     }
 }
 
-impl<K: Hash + Eq, V> FlatMap<K, V> {
+impl<K: Hash + Eq, V> ShardedMap<K, V> {
     /// How many entries were added.
     pub(super) fn len(&self) -> usize {
         self.len
@@ -96,7 +96,7 @@ mod tests {
 
     #[test]
     fn finds_what_was_added_and_nothing_else() {
-        let mut map: FlatMap<String, u32> = FlatMap::default();
+        let mut map: ShardedMap<String, u32> = ShardedMap::default();
         assert!(map.is_empty());
         for at in 0..10_000 {
             assert_eq!(map.get(at.to_string().as_str()), None);
@@ -108,7 +108,7 @@ mod tests {
 
     #[test]
     fn no_table_holds_much_more_than_its_share() {
-        let mut map: FlatMap<(u32, u32), ()> = FlatMap::default();
+        let mut map: ShardedMap<(u32, u32), ()> = ShardedMap::default();
         (0..100_000).for_each(|at| map.add((at / 7, at), ()));
         let largest = map.tables.iter().map(HashTable::len).max();
         assert!(largest < Some(600), "{largest:?}");
@@ -116,7 +116,7 @@ mod tests {
 
     #[test]
     fn is_taken_apart_in_parts() {
-        let mut map: FlatMap<u32, ()> = FlatMap::default();
+        let mut map: ShardedMap<u32, ()> = ShardedMap::default();
         (0..10_000).for_each(|at| map.add(at, ()));
         let mut parts = 1;
         while map.take_apart(100) {
