@@ -38,7 +38,7 @@ test: lint test-native test-wasm ## everything that CI checks
 test-native: wasm envoy ## unit tests, and the module in a real Envoy
 	set -o pipefail; cargo test --locked --workspace --exclude everycall-tests-wasm --exclude everycall-rego-tests | tee target/test.log
 	cargo test --locked --package everycall-rego-tests
-	@python3 tests/truth_table.py README.md SECURITY.md target/test.log
+	@python3 tests/truth_table.py envoy/README.md SECURITY.md target/test.log
 
 test-wasm: ## the core on the module's target, under Node
 	@bash tests/wasm/run.sh

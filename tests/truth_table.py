@@ -1,8 +1,8 @@
 """What the documents say that tests show, tests do show: those ran and passed.
 
-  truth_table.py README.md SECURITY.md TEST_LOG
+  truth_table.py envoy/README.md SECURITY.md TEST_LOG
 
-Of the README: every row of the table "What happens when X is missing, broken, slow or too big", whose first cell is the
+Of the first page: every row of the table "What happens when X is missing, broken, slow or too big", whose first cell is the
 name of a test function. Of SECURITY.md: every promise, and every row of what a client may try, whose last cell has the
 names. TEST_LOG is the output of `cargo test`.
 """
@@ -38,10 +38,10 @@ def table(text):
     return [line for line in text.splitlines() if line.startswith("|")][2:]
 
 
-def rows(readme):
-    """The names in the first cells of the README's table, in its order."""
+def rows(page):
+    """The names in the first cells of the table, in its order."""
     names = []
-    for line in table(section(readme, HEADING)):
+    for line in table(section(page, HEADING)):
         name = re.match(r"^\| `(\w+)` \|", line)
         if not name:
             sys.exit(f"error: a row without the name of a test: {line}")
@@ -58,8 +58,8 @@ def promised(security):
     return promises
 
 
-def main(readme, security, log):
-    names = rows(read(readme))
+def main(page, security, log):
+    names = rows(read(page))
     promises = promised(read(security))
     results = RESULT.findall(COLOUR.sub("", read(log)))
     wrong = ["the table has no rows"] if not names else []

@@ -246,7 +246,7 @@ fn hold(world: &World, path: &[u8], streams: usize) -> (u64, usize) {
 fn what_waits_for_a_decision_point() {
     const STREAMS: usize = 600;
     const WAITING: usize = 200;
-    /// As README says.
+    /// As envoy/README.md says.
     const WAITING_MB: u64 = 36;
     let world = world(true);
     let (grown, answered) = hold(&world, b"/t/ask", STREAMS);

@@ -1,5 +1,5 @@
-//! The module in a real Envoy: the case files, bad configurations, and what the README's table says
-//! of things that are missing, broken, slow or too big. Without Envoy or the module these fail.
+//! The module in a real Envoy: the case files, bad configurations, and what the table in
+//! envoy/README.md says of things that are missing, broken, slow or too big. Without Envoy or the module these fail.
 
 mod admission;
 mod bundles;

@@ -38,9 +38,9 @@ pub fn with_policy(name: &str, rego: &str) -> Value {
     config
 }
 
-/// The format that the README gives for records in the access log.
+/// The format that the page on running it gives for records in the access log.
 fn format_with_record() -> &'static str {
-    include_str!("../../README.md").split('`').find(|code| code.starts_with("{\"code\":")).unwrap()
+    include_str!("../../envoy/README.md").split('`').find(|code| code.starts_with("{\"code\":")).unwrap()
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! Authority records over time, and the groups of cases that the README's truth table names.
+//! Authority records over time, and the groups of cases that the truth table names.
 
 use everycall_tests::hostile;
 

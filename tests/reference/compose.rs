@@ -4,7 +4,7 @@
 use everycall_tests::envoy::root;
 use serde_json::Value;
 
-use crate::readme::file;
+use crate::page::file;
 use crate::rendered::ENVOY;
 
 fn compose() -> Value {

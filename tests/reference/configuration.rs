@@ -1,4 +1,4 @@
-//! The README's table of configuration keys against what the core says when they are wrong.
+//! The table of configuration keys against what the core says when they are wrong.
 
 use std::collections::BTreeMap;
 
@@ -6,11 +6,11 @@ use everycall_core::config::{Config, Grant, Limits};
 use everycall_core::Settings;
 use serde_json::{json, Map, Value};
 
-use crate::readme::{code, same, section};
+use crate::page::{code, same, section, CONFIGURATION};
 
 const COLUMNS: [&str; 4] = ["key", "type", "default", "meaning"];
 
-/// The objects of a configuration: their names in the README, `*` for any name and `[]` for any
+/// The objects of a configuration: their names in the table, `*` for any name and `[]` for any
 /// place in a list.
 const OBJECTS: &[&str] = &[
     "",
@@ -109,10 +109,10 @@ fn valid() -> Value {
 }
 
 fn documented() -> BTreeMap<String, Vec<String>> {
-    section("### Configuration").by_name(&COLUMNS)
+    section(CONFIGURATION, "## Keys").by_name(&COLUMNS)
 }
 
-/// What an object of the configuration holds, by its name in the README.
+/// What an object of the configuration holds, by its name in the table.
 fn object<'a>(config: &'a mut Value, name: &str) -> &'a mut Map<String, Value> {
     let mut value = config;
     for part in name.split('.').filter(|part| !part.is_empty()) {
@@ -221,7 +221,7 @@ fn types_are_what_the_core_expects() {
             "an object" => "object",
             "a map" => "map of",
             "a JWK set" => "JWK set",
-            other => panic!("`{key}`: `{other}` has no word in the README"),
+            other => panic!("`{key}`: `{other}` has no word in the table"),
         };
         assert!(row[1].starts_with(kind), "`{key}` is {}; the core expects {expected}", row[1]);
     }
@@ -350,12 +350,12 @@ fn defaults_are_what_is_taken() {
             None => assert_eq!(row[2], "none", "`{key}`"),
         }
     }
-    assert!(defaults.is_empty(), "not in the README: {defaults:?}");
+    assert!(defaults.is_empty(), "not in the table: {defaults:?}");
 }
 
 #[test]
 fn what_only_the_command_line_resolves_is_named() {
-    let rows = section("#### Read by the command line only").by_name(&["key", "meaning"]);
+    let rows = section(CONFIGURATION, "### Read by the command line only").by_name(&["key", "meaning"]);
     same(
         "keys of the command line",
         rows.keys(),
@@ -370,7 +370,7 @@ fn what_only_the_command_line_resolves_is_named() {
         .map(str::to_owned),
     );
     // These two are in use, and both are gone from what the filter gets.
-    let written: Value = serde_yaml_ng::from_str(&crate::readme::file("policies/everycall.yaml")).unwrap();
+    let written: Value = serde_yaml_ng::from_str(&crate::page::file("policies/everycall.yaml")).unwrap();
     assert!(written["bundle"]["directory"].is_string() && written["issuers"][0]["keys"]["file"].is_string());
     let resolved = everycall_tests::cases::reference().unwrap();
     assert!(resolved["bundle"]["inline"].is_object() && resolved["bundle"].get("directory").is_none());

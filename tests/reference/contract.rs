@@ -1,4 +1,4 @@
-//! The README's contract for policies and upstreams: what a policy gets to see, which builtins it
+//! The contract for policies and upstreams: what a policy gets to see, which builtins it
 //! may call, which headers are removed and set.
 
 use std::collections::BTreeSet;
@@ -14,7 +14,7 @@ use everycall_core::{
 use everycall_tests::envoy::root;
 use serde_json::{json, Value};
 
-use crate::readme::{code, file, leaves, same, section, section_of};
+use crate::page::{code, file, leaves, same, section, FRONT, POLICIES, PROXY, REGO};
 
 /// Shows its whole input to the decision point in a second round, when answers are there as well.
 const SHOWS_ALL: &str = r#"package everycall.shows_all
@@ -125,7 +125,7 @@ const FREE: [&str; 4] = ["request.headers", "request.query", "identity.claims", 
 
 #[test]
 fn the_policy_input_is_what_is_documented() {
-    let rows = section("#### Input").by_name(&["`input.`", "type", "meaning"]);
+    let rows = section(POLICIES, "## Input").by_name(&["`input.`", "type", "meaning"]);
     let (mut input, _) = shown();
     input["exception"] = shown_exception();
     let names: BTreeSet<String> = leaves(&input, &FREE)
@@ -157,25 +157,22 @@ fn the_policy_input_is_what_is_documented() {
 
 #[test]
 fn builtins_are_those_that_are_offered() {
-    let listed: Vec<String> = section_of("filter/rego/README.md", "## Builtins")
-        .block("text")
-        .split_whitespace()
-        .map(str::to_owned)
-        .collect();
+    let listed: Vec<String> =
+        section(REGO, "## Builtins").block("text").split_whitespace().map(str::to_owned).collect();
     assert_eq!(listed, offered_builtins());
 }
 
 #[test]
 fn removed_and_set_headers_are_those_of_the_core() {
-    let rows = section("### Headers to the upstream").by_name(&["header", "meaning"]);
+    let rows = section(PROXY, "## Headers to the upstream").by_name(&["header", "meaning"]);
     let all = shown().1.into_iter().chain(["x-everycall-observed".to_owned()]);
     same("headers that are set", rows.keys(), all);
-    let text = section("#### Removed from the client's request").block("text");
+    let text = section(PROXY, "### Removed from the client's request").block("text");
     let listed: Vec<String> = text.split_whitespace().map(str::to_owned).collect();
     let own = format!("{OWN_HEADER_PREFIX}*");
     let real: Vec<&str> = std::iter::once(own.as_str()).chain(REMOVED_HEADERS.iter().copied()).collect();
     assert_eq!(listed, real);
-    let text = section("#### Removed from the client's request").block("http");
+    let text = section(PROXY, "### Removed from the client's request").block("http");
     assert_eq!(text.split_whitespace().collect::<Vec<_>>(), IDENTITY_HEADERS);
 }
 
@@ -201,7 +198,7 @@ fn obliged(name: &str, value: &Value, allow: bool) -> (Reason, String) {
 
 #[test]
 fn obligations_are_those_of_the_core() {
-    let section = section("#### Obligations");
+    let section = section(POLICIES, "## Obligations");
     let rows = section.by_name(&["obligation", "comes with", "example", "what is done"]);
     let (reason, detail) = obliged("zzz", &json!({}), true);
     assert_eq!(reason, Reason::ObligationUnknown);
@@ -222,7 +219,7 @@ fn obligations_are_those_of_the_core() {
     assert_eq!(listed, names.chain(prefixes).collect());
 }
 
-/// Rules of the library by package and name, and those that the README lists.
+/// Rules of the library by package and name, and those that the page lists.
 #[test]
 fn the_library_is_documented() {
     let mut rules = BTreeSet::new();
@@ -234,15 +231,15 @@ fn the_library_is_documented() {
         let names = heads.filter_map(|line| line.split(['(', ' ']).next());
         rules.extend(names.map(|name| format!("{package}.{name}")));
     }
-    let rows = section("## The library").by_name(&["rule", "holds if"]);
+    let rows = section(POLICIES, "## The library").by_name(&["rule", "holds if"]);
     let listed = rows.keys().map(|rule| rule.split('(').next().unwrap_or_default().to_owned());
     assert_eq!(listed.collect::<BTreeSet<String>>(), rules);
 }
 
-/// The policy and its case that the README explains are the ones in force.
+/// The policy and its case that the front page explains are the ones in force.
 #[test]
 fn the_policy_and_the_case_are_real() {
-    let section = section("## A policy");
+    let section = section(FRONT, "## A policy");
     assert_eq!(section.block("rego"), file("policies/support.rego"));
     let case: Value = serde_json::from_str(section.block("json").trim().trim_end_matches(',')).unwrap();
     let cases: Value = serde_json::from_str(&file("policies/cases/support.json")).unwrap();

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use crate::readme::file;
+use crate::page::file;
 
 const SOURCES: &str = "filter/core/src";
 

@@ -1,4 +1,4 @@
-//! The README's profiles against those of the core, and its examples against tokens that are really
+//! The page's profiles against those of the core, and its examples against tokens that are really
 //! made and verified.
 
 use everycall::mint::TestKey;
@@ -6,7 +6,7 @@ use everycall_core::token::{Preset, PRESETS};
 use everycall_core::{Algorithm, PureRust, Settings, UnixTime};
 use serde_json::{json, Map, Value};
 
-use crate::readme::{file, section};
+use crate::page::{file, section, IDENTITY};
 
 const COLUMNS: [&str; 7] = ["profile", "typ", "ceiling", "id", "task", "required claims", "rules"];
 
@@ -34,7 +34,7 @@ fn profiles_are_those_of_the_core() {
             ]
         })
         .collect();
-    assert_eq!(section("#### Profiles").table(&COLUMNS), real);
+    assert_eq!(section(IDENTITY, "## Profiles").table(&COLUMNS), real);
 }
 
 /// The issuer's own keys are not here: a test key of its first algorithm takes their place.
@@ -70,7 +70,7 @@ fn mint(preset: &Preset, key: &TestKey, claims: &Map<String, Value>) -> String {
 #[test]
 fn every_profile_has_an_example_that_is_true() {
     for preset in PRESETS {
-        let section = section(&format!("##### `{}`", preset.name));
+        let section = section(IDENTITY, &format!("### `{}`", preset.name));
         let issuers: Value = serde_yaml_ng::from_str(&section.block("yaml")).unwrap();
         let [issuer] = issuers.as_array().unwrap().as_slice() else { panic!("{issuers}") };
         assert_eq!(issuer["profile"], preset.name);
@@ -104,7 +104,7 @@ fn every_profile_has_an_example_that_is_true() {
 /// The states and commands that the texts name exist.
 #[test]
 fn states_and_commands_are_those_of_the_code() {
-    let states: Vec<String> = section("#### Keys from servers")
+    let states: Vec<String> = section(IDENTITY, "## Keys from servers")
         .table(&["state", "when", "what a request sees"])
         .into_iter()
         .map(|row| row[0].trim_matches('`').to_owned())
@@ -114,7 +114,7 @@ fn states_and_commands_are_those_of_the_code() {
     for state in states {
         assert!(metrics.contains(&format!("state={state}\"")), "{state}");
     }
-    let commands = section("#### API keys and exceptions").block("sh");
+    let commands = section(IDENTITY, "## API keys and exceptions").block("sh");
     for line in commands.lines().map(|line| line.split(" #").next().unwrap_or_default()) {
         let mut out = Vec::new();
         let root = everycall_tests::envoy::root().canonicalize().unwrap();

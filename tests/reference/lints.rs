@@ -1,14 +1,14 @@
-//! The lints, against what the README says of them and on the reference configuration.
+//! The lints, against what the page says of them, and on the reference configuration.
 
 use everycall::lint::{lint, LINTS};
 use everycall_core::UnixTime;
 use everycall_tests::{cases, envoy::root};
 
-use crate::readme::{same, section};
+use crate::page::{same, section, POLICIES};
 
 #[test]
 fn lints_are_documented() {
-    let rows = section("### Lints").by_name(&["lint", "level", "finds"]);
+    let rows = section(POLICIES, "## Lints").by_name(&["lint", "level", "finds"]);
     same("lints", rows.keys(), LINTS.iter().map(|lint| lint.code.to_owned()));
     for lint in LINTS {
         assert_eq!(rows[lint.code][1], lint.level.as_str(), "{}", lint.code);

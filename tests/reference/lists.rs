@@ -1,4 +1,4 @@
-//! The README's lists of reasons, metrics and record fields against the code's own.
+//! The lists of reasons, metrics and record fields in the pages, against the code's own.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -10,7 +10,7 @@ use everycall_core::{
 };
 use serde_json::{json, Map};
 
-use crate::readme::{code, file, leaves, same, section};
+use crate::page::{code, file, leaves, same, section, FRONT, POLICIES, RECORDS};
 
 fn word(layer: Layer) -> String {
     serde_json::to_value(layer).unwrap().as_str().unwrap().to_owned()
@@ -18,7 +18,7 @@ fn word(layer: Layer) -> String {
 
 #[test]
 fn reasons_are_those_of_the_code_in_its_order() {
-    let rows = section("### Reasons").table(&["reason", "status", "layer", "meaning"]);
+    let rows = section(RECORDS, "## Reasons").table(&["reason", "status", "layer", "meaning"]);
     let real: Vec<Vec<String>> = Reason::ALL
         .iter()
         .map(|reason| {
@@ -34,7 +34,7 @@ fn reasons_are_those_of_the_code_in_its_order() {
 
 #[test]
 fn observable_reasons_are_those_of_the_code() {
-    let listed = section("#### The first days").block("text");
+    let listed = section(POLICIES, "## The first days").block("text");
     let listed: Vec<&str> = listed.split_whitespace().collect();
     let real = Reason::ALL.iter().filter(|reason| reason.observable()).map(|reason| reason.code());
     assert_eq!(listed, real.collect::<Vec<_>>());
@@ -43,7 +43,7 @@ fn observable_reasons_are_those_of_the_code() {
 /// The picture says which layer answers what.
 #[test]
 fn the_picture_shows_every_answer_of_every_layer() {
-    let picture = section("## How a call is decided").block("mermaid");
+    let picture = section(FRONT, "## How a call is decided").block("mermaid");
     let layers: BTreeSet<Layer> = Reason::ALL.iter().map(|reason| reason.layer()).collect();
     for layer in layers {
         let refusals = Reason::ALL.iter().filter(|reason| reason.layer() == layer && !reason.is_allow());
@@ -88,7 +88,7 @@ fn metrics() -> BTreeMap<String, (&'static str, BTreeSet<String>)> {
 fn metrics_are_those_of_the_filter() {
     let metrics = metrics();
     assert!(metrics.len() > 5);
-    let rows = section("### Metrics").by_name(&["metric", "kind", "labels", "meaning"]);
+    let rows = section(RECORDS, "## Metrics").by_name(&["metric", "kind", "labels", "meaning"]);
     same("metrics", rows.keys(), metrics.keys().cloned());
     for (name, row) in rows {
         let (kind, labels) = &metrics[&name];
@@ -201,7 +201,7 @@ fn signals() -> SignalsRecord {
 
 #[test]
 fn record_fields_are_those_of_the_record() {
-    let rows = section("### The record").by_name(&["field", "type", "meaning"]);
+    let rows = section(RECORDS, "## The record").by_name(&["field", "type", "meaning"]);
     let record = serde_json::to_value(full()).unwrap();
     same(
         "record",
@@ -232,7 +232,7 @@ fn record_fields_are_those_of_the_record() {
 
 #[test]
 fn fields_of_the_end_of_a_stream_are_those_of_the_record() {
-    let rows = section("#### The end of a stream").by_name(&["field", "type", "meaning"]);
+    let rows = section(RECORDS, "### The end of a stream").by_name(&["field", "type", "meaning"]);
     let text = || Some("x".to_owned());
     let record = StreamRecord {
         v: 1,

@@ -1,5 +1,5 @@
-//! What is written down for people agrees with the code: the README's reference, and the renderings
-//! that are committed. A row too many fails like one too few.
+//! What is written down for people agrees with the code: the pages of reference, and the
+//! renderings that are committed. A row too many fails like one too few.
 
 mod compose;
 mod configuration;
@@ -8,10 +8,11 @@ mod features;
 mod floors;
 mod identity;
 mod istio;
+mod links;
 mod lints;
 mod lists;
 mod memory;
-mod readme;
+mod page;
 mod rendered;
 mod schemas;
 mod structural;

@@ -1,14 +1,14 @@
-//! What README says that a worker holds at most is what the bounds are, and adds up.
+//! What the page on running it says that a worker holds at most is what the bounds are, and adds up.
 
 use everycall_core::Settings;
 use serde_json::json;
 
-use crate::readme::file;
+use crate::page::{file, PROXY};
 
 #[test]
-fn what_a_worker_holds_is_bounded_as_the_readme_says() {
-    let readme = file("README.md");
-    let rows: Vec<Vec<&str>> = readme
+fn what_a_worker_holds_is_bounded_as_the_page_says() {
+    let page = file(PROXY);
+    let rows: Vec<Vec<&str>> = page
         .lines()
         .map(|line| line.trim().split('|').map(str::trim).filter(|cell| !cell.is_empty()).collect())
         .collect();
@@ -26,5 +26,5 @@ fn what_a_worker_holds_is_bounded_as_the_readme_says() {
     }
     let sum = bounds.iter().map(|(_, bytes)| bytes).sum::<usize>();
     let some = format!("some {} MiB", (sum >> 20).next_multiple_of(10));
-    assert!(readme.contains(&format!("With the defaults that is {some}")), "{some}");
+    assert!(page.contains(&format!("With the defaults that is {some}")), "{some}");
 }

@@ -7,7 +7,7 @@ use everycall_tests::envoy::{connection_manager, plugin as plugin_in, root};
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 
-use crate::readme::{file, section};
+use crate::page::{file, section, PROXY};
 use crate::structural::is_sha256;
 
 /// Where `make wasm` puts the module.
@@ -105,10 +105,10 @@ fn renderings_hold_the_configuration_of_the_demo() {
     assert_eq!(printed, config);
 }
 
-/// The README shows the committed plugin without its long configuration.
+/// The page shows the committed plugin without its long configuration.
 #[test]
-fn the_readme_shows_the_committed_plugin() {
-    let shown = section("## In Envoy and Istio").block("yaml");
+fn the_page_shows_the_committed_plugin() {
+    let shown = section(PROXY, "## Loading it").block("yaml");
     let committed = without_digest(&file(ISTIO.0)).1;
     let mut rest = committed.lines();
     for line in shown.lines().filter(|line| !line.contains('…')) {

@@ -16,7 +16,7 @@ use everycall_core::{DecisionRecord, Engine, IdSeed, Settings, StreamId, UnixTim
 use everycall_tests::json_schema::check;
 use serde_json::{json, Value};
 
-use crate::readme::{code, file, section};
+use crate::page::{code, file, section, COMMANDS, CONFIGURATION};
 use change::{changes, Change};
 
 /// What `everycall schema` prints.
@@ -249,7 +249,7 @@ fn references_stand_in_the_place_of_what_they_name() {
     }
 }
 
-/// The part of a schema about a key of the README's table, such as `issuers[].keys.remote`.
+/// The part of a schema about a key of the page's table, such as `issuers[].keys.remote`.
 fn about<'s>(schema: &'s Value, key: &str) -> Option<&'s Value> {
     let inner = |part: &'s Value| {
         let forms = part.get("anyOf").and_then(Value::as_array).into_iter().flatten();
@@ -271,11 +271,11 @@ fn about<'s>(schema: &'s Value, key: &str) -> Option<&'s Value> {
     Some(part)
 }
 
-/// The README's table is held to the code by its own tests; so the schema that says the same is right.
+/// The page's table is held to the code by its own tests; so the schema that says the same is right.
 #[test]
-fn the_schema_says_what_the_readme_says() {
+fn the_schema_says_what_the_page_says() {
     let schema = schema(&["config", "--resolved"]);
-    let rows = section("### Configuration").by_name(&["key", "type", "default", "meaning"]);
+    let rows = section(CONFIGURATION, "## Keys").by_name(&["key", "type", "default", "meaning"]);
     let mut ranges = 0;
     for (key, row) in &rows {
         let part = about(&schema, key).unwrap_or_else(|| panic!("the schema has no `{key}`"));
@@ -297,7 +297,7 @@ fn the_schema_says_what_the_readme_says() {
         if key == "log" || key == "limits" || key == "dpop" {
             continue;
         }
-        // What is empty where it is absent has no default in the README.
+        // What is empty where it is absent has no default in the table.
         let said = part.get("default").filter(|value| ![json!([]), json!({})].contains(value)).cloned();
         assert_eq!(said, default, "`{key}`");
     }
@@ -305,8 +305,8 @@ fn the_schema_says_what_the_readme_says() {
 }
 
 #[test]
-fn the_commands_are_those_of_the_readme() {
-    let rows = section("### JSON Schemas").by_name(&["command", "describes"]);
+fn the_commands_are_those_of_the_page() {
+    let rows = section(COMMANDS, "## JSON Schemas").by_name(&["command", "describes"]);
     assert_eq!(rows.len(), 6);
     for command in rows.keys() {
         let words: Vec<&str> = command.split_whitespace().collect();

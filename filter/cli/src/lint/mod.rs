@@ -1,5 +1,5 @@
 //! What a configuration may say and should not: the filter takes it, and an author would be surprised.
-//! One file for each family. [`LINTS`] is the list; the README's table is compared with it.
+//! One file for each family. [`LINTS`] is the list; the page's table is compared with it.
 
 mod allows;
 mod elevations;

@@ -1,4 +1,4 @@
-//! The fixed list of reasons. Responses, records, metrics and the reference in the README all
+//! The fixed list of reasons. Responses, records, metrics and the pages of reference all
 //! derive from this one table.
 
 use std::fmt;

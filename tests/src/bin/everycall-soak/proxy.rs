@@ -23,7 +23,7 @@ use crate::tasks::Tasks;
 
 /// Workers of Envoy.
 pub const WORKERS: u32 = 4;
-/// As README has it: records are the line's member `record`.
+/// As envoy/README.md has it: records are the line's member `record`.
 const FORMAT: &str = "{\"code\":%RESPONSE_CODE%,\"flags\":\"%RESPONSE_FLAGS%\",\"record\":%FILTER_STATE(wasm.everycall.decision:PLAIN)%}\n";
 /// What no cluster comes to.
 const MANY: u32 = 10_000;

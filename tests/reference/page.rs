@@ -1,10 +1,27 @@
-//! The README, as far as tests read it: sections, their first table, their code blocks.
+//! The pages, as far as tests read them: sections, their first table, their code blocks.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use everycall_tests::envoy::root;
 
-/// A part of the README: from its heading to the next one of the same or a higher rank.
+/// What it is, for a stranger.
+pub const FRONT: &str = "README.md";
+/// Loading it into Envoy and Istio, and running it.
+pub const PROXY: &str = "envoy/README.md";
+/// All keys.
+pub const CONFIGURATION: &str = "envoy/configuration.md";
+/// Issuers, certificates, proofs.
+pub const IDENTITY: &str = "envoy/identity.md";
+/// Reasons, metrics, records.
+pub const RECORDS: &str = "envoy/records.md";
+/// Writing policies.
+pub const POLICIES: &str = "policies/README.md";
+/// Which Rego there is.
+pub const REGO: &str = "filter/rego/README.md";
+/// The command line.
+pub const COMMANDS: &str = "filter/cli/README.md";
+
+/// A part of a page: from its heading to the next one of the same or a higher rank.
 pub struct Section {
     heading: String,
     text: String,
@@ -15,19 +32,14 @@ pub fn file(path: &str) -> String {
     std::fs::read_to_string(root().join(path)).unwrap_or_else(|error| panic!("{path}: {error}"))
 }
 
-/// The README's section with this heading, `#` marks included.
-pub fn section(heading: &str) -> Section {
-    section_of("README.md", heading)
-}
-
-/// The section of a page.
-pub fn section_of(page: &str, heading: &str) -> Section {
+/// The section of a page with this heading, `#` marks included.
+pub fn section(page: &str, heading: &str) -> Section {
     let rank = |line: &str| line.bytes().take_while(|byte| *byte == b'#').count();
-    let readme = file(page);
+    let whole = file(page);
     let mut inside = false;
     let mut code = false;
     let mut text = String::new();
-    for line in readme.lines() {
+    for line in whole.lines() {
         code ^= line.starts_with("```");
         let is_heading = !code && rank(line) > 0;
         if inside && is_heading && rank(line) <= rank(heading) {
@@ -107,7 +119,7 @@ pub fn same<'a>(
     let invented: Vec<&String> = documented.difference(&real).collect();
     assert!(
         missing.is_empty() && invented.is_empty(),
-        "README.md, {what}: without a row: {missing:?}; a row, and nothing in the code: {invented:?}"
+        "{what}: without a row: {missing:?}; a row, and nothing in the code: {invented:?}"
     );
 }
 
