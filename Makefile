@@ -29,8 +29,8 @@ demo: wasm envoy ## the tour: Envoy with the module, requests and decisions, the
 run: wasm envoy ## the same set-up, kept running for your own requests
 	@cargo run --locked --quiet --package everycall-tests --bin everycall-demo -- --keep
 
-render: wasm ## envoy/envoy.yaml and envoy/istio/wasmplugin.yaml, rendered anew from policies/
-	EVERYCALL_RENDER=1 cargo test --locked --quiet --package everycall-tests --test reference committed_renderings
+render: wasm ## envoy/envoy.yaml, envoy/istio/wasmplugin.yaml and the tables of the pages, rendered anew
+	EVERYCALL_RENDER=1 cargo test --locked --quiet --package everycall-tests --test reference are_current
 
 test: lint test-native test-wasm ## everything that CI checks
 

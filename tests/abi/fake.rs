@@ -4,6 +4,8 @@
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 
+use everycall_filter::METRICS;
+
 pub const OK: u32 = 0;
 pub const NOT_FOUND: u32 = 1;
 pub const BAD_ARGUMENT: u32 = 2;
@@ -464,12 +466,24 @@ unsafe extern "C" fn proxy_call_foreign_function(
     }
 }
 
+/// What the host is told of a metric is what its row says.
+fn check_metric(kind: u32, name: &str) {
+    let (name, labels) = name.split_once(';').unwrap_or((name, ""));
+    let row = METRICS.iter().find(|row| row.name == name).unwrap_or_else(|| panic!("no row of `{name}`"));
+    assert_eq!(["counter", "gauge", "histogram"][kind as usize], row.kind, "{name}");
+    let told = labels.split(';').map(|label| label.split('=').next().unwrap());
+    let (told, known): (BTreeSet<&str>, BTreeSet<&str>) =
+        (told.collect(), row.labels.iter().copied().collect());
+    assert_eq!(told, known, "the labels of {name}");
+}
+
 #[no_mangle]
-unsafe extern "C" fn proxy_define_metric(_kind: u32, name: *const u8, name_size: usize, id: *mut u32) -> u32 {
+unsafe extern "C" fn proxy_define_metric(kind: u32, name: *const u8, name_size: usize, id: *mut u32) -> u32 {
     if let Some(status) = fault("metric") {
         return status;
     }
     let name = text(name, name_size);
+    check_metric(kind, &name);
     *id = host(|host| {
         host.metric_names.push(name);
         host.metric_names.len() as u32

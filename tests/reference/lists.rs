@@ -1,6 +1,6 @@
 //! The lists of reasons, metrics and record fields in the pages, against the code's own.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use everycall_core::{
@@ -8,28 +8,26 @@ use everycall_core::{
     Identity, Kind, Layer, PdpExchange, PolicyRecord, Reason, RequestRecord, ShadowOutcome, ShadowReads,
     ShadowRecord, SignalsRecord, StreamEnd, StreamIdentity, StreamRecord, UnixTime, Verdict, WouldRefuse,
 };
-use serde_json::{json, Map};
+use everycall_filter::METRICS;
+use serde::de::{MapAccess, SeqAccess, Visitor};
+use serde::{Deserialize, Deserializer, Serialize};
+use serde_json::{json, Map, Value};
 
-use crate::page::{code, file, leaves, same, section, FRONT, POLICIES, RECORDS};
+use crate::page::{leaves, same, section, FRONT, POLICIES, RECORDS};
+use crate::schemas::{about, is_required};
+use crate::tables::{cell, linked, table, Link};
 
 fn word(layer: Layer) -> String {
     serde_json::to_value(layer).unwrap().as_str().unwrap().to_owned()
 }
 
-#[test]
-fn reasons_are_those_of_the_code_in_its_order() {
-    let rows = section(RECORDS, "## Reasons").table(&["reason", "status", "layer", "meaning"]);
-    let real: Vec<Vec<String>> = Reason::ALL
-        .iter()
-        .map(|reason| {
-            let meaning = reason.meaning().split_whitespace().collect::<Vec<_>>().join(" ");
-            vec![format!("`{reason}`"), reason.status().to_string(), word(reason.layer()), meaning]
-        })
-        .collect();
-    for (row, real) in rows.iter().zip(&real) {
-        assert_eq!(row, real);
-    }
-    assert_eq!(rows.len(), real.len());
+/// All reasons, in the order of the code.
+pub fn reasons() -> String {
+    let rows = Reason::ALL.iter().map(|reason| {
+        let meaning = reason.meaning().split_whitespace().collect::<Vec<_>>().join(" ");
+        vec![format!("`{reason}`"), reason.status().to_string(), word(reason.layer()), meaning]
+    });
+    table(&["reason", "status", "layer", "meaning"], rows)
 }
 
 #[test]
@@ -54,47 +52,16 @@ fn the_picture_shows_every_answer_of_every_layer() {
     }
 }
 
-/// The metrics in the adapter's sources: name to kind and labels.
-fn metrics() -> BTreeMap<String, (&'static str, BTreeSet<String>)> {
-    let source =
-        ["metrics.rs", "metrics/figures.rs"].map(|name| file(&format!("filter/proxy-wasm/src/{name}")));
-    let mut metrics: BTreeMap<String, (&'static str, BTreeSet<String>)> = BTreeMap::new();
-    for line in source.iter().flat_map(|source| source.lines()) {
-        let Some(text) = line.split('"').nth(1).filter(|text| text.starts_with("everycall.")) else {
-            continue;
-        };
-        let kinds = [("MetricKind::Gauge", "gauge"), ("MetricKind::Histogram", "histogram")];
-        let kind = kinds.iter().find(|(code, _)| line.contains(code)).map_or("counter", |(_, kind)| kind);
-        let mut parts = text.split(';');
-        let name = parts.next().unwrap();
-        let labels = parts.map(|label| label.split('=').next().unwrap().to_owned());
-        let mut all: BTreeSet<String> = labels.chain(["instance".to_owned()]).collect();
-        if name.starts_with("everycall.key") {
-            all.insert("issuer".into());
-        }
-        if name.starts_with("everycall.feed") {
-            all.insert("feed".into());
-        }
-        if name.starts_with("everycall.pdp") {
-            all.insert("pdp".into());
-        }
-        let known = metrics.entry(name.to_owned()).or_insert_with(|| (kind, all.clone()));
-        assert_eq!(*known, (kind, all), "{name}");
-    }
-    metrics
-}
-
-#[test]
-fn metrics_are_those_of_the_filter() {
-    let metrics = metrics();
-    assert!(metrics.len() > 5);
-    let rows = section(RECORDS, "## Metrics").by_name(&["metric", "kind", "labels", "meaning"]);
-    same("metrics", rows.keys(), metrics.keys().cloned());
-    for (name, row) in rows {
-        let (kind, labels) = &metrics[&name];
-        assert_eq!(row[1], *kind, "{name}");
-        assert_eq!(code(&row[2]).into_iter().collect::<BTreeSet<_>>(), *labels, "{name}");
-    }
+/// All metrics, in the order of the code. What the filter tells a host is held to the same rows by the host of
+/// `tests/abi`.
+pub fn metrics() -> String {
+    let names: BTreeSet<&str> = METRICS.iter().map(|metric| metric.name).collect();
+    assert_eq!(names.len(), METRICS.len(), "a metric stands twice");
+    let rows = METRICS.iter().map(|metric| {
+        let labels: Vec<String> = metric.labels.iter().map(|label| format!("`{label}`")).collect();
+        vec![format!("`{}`", metric.name), metric.kind.to_owned(), labels.join(", "), cell(metric.meaning)]
+    });
+    table(&["metric", "kind", "labels", "meaning"], rows)
 }
 
 /// A record with everything that a record can hold.
@@ -199,42 +166,150 @@ fn signals() -> SignalsRecord {
     SignalsRecord { list: Some(list), actors: vec![Map::new()], ..SignalsRecord::default() }
 }
 
+/// What stands below these is chosen by somebody else, or said once.
+const FREE: &[&str] =
+    &["shadow[].read.headers", "shadow[].read.query", "shadow[].read.connection", "shadow[].read.signals"];
+
+/// What the fields' sentences name, and where it is.
+const LINKS: &[Link] = &[
+    ("reason", "list of reasons", "#reasons"),
+    ("signals", "signals", "configuration.md#signals"),
+    ("shadow", "shadows", "../policies/README.md#shadows"),
+    ("would_refuse", "`observed`", "../policies/README.md#the-first-days"),
+];
+
+/// The names of a document's members, in their order: `a`, `a.b`, those of a list's members as `a[].b`.
+#[derive(Default)]
+struct Names(Vec<String>);
+
+impl<'de> Deserialize<'de> for Names {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        from.deserialize_any(Names::default())
+    }
+}
+
+impl<'de> Visitor<'de> for Names {
+    type Value = Self;
+
+    fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("JSON")
+    }
+
+    fn visit_unit<E>(self) -> Result<Self, E> {
+        Ok(self)
+    }
+
+    fn visit_bool<E>(self, _: bool) -> Result<Self, E> {
+        Ok(self)
+    }
+
+    fn visit_u64<E>(self, _: u64) -> Result<Self, E> {
+        Ok(self)
+    }
+
+    fn visit_f64<E>(self, _: f64) -> Result<Self, E> {
+        Ok(self)
+    }
+
+    fn visit_str<E>(self, _: &str) -> Result<Self, E> {
+        Ok(self)
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(mut self, mut items: A) -> Result<Self, A::Error> {
+        while let Some(Names(below)) = items.next_element()? {
+            self.0.extend(below.into_iter().map(|name| format!("[].{name}")));
+        }
+        Ok(self)
+    }
+
+    fn visit_map<A: MapAccess<'de>>(mut self, mut members: A) -> Result<Self, A::Error> {
+        while let Some((name, Names(below))) = members.next_entry::<String, Names>()? {
+            let dot = |below: &str| if below.starts_with('[') { "" } else { "." };
+            let below = below.into_iter().map(|below| format!("{name}{}{below}", dot(&below)));
+            let below: Vec<String> = below.collect();
+            self.0.push(name);
+            self.0.extend(below);
+        }
+        Ok(self)
+    }
+}
+
+/// The fields of a record that has everything, in their order, but for what stands below those of `FREE`.
+fn fields(record: &impl Serialize) -> Vec<String> {
+    let Names(all) = serde_json::from_str(&serde_json::to_string(record).unwrap()).unwrap();
+    let is_free = |name: &str| FREE.iter().any(|free| name.starts_with(&format!("{free}.")));
+    all.into_iter().filter(|name| !is_free(name)).collect()
+}
+
+/// What a field of a record is, as it is there.
+fn kind(record: &Value, name: &str) -> &'static str {
+    let pointer = format!("/{}", name.replace("[]", ".0").replace('.', "/"));
+    match record.pointer(&pointer).unwrap() {
+        Value::String(_) => "text",
+        Value::Number(_) => "number",
+        Value::Bool(_) => "boolean",
+        Value::Array(items) if items.iter().any(Value::is_object) => "list of objects",
+        Value::Array(_) => "list of text",
+        Value::Object(_) => "object",
+        Value::Null => panic!("{name} is null in a full record"),
+    }
+}
+
+/// The fields of a record, with what its schema says of them.
+fn rendered(record: &impl Serialize, schema: &Value) -> String {
+    let value = serde_json::to_value(record).unwrap();
+    let rows = fields(record).into_iter().map(|name| {
+        let part = about(schema, &name).unwrap_or_else(|| panic!("the schema has no `{name}`"));
+        let says_null = |part: &Value| part["type"] == "null" || part["type"][1] == "null";
+        let forms = part.get("anyOf").and_then(Value::as_array).into_iter().flatten();
+        let is_any = ["type", "anyOf", "oneOf", "$ref", "const"].iter().all(|word| part.get(word).is_none());
+        let note = match is_required(schema, &name) {
+            false => ", or absent",
+            true if is_any || forms.chain([part]).any(says_null) => ", or null",
+            true => "",
+        };
+        let meaning = linked(LINKS, &name, part["description"].as_str().unwrap());
+        vec![format!("`{name}`"), format!("{}{note}", kind(&value, &name)), meaning]
+    });
+    table(&["field", "type", "meaning"], rows.collect::<Vec<_>>())
+}
+
+/// The record of a decision.
+pub fn record() -> String {
+    rendered(&full(), &everycall_core::schema::record())
+}
+
+/// The record of the end of a stream.
+pub fn stream_record() -> String {
+    rendered(&full_stream(), &everycall_core::schema::stream_record())
+}
+
 #[test]
 fn record_fields_are_those_of_the_record() {
     let rows = section(RECORDS, "## The record").by_name(&["field", "type", "meaning"]);
     let record = serde_json::to_value(full()).unwrap();
-    same(
-        "record",
-        rows.keys(),
-        leaves(
-            &record,
-            &[
-                "shadow[].read.headers",
-                "shadow[].read.query",
-                "shadow[].read.connection",
-                "shadow[].read.signals",
-            ],
-        ),
-    );
+    let leaves = leaves(&record, FREE).into_iter().map(|name| name.trim_end_matches("[]").to_owned());
+    let above: Vec<String> =
+        fields(&full()).into_iter().filter(|name| kind(&record, name).contains("object")).collect();
+    same("record", rows.keys(), leaves.chain(above));
     for (name, row) in rows {
-        let pointer = format!("/{}", name.replace("[]", ".0").replace('.', "/"));
-        let kind = match record.pointer(&pointer).unwrap() {
-            serde_json::Value::String(_) => "text",
-            serde_json::Value::Number(_) => "number",
-            serde_json::Value::Bool(_) => "boolean",
-            serde_json::Value::Array(_) => "list of text",
-            serde_json::Value::Object(_) => "object",
-            serde_json::Value::Null => panic!("{name} is null in a full record"),
-        };
-        assert_eq!(row[1].split(',').next(), Some(kind), "{name}");
+        assert_eq!(row[1].split(',').next(), Some(kind(&record, &name)), "{name}");
     }
 }
 
 #[test]
 fn fields_of_the_end_of_a_stream_are_those_of_the_record() {
     let rows = section(RECORDS, "### The end of a stream").by_name(&["field", "type", "meaning"]);
+    let record = full_stream();
+    let value = serde_json::to_value(&record).unwrap();
+    let above = fields(&record).into_iter().filter(|name| kind(&value, name).contains("object"));
+    same("record", rows.keys(), leaves(&value, &[]).into_iter().chain(above));
+}
+
+/// The same for the end of a stream.
+fn full_stream() -> StreamRecord {
     let text = || Some("x".to_owned());
-    let record = StreamRecord {
+    StreamRecord {
         v: 1,
         event: "stream_ended",
         id: "x".into(),
@@ -256,6 +331,5 @@ fn fields_of_the_end_of_a_stream_are_those_of_the_record() {
         }),
         grant: text(),
         elevation: text(),
-    };
-    same("record", rows.keys(), leaves(&serde_json::to_value(record).unwrap(), &[]));
+    }
 }

@@ -16,3 +16,4 @@ mod page;
 mod rendered;
 mod schemas;
 mod structural;
+mod tables;

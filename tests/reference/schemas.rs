@@ -20,7 +20,7 @@ use crate::page::{code, file, section, COMMANDS, CONFIGURATION};
 use change::{changes, Change};
 
 /// What `everycall schema` prints.
-fn schema(arguments: &[&str]) -> Value {
+pub fn schema(arguments: &[&str]) -> Value {
     let mut out = Vec::new();
     let line = ["everycall", "schema"].iter().chain(arguments);
     assert_eq!(everycall::commands::run(line, &mut out), 0, "{arguments:?}");
@@ -249,17 +249,27 @@ fn references_stand_in_the_place_of_what_they_name() {
     }
 }
 
+/// What a part of a schema refers to, or itself.
+fn inner<'s>(schema: &'s Value, part: &'s Value) -> &'s Value {
+    let forms = part.get("anyOf").and_then(Value::as_array).into_iter().flatten();
+    let reference = forms.chain([part]).find_map(|form| form.get("$ref")?.as_str());
+    reference.and_then(|text| schema.pointer(text.strip_prefix('#')?)).unwrap_or(part)
+}
+
+/// Whether what holds this key always has it.
+pub fn is_required(schema: &Value, key: &str) -> bool {
+    let (parent, name) = key.rsplit_once('.').unwrap_or(("", key));
+    let parent = if parent.is_empty() { Some(schema) } else { about(schema, parent) };
+    let required = parent.and_then(|parent| inner(schema, parent)["required"].as_array());
+    required.is_some_and(|names| names.iter().any(|required| required == name))
+}
+
 /// The part of a schema about a key of the page's table, such as `issuers[].keys.remote`.
-fn about<'s>(schema: &'s Value, key: &str) -> Option<&'s Value> {
-    let inner = |part: &'s Value| {
-        let forms = part.get("anyOf").and_then(Value::as_array).into_iter().flatten();
-        let reference = forms.chain([part]).find_map(|form| form.get("$ref")?.as_str())?;
-        schema.pointer(reference.strip_prefix('#')?)
-    };
+pub fn about<'s>(schema: &'s Value, key: &str) -> Option<&'s Value> {
     let mut part = schema;
     for step in key.split('.') {
         let (name, is_list) = step.strip_suffix("[]").map_or((step, false), |name| (name, true));
-        let object = inner(part).unwrap_or(part);
+        let object = inner(schema, part);
         part = match name {
             "*" => object.get("additionalProperties")?,
             name => object.get("properties")?.get(name)?,

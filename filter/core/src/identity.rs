@@ -96,13 +96,13 @@ impl Binding {
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Identity {
-    /// From the issuer's configuration.
+    /// The caller's kind, from the issuer's configuration.
     pub kind: Kind,
     /// The caller. For a delegated token the outermost actor (RFC 8693 section 4.1), else what the
     /// issuer's `id` makes of the claims: `sub`, if nothing else is configured.
     pub id: String,
-    /// The issuer as configured; `spiffe://` and the trust domain for certificates, `api_keys` for
-    /// those.
+    /// The issuer as configured: `iss`; `spiffe://` and the trust domain for JWT-SVIDs and certificates, `api_keys`
+    /// for those.
     pub issuer: Arc<str>,
     /// How the caller proved itself: `jwt`, `jwt_svid`, `mtls` or `api_key`.
     pub credential: Arc<str>,
@@ -116,7 +116,7 @@ pub struct Identity {
     pub token_id: Option<Arc<str>>,
     /// The `kid` of the key that verified the token; the id of an API key.
     pub key_id: Option<Arc<str>>,
-    /// What the token is bound to.
+    /// What the token is bound to, and was proven with: `dpop`, `certificate` or `both`.
     pub bound: Option<Binding>,
     /// From when on the credential is valid: the later of `iat` and `nbf`.
     pub not_before: UnixTime,

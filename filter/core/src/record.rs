@@ -89,6 +89,7 @@ struct Summary<'r> {
 
 /// The end of an admitted request. The schema's version is `v`.
 #[derive(Debug, Clone, PartialEq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct StreamRecord {
     /// The schema's version: 1.
     pub v: u32,
@@ -96,11 +97,11 @@ pub struct StreamRecord {
     pub event: &'static str,
     /// The decision id: that of the request's record.
     pub id: String,
-    /// When it ended.
+    /// When it ended, in Unix seconds.
     pub time: UnixTime,
     /// Which engine decided.
     pub instance: Arc<str>,
-    /// Why it ended.
+    /// `closed`: one of its sides ended it. Else from the list of reasons.
     pub reason: StreamEnd,
     /// The fact behind it.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -109,13 +110,13 @@ pub struct StreamRecord {
     pub cut: bool,
     /// Seconds from its admission to its end.
     pub open_s: f64,
-    /// Bytes from the client, headers included; null if the host does not tell.
+    /// Bytes from the client, headers included; null if Envoy does not tell.
     pub bytes_received: Option<u64>,
-    /// Bytes to the client, headers included; null if the host does not tell.
+    /// Bytes to the client, headers included; null if Envoy does not tell.
     pub bytes_sent: Option<u64>,
     /// The verified caller; null without one.
     pub identity: Option<StreamIdentity>,
-    /// The id of the grant; null without one.
+    /// The id of the grant; null for a request that `observe` passed on.
     pub grant: Option<String>,
     /// The id of the elevation; null without one.
     pub elevation: Option<String>,
@@ -123,6 +124,7 @@ pub struct StreamRecord {
 
 /// The caller of a stream that ended: by what revocations name it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct StreamIdentity {
     /// The caller.
     pub id: String,
@@ -160,24 +162,24 @@ pub struct DecisionRecord {
     /// The schema's version: 1.
     #[cfg_attr(feature = "schema", schemars(extend("const" = 1)))]
     pub v: u32,
-    /// The decision id; unique over workers and restarts.
+    /// The decision id, unique over workers and restarts; it stands in the answer, too.
     pub id: String,
-    /// When the request arrived.
+    /// When the request arrived, in Unix seconds.
     pub time: UnixTime,
     /// Which engine decided.
     pub instance: Arc<str>,
     /// Digest of the configuration that decided.
     pub revision: Arc<str>,
-    /// The signed bundle that decided; null if it was not signed.
+    /// The signed bundle that decided; null for one that is not signed.
     #[serde(default)]
     pub bundle: Option<BundleRecord>,
-    /// `allow` or `deny`; `ask` while a decision waits, in the command line's output only.
+    /// `allow` or `deny`; `ask` while it waits, in the command line's output only.
     pub decision: Verdict,
-    /// From the fixed list; absent while a decision waits.
+    /// From the list of reasons; null while it waits.
     pub reason: Option<Reason>,
-    /// The status of the answer; 200 where the request was passed on.
+    /// Of the answer, as the policy may have chosen it; 200 where the request was passed on.
     pub status: u16,
-    /// The layer that came to the outcome.
+    /// The layer that came to the outcome; `pdp` for an allow with answers.
     pub layer: Layer,
     /// The fact behind a refusal.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -187,14 +189,15 @@ pub struct DecisionRecord {
     pub would_refuse: Option<WouldRefuse>,
     /// The request, with the headers and query values that the policy read.
     pub request: RequestRecord,
-    /// The connection's attributes that the policy read.
+    /// The connection's attributes that the policy read, and the source if an elevation is for some networks.
     pub connection: Map<String, Value>,
     /// The verified caller; null without one.
     pub identity: Option<Arc<Identity>>,
-    /// The exception by which the caller's credential exists; null without one.
+    /// The exception by which the credential exists; null without one.
     #[serde(default)]
     pub exception: Option<Arc<Exception>>,
-    /// The list of revocations that the caller was looked for in; null if it has no server.
+    /// The list of revocations that the caller was looked for in; null if it comes from no server, and without a
+    /// credential.
     #[serde(default)]
     pub revocations: Option<FeedRecord>,
     /// The grant that admits the call; null without one.
@@ -202,7 +205,7 @@ pub struct DecisionRecord {
     /// The elevation that is active for the call; null without one.
     #[serde(default)]
     pub elevation: Option<ElevationRecord>,
-    /// What is known of the caller and its task, as far as the policy reads it; null if it does not.
+    /// What the policy read of signals; null for a policy that reads none.
     #[serde(default)]
     pub signals: Option<SignalsRecord>,
     /// What the policy did; null if it was not reached.
@@ -212,10 +215,10 @@ pub struct DecisionRecord {
     /// What the policy wanted done along with its decision, and was done.
     #[serde(default)]
     pub obligations: Map<String, Value>,
-    /// What others say of the request who are not obeyed.
+    /// What shadows say, who are not obeyed; absent without any.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub shadow: Vec<ShadowRecord>,
-    /// Microseconds from arrival to decision, waiting included; set by the caller, who has a clock.
+    /// Microseconds from arrival to decision, waiting included.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub duration_us: Option<u64>,
 }
@@ -349,23 +352,23 @@ pub struct BundleRecord {
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct ShadowRecord {
-    /// The rule set's name; `bundle` for the shadow bundle.
+    /// The rule set's name, or `bundle`.
     pub name: String,
     /// The shadow bundle, if it is signed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub bundle: Option<BundleRecord>,
-    /// How that compares with the decision.
+    /// `same`, `differs`, `unknown` or `error`.
     pub outcome: ShadowOutcome,
-    /// `allow` or `deny`; `ask` if it wants to know what the decision did not ask.
+    /// `allow` or `deny`; `ask` if the outcome is `unknown`.
     pub decision: Verdict,
-    /// From the fixed list; absent if it asks.
+    /// From the list of reasons; null if it asks.
     pub reason: Option<Reason>,
     /// The policy's own code for the rule that decided.
     pub rule: Option<String>,
     /// The fact behind it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub detail: Option<String>,
-    /// What it read that the decision did not.
+    /// What it read and the decision did not.
     pub read: ShadowReads,
 }
 
@@ -386,7 +389,7 @@ pub struct ShadowReads {
     /// Attributes of the connection.
     #[serde(default, skip_serializing_if = "Map::is_empty")]
     pub connection: Map<String, Value>,
-    /// What is known of the caller and its task.
+    /// Signals, as `signals`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub signals: Option<SignalsRecord>,
 }
@@ -423,7 +426,7 @@ impl ShadowOutcome {
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct WouldRefuse {
-    /// From the fixed list.
+    /// Why the request would have been refused.
     pub reason: Reason,
     /// The status that the answer would have had.
     pub status: u16,
@@ -452,11 +455,11 @@ pub enum Verdict {
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct RequestRecord {
-    /// The client's `x-request-id`.
+    /// The client's `x-request-id`, if it has at most 128 bytes.
     pub id: Option<String>,
     /// The method.
     pub method: String,
-    /// `http`, `https` or empty.
+    /// `http`, `https` or empty, as the request says; `input.request.scheme` is the connection's.
     pub scheme: String,
     /// The host; as it came if it was refused.
     pub host: String,
@@ -465,9 +468,10 @@ pub struct RequestRecord {
     /// The path with the query as it came, if a policy in the form of OPA-Envoy read it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub path_and_query: Option<String>,
-    /// Values of the headers that the policy read.
+    /// Values of the headers that the policy read; in the place of a long one `{"begins": …, "bytes": …, "sha256":
+    /// …}` (`log.value_bytes`): such a record can't be decided again.
     pub headers: Map<String, Value>,
-    /// Values of the query parameters that the policy read.
+    /// Values of the query parameters that the policy read, likewise.
     pub query: Map<String, Value>,
 }
 
@@ -528,7 +532,7 @@ pub struct PolicyRecord {
     pub rule_set: Arc<str>,
     /// The policy's own code for the rule that decided.
     pub rule: Option<String>,
-    /// An allow that counts although a question failed.
+    /// The rule's allow counts although a question failed.
     pub without_pdp: bool,
 }
 

@@ -11,7 +11,7 @@ use serde_json::{json, Value};
 use crate::base::time::UnixTime;
 use crate::config::{Config, InlineBundle};
 use crate::jose::keys::{Jwks, MAX_KEYS};
-use crate::record::DecisionRecord;
+use crate::record::{DecisionRecord, StreamEnd, StreamRecord};
 
 pub use crate::base::patterns::INSTANT;
 
@@ -36,6 +36,11 @@ pub fn bundle() -> Value {
 /// The record of a decision as it comes out of the filter. What reads records takes older ones, too.
 pub fn record() -> Value {
     of::<DecisionRecord>("The record of a decision of Everycall", Contract::Serialize)
+}
+
+/// The record of the end of a stream.
+pub fn stream_record() -> Value {
+    of::<StreamRecord>("The record of the end of a stream of Everycall", Contract::Serialize)
 }
 
 fn of<T: JsonSchema>(title: &str, contract: Contract) -> Value {
@@ -73,6 +78,17 @@ impl JsonSchema for UnixTime {
 
     fn json_schema(_: &mut SchemaGenerator) -> Schema {
         json_schema!({"type": "number", "description": "Seconds since 1970-01-01T00:00:00Z, with fractions."})
+    }
+}
+
+/// A reason, or `closed`.
+impl JsonSchema for StreamEnd {
+    fn schema_name() -> Cow<'static, str> {
+        "StreamEnd".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({"type": "string"})
     }
 }
 

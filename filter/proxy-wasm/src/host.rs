@@ -50,6 +50,15 @@ impl MetricKind {
     pub(crate) const fn is_gauge(self) -> bool {
         matches!(self, Self::Gauge)
     }
+
+    /// For people.
+    pub(crate) const fn as_str(self) -> &'static str {
+        match self {
+            Self::Counter => "counter",
+            Self::Gauge => "gauge",
+            Self::Histogram => "histogram",
+        }
+    }
 }
 
 #[link(wasm_import_module = "env")]

@@ -13,6 +13,8 @@ mod shared;
 mod stream;
 mod verifier;
 
+pub use metrics::table::{MetricRow, METRICS};
+
 use proxy_wasm::traits::RootContext;
 
 #[allow(unsafe_code, missing_docs)] // the export that the host calls first

@@ -1,33 +1,35 @@
 //! What is counted. The host wants each name defined once per VM and keeps the numbers.
 //!
-//! Here is what is counted when it happens; the figures of the engine are in `figures`.
+//! Here is what is counted when it happens; the figures of the engine are in `figures`, all names in `table`.
 
 mod figures;
+pub(crate) mod table;
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 
 use everycall_core::{Engine, Reason, ShadowOutcome};
 
-use crate::host::{self, MetricKind};
+use crate::host;
 use crate::verifier::Signatures;
 use figures::Figures;
+use table::Metric;
 
 /// The metrics of one instance in one VM.
 #[derive(Debug)]
 pub(crate) struct Metrics {
     instance: String,
-    decisions: Metric<Reason>,
+    decisions: Ids<Reason>,
     /// By whether the call was let through.
-    broke_glass: Metric<bool>,
-    observed: Metric<Reason>,
-    shadows: Metric<(String, ShadowOutcome)>,
-    slices: Metric<Timed>,
+    broke_glass: Ids<bool>,
+    observed: Ids<Reason>,
+    shadows: Ids<(String, ShadowOutcome)>,
+    slices: Ids<Timed>,
     figures: RefCell<Figures>,
 }
 
 /// The host's ids of a metric, by what its labels tell; none where the host offers no metrics.
-type Metric<K> = RefCell<BTreeMap<K, Option<u32>>>;
+type Ids<K> = RefCell<BTreeMap<K, Option<u32>>>;
 
 /// Work that is done between requests.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -62,42 +64,43 @@ impl Metrics {
     /// Counts one decision.
     pub(crate) fn decided(&self, reason: Reason) {
         let outcome = outcome(reason.is_allow());
-        self.increment(&self.decisions, reason, || {
-            format!("everycall.decisions;outcome={outcome};reason={reason}")
+        self.increment(table::DECISIONS, &self.decisions, reason, || {
+            format!(";outcome={outcome};reason={reason}")
         });
     }
 
     /// Counts a refusal that was passed on.
     pub(crate) fn would_refuse(&self, reason: Reason) {
-        self.increment(&self.observed, reason, || format!("everycall.would_refuse;reason={reason}"));
+        self.increment(table::WOULD_REFUSE, &self.observed, reason, || format!(";reason={reason}"));
     }
 
     /// Counts what a shadow said.
     pub(crate) fn shadow(&self, name: &str, outcome: ShadowOutcome) {
-        self.increment(&self.shadows, (name.to_owned(), outcome), || {
-            format!("everycall.shadow;shadow={};outcome={}", label(name), outcome.code())
+        self.increment(table::SHADOW, &self.shadows, (name.to_owned(), outcome), || {
+            format!(";shadow={};outcome={}", label(name), outcome.code())
         });
     }
 
     /// Counts one decision on a call that breaks the glass.
     pub(crate) fn broke_glass(&self, reason: Reason) {
         let outcome = outcome(reason.is_allow());
-        self.increment(&self.broke_glass, reason.is_allow(), || {
-            format!("everycall.break_glass;outcome={outcome}")
+        self.increment(table::BREAK_GLASS, &self.broke_glass, reason.is_allow(), || {
+            format!(";outcome={outcome}")
         });
     }
 
     /// Files how long a request may have waited for one piece of work.
     pub(crate) fn took(&self, work: Timed, micros: u64) {
-        let (kind, name) = match work {
-            Timed::Updates => (MetricKind::Histogram, "everycall.slice_us;work=updates"),
-            Timed::Streams => (MetricKind::Histogram, "everycall.slice_us;work=streams"),
-            Timed::Tick => (MetricKind::Histogram, "everycall.slice_us;work=tick"),
-            Timed::Fetched => (MetricKind::Histogram, "everycall.slice_us;work=fetched"),
-            Timed::Configure => (MetricKind::Histogram, "everycall.slice_us;work=configure"),
-            Timed::Start => (MetricKind::Histogram, "everycall.slice_us;work=start"),
+        let labels = match work {
+            Timed::Updates => ";work=updates",
+            Timed::Streams => ";work=streams",
+            Timed::Tick => ";work=tick",
+            Timed::Fetched => ";work=fetched",
+            Timed::Configure => ";work=configure",
+            Timed::Start => ";work=start",
         };
-        let id = *self.slices.borrow_mut().entry(work).or_insert_with(|| self.define(kind, name));
+        let define = || self.define(table::SLICE_US, labels);
+        let id = *self.slices.borrow_mut().entry(work).or_insert_with(define);
         if let Some(id) = id {
             host::record_metric(id, micros);
         }
@@ -108,15 +111,15 @@ impl Metrics {
         self.figures.borrow_mut().publish(&self.instance, engine, signatures);
     }
 
-    fn increment<K: Ord>(&self, metric: &Metric<K>, key: K, name: impl FnOnce() -> String) {
-        let id = *metric.borrow_mut().entry(key).or_insert_with(|| self.define(MetricKind::Counter, &name()));
+    fn increment<K: Ord>(&self, metric: Metric, ids: &Ids<K>, key: K, labels: impl FnOnce() -> String) {
+        let id = *ids.borrow_mut().entry(key).or_insert_with(|| self.define(metric, &labels()));
         if let Some(id) = id {
             host::increment_metric(id, 1);
         }
     }
 
-    fn define(&self, kind: MetricKind, name: &str) -> Option<u32> {
-        host::define_metric(kind, &labelled(name, &self.instance)).ok()
+    fn define(&self, metric: Metric, labels: &str) -> Option<u32> {
+        define(metric, &self.instance, labels)
     }
 }
 
@@ -133,9 +136,7 @@ fn label(name: &str) -> String {
     name.replace([';', '='], "_")
 }
 
-/// The instance is the first label of every metric.
-fn labelled(name: &str, instance: &str) -> String {
-    let (name, labels) =
-        name.split_once(';').map_or((name, String::new()), |(name, labels)| (name, format!(";{labels}")));
-    format!("{name};instance={instance}{labels}")
+/// The instance is the first label of every metric; each of the others begins with `;`.
+fn define(metric: Metric, instance: &str, labels: &str) -> Option<u32> {
+    host::define_metric(metric.kind, &format!("{};instance={instance}{labels}", metric.name)).ok()
 }

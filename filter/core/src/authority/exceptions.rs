@@ -28,9 +28,9 @@ pub struct Exception {
     pub reason: String,
     /// What makes up for it.
     pub compensating_control: String,
-    /// Not valid before.
+    /// From when on it is valid.
     pub valid_from: UnixTime,
-    /// Not valid from then on.
+    /// From when on it is not.
     pub valid_until: UnixTime,
 }
 

@@ -1,5 +1,5 @@
-//! The fixed list of reasons. Responses, records, metrics and the pages of reference all
-//! derive from this one table.
+//! The fixed list of reasons. Responses, records, metrics and the reference all derive
+//! from this one table.
 
 use std::fmt;
 

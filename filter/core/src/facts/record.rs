@@ -12,7 +12,7 @@ use crate::base::time::UnixTime;
 pub struct FeedRecord {
     /// Its number.
     pub sequence: u64,
-    /// When it was signed.
+    /// When it was signed, in Unix seconds.
     pub issued_at: UnixTime,
     /// It was older than it may be.
     pub stale: bool,
@@ -23,15 +23,15 @@ pub struct FeedRecord {
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct SignalsRecord {
-    /// The list that it is from; null if it has no server.
+    /// The list of signals that was looked in; null if it comes from no server.
     pub list: Option<FeedRecord>,
-    /// Of the caller.
+    /// About the caller.
     pub identity: Map<String, Value>,
-    /// Of the one that it acts for.
+    /// About the one that it acts for.
     pub principal: Map<String, Value>,
-    /// Of each prior actor.
+    /// About each prior actor.
     pub actors: Vec<Map<String, Value>>,
-    /// Of the task.
+    /// About the task.
     pub task: Map<String, Value>,
 }
 

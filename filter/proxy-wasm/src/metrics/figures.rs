@@ -7,72 +7,67 @@ use everycall_core::{
     StreamStats, UnixTime,
 };
 
-use super::{label, labelled};
-use crate::host::{self, MetricKind};
+use super::table::{self, Metric};
+use super::{define, label};
+use crate::host;
 use crate::verifier::Signatures;
 
 /// Of the engine itself.
 const ENGINE: Names<8> = [
-    (MetricKind::Gauge, "everycall.pending"),
-    (MetricKind::Gauge, "everycall.awaiting_keys"),
-    (MetricKind::Gauge, "everycall.tokens_cached"),
-    (MetricKind::Gauge, "everycall.streams_open"),
-    (MetricKind::Counter, "everycall.clock_stepped"),
-    (MetricKind::Counter, "everycall.records_dropped"),
-    (MetricKind::Counter, "everycall.signatures;by=host"),
-    (MetricKind::Counter, "everycall.signatures;by=rust"),
+    (table::PENDING, ""),
+    (table::AWAITING_KEYS, ""),
+    (table::TOKENS_CACHED, ""),
+    (table::STREAMS_OPEN, ""),
+    (table::CLOCK_STEPPED, ""),
+    (table::RECORDS_DROPPED, ""),
+    (table::SIGNATURES, ";by=host"),
+    (table::SIGNATURES, ";by=rust"),
 ];
 /// Of the keys of one issuer: workers by the state of their keys, and fetches.
 const KEYS: Names<6> = [
-    (MetricKind::Gauge, "everycall.keys;state=missing"),
-    (MetricKind::Gauge, "everycall.keys;state=fresh"),
-    (MetricKind::Gauge, "everycall.keys;state=stale"),
-    (MetricKind::Gauge, "everycall.keys;state=expired"),
-    (MetricKind::Counter, "everycall.key_fetches;outcome=ok"),
-    (MetricKind::Counter, "everycall.key_fetches;outcome=failed"),
+    (table::KEYS, ";state=missing"),
+    (table::KEYS, ";state=fresh"),
+    (table::KEYS, ";state=stale"),
+    (table::KEYS, ";state=expired"),
+    (table::KEY_FETCHES, ";outcome=ok"),
+    (table::KEY_FETCHES, ";outcome=failed"),
 ];
 /// Of one decision point: workers whose breaker is open, and questions.
 const PDP: Names<4> = [
-    (MetricKind::Gauge, "everycall.pdp_breakers_open"),
-    (MetricKind::Counter, "everycall.pdp_questions;outcome=answered"),
-    (MetricKind::Counter, "everycall.pdp_questions;outcome=failed"),
-    (MetricKind::Counter, "everycall.pdp_questions;outcome=spared"),
+    (table::PDP_BREAKERS_OPEN, ""),
+    (table::PDP_QUESTIONS, ";outcome=answered"),
+    (table::PDP_QUESTIONS, ";outcome=failed"),
+    (table::PDP_QUESTIONS, ";outcome=spared"),
 ];
 /// Of bundles that come from a server.
 const BUNDLES: PulledNames = PulledNames {
     states_and_fetches: [
-        (MetricKind::Gauge, "everycall.bundle;state=missing"),
-        (MetricKind::Gauge, "everycall.bundle;state=serving"),
-        (MetricKind::Gauge, "everycall.bundle;state=stale"),
-        (MetricKind::Counter, "everycall.bundle_fetches;outcome=ok"),
-        (MetricKind::Counter, "everycall.bundle_fetches;outcome=unchanged"),
-        (MetricKind::Counter, "everycall.bundle_fetches;outcome=failed"),
+        (table::BUNDLE, ";state=missing"),
+        (table::BUNDLE, ";state=serving"),
+        (table::BUNDLE, ";state=stale"),
+        (table::BUNDLE_FETCHES, ";outcome=ok"),
+        (table::BUNDLE_FETCHES, ";outcome=unchanged"),
+        (table::BUNDLE_FETCHES, ";outcome=failed"),
     ],
-    refused: "everycall.bundle_refused;reason",
-    latest: &[
-        (MetricKind::Gauge, "everycall.bundle_sequence"),
-        (MetricKind::Gauge, "everycall.bundle_issued_at"),
-    ],
+    refused: table::BUNDLE_REFUSED,
+    latest: &[table::BUNDLE_SEQUENCE, table::BUNDLE_ISSUED_AT],
 };
 /// Of feeds that come from servers.
 const FEEDS: PulledNames = PulledNames {
     states_and_fetches: [
-        (MetricKind::Gauge, "everycall.feed;state=missing"),
-        (MetricKind::Gauge, "everycall.feed;state=fresh"),
-        (MetricKind::Gauge, "everycall.feed;state=stale"),
-        (MetricKind::Counter, "everycall.feed_fetches;outcome=ok"),
-        (MetricKind::Counter, "everycall.feed_fetches;outcome=unchanged"),
-        (MetricKind::Counter, "everycall.feed_fetches;outcome=failed"),
+        (table::FEED, ";state=missing"),
+        (table::FEED, ";state=fresh"),
+        (table::FEED, ";state=stale"),
+        (table::FEED_FETCHES, ";outcome=ok"),
+        (table::FEED_FETCHES, ";outcome=unchanged"),
+        (table::FEED_FETCHES, ";outcome=failed"),
     ],
-    refused: "everycall.feed_refused;reason",
-    latest: &[
-        (MetricKind::Gauge, "everycall.feed_sequence"),
-        (MetricKind::Gauge, "everycall.feed_issued_at"),
-        (MetricKind::Gauge, "everycall.feed_entries"),
-    ],
+    refused: table::FEED_REFUSED,
+    latest: &[table::FEED_SEQUENCE, table::FEED_ISSUED_AT, table::FEED_ENTRIES],
 };
 
-type Names<const N: usize> = [(MetricKind, &'static str); N];
+/// Metrics, each with the labels that tell it from its like.
+type Names<const N: usize> = [(Metric, &'static str); N];
 
 /// The metrics of what is pulled.
 #[derive(Debug)]
@@ -80,9 +75,9 @@ struct PulledNames {
     /// Workers by the state of theirs, and fetches.
     states_and_fetches: Names<6>,
     /// What was not taken.
-    refused: &'static str,
+    refused: Metric,
     /// Number, time and size of what was put in force last, in whichever worker.
-    latest: &'static [(MetricKind, &'static str)],
+    latest: &'static [Metric],
 }
 
 /// What was published of the engine of one instance.
@@ -134,10 +129,10 @@ impl Figures {
         let feeds: Vec<_> = stats.feeds.into_iter().map(State::of_feed).collect();
         self.feeds.publish(instance, &feeds);
         for (end, times) in ended {
-            self.streams.publish(instance, format!("everycall.streams_ended;reason={end}"), times);
+            self.streams.publish(instance, table::STREAMS_ENDED, format!(";reason={end}"), times);
         }
         for (reason, times) in cut {
-            self.streams.publish(instance, format!("everycall.streams_cut;reason={reason}"), times);
+            self.streams.publish(instance, table::STREAMS_CUT, format!(";reason={reason}"), times);
         }
     }
 }
@@ -214,16 +209,14 @@ impl Pulled {
         self.states_and_fetches.publish(instance, &now.iter().map(values).collect::<Vec<_>>());
         for State { labels, fetches, latest, .. } in now {
             for (fault, times) in &fetches.refused {
-                let name = format!("{}={}{labels}", self.names.refused, fault.code());
-                self.refused.publish(instance, name, *times);
+                let labels = format!(";reason={}{labels}", fault.code());
+                self.refused.publish(instance, self.names.refused, labels, *times);
             }
             let Some(values) = *latest else { continue };
             let names = self.names.latest.iter();
             let latest = self.latest.entry(labels.clone()).or_insert_with(|| {
-                let define = |(kind, name): &(MetricKind, &str)| {
-                    host::define_metric(*kind, &labelled(&format!("{name}{labels}"), instance)).ok()
-                };
-                Latest { ids: names.map(define).collect(), values: None }
+                let ids = names.map(|metric| define(*metric, instance, labels)).collect();
+                Latest { ids, values: None }
             });
             if latest.values.replace(values) != Some(values) {
                 for (id, value) in latest.ids.iter().zip(values) {
@@ -257,22 +250,21 @@ impl<const N: usize> Family<N> {
 
 /// What is not among these any more is in no state; what it counted stays counted.
 fn publish_family(
-    names: &[(MetricKind, &str)],
+    names: &[(Metric, &str)],
     published: &mut Published,
     instance: &str,
     now: &[(&str, &[i64])],
 ) {
     for (labels, figures) in &mut *published {
         if now.iter().all(|(present, _)| present != labels) {
-            let gauges = names.iter().zip(figures).filter(|((kind, _), _)| kind.is_gauge());
+            let gauges = names.iter().zip(figures).filter(|((metric, _), _)| metric.kind.is_gauge());
             gauges.for_each(|(_, figure)| figure.publish(0));
         }
     }
     for (labels, values) in now {
         let figures = published.entry((*labels).to_owned()).or_insert_with(|| {
-            let define = |(kind, name): &(MetricKind, &str)| {
-                Figure::define(*kind, &labelled(&format!("{name}{labels}"), instance))
-            };
+            let define =
+                |(metric, own): &(Metric, &str)| Figure::define(*metric, instance, &format!("{own}{labels}"));
             names.iter().map(define).collect()
         });
         figures.iter_mut().zip(*values).for_each(|(figure, value)| figure.publish(*value));
@@ -287,8 +279,8 @@ struct Figure {
 }
 
 impl Figure {
-    fn define(kind: MetricKind, name: &str) -> Self {
-        Self { id: host::define_metric(kind, name).ok(), published: 0 }
+    fn define(metric: Metric, instance: &str, labels: &str) -> Self {
+        Self { id: define(metric, instance, labels), published: 0 }
     }
 
     /// Publishes what changed: the host adds up over workers.
@@ -300,14 +292,14 @@ impl Figure {
     }
 }
 
-/// How often things happened that are named once they did, by the metric that counts them.
+/// How often things happened that are named once they did, by the metric that counts them and its labels.
 #[derive(Debug, Default)]
-struct Tallies(BTreeMap<String, Figure>);
+struct Tallies(BTreeMap<(&'static str, String), Figure>);
 
 impl Tallies {
-    fn publish(&mut self, instance: &str, name: String, times: u64) {
-        let define = |name: &String| Figure::define(MetricKind::Counter, &labelled(name, instance));
-        self.0.entry(name).or_insert_with_key(define).publish(total(times));
+    fn publish(&mut self, instance: &str, metric: Metric, labels: String, times: u64) {
+        let define = |(_, labels): &(&str, String)| Figure::define(metric, instance, labels);
+        self.0.entry((metric.name, labels)).or_insert_with_key(define).publish(total(times));
     }
 }
 
