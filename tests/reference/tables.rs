@@ -5,8 +5,8 @@ use std::collections::BTreeSet;
 
 use everycall_tests::envoy::root;
 
-use crate::lists;
-use crate::page::{file, RECORDS};
+use crate::page::{file, CONFIGURATION, RECORDS};
+use crate::{configuration, lists};
 
 /// A page, the name of a table on it, and the table.
 type Rendered = (&'static str, &'static str, fn() -> String);
@@ -16,6 +16,7 @@ const TABLES: &[Rendered] = &[
     (RECORDS, "metrics", lists::metrics),
     (RECORDS, "record", lists::record),
     (RECORDS, "the end of a stream", lists::stream_record),
+    (CONFIGURATION, "keys", configuration::table_of_keys),
 ];
 
 const BEGIN: &str = "<!-- rendered: ";

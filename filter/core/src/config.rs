@@ -50,64 +50,68 @@ pub(crate) const VERSION: u32 = 1;
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields, expecting = "an object")]
 pub struct Config {
-    /// The version of this format: 1.
+    /// The version of this format.
     #[cfg_attr(feature = "schema", schemars(extend("const" = VERSION)))]
     pub version: u32,
-    /// Names the engine. Configurations with one name share caches and streams in a worker, so two
-    /// listeners with different configurations must not share one.
+    /// Names the engine and labels its metrics: 1 to 64 letters, digits, `-`, `_`, `.`. Configurations with one name
+    /// share caches and streams in a worker, so two listeners with different configurations must not share one.
     #[cfg_attr(feature = "schema", schemars(regex(pattern = patterns::LABEL)))]
     pub instance: String,
-    /// Who may issue credentials.
+    /// Who may issue credentials; at least one.
     #[cfg_attr(feature = "schema", schemars(length(min = 1)))]
     pub issuers: Vec<Issuer>,
     /// Where credentials are looked for.
     #[serde(default = "credentials::default_credentials")]
     #[cfg_attr(feature = "schema", schemars(length(min = 1)))]
     pub credentials: Vec<Credential>,
-    /// Headers that are removed from the client's request otherwise, and are set by something in front of this
-    /// filter that the client can't go round.
+    /// Headers that are removed from the client's request otherwise, and that something in front of the filter sets
+    /// and the client can't go round, such as `x-forwarded-host`.
     #[serde(default)]
     #[cfg_attr(feature = "schema", schemars(inner(regex(pattern = patterns::HEADER))))]
     pub trusted_headers: Vec<String>,
-    /// How proofs of possession are checked.
+    /// How DPoP proofs are checked (RFC 9449).
     #[serde(default)]
     pub dpop: Dpop,
-    /// What client certificates are good for; absent: nothing.
+    /// What client certificates are good for; the listener must require and verify them. Without it they are good for
+    /// nothing.
     #[serde(default)]
     pub mtls: Option<Mtls>,
-    /// Static keys, each allowed by an exception.
+    /// Static keys; `everycall key new` makes them.
     #[serde(default)]
     pub api_keys: Vec<ApiKey>,
-    /// Policies, their data and the authority records.
+    /// Policies, their data and the authority records: one of `inline` and `signed`, or `remote`, or `remote` and one
+    /// of them that serves until the server has answered.
     pub bundle: Bundle,
-    /// A second bundle, which decides too and is not obeyed. Not on a server.
+    /// A second bundle that decides too and is not obeyed; `inline` or `signed`, not `remote`.
     #[serde(default)]
     #[cfg_attr(feature = "schema", schemars(transform = relations::not_remote))]
     pub shadow: Option<Bundle>,
-    /// What was revoked; absent: nothing is.
+    /// What was revoked: either `inline` or `remote`; without it nothing is.
     #[serde(default)]
     pub revocations: Option<Feed<Revocation>>,
-    /// What is known of callers and tasks; required if a policy reads `input.signals`.
+    /// What is known of callers and tasks: either `inline` or `remote`. Required if a policy reads `input.signals`.
     #[serde(default)]
     pub signals: Option<Feed<Signal>>,
-    /// Policy decision points by name; a question that names none goes to `default`.
+    /// Policy decision points; a question that names none goes to `default`.
     #[serde(default)]
     pub pdps: BTreeMap<String, Pdp>,
-    /// How the servers behind hosts compare paths, by host as in grants; what is not said is exact.
+    /// How the servers behind hosts compare paths, by host as in grants: grants and policies see segments likewise,
+    /// the server gets what was sent. What is not said is exact.
     #[serde(default)]
     #[cfg_attr(feature = "schema", schemars(transform = relations::hosts))]
     pub hosts: BTreeMap<String, Host>,
-    /// Where the client's address comes from; absent: it is not known, networks hold nobody, and policies see none.
+    /// Where the client's address comes from; without it it is not known: networks hold nobody, and policies see
+    /// none.
     #[serde(default)]
     pub source: Option<Source>,
-    /// CIDR sets by name: those that hold the source address stand in `input.connection.networks`.
+    /// CIDR ranges by name: those that hold the source address stand in `input.connection.networks`.
     #[serde(default)]
     #[cfg_attr(feature = "schema", schemars(transform = relations::networks))]
     pub networks: BTreeMap<String, Vec<String>>,
-    /// Bounds on what one decision, and all of them together, may take.
+    /// Bounds on one decision, and on all of them.
     #[serde(default)]
     pub limits: Limits,
-    /// How long streams stay open, and when they are looked at again.
+    /// Admitted requests that stay open: for how long, and when they are looked at again.
     #[serde(default)]
     pub streams: Streams,
     /// What is written down.
@@ -126,10 +130,11 @@ pub struct Limits {
     /// Steps of one evaluation.
     #[cfg_attr(feature = "schema", schemars(range(min = ranges::INSTRUCTIONS.0, max = ranges::INSTRUCTIONS.1)))]
     pub instructions: usize,
-    /// Work of builtins and large comparisons in one evaluation: about the bytes that they read and write.
+    /// Work of builtins and large comparisons in one evaluation: about the bytes that they read and write. Known from
+    /// the arguments before each.
     #[cfg_attr(feature = "schema", schemars(range(min = ranges::BUILTIN_WORK.0, max = ranges::BUILTIN_WORK.1)))]
     pub builtin_work: usize,
-    /// Bytes of claims, headers, path and query that a policy input may be built from.
+    /// Bytes of claims, path, headers and query that an input is built from.
     #[cfg_attr(feature = "schema", schemars(range(min = ranges::INPUT_BYTES.0, max = ranges::INPUT_BYTES.1)))]
     pub input_bytes: usize,
     /// Questions of one decision.
@@ -147,11 +152,11 @@ pub struct Limits {
     /// Bytes that they may take, roughly.
     #[cfg_attr(feature = "schema", schemars(range(min = ranges::TOKENS_CACHED_BYTES.0, max = ranges::TOKENS_CACHED_BYTES.1)))]
     pub tokens_cached_bytes: usize,
-    /// Milliseconds of the processor that a worker gives to requests' signatures in a second, roughly; beyond them
-    /// a request whose signature has to be checked is refused.
+    /// Milliseconds of the processor, roughly, that a worker gives to the signatures of requests in a second; beyond
+    /// them a token or proof that has to be checked is refused with `overloaded`, one that was checked passes.
     #[cfg_attr(feature = "schema", schemars(range(min = ranges::SIGNATURE_MS.0, max = ranges::SIGNATURE_MS.1)))]
     pub signature_ms: usize,
-    /// Length of a token.
+    /// The longest token.
     #[cfg_attr(feature = "schema", schemars(range(min = ranges::TOKEN_BYTES.0, max = ranges::TOKEN_BYTES.1)))]
     pub token_bytes: usize,
     /// Days that an exception may last.
@@ -193,7 +198,7 @@ pub struct Streams {
     /// How often it is looked whether one of them is over.
     #[cfg_attr(feature = "schema", schemars(range(min = ranges::SWEEP_MS.0, max = ranges::SWEEP_MS.1)))]
     pub sweep_ms: u32,
-    /// How often one is decided again whose policy reads the time.
+    /// How often one is decided again whose policy reads the time or signals.
     #[cfg_attr(feature = "schema", schemars(range(min = ranges::REDECIDE_S.0, max = ranges::REDECIDE_S.1)))]
     pub redecide_s: u32,
     /// How long one may stay open at most, whatever it rests on.

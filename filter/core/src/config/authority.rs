@@ -17,7 +17,7 @@ use crate::identity::Kind;
 #[serde(deny_unknown_fields, expecting = "an object")]
 #[cfg_attr(feature = "schema", schemars(transform = relations::grant))]
 pub struct Grant {
-    /// Unique name.
+    /// Unique name: 1 to 64 letters, digits, `-`, `_`, `.`.
     #[cfg_attr(feature = "schema", schemars(regex(pattern = patterns::LABEL)))]
     pub id: String,
     /// Who answers for it.
@@ -26,39 +26,43 @@ pub struct Grant {
     /// Why it exists.
     #[cfg_attr(feature = "schema", schemars(regex(pattern = patterns::NOT_BLANK)))]
     pub purpose: String,
-    /// The caller's id, exactly, or `anonymous` for a route that needs no credential. One of this,
-    /// `subject_prefix` and `claims`.
+    /// The caller's id, exactly; `anonymous` for a route that needs no credential and is open to verified callers
+    /// too. A grant has either this or one of the next two.
     #[serde(default)]
     #[cfg_attr(feature = "schema", schemars(regex(pattern = patterns::NOT_BLANK)))]
     pub subject: Option<String>,
-    /// Callers below this SPIFFE ID: a text such as `spiffe://shop.example/ns/ci/`.
+    /// All callers whose SPIFFE ID goes on behind this text, which ends with `/`: `spiffe://shop.example/ns/ci/`.
     #[serde(default)]
     #[cfg_attr(feature = "schema", schemars(regex(pattern = patterns::BELOW)))]
     pub subject_prefix: Option<String>,
-    /// Callers whose token claims all of this: claim, by name or JSON Pointer (RFC 6901), to text.
+    /// All callers whose token has these claims, by name or JSON Pointer, with exactly these texts. Needs `issuer`;
+    /// never matches a token with `act`.
     #[serde(default)]
     #[cfg_attr(feature = "schema", schemars(transform = relations::claims))]
     pub claims: Option<BTreeMap<String, String>>,
-    /// The sorts of callers that it is for; absent for `anonymous`.
+    /// The sorts of callers that it is for; must be left out for `anonymous`.
     #[serde(default)]
     pub kinds: Vec<Kind>,
-    /// Present: only callers that this issuer vouches for.
+    /// Only callers that this issuer vouches for; `spiffe://` and the trust domain for certificates, `api_keys` for
+    /// those.
     #[serde(default)]
     pub issuer: Option<String>,
-    /// Hosts, exactly, lower case.
+    /// Hosts in lower case, as the proxy routes by them: `host` is without a port, `host:8080` with this one,
+    /// `host:*` with any port or none.
     #[cfg_attr(feature = "schema", schemars(length(min = 1), extend("uniqueItems" = true), inner(regex(pattern = patterns::PLAIN_HOST))))]
     pub hosts: Vec<String>,
-    /// Methods, exactly.
+    /// Methods in upper case.
     #[cfg_attr(feature = "schema", schemars(length(min = 1), inner(regex(pattern = patterns::METHOD))))]
     pub methods: Vec<String>,
-    /// Path templates: `/orders/{order}/items`, `/files/{rest...}`.
+    /// Templates over decoded segments: `/orders/{order}/items`, `/files/{rest...}` (one or more segments; a trailing
+    /// slash is an empty last one), `*` for CONNECT and OPTIONS.
     #[cfg_attr(feature = "schema", schemars(length(min = 1), inner(regex(pattern = patterns::TEMPLATE))))]
     pub paths: Vec<String>,
-    /// Path templates that it does not admit, whatever `paths` says.
+    /// Templates of what it does not admit, whatever `paths` says.
     #[serde(default)]
     #[cfg_attr(feature = "schema", schemars(length(min = 1), inner(regex(pattern = patterns::TEMPLATE))))]
     pub except: Option<Vec<String>>,
-    /// The rule set: `refunds` means package `everycall.refunds`. Absent: package `everycall`.
+    /// The rule set: `refunds` is the package `everycall.refunds`; without it `everycall`.
     #[serde(default)]
     pub policy: Option<String>,
     /// How sensitive what lies behind it is; for policies.
@@ -81,7 +85,7 @@ pub struct Grant {
     #[serde(default)]
     #[cfg_attr(feature = "schema", schemars(regex(pattern = patterns::INSTANT)))]
     pub valid_until: Option<String>,
-    /// Present: calls on behalf of a principal are admitted too.
+    /// Calls on behalf of a principal are admitted too.
     #[serde(default)]
     pub delegation: Option<Delegation>,
     /// Admits paths that hold `;`.
@@ -90,10 +94,10 @@ pub struct Grant {
     /// The caller must have an active elevation for this grant.
     #[serde(default)]
     pub requires_elevation: bool,
-    /// The sorts of callers that may break the glass.
+    /// The sorts of callers that may break the glass; `[]` is nobody.
     #[serde(default = "default_break_glass_kinds")]
     pub break_glass_kinds: Vec<Kind>,
-    /// What the caller's token must be bound to.
+    /// What the caller's token must be bound to. A client certificate that is the credential counts as `certificate`.
     #[serde(default)]
     pub requires_binding: Option<RequiredBinding>,
 }
@@ -103,11 +107,11 @@ pub struct Grant {
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields, expecting = "an object")]
 pub struct Delegation {
-    /// Exactly these; absent: any principal.
+    /// On behalf of these only; without it of any.
     #[serde(default)]
     #[cfg_attr(feature = "schema", schemars(length(min = 1)))]
     pub principals: Option<Vec<String>>,
-    /// The prior actors that may stand in the chain; an empty list: none. Absent: any.
+    /// Only these may have acted before the caller; `[]` is nobody. Without it anybody.
     #[serde(default)]
     pub actors: Option<Vec<String>>,
 }
@@ -117,7 +121,7 @@ pub struct Delegation {
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields, expecting = "an object")]
 pub struct Elevation {
-    /// Unique name.
+    /// Unique name: 1 to 64 letters, digits, `-`, `_`, `.`.
     #[cfg_attr(feature = "schema", schemars(regex(pattern = patterns::LABEL)))]
     pub id: String,
     /// Who answers for it.
@@ -130,7 +134,7 @@ pub struct Elevation {
     /// The ids of the grants that it is for.
     #[cfg_attr(feature = "schema", schemars(length(min = 1), extend("uniqueItems" = true)))]
     pub grants: Vec<String>,
-    /// Who approved it: not the subject, unless it breaks the glass.
+    /// Who approved it; not the subject, unless it breaks the glass.
     #[cfg_attr(feature = "schema", schemars(regex(pattern = patterns::NOT_BLANK)))]
     pub approver: String,
     /// Its number in the system that it comes from.
@@ -142,11 +146,11 @@ pub struct Elevation {
     /// RFC 3339; not active before.
     #[cfg_attr(feature = "schema", schemars(regex(pattern = patterns::INSTANT)))]
     pub valid_from: String,
-    /// RFC 3339; not active from then on. At most `limits.elevation_hours` later, or
+    /// RFC 3339; not active from then on; at most `limits.elevation_hours` after `valid_from`, or
     /// `limits.break_glass_minutes`.
     #[cfg_attr(feature = "schema", schemars(regex(pattern = patterns::INSTANT)))]
     pub valid_until: String,
-    /// Names of networks, one of which must hold the source address; absent: from anywhere.
+    /// Names of `networks`, one of which must hold the source address; without it from anywhere.
     #[serde(default)]
     #[cfg_attr(feature = "schema", schemars(length(min = 1)))]
     pub networks: Option<Vec<String>>,
@@ -160,7 +164,7 @@ pub struct Elevation {
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields, expecting = "an object")]
 pub struct Exception {
-    /// Unique name.
+    /// Unique name: 1 to 64 letters, digits, `-`, `_`, `.`.
     #[cfg_attr(feature = "schema", schemars(regex(pattern = patterns::LABEL)))]
     pub id: String,
     /// Who answers for it.
@@ -175,7 +179,7 @@ pub struct Exception {
     /// RFC 3339; not valid before.
     #[cfg_attr(feature = "schema", schemars(regex(pattern = patterns::INSTANT)))]
     pub valid_from: String,
-    /// RFC 3339; not valid from then on. At most `limits.exception_days` later.
+    /// RFC 3339; not valid from then on; at most `limits.exception_days` after `valid_from`.
     #[cfg_attr(feature = "schema", schemars(regex(pattern = patterns::INSTANT)))]
     pub valid_until: String,
 }

@@ -25,7 +25,8 @@ use crate::jose::keys::Jwks;
 #[serde(deny_unknown_fields, expecting = "an object")]
 #[cfg_attr(feature = "schema", schemars(transform = relations::bundle))]
 pub struct Bundle {
-    /// In this document.
+    /// In this document, which has at most 512 KiB and 40,000 values of JSON, some 2,000 grants: a worker reads it at
+    /// once. What is larger comes from a server.
     #[serde(default)]
     pub inline: Option<InlineBundle>,
     /// The text of a signed bundle file.
@@ -34,10 +35,10 @@ pub struct Bundle {
     /// A server of signed bundle files.
     #[serde(default)]
     pub remote: Option<RemoteBundle>,
-    /// The JWK set of those who may sign.
+    /// Who may sign; required with `signed` and `remote`.
     #[serde(default)]
     pub keys: Option<Jwks>,
-    /// How old a signed bundle may be, counted from its `iat`; absent: until its `exp`.
+    /// How old a signed bundle may be, counted from its signing; without it only its own end counts.
     #[serde(default)]
     #[cfg_attr(feature = "schema", schemars(range(min = ranges::BUNDLE_MAX_STALE_S.0, max = ranges::BUNDLE_MAX_STALE_S.1)))]
     pub max_stale_s: Option<i64>,
@@ -65,7 +66,7 @@ pub struct RemoteBundle {
     #[serde(default = "default_interval")]
     #[cfg_attr(feature = "schema", schemars(range(min = ranges::BUNDLE_INTERVAL_S.0, max = ranges::BUNDLE_INTERVAL_S.1)))]
     pub interval_s: i64,
-    /// The largest file.
+    /// The largest file; Envoy takes no answer of more than 32 MiB.
     #[serde(default = "default_max_bytes")]
     #[cfg_attr(feature = "schema", schemars(range(min = ranges::BUNDLE_BYTES.0, max = ranges::BUNDLE_BYTES.1)))]
     pub max_bytes: usize,
@@ -76,22 +77,22 @@ pub struct RemoteBundle {
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields, expecting = "an object")]
 pub struct InlineBundle {
-    /// File name to Rego text.
+    /// File name to Rego.
     #[serde(default)]
     pub policies: BTreeMap<String, String>,
     /// What policies see as `data`.
     #[serde(default)]
     pub data: Map<String, Value>,
-    /// Options of rule sets, by the name that grants call them.
+    /// Options of rule sets, by the name that grants call them as `policy`; one that no grant names is an error.
     #[serde(default)]
     pub rule_sets: BTreeMap<String, RuleSet>,
-    /// Who is entitled to what. There may be very many: each is read when it is built, and dropped.
+    /// Who is entitled to what.
     #[cfg_attr(feature = "schema", schemars(with = "Vec<Grant>"))]
     pub grants: Vec<Value>,
     /// What is approved for hours.
     #[serde(default)]
     pub elevations: Vec<Elevation>,
-    /// Who may do what the rules forbid, until when, and what makes up for it.
+    /// What the rules forbid and somebody answers for, until a date.
     #[serde(default)]
     pub exceptions: Vec<Exception>,
 }
@@ -102,11 +103,11 @@ pub struct InlineBundle {
 #[serde(deny_unknown_fields, default, expecting = "an object")]
 #[cfg_attr(feature = "schema", schemars(transform = relations::rule_set))]
 pub struct RuleSet {
-    /// The form of its input and result.
+    /// What its rules are given and answer: our own form, or that of OPA's plugin for Envoy.
     pub input_format: InputFormat,
-    /// With `opa-envoy`: the rule that decides, package and name; absent: `envoy.authz.allow`.
+    /// With `opa-envoy`: package and rule that decide; without it `envoy.authz.allow`.
     pub entrypoint: Option<String>,
-    /// The name of a rule set that decides too and is not obeyed.
+    /// A rule set that decides too and is not obeyed; a grant need not name it.
     pub shadow: Option<String>,
 }
 

@@ -15,7 +15,7 @@ use crate::identity::Kind;
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema, Serialize))]
 #[serde(deny_unknown_fields, expecting = "an object")]
 pub struct Credential {
-    /// Header name.
+    /// Name of the header.
     #[cfg_attr(feature = "schema", schemars(regex(pattern = patterns::CREDENTIAL_HEADER)))]
     pub header: String,
     /// The scheme before the token, such as `Bearer`; empty if the token stands alone.
@@ -41,8 +41,9 @@ pub struct Dpop {
     /// How far the clients' clocks may run ahead of ours.
     #[cfg_attr(feature = "schema", schemars(range(min = ranges::LEEWAY_S.0, max = ranges::LEEWAY_S.1)))]
     pub leeway_s: i64,
-    /// The largest RSA key that a proof may be signed with, in bits: the client chooses it, and a check of 8,192
-    /// bits holds a worker for 15 ms.
+    /// The largest RSA key that a proof may be signed with: the client chooses it, and what it costs; a check of
+    /// 8,192 bits holds a worker for 15 ms. For `PS256` and its like 4096 is the most, of issuers too: Envoy does not
+    /// check those.
     #[cfg_attr(feature = "schema", schemars(range(min = ranges::PROOF_RSA_BITS.0, max = ranges::PROOF_RSA_BITS.1)))]
     pub max_rsa_bits: usize,
     /// The scheme that clients call, if it is not that of the connection to this proxy.
@@ -71,13 +72,13 @@ pub enum Scheme {
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields, expecting = "an object")]
 pub struct Mtls {
-    /// Trust domains that a peer's SPIFFE ID may belong to.
+    /// Trust domains that a peer may be of in order to be a caller.
     #[cfg_attr(feature = "schema", schemars(inner(regex(pattern = patterns::TRUST_DOMAIN))))]
     pub trust_domains: Vec<String>,
-    /// Present: a peer without a credential in a header is a caller of this kind.
+    /// A peer without a credential in a header is a caller of this kind; without it nobody is.
     #[serde(default)]
     pub kind: Option<Kind>,
-    /// Present: peers that speak for their clients in `x-forwarded-client-cert`.
+    /// Hops that speak for their clients in `x-forwarded-client-cert`.
     #[serde(default)]
     pub forwarded: Option<Forwarded>,
 }
@@ -90,7 +91,7 @@ pub struct Forwarded {
     /// Their SPIFFE IDs, exactly.
     #[cfg_attr(feature = "schema", schemars(length(min = 1), inner(regex(pattern = patterns::WORKLOAD))))]
     pub hops: Vec<String>,
-    /// This proxy's connection manager adds an element for its own peer (`APPEND_FORWARD`).
+    /// This Envoy adds an element for its own peer (`APPEND_FORWARD`): the last one is dropped.
     pub appends: bool,
 }
 
@@ -99,10 +100,10 @@ pub struct Forwarded {
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields, expecting = "an object")]
 pub struct ApiKey {
-    /// The part of the key that finds this record.
+    /// The part of the key that finds this record: 1 to 64 of `a-z`, `0-9`, `-`.
     #[cfg_attr(feature = "schema", schemars(regex(pattern = patterns::API_KEY_ID)))]
     pub id: String,
-    /// The caller's id, for grants.
+    /// The caller's id, for grants of the kind `legacy`.
     #[cfg_attr(feature = "schema", schemars(regex(pattern = patterns::NOT_BLANK)))]
     pub subject: String,
     /// Base64url, at least 16 bytes.
@@ -111,7 +112,7 @@ pub struct ApiKey {
     /// Base64url of SHA-256 over salt and secret.
     #[cfg_attr(feature = "schema", schemars(regex(pattern = patterns::HASH)))]
     pub hash: String,
-    /// The id of the exception that allows it.
+    /// The exception that allows it.
     pub exception: String,
 }
 

@@ -21,16 +21,16 @@ use crate::jose::keys::Jwks;
 #[cfg_attr(feature = "schema", schemars(rename = "{T}s", bound = "T: schemars::JsonSchema + Described"))]
 #[cfg_attr(feature = "schema", schemars(description = T::FEED, transform = relations::feed))]
 pub struct Feed<T> {
-    /// In this document.
+    /// In this document: for tests, and for what has to count now.
     #[serde(default)]
     pub inline: Option<Vec<T>>,
     /// A server of signed lists.
     #[serde(default)]
     pub remote: Option<RemoteFeed>,
-    /// The JWK set of those who may sign.
+    /// Who may sign; required with `remote`.
     #[serde(default)]
     pub keys: Option<Jwks>,
-    /// How old the list may be, counted from when it was signed.
+    /// How old the list may be, counted from its signing.
     #[serde(default = "default_max_age")]
     #[cfg_attr(feature = "schema", schemars(range(min = ranges::FEED_MAX_AGE_S.0, max = ranges::FEED_MAX_AGE_S.1)))]
     pub max_age_s: i64,
@@ -52,13 +52,17 @@ pub trait Described {
 #[cfg(feature = "schema")]
 impl Described for Revocation {
     const FEED: &'static str = "Facts that end tokens, callers, tasks and keys before their time: exactly one of `inline` and\n`remote`.";
-    const WHEN_STALE: &'static str = "What becomes of calls with a credential when it is older.";
+    const WHEN_STALE: &'static str =
+        "What becomes of calls with a credential when it is older: 503 `revocations_stale`, or judged by \
+        the last list, which the record says. Without any list they are refused in both.";
 }
 
 #[cfg(feature = "schema")]
 impl Described for Signal {
     const FEED: &'static str = "Facts about callers and tasks that policies read as `input.signals`: exactly one of `inline` and\n`remote`.";
-    const WHEN_STALE: &'static str = "What becomes of calls whose policy reads signals when it is older.";
+    const WHEN_STALE: &'static str =
+        "What becomes of calls whose policy reads signals when it is older: 503 `signals_stale`, or \
+        judged by the last list, which the record says. Without any list they are refused in both.";
 }
 
 /// What becomes of calls when a feed is older than it may be.
@@ -95,7 +99,8 @@ pub struct RemoteFeed {
     #[serde(default = "default_timeout")]
     #[cfg_attr(feature = "schema", schemars(range(min = ranges::TIMEOUT_MS.0, max = ranges::TIMEOUT_MS.1)))]
     pub timeout_ms: u32,
-    /// The longest list.
+    /// The longest list: set it to what you expect. In each worker a revocation takes about 45 bytes, a signal about
+    /// 200.
     #[serde(default = "default_entries")]
     #[cfg_attr(feature = "schema", schemars(range(min = ranges::FEED_ENTRIES.0, max = ranges::FEED_ENTRIES.1)))]
     pub max_entries: usize,

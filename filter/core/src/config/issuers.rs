@@ -17,34 +17,34 @@ use crate::jose::keys::{Algorithm, Jwks};
 #[serde(deny_unknown_fields, expecting = "an object")]
 #[cfg_attr(feature = "schema", schemars(transform = relations::issuer))]
 pub struct Issuer {
-    /// Equal to the tokens' `iss`, byte for byte. For the profile `spiffe`: `spiffe://` and the
-    /// trust domain, which chooses the tokens by their `sub`.
+    /// Equal to the tokens' `iss`, byte for byte; for the profile `spiffe`: `spiffe://` and the trust domain, which
+    /// chooses the tokens by their `sub`.
     #[cfg_attr(feature = "schema", schemars(length(min = 1)))]
     pub issuer: String,
-    /// A preset for the kind of tokens that this issuer makes; the keys below change it.
+    /// A preset for what the tokens look like; the keys below change it.
     #[serde(default)]
     pub profile: Option<Profile>,
     /// One of them must be in the tokens' `aud`, byte for byte.
     #[cfg_attr(feature = "schema", schemars(length(min = 1), inner(length(min = 1))))]
     pub audiences: Vec<String>,
-    /// What its keys may be used for.
+    /// What its keys may be used for; a token never chooses.
     #[cfg_attr(feature = "schema", schemars(length(min = 1)))]
     pub algorithms: Vec<Algorithm>,
-    /// The longest `exp - iat` in seconds; a profile has its own.
+    /// The longest `exp - iat`, in seconds; a profile has a ceiling of its own.
     #[serde(default)]
     #[cfg_attr(feature = "schema", schemars(range(min = ranges::MAX_LIFETIME_S.0, max = ranges::MAX_LIFETIME_S.1)))]
     pub max_lifetime_s: Option<i64>,
-    /// Its keys.
+    /// Its keys: either `inline` or `remote`.
     pub keys: Keys,
     /// What sort of callers its tokens are for, where no rule of `kinds` holds.
     pub kind: Kind,
-    /// Claims that make it another sort of caller: the first rule that holds.
+    /// Claims that tell another sort of caller; the first rule that holds.
     #[serde(default)]
     pub kinds: Vec<KindRule>,
     /// What sort of callers act for a principal (`act`); without it as for other tokens.
     #[serde(default)]
     pub actor_kind: Option<Kind>,
-    /// The caller's id from the claims, such as `{sub}` or `ci:{repository}`.
+    /// The caller's id from claims, such as `ci:{repository}`; without it the profile's, or `{sub}`.
     #[serde(default)]
     #[cfg_attr(feature = "schema", schemars(regex(pattern = patterns::ID)))]
     pub id: Option<String>,
@@ -52,25 +52,26 @@ pub struct Issuer {
     #[serde(default)]
     #[cfg_attr(feature = "schema", schemars(length(min = 1)))]
     pub task_claim: Option<String>,
-    /// Accepted `typ` values without `application/`; an empty text admits tokens without `typ`.
+    /// Accepted `typ` values without `application/`; the empty text admits tokens without `typ`. Without it the
+    /// profile's, or `["", "jwt", "at+jwt"]`.
     #[serde(default)]
     #[cfg_attr(feature = "schema", schemars(length(min = 1)))]
     pub types: Option<Vec<String>>,
     /// Claims that must be there, besides the profile's.
     #[serde(default)]
     pub required_claims: Vec<String>,
-    /// SPIFFE trust domains that ids of this issuer may belong to.
+    /// SPIFFE trust domains that its ids may be of; any other SPIFFE ID is refused.
     #[serde(default)]
     #[cfg_attr(feature = "schema", schemars(inner(regex(pattern = patterns::TRUST_DOMAIN))))]
     pub trust_domains: Vec<String>,
-    /// How far, in seconds, the issuer's clock may run ahead of ours: for `iat` and `nbf` only.
+    /// How far the issuer's clock may run ahead of ours, for `iat` and `nbf` only.
     #[serde(default)]
     #[cfg_attr(feature = "schema", schemars(range(min = ranges::LEEWAY_S.0, max = ranges::LEEWAY_S.1)))]
     pub leeway_s: i64,
-    /// The proof of possession without which its tokens are refused.
+    /// Its tokens are refused if they are not bound so.
     #[serde(default)]
     pub required_binding: Option<RequiredBinding>,
-    /// The caller must also be the mTLS peer: its SPIFFE ID is the caller's id.
+    /// The caller's id must be the SPIFFE ID of the mTLS peer as well.
     #[serde(default)]
     pub peer_match: bool,
 }
@@ -104,9 +105,9 @@ pub enum Profile {
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields, expecting = "an object")]
 pub struct KindRule {
-    /// The claim: its name, or a JSON Pointer (RFC 6901).
+    /// The claim: its name, or a JSON Pointer such as `/realm_access/roles`.
     pub claim: String,
-    /// Its value: the text, or a member of the list of texts.
+    /// Its value, or a member of its list.
     pub value: String,
     /// The sort of caller then.
     pub kind: Kind,
@@ -118,7 +119,7 @@ pub struct KindRule {
 #[serde(deny_unknown_fields, expecting = "an object")]
 #[cfg_attr(feature = "schema", schemars(transform = relations::keys))]
 pub struct Keys {
-    /// A JWK set.
+    /// A JWK set (RFC 7517); private, symmetric and weak keys are errors.
     #[serde(default)]
     pub inline: Option<Jwks>,
     /// A server of key sets.
@@ -135,10 +136,10 @@ pub struct RemoteKeys {
     /// The Envoy cluster that leads to it.
     #[cfg_attr(feature = "schema", schemars(length(min = 1)))]
     pub cluster: String,
-    /// The `:authority` of the calls.
+    /// The `:authority` of the calls, and the only server that discovery may name.
     #[cfg_attr(feature = "schema", schemars(regex(pattern = patterns::HOST)))]
     pub host: String,
-    /// The path of the key set; absent with `discovery`.
+    /// The path of the key set; left out with `discovery`.
     #[serde(default)]
     #[cfg_attr(feature = "schema", schemars(regex(pattern = patterns::PATH)))]
     pub path: Option<String>,
@@ -149,15 +150,15 @@ pub struct RemoteKeys {
     #[serde(default = "default_timeout")]
     #[cfg_attr(feature = "schema", schemars(range(min = ranges::TIMEOUT_MS.0, max = ranges::TIMEOUT_MS.1)))]
     pub timeout_ms: u32,
-    /// How often the set is fetched, unless the server's `max-age` is shorter.
+    /// How long a set is fresh, unless its `max-age` or `spiffe_refresh_hint` is shorter; not below `interval_s`.
     #[serde(default = "default_refresh")]
     #[cfg_attr(feature = "schema", schemars(range(min = ranges::REFRESH_S.0, max = ranges::REFRESH_S.1)))]
     pub refresh_s: i64,
-    /// The least time between two fetches over all workers, also for unknown keys and failures.
+    /// The least time between two fetches over all workers, also for unknown keys and after failures.
     #[serde(default = "default_interval")]
     #[cfg_attr(feature = "schema", schemars(range(min = ranges::KEYS_INTERVAL_S.0, max = ranges::KEYS_INTERVAL_S.1)))]
     pub interval_s: i64,
-    /// How old keys may be and still serve while the server is down.
+    /// How old keys may be and still serve while the server is down; not below `refresh_s`.
     #[serde(default = "default_max_stale")]
     #[cfg_attr(feature = "schema", schemars(range(min = ranges::KEYS_MAX_STALE_S.0, max = ranges::KEYS_MAX_STALE_S.1)))]
     pub max_stale_s: i64,
@@ -165,7 +166,7 @@ pub struct RemoteKeys {
     #[serde(default = "default_wait")]
     #[cfg_attr(feature = "schema", schemars(range(min = ranges::KEYS_WAIT_MS.0, max = ranges::KEYS_WAIT_MS.1)))]
     pub wait_ms: u32,
-    /// Requests per worker that wait for keys of this issuer.
+    /// Requests per worker that wait for this issuer's keys.
     #[serde(default = "default_max_waiting")]
     #[cfg_attr(feature = "schema", schemars(range(min = ranges::MAX_WAITING.0, max = ranges::MAX_WAITING.1)))]
     pub max_waiting: usize,

@@ -12,12 +12,13 @@ use crate::base::patterns;
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields, default, expecting = "an object")]
 pub struct Log {
-    /// Which decisions are recorded, one JSON line each.
+    /// Which decisions are recorded, one JSON line each; refusals that `observe` passes on are refusals, and so are
+    /// decisions from which a shadow differs.
     pub records: LogRecords,
-    /// Where their records go.
+    /// Where their records go: to the proxy's log, or into the access log.
     pub to: LogTo,
-    /// Bytes that a record keeps of one value of a header or query parameter; of a longer one it keeps the beginning,
-    /// the length and the digest.
+    /// Bytes that a record keeps of one value of a header or query parameter; of a longer one, and of all beyond
+    /// eight times as much, it keeps the beginning, the length and the SHA-256.
     #[cfg_attr(feature = "schema", schemars(range(min = ranges::VALUE_BYTES.0, max = ranges::VALUE_BYTES.1)))]
     pub value_bytes: usize,
     /// The end of an admitted request is recorded, too, if it was open for so long, or was cut.
@@ -63,13 +64,14 @@ pub enum LogTo {
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields, expecting = "an object")]
 pub struct Observe {
-    /// Hosts, exactly, lower case.
+    /// Hosts, as in grants.
     #[cfg_attr(feature = "schema", schemars(length(min = 1), inner(regex(pattern = patterns::PLAIN_HOST))))]
     pub hosts: Vec<String>,
-    /// Path templates, as in grants.
+    /// Templates as in grants.
     #[cfg_attr(feature = "schema", schemars(length(min = 1), inner(regex(pattern = patterns::TEMPLATE))))]
     pub paths: Vec<String>,
-    /// RFC 3339; from then on refusals are refusals. At most 30 days ahead.
+    /// RFC 3339; from then on refusals are refusals. At most 30 days ahead: the filter does not take a configuration
+    /// with a later end, and a core without a clock observes nothing then.
     #[cfg_attr(feature = "schema", schemars(regex(pattern = patterns::INSTANT)))]
     pub until: String,
 }

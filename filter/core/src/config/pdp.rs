@@ -24,11 +24,12 @@ pub struct Pdp {
     /// The `:authority` of the calls.
     #[cfg_attr(feature = "schema", schemars(regex(pattern = patterns::HOST)))]
     pub host: String,
-    /// The path of the calls; each protocol has its rule on it.
+    /// The path of the calls. `authzen`: without it `/access/v1/evaluation`; `opa`: needed, such as
+    /// `/v1/data/shop/allow`; `ext_authz` has its own.
     #[serde(default)]
     #[cfg_attr(feature = "schema", schemars(regex(pattern = patterns::PATH)))]
     pub path: Option<String>,
-    /// Names of the request's headers that an ext_authz server is told; absent: all but secret ones.
+    /// `ext_authz` only: the request's headers that it is told, and no others; without it all but secret ones.
     #[serde(default)]
     #[cfg_attr(feature = "schema", schemars(inner(regex(pattern = patterns::HEADER))))]
     pub headers: Option<Vec<String>>,
@@ -40,11 +41,11 @@ pub struct Pdp {
     #[serde(default = "default_in_flight")]
     #[cfg_attr(feature = "schema", schemars(range(min = ranges::MAX_IN_FLIGHT.0, max = ranges::MAX_IN_FLIGHT.1)))]
     pub max_in_flight: usize,
-    /// How often a call is tried again that did not reach it.
+    /// How often Envoy tries again when the PDP has not seen the call; all within `timeout_ms`.
     #[serde(default = "default_connect_retries")]
     #[cfg_attr(feature = "schema", schemars(range(min = ranges::CONNECT_RETRIES.0, max = ranges::CONNECT_RETRIES.1)))]
     pub connect_retries: u32,
-    /// Present: it is not asked for a while after failures in a row.
+    /// Leaves it alone for a while after failures in a row.
     #[serde(default)]
     pub breaker: Option<Breaker>,
 }
@@ -57,7 +58,7 @@ pub struct Breaker {
     /// Failures in a row, per worker, that open it.
     #[cfg_attr(feature = "schema", schemars(range(min = ranges::BREAKER_FAILURES.0, max = ranges::BREAKER_FAILURES.1)))]
     pub failures: u32,
-    /// How long nothing is asked then; after it one question is tried.
+    /// How long questions fail at once then; after it one is tried, and its answer decides.
     #[cfg_attr(feature = "schema", schemars(range(min = ranges::BREAKER_OPEN_MS.0, max = ranges::BREAKER_OPEN_MS.1)))]
     pub open_ms: u32,
 }

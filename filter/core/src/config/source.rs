@@ -12,8 +12,8 @@ use super::ranges;
 pub struct Source {
     /// What tells it.
     pub from: SourceFrom,
-    /// `xff_num_trusted_hops` of the proxy: as many proxies in front are believed about who connected to them, so
-    /// nobody else may reach this one. With `use_remote_address`.
+    /// With `use_remote_address`: so many proxies in front are believed about who connected to them, so nobody else
+    /// may reach this one. `xff_num_trusted_hops` of the proxy.
     #[serde(default)]
     #[cfg_attr(feature = "schema", schemars(range(min = ranges::TRUSTED_HOPS.0, max = ranges::TRUSTED_HOPS.1)))]
     pub trusted_hops: u32,

@@ -69,22 +69,21 @@ impl RevocationKind {
 pub struct Revocation {
     /// What it ends.
     pub revoke: RevocationKind,
-    /// The issuer as it is configured. Needed for `token`, `key` and `issuer`; absent for others:
-    /// whoever issued it.
+    /// The issuer as configured; required for `token`, `key` and `issuer`. Without it: whoever issued it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[cfg_attr(feature = "schema", schemars(length(min = 1, max = 2048)))]
     pub issuer: Option<String>,
-    /// The id of what it ends, exactly; absent for `issuer`.
+    /// The id of what it ends, exactly; required but for `issuer`, which has none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[cfg_attr(feature = "schema", schemars(length(min = 1, max = 2048)))]
     pub id: Option<String>,
-    /// RFC 3339; present: what was issued then or later is not concerned. What does not tell when it
-    /// was issued is. Needed for `issuer`.
+    /// RFC 3339; what was issued then or later is not concerned, what does not tell when it was issued is. Required
+    /// for `issuer`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[cfg_attr(feature = "schema", schemars(regex(pattern = patterns::INSTANT)))]
     pub issued_before: Option<String>,
-    /// RFC 3339; from then on it counts no more. One that lies before the time of its list withdraws
-    /// what was said before.
+    /// RFC 3339; from then on it counts no more. One that lies before the time of its list withdraws what was said
+    /// before.
     #[cfg_attr(feature = "schema", schemars(regex(pattern = patterns::INSTANT)))]
     pub expires_at: String,
     /// Why.

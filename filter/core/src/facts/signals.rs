@@ -57,22 +57,22 @@ impl About {
 pub struct Signal {
     /// What it is about.
     pub about: About,
-    /// The issuer as it is configured; absent: whoever issued it. A signal that names the issuer
-    /// counts before one that does not.
+    /// The issuer as configured. Without it: whoever issued it. A signal that names the issuer counts before one that
+    /// does not.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[cfg_attr(feature = "schema", schemars(length(min = 1, max = 2048)))]
     pub issuer: Option<String>,
     /// The id of that identity or task, exactly.
     #[cfg_attr(feature = "schema", schemars(length(min = 1, max = 2048)))]
     pub id: String,
-    /// Its name: what policies read it by.
+    /// Its name, by which policies read it: a lower-case letter, and up to 63 of them, digits and `_`.
     #[cfg_attr(feature = "schema", schemars(regex(pattern = patterns::SIGNAL)))]
     pub signal: String,
-    /// What it says: a text of at most 256 bytes, a number or a boolean.
+    /// What it says; a text has at most 256 bytes.
     #[cfg_attr(feature = "schema", schemars(extend("type" = ["string", "number", "boolean"])))]
     pub value: Value,
-    /// RFC 3339; from then on it counts no more. One that lies before the time of its list withdraws
-    /// what was said before.
+    /// RFC 3339; from then on it counts no more. One that lies before the time of its list withdraws what was said
+    /// before.
     #[cfg_attr(feature = "schema", schemars(regex(pattern = patterns::INSTANT)))]
     pub expires_at: String,
     /// Why.

@@ -15,9 +15,9 @@ pub(crate) const NO_HOST: &str = "is not a host in lower case such as `h`, `h:80
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields, default, expecting = "an object")]
 pub struct Host {
-    /// Letter case of segments. Folded, they are in lower case for grants and policies.
+    /// Letter case: with `fold` segments are in lower case.
     pub path_case: Compared,
-    /// A slash at the end. Folded, it is not there for grants and policies.
+    /// A slash at the end: with `fold` it is not there.
     pub trailing_slash: Compared,
 }
 
