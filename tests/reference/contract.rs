@@ -15,6 +15,7 @@ use everycall_tests::envoy::root;
 use serde_json::{json, Value};
 
 use crate::page::{code, file, leaves, same, section, FRONT, POLICIES, PROXY, REGO};
+use crate::tables::{linked, table, Link};
 
 /// Shows its whole input to the decision point in a second round, when answers are there as well.
 const SHOWS_ALL: &str = r#"package everycall.shows_all
@@ -122,6 +123,20 @@ fn shown_exception() -> Value {
 
 /// What stands below is chosen by clients, issuers and configurations.
 const FREE: [&str; 4] = ["request.headers", "request.query", "identity.claims", "grant.params"];
+
+/// What the sentences on `input` name, and where it is.
+const LINKS: &[Link] = &[
+    ("connection.source_ip", "`source`", "../envoy/identity.md#the-source-address"),
+    ("signals.identity", "Signals", "../envoy/configuration.md#signals"),
+];
+
+/// All of `input`, by path.
+pub fn input() -> String {
+    let rows = everycall_core::input_rows()
+        .into_iter()
+        .map(|row| vec![format!("`{}`", row.path), row.kind.clone(), linked(LINKS, &row.path, row.meaning)]);
+    table(&["`input.`", "type", "meaning"], rows)
+}
 
 #[test]
 fn the_policy_input_is_what_is_documented() {

@@ -4,15 +4,22 @@ use everycall::lint::{lint, LINTS};
 use everycall_core::UnixTime;
 use everycall_tests::{cases, envoy::root};
 
-use crate::page::{same, section, POLICIES};
+use crate::tables::{linked, table, Link};
 
-#[test]
-fn lints_are_documented() {
-    let rows = section(POLICIES, "## Lints").by_name(&["lint", "level", "finds"]);
-    same("lints", rows.keys(), LINTS.iter().map(|lint| lint.code.to_owned()));
-    for lint in LINTS {
-        assert_eq!(rows[lint.code][1], lint.level.as_str(), "{}", lint.code);
-    }
+/// What the lints' sentences name, and where it is.
+const LINKS: &[Link] = &[
+    ("path_opened", "`except`", "#which-grant-decides"),
+    ("path_variant", "`hosts`", "../envoy/configuration.md#keys"),
+    ("source_missing", "`source`", "../envoy/identity.md#the-source-address"),
+];
+
+/// All lints, in the order of the code.
+pub fn lints() -> String {
+    let rows = LINTS.iter().map(|lint| {
+        let code = format!("`{}`", lint.code);
+        vec![code, lint.level.as_str().to_owned(), linked(LINKS, lint.code, lint.finds)]
+    });
+    table(&["lint", "level", "finds"], rows)
 }
 
 #[test]

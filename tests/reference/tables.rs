@@ -5,8 +5,8 @@ use std::collections::BTreeSet;
 
 use everycall_tests::envoy::root;
 
-use crate::page::{file, CONFIGURATION, RECORDS};
-use crate::{configuration, lists};
+use crate::page::{file, CONFIGURATION, POLICIES, RECORDS};
+use crate::{configuration, contract, lints, lists};
 
 /// A page, the name of a table on it, and the table.
 type Rendered = (&'static str, &'static str, fn() -> String);
@@ -17,6 +17,8 @@ const TABLES: &[Rendered] = &[
     (RECORDS, "record", lists::record),
     (RECORDS, "the end of a stream", lists::stream_record),
     (CONFIGURATION, "keys", configuration::table_of_keys),
+    (POLICIES, "input", contract::input),
+    (POLICIES, "lints", lints::lints),
 ];
 
 const BEGIN: &str = "<!-- rendered: ";

@@ -6,6 +6,7 @@ mod opa;
 mod slots;
 #[cfg(test)]
 mod tests;
+mod told;
 
 use std::fmt;
 use std::sync::Arc;
@@ -23,6 +24,8 @@ use crate::identity::{Binding, Identity};
 use crate::pdp::Answer;
 use crate::record::{RequestRecord, SignalsRecord};
 pub(crate) use slots::Slots;
+#[cfg(feature = "schema")]
+pub use told::{input_rows, InputRow};
 
 /// What is known of a verified caller.
 #[derive(Clone, Copy)]

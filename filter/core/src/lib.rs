@@ -50,6 +50,8 @@ pub use http::request::{
 };
 pub use http::target::Target;
 pub use identity::{Binding, Claims, Identity, Kind};
+#[cfg(feature = "schema")]
+pub use input::{input_rows, InputRow};
 pub use jose::keys::{Algorithm, Fetched, Jwks, Key, KeyError, KeyRules, KeySet, Usage, TEST_KEY_PREFIX};
 pub use jose::signature::{ecdsa_der, PureRust, SignatureVerifier, Unavailable};
 pub use obligations::{HeaderChanges, FORBIDDEN_HEADERS, FORBIDDEN_PREFIXES, OBLIGATIONS, RESPONSE_STATUSES};

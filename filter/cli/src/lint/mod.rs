@@ -1,5 +1,5 @@
 //! What a configuration may say and should not: the filter takes it, and an author would be surprised.
-//! One file for each family. [`LINTS`] is the list; the page's table is compared with it.
+//! One file for each family. [`LINTS`] is the list; `make render` puts it into the page on policies.
 
 mod allows;
 mod elevations;
@@ -43,27 +43,125 @@ pub struct Lint {
     pub code: &'static str,
     /// How bad it is.
     pub level: Level,
+    /// What it finds, for the page on writing policies.
+    pub finds: &'static str,
 }
 
-const NEGATION: Lint = Lint { code: "negation_can_fail", level: Level::Error };
-const DEFAULT_ALLOW: Lint = Lint { code: "default_allow", level: Level::Error };
-const ALLOW_NOT_BOOLEAN: Lint = Lint { code: "allow_not_boolean", level: Level::Error };
-const ALLOW_WITHOUT_IDENTITY: Lint = Lint { code: "allow_without_identity", level: Level::Warning };
-const UNKNOWN_OBLIGATION: Lint = Lint { code: "unknown_obligation", level: Level::Error };
-const UNREACHABLE_RULE: Lint = Lint { code: "unreachable_rule", level: Level::Warning };
-const CONSTANT_FALSE: Lint = Lint { code: "constant_false", level: Level::Warning };
-const GRANT_NEVER_MATCHES: Lint = Lint { code: "grant_never_matches", level: Level::Error };
-const GRANT_EXPIRED: Lint = Lint { code: "grant_expired", level: Level::Warning };
-const SHADOWED_PATH: Lint = Lint { code: "shadowed_path", level: Level::Warning };
-const PATH_OPENED: Lint = Lint { code: "path_opened", level: Level::Warning };
-const PATH_VARIANT: Lint = Lint { code: "path_variant", level: Level::Warning };
-const ELEVATION_MISSING: Lint = Lint { code: "elevation_missing", level: Level::Warning };
-const ELEVATION_NEVER_SERVES: Lint = Lint { code: "elevation_never_serves", level: Level::Error };
-const ELEVATION_UNUSED: Lint = Lint { code: "elevation_unused", level: Level::Warning };
-const ELEVATION_WITHOUT_CEILING: Lint = Lint { code: "elevation_without_ceiling", level: Level::Warning };
-const MISSING_OWNER: Lint = Lint { code: "missing_owner", level: Level::Error };
-const SOURCE_MISSING: Lint = Lint { code: "source_missing", level: Level::Error };
-const BAD_ALLOW: Lint = Lint { code: "bad_allow_comment", level: Level::Error };
+const NEGATION: Lint = Lint {
+    code: "negation_can_fail",
+    level: Level::Error,
+    finds: "`not`, an emptiness test (`count(x) == 0`, `x == set()`), a bound on what is counted \
+        (`count(x) < 3`), the domain of `every`, what is so by default or behind an `else`, over \
+        what can fail or be undefined, also through rules, functions and comprehensions, where \
+        that helps the decision to say yes: an error skips a rule, so `deny contains \"x\" if \
+        to_number(input.n) > 1` is silent for `\"zz\"`, and `count(deny) == 0` allows. Check \
+        that the value is there and of its type beside the negation: `is_number(n)`, then `not n \
+        > 1`",
+};
+const DEFAULT_ALLOW: Lint = Lint {
+    code: "default_allow",
+    level: Level::Error,
+    finds: "a decision that allows by default: a rule that fails says nothing",
+};
+const ALLOW_NOT_BOOLEAN: Lint = Lint {
+    code: "allow_not_boolean",
+    level: Level::Error,
+    finds: "`allow` with a constant that is no boolean, such as `\"true\"`",
+};
+const ALLOW_WITHOUT_IDENTITY: Lint = Lint {
+    code: "allow_without_identity",
+    level: Level::Warning,
+    finds: "a rule that allows callers with a credential and depends on nothing below \
+        `input.identity`",
+};
+const UNKNOWN_OBLIGATION: Lint = Lint {
+    code: "unknown_obligation",
+    level: Level::Error,
+    finds: "an obligation that does not exist: the decision is a refusal",
+};
+const UNREACHABLE_RULE: Lint = Lint {
+    code: "unreachable_rule",
+    level: Level::Warning,
+    finds: "a rule that no `decision` and no `ask` of a granted rule set depends on, but for those \
+        of `everycall.lib`",
+};
+const CONSTANT_FALSE: Lint = Lint {
+    code: "constant_false",
+    level: Level::Warning,
+    finds: "a condition that never holds, such as `false` or `1 == 2`",
+};
+const GRANT_NEVER_MATCHES: Lint = Lint {
+    code: "grant_never_matches",
+    level: Level::Error,
+    finds: "a grant for an issuer, a kind (of that issuer), a trust domain, a binding or an API key \
+        that the configuration has not, for a path with `;` without `semicolons`, or for `*` \
+        without CONNECT and OPTIONS",
+};
+const GRANT_EXPIRED: Lint =
+    Lint { code: "grant_expired", level: Level::Warning, finds: "a grant whose `valid_until` is over" };
+const SHADOWED_PATH: Lint = Lint {
+    code: "shadowed_path",
+    level: Level::Warning,
+    finds: "a path template that is never reached: another one of the same grant, or of an earlier \
+        one for the same callers, takes the same paths",
+};
+const PATH_OPENED: Lint = Lint {
+    code: "path_opened",
+    level: Level::Warning,
+    finds: "a path of a grant for many callers that takes, by a broader template, what a more \
+        specific path of another grant is for, and so lets in whom that one does not choose. \
+        `except` closes it",
+};
+const PATH_VARIANT: Lint = Lint {
+    code: "path_variant",
+    level: Level::Warning,
+    finds: "a grant beside a broader one for the same callers that has no `requires_elevation` or \
+        `requires_binding` as it has, or another `policy` or `sensitivity`, to which a path \
+        falls that is spelled with another letter case, or a slash at its end, where `hosts` \
+        does not say whether the server tells these apart",
+};
+const ELEVATION_MISSING: Lint = Lint {
+    code: "elevation_missing",
+    level: Level::Warning,
+    finds: "a grant with `requires_elevation` that nobody passes as things are: no elevation names \
+        it, none that does can serve it, or all are over",
+};
+const ELEVATION_NEVER_SERVES: Lint = Lint {
+    code: "elevation_never_serves",
+    level: Level::Error,
+    finds: "an elevation that is never active for a grant it names: the grant is for somebody else, \
+        or at another time, none of its kinds may break the glass, or no network of the \
+        elevation holds an address",
+};
+const ELEVATION_UNUSED: Lint = Lint {
+    code: "elevation_unused",
+    level: Level::Warning,
+    finds: "an elevation for a grant that requires none and whose policy does not look at \
+        `input.elevation`",
+};
+const ELEVATION_WITHOUT_CEILING: Lint = Lint {
+    code: "elevation_without_ceiling",
+    level: Level::Warning,
+    finds: "`limits.elevation_hours` or `limits.break_glass_minutes` at the most that can be \
+        written; elevations of one subject for one grant that take over from each other, and \
+        together last longer than one may",
+};
+const MISSING_OWNER: Lint = Lint {
+    code: "missing_owner",
+    level: Level::Error,
+    finds: "a record whose owner is `todo`, `unknown`, `-` or the like",
+};
+const SOURCE_MISSING: Lint = Lint {
+    code: "source_missing",
+    level: Level::Error,
+    finds: "a policy, an elevation or an `ext_authz` server goes by the client's address, and \
+        `source` is not set",
+};
+const BAD_ALLOW: Lint = Lint {
+    code: "bad_allow_comment",
+    level: Level::Error,
+    finds: "`# everycall:allow` without a reason, or with a code that does not exist",
+};
 
 /// Everything that is looked for.
 pub const LINTS: &[Lint] = &[

@@ -25,36 +25,40 @@ pub struct Attribute {
     pub host: &'static [&'static str],
     /// The encoding of the host's value.
     pub encoding: Encoding,
+    /// What it is. Not in the module.
+    #[cfg(feature = "schema")]
+    pub meaning: &'static str,
 }
 
 /// Every attribute that a policy can read below `input.connection`.
 pub const ATTRIBUTES: &[Attribute] = &[
     // True for any client certificate: the listener must require and verify it.
-    Attribute { name: "mtls", host: &["connection", "mtls"], encoding: Encoding::Bool },
-    Attribute { name: PEER_ID, host: &["connection", "uri_san_peer_certificate"], encoding: Encoding::Text },
-    Attribute { name: SOURCE_IP, host: &["source", "address"], encoding: Encoding::Address },
-    Attribute { name: DESTINATION_IP, host: &["destination", "address"], encoding: Encoding::Address },
-    Attribute { name: PROTOCOL, host: &["request", "protocol"], encoding: Encoding::Text },
-    Attribute { name: TLS_VERSION, host: &["connection", "tls_version"], encoding: Encoding::Text },
-    Attribute { name: SNI, host: &["connection", "requested_server_name"], encoding: Encoding::Text },
+    Attribute::of("mtls", &["connection", "mtls"], Encoding::Bool)
+        .says("The client has shown a certificate, *whichever*"),
+    Attribute::of(PEER_ID, &["connection", "uri_san_peer_certificate"], Encoding::Text)
+        .says("The first URI SAN of the client's certificate"),
+    Attribute::of(SOURCE_IP, &["source", "address"], Encoding::Address)
+        .says("The client's address; absent without `source`"),
+    Attribute::of(DESTINATION_IP, &["destination", "address"], Encoding::Address)
+        .says("The address that the client called, as Envoy sees it"),
+    Attribute::of(PROTOCOL, &["request", "protocol"], Encoding::Text).says("`HTTP/1.1`, `HTTP/2`, …"),
+    Attribute::of(TLS_VERSION, &["connection", "tls_version"], Encoding::Text).says("Such as `TLSv1.3`"),
+    Attribute::of(SNI, &["connection", "requested_server_name"], Encoding::Text)
+        .says("The server name that the client asked for; Envoy knows it with a `tls_inspector` only"),
 ];
 
 /// The source address where the configuration's `source` is `connection`, instead of the host's own, which follows
 /// what a client writes into `x-forwarded-for`.
 pub const CONNECTION_SOURCE: Attribute =
-    Attribute { name: SOURCE_IP, host: &["filter_state", SOURCE_STATE], encoding: Encoding::Address };
+    Attribute::of(SOURCE_IP, &["filter_state", SOURCE_STATE], Encoding::Address);
 
 /// The name under which a filter in front keeps it.
 pub const SOURCE_STATE: &str = "everycall.source";
 
 /// What proofs of possession need of the client's certificate, besides `mtls`. Not for policies.
 pub const PROOF_ATTRIBUTES: &[Attribute] = &[
-    Attribute { name: PEER_CERTIFICATE, host: &["connection", "peer_certificate"], encoding: Encoding::Text },
-    Attribute {
-        name: PEER_DIGEST,
-        host: &["connection", "sha256_peer_certificate_digest"],
-        encoding: Encoding::Text,
-    },
+    Attribute::of(PEER_CERTIFICATE, &["connection", "peer_certificate"], Encoding::Text),
+    Attribute::of(PEER_DIGEST, &["connection", "sha256_peer_certificate_digest"], Encoding::Text),
 ];
 
 /// The client's certificate in PEM.
@@ -92,6 +96,27 @@ pub(crate) fn is_read(name: &str, connection: &Names) -> bool {
 }
 
 impl Attribute {
+    const fn of(name: &'static str, host: &'static [&'static str], encoding: Encoding) -> Self {
+        Self {
+            name,
+            host,
+            encoding,
+            #[cfg(feature = "schema")]
+            meaning: "",
+        }
+    }
+
+    /// Adds what people are told of it.
+    #[cfg(feature = "schema")]
+    const fn says(self, meaning: &'static str) -> Self {
+        Self { meaning, ..self }
+    }
+
+    #[cfg(not(feature = "schema"))]
+    const fn says(self, _: &'static str) -> Self {
+        self
+    }
+
     /// The row with this name.
     pub fn named(name: &str) -> Option<&'static Self> {
         ATTRIBUTES.iter().find(|attribute| attribute.name == name)

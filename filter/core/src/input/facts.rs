@@ -15,84 +15,175 @@ use crate::http::attributes::{self, SOURCE_IP, TLS_VERSION};
 pub(super) const FACTS: &[Fact] = &[
     // UTC, which Rego would compute slowly.
     one("clock", |of| of.now.utc().map(|_| nothing())).always(Members),
-    one("clock.date", |of| Some(Value::from(of.now.utc()?.date().to_string()))).timed().always(Text),
-    one("clock.hour", |of| Some(Value::from(i64::from(of.now.utc()?.hour())))).timed().always(Number),
-    one("clock.minute", |of| Some(Value::from(i64::from(of.now.utc()?.minute())))).timed().always(Number),
-    one("clock.weekday", |of| Some(Value::from(of.now.utc()?.weekday().to_string()))).timed().always(Text),
+    one("clock.date", |of| Some(Value::from(of.now.utc()?.date().to_string())))
+        .timed()
+        .always(Text)
+        .says("`2026-01-31`, UTC"),
+    one("clock.hour", |of| Some(Value::from(i64::from(of.now.utc()?.hour()))))
+        .timed()
+        .always(Number)
+        .says("0 to 23, UTC"),
+    one("clock.minute", |of| Some(Value::from(i64::from(of.now.utc()?.minute()))))
+        .timed()
+        .always(Number)
+        .says("0 to 59"),
+    one("clock.weekday", |of| Some(Value::from(of.now.utc()?.weekday().to_string())))
+        .timed()
+        .always(Text)
+        .says("`Monday` to `Sunday`, UTC"),
     members("connection", |of, name| of_map(of.connection, name)),
-    one("connection.networks", networks).made_from("connection.source_ip"),
-    one("elevation", |of| Some(if of.elevated().is_some() { nothing() } else { Value::Null })).nullable(),
-    one("elevation.approver", |of| Some(text(&of.elevated()?.elevation.approver))).always(Text),
+    one("connection.networks", networks)
+        .made_from("connection.source_ip")
+        .sometimes(Array)
+        .says("Names of the `networks` that hold `source_ip`"),
+    one("elevation", |of| Some(if of.elevated().is_some() { nothing() } else { Value::Null }))
+        .nullable(Members),
+    one("elevation.approver", |of| Some(text(&of.elevated()?.elevation.approver)))
+        .always(Text)
+        .says("Who approved it"),
     one("elevation.break_glass", |of| Some(Value::Bool(of.elevated()?.elevation.break_glass)))
-        .always(Boolean),
-    one("elevation.break_glass_reason", |of| Some(optional(&of.elevated()?.break_glass_reason))).nullable(),
-    one("elevation.id", |of| Some(text(&of.elevated()?.elevation.id))).always(Text),
-    one("elevation.owner", |of| Some(optional(&of.elevated()?.elevation.owner))).nullable(),
-    one("elevation.reason", |of| Some(text(&of.elevated()?.elevation.reason))).always(Text),
-    one("elevation.ticket", |of| Some(text(&of.elevated()?.elevation.ticket))).always(Text),
+        .always(Boolean)
+        .says("It breaks the glass"),
+    one("elevation.break_glass_reason", |of| Some(optional(&of.elevated()?.break_glass_reason)))
+        .nullable(Text)
+        .says("The reason that the request gave for that"),
+    one("elevation.id", |of| Some(text(&of.elevated()?.elevation.id)))
+        .always(Text)
+        .says("The elevation that is active for the call. Without one `elevation` is null"),
+    one("elevation.owner", |of| Some(optional(&of.elevated()?.elevation.owner)))
+        .nullable(Text)
+        .says("Its owner"),
+    one("elevation.reason", |of| Some(text(&of.elevated()?.elevation.reason)))
+        .always(Text)
+        .says("Why it is needed"),
+    one("elevation.ticket", |of| Some(text(&of.elevated()?.elevation.ticket)))
+        .always(Text)
+        .says("Its ticket"),
     one("elevation.valid_from", |of| Some(Value::from(of.elevated()?.elevation.valid_from.secs())))
-        .always(Number),
+        .always(Number)
+        .says("Unix seconds from which on it is active"),
     one("elevation.valid_until", |of| Some(Value::from(of.elevated()?.elevation.valid_until.secs())))
-        .always(Number),
-    one("exception", |of| Some(if of.exception().is_some() { nothing() } else { Value::Null })).nullable(),
+        .always(Number)
+        .says("Unix seconds from which on it is not"),
+    one("exception", |of| Some(if of.exception().is_some() { nothing() } else { Value::Null }))
+        .nullable(Members),
     one("exception.compensating_control", |of| Some(text(&of.exception()?.compensating_control)))
-        .always(Text),
-    one("exception.id", |of| Some(text(&of.exception()?.id))).always(Text),
-    one("exception.owner", |of| Some(text(&of.exception()?.owner))).always(Text),
-    one("exception.reason", |of| Some(text(&of.exception()?.reason))).always(Text),
-    one("exception.valid_until", |of| Some(Value::from(of.exception()?.valid_until.secs()))).always(Number),
-    one("grant.id", |of| Some(Value::from(of.granted.grant.id.clone()))).always(Text),
-    one("grant.owner", |of| Some(Value::from(of.granted.grant.owner.clone()))).always(Text),
+        .always(Text)
+        .says("What makes up for it"),
+    one("exception.id", |of| Some(text(&of.exception()?.id)))
+        .always(Text)
+        .says("The exception by which the credential exists. Without one `exception` is null"),
+    one("exception.owner", |of| Some(text(&of.exception()?.owner))).always(Text).says("Its owner"),
+    one("exception.reason", |of| Some(text(&of.exception()?.reason))).always(Text).says("Why it is needed"),
+    one("exception.valid_until", |of| Some(Value::from(of.exception()?.valid_until.secs())))
+        .always(Number)
+        .says("Unix seconds from which on it is not valid"),
+    one("grant.id", |of| Some(Value::from(of.granted.grant.id.clone()))).always(Text).says("The grant"),
+    one("grant.owner", |of| Some(Value::from(of.granted.grant.owner.clone()))).always(Text).says("Its owner"),
     members("grant.params", |of, name| {
         of_all(of.granted.params.iter().map(|(known, value)| (known.as_str(), value)), name, |value| {
             text(value)
         })
-    }),
-    one("grant.purpose", |of| Some(Value::from(of.granted.grant.purpose.clone()))).always(Text),
+    })
+    .says("Values of the path template"),
+    one("grant.purpose", |of| Some(Value::from(of.granted.grant.purpose.clone())))
+        .always(Text)
+        .says("Its purpose"),
     one("grant.sensitivity", |of| {
         Some(of.granted.grant.sensitivity.clone().map_or(Value::Null, Value::from))
     })
-    .nullable(),
+    .nullable(Text)
+    .says("Its sensitivity"),
     one("grant.source", |of| Some(of.granted.grant.source.clone().map_or(Value::Null, Value::from)))
-        .nullable(),
+        .nullable(Text)
+        .says("Which system it comes from"),
     one("grant.ticket", |of| Some(of.granted.grant.ticket.clone().map_or(Value::Null, Value::from)))
-        .nullable(),
-    one("identity", |of| Some(if of.caller.is_some() { nothing() } else { Value::Null })).nullable(),
-    one("identity.actors", |of| of.identity("actors")).always(Array),
-    one("identity.bound", |of| of.identity("bound")).nullable(),
-    one("identity.claims", |of| of.identity("claims")).always(Members),
-    one("identity.credential", |of| of.identity("credential")).always(Text),
+        .nullable(Text)
+        .says("Its number there"),
+    one("identity", |of| Some(if of.caller.is_some() { nothing() } else { Value::Null })).nullable(Members),
+    one("identity.actors", |of| of.identity("actors"))
+        .always(Array)
+        .says("Prior actors, nearest first, without the caller"),
+    one("identity.bound", |of| of.identity("bound"))
+        .nullable(Text)
+        .says("What the token is bound to, and was proven with: `dpop`, `certificate` or `both`"),
+    one("identity.claims", |of| of.identity("claims")).always(Members).says("All verified claims"),
+    one("identity.credential", |of| of.identity("credential"))
+        .always(Text)
+        .says("`jwt`, `jwt_svid`, `mtls` or `api_key`"),
     one("identity.expires_in", |of| {
         let end = of.caller?.identity.expires_at.secs();
         Some(Value::from(end.saturating_sub(of.now.secs())))
     })
     .timed()
-    .always(Number),
-    one("identity.id", |of| of.identity("id")).always(Text),
-    one("identity.issuer", |of| of.identity("issuer")).always(Text),
-    one("identity.kind", |of| of.identity("kind")).always(Text),
-    one("identity.principal", |of| of.identity("principal")).nullable(),
-    one("identity.task", |of| of.identity("task")).nullable(),
-    answers("pdp"),
-    members("request.headers", |of, name| of_map(&of.request.headers, name)),
-    one("request.host", |of| Some(text(&of.request.host))).always(Text),
-    one("request.id", |of| Some(optional(&of.request.id))).nullable(),
-    one("request.method", |of| Some(text(&of.request.method))).always(Text),
-    one("request.path", |of| Some(text(&of.request.path))).always(Text),
-    members("request.query", |of, name| of_map(&of.request.query, name)),
-    one("request.scheme", scheme).made_from("connection.tls_version").always(Text),
-    one("request.segments", |of| Some(texts(of.target.segments.iter()))).always(Array),
+    .always(Number)
+    .says("Seconds until the credential expires; 3600 at most for certificates and API keys"),
+    one("identity.id", |of| of.identity("id"))
+        .always(Text)
+        .says("The caller: the outermost actor, else what the issuer's `id` makes of the claims"),
+    one("identity.issuer", |of| of.identity("issuer"))
+        .always(Text)
+        .says("`iss`; `spiffe://` and the trust domain for JWT-SVIDs and certificates, `api_keys` for those"),
+    one("identity.kind", |of| of.identity("kind"))
+        .always(Text)
+        .says("`workload`, `agent`, `human`, `legacy`. Without a credential `identity` is null"),
+    one("identity.principal", |of| of.identity("principal"))
+        .nullable(Text)
+        .says("On whose behalf: `sub` of a delegated token"),
+    one("identity.task", |of| of.identity("task")).nullable(Members).holding(&[(
+        "id",
+        Text,
+        "The task. Without one `identity.task` is null",
+    )]),
+    answers("pdp").holding(&[
+        (
+            "ID.decision",
+            Boolean,
+            "The answer to the question `ID`. `input.pdp` is absent before anything was asked",
+        ),
+        ("ID.context", Members, "The answer's context"),
+        ("ID.error", Text, "Instead of an answer: `timeout`, `unavailable` or `invalid`"),
+    ]),
+    members("request.headers", |of, name| of_map(&of.request.headers, name))
+        .says("Names in lower case to lists of values, repeated ones kept apart"),
+    one("request.host", |of| Some(text(&of.request.host)))
+        .always(Text)
+        .says("In lower case, as the proxy routes by it: with its port, if it has one"),
+    one("request.id", |of| Some(optional(&of.request.id)))
+        .nullable(Text)
+        .says("The client's `x-request-id`, if it has at most 128 bytes"),
+    one("request.method", |of| Some(text(&of.request.method))).always(Text).says("The method"),
+    one("request.path", |of| Some(text(&of.request.path)))
+        .always(Text)
+        .says("As it was sent, without the query"),
+    members("request.query", |of, name| of_map(&of.request.query, name))
+        .says("Decoded names to lists of decoded values"),
+    one("request.scheme", scheme)
+        .made_from("connection.tls_version")
+        .always(Text)
+        .says("`https` if the connection has TLS, else `http`, whatever the request says"),
+    one("request.segments", |of| Some(texts(of.target.segments.iter())))
+        .always(Array)
+        .says("The path's decoded segments"),
     // Every member is there, so that a policy can tell what was not raised from what is not known.
     one("signals", |of| of.signals.map(|_| nothing())).always(Members),
     one("signals.actors", |of| {
         let actors = of.signals?.actors.iter().filter_map(|actor| of_map(actor, None));
         Some(Value::from(actors.collect::<Vec<_>>()))
     })
-    .always(Array),
-    members("signals.identity", |of, name| of_map(&of.signals?.identity, name)),
-    members("signals.principal", |of, name| of_map(&of.signals?.principal, name)),
-    members("signals.task", |of, name| of_map(&of.signals?.task, name)),
-    one("time", |of| Some(Value::from(of.now.secs()))).timed().always(Number),
+    .always(Array)
+    .of(Members)
+    .says("About each of `identity.actors`"),
+    members("signals.identity", |of, name| of_map(&of.signals?.identity, name))
+        .says("Signals about the caller: values by name. There is `signals` only for a policy that names it"),
+    members("signals.principal", |of, name| of_map(&of.signals?.principal, name))
+        .says("About the one that it acts for; empty without one"),
+    members("signals.task", |of, name| of_map(&of.signals?.task, name))
+        .says("About the task; empty without one"),
+    one("time", |of| Some(Value::from(of.now.secs())))
+        .timed()
+        .always(Number)
+        .says("Unix seconds of the request's arrival"),
 ];
 
 impl<'a> Sources<'a> {

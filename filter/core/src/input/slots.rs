@@ -6,6 +6,7 @@ use std::sync::Arc;
 use everycall_rego::{Kind, Object, Sure, Value};
 
 use super::facts::FACTS;
+use super::told::{Member, Told};
 use super::{opa, Sources};
 use crate::base::reads::{Path, Reads};
 use crate::config::InputFormat;
@@ -20,6 +21,7 @@ pub(crate) struct Fact {
     kind: Option<Kind>,
     timed: bool,
     reads: Option<&'static str>,
+    pub(super) told: Told,
 }
 
 /// What answers a fact.
@@ -34,36 +36,53 @@ enum Answer {
 }
 
 pub(super) const fn one(path: &'static str, value: fn(&Sources<'_>) -> Option<Value>) -> Fact {
-    Fact { path, answer: Answer::One(value), nullable: false, kind: None, timed: false, reads: None }
+    fact(path, Answer::One(value))
 }
 
 pub(super) const fn members(
     path: &'static str,
     value: fn(&Sources<'_>, Option<&str>) -> Option<Value>,
 ) -> Fact {
-    Fact {
-        path,
-        answer: Answer::Members(value),
-        nullable: false,
-        kind: Some(Kind::Object),
-        timed: false,
-        reads: None,
-    }
+    fact(path, Answer::Members(value)).always(Kind::Object)
 }
 
 pub(super) const fn answers(path: &'static str) -> Fact {
-    Fact { path, answer: Answer::Answers, nullable: false, kind: None, timed: false, reads: None }
+    fact(path, Answer::Answers)
+}
+
+const fn fact(path: &'static str, answer: Answer) -> Fact {
+    Fact { path, answer, nullable: false, kind: None, timed: false, reads: None, told: Told::NOTHING }
 }
 
 impl Fact {
     /// It is null where there is nothing to say, which to Rego is as good as true.
-    pub(super) const fn nullable(self) -> Self {
-        Self { nullable: true, kind: Some(Kind::Any), ..self }
+    pub(super) const fn nullable(self, kind: Kind) -> Self {
+        Self { nullable: true, kind: Some(Kind::Any), ..self }.sometimes(kind)
+    }
+
+    /// What it is where it is anything.
+    pub(super) const fn sometimes(self, kind: Kind) -> Self {
+        Self { told: self.told.kind(kind), ..self }
     }
 
     /// It is there for whatever call, where nothing above it is null: a negation may be sure of it.
     pub(super) const fn always(self, kind: Kind) -> Self {
-        Self { kind: Some(kind), ..self }
+        Self { kind: Some(kind), ..self }.sometimes(kind)
+    }
+
+    /// What it is, for people.
+    pub(super) const fn says(self, meaning: &'static str) -> Self {
+        Self { told: self.told.says(meaning), ..self }
+    }
+
+    /// What the members of its list are, where they are no texts.
+    pub(super) const fn of(self, items: Kind) -> Self {
+        Self { told: self.told.items(items), ..self }
+    }
+
+    /// What stands below it, for people.
+    pub(super) const fn holding(self, members: &'static [Member]) -> Self {
+        Self { told: self.told.members(members), ..self }
     }
 
     /// Time alone changes it.
@@ -74,6 +93,16 @@ impl Fact {
     /// What it is made from, as a path of our own input.
     pub(super) const fn made_from(self, path: &'static str) -> Self {
         Self { reads: Some(path), ..self }
+    }
+
+    #[cfg(feature = "schema")]
+    pub(super) const fn path(&self) -> &'static str {
+        self.path
+    }
+
+    #[cfg(feature = "schema")]
+    pub(super) const fn is_null_at_times(&self) -> bool {
+        self.nullable
     }
 
     pub(super) fn names(&self) -> impl Iterator<Item = &'static str> {
