@@ -5,8 +5,17 @@ use std::collections::BTreeSet;
 
 use everycall_tests::envoy::root;
 
-use crate::page::{file, CONFIGURATION, POLICIES, RECORDS};
+use crate::page::{file, COMMANDS, CONFIGURATION, POLICIES, RECORDS};
 use crate::{configuration, contract, lints, lists};
+
+/// The commands of `everycall`.
+fn commands() -> String {
+    let rows = everycall::commands::commands();
+    table(
+        &["command", "what it does"],
+        rows.into_iter().map(|(name, about)| vec![format!("`{name}`"), cell(&about)]),
+    )
+}
 
 /// A page, the name of a table on it, and the table.
 type Rendered = (&'static str, &'static str, fn() -> String);
@@ -17,6 +26,7 @@ const TABLES: &[Rendered] = &[
     (RECORDS, "record", lists::record),
     (RECORDS, "the end of a stream", lists::stream_record),
     (CONFIGURATION, "keys", configuration::table_of_keys),
+    (COMMANDS, "commands", commands),
     (POLICIES, "input", contract::input),
     (POLICIES, "lints", lints::lints),
 ];

@@ -34,7 +34,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::Context as _;
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory as _, Parser, Subcommand};
 use everycall_core::{ConfigErrors, FeedKind, Settings, TEST_KEY_PREFIX};
 use serde_json::Value;
 
@@ -91,6 +91,13 @@ impl Outcome {
 /// Runs the command line of this process.
 pub fn main() -> ExitCode {
     ExitCode::from(run(std::env::args_os(), &mut io::stdout()))
+}
+
+/// The commands by name, each with what it does: for the page on them.
+pub fn commands() -> Vec<(String, String)> {
+    let cli = Cli::command();
+    let about = |command: &clap::Command| command.get_about().map(ToString::to_string).unwrap_or_default();
+    cli.get_subcommands().map(|command| (command.get_name().to_owned(), about(command))).collect()
 }
 
 /// Runs a command line, the program's name first, with this as its standard output. Answers the
