@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use everycall::cases::PdpAnswer;
 use everycall_core::{Failure, PdpProtocol, Reply};
 use serde_json::json;
 
@@ -122,7 +123,7 @@ fn a_new_configuration_decides_what_waits() {
 fn trailers_that_cannot_be_read_are_failures() {
     let mut config = configuration();
     config["pdps"]["default"]["protocol"] = json!("ext_authz");
-    let yes = || PdpProtocol::ExtAuthz.reply(true);
+    let yes = || PdpAnswer::Allow.reply(PdpProtocol::ExtAuthz);
     for status in [NOT_FOUND, BAD_ARGUMENT, INTERNAL_FAILURE, 77] {
         fresh(|| {
             let mut vm = Vm::start(&config).unwrap();

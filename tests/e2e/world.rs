@@ -128,13 +128,12 @@ impl World {
                 Some(_) => PdpProtocol::Opa,
                 None => PdpProtocol::Authzen,
             };
-            let says = |yes| match protocol.reply(yes) {
+            let says = |answer: PdpAnswer| match answer.reply(protocol) {
                 Reply::Http { status, body, .. } => Answer::Http(status, body),
                 Reply::Failed(_) => Answer::Close,
             };
             match answer.unwrap_or(PdpAnswer::Absent) {
-                PdpAnswer::Allow => says(true),
-                PdpAnswer::Deny => says(false),
+                yes_or_no @ (PdpAnswer::Allow | PdpAnswer::Deny) => says(yes_or_no),
                 PdpAnswer::Http { status, body } => Answer::Http(status, body.into_bytes()),
                 PdpAnswer::Timeout => Answer::Silence(Duration::from_secs(3)),
                 PdpAnswer::Down | PdpAnswer::Absent => Answer::Close,

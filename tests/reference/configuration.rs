@@ -354,7 +354,9 @@ fn types_are_what_the_core_expects() {
         let expected = message.rsplit("expected ").next().unwrap();
         let kind = match expected {
             "a string" => "text",
-            "u32" | "i64" | "usize" => "integer",
+            // The version, which is one.
+            "u32" => "integer",
+            number if number.starts_with("an integer from ") => "integer",
             "a sequence" => "list of",
             "a boolean" => "boolean",
             "an object" => "object",
@@ -465,10 +467,12 @@ fn defaults_are_what_is_taken() {
     defaults.insert("log.value_bytes".into(), json!(config.log.value_bytes));
     defaults.insert("log.streams_after_s".into(), json!(config.log.streams_after_s));
     let streams = config.streams;
-    for (name, value) in
-        [("sweep_ms", streams.sweep_ms), ("redecide_s", streams.redecide_s), ("max_s", streams.max_s)]
-    {
-        defaults.insert(format!("streams.{name}"), json!(value));
+    for (name, value) in [
+        ("sweep_ms", json!(streams.sweep_ms)),
+        ("redecide_s", json!(streams.redecide_s)),
+        ("max_s", json!(streams.max_s)),
+    ] {
+        defaults.insert(format!("streams.{name}"), value);
     }
     let limits = serde_json::to_value(Limits::default()).unwrap();
     defaults.extend(

@@ -6,6 +6,8 @@ pub mod hex;
 pub mod json;
 #[cfg(feature = "schema")]
 pub(crate) mod patterns;
+pub mod protobuf;
+pub(crate) mod ranged;
 pub(crate) mod reads;
 pub(crate) mod reason;
 #[cfg(feature = "schema")]

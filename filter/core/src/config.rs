@@ -11,39 +11,40 @@ mod feeds;
 mod issuers;
 mod log;
 mod parse;
-mod pdp;
-pub mod ranges;
 mod source;
 mod text;
 
 use std::collections::BTreeMap;
 
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 
 #[cfg(feature = "schema")]
 use crate::base::patterns;
+pub use crate::base::ranged::{Ranged, Timeout};
 #[cfg(feature = "schema")]
 use crate::base::relations;
 pub(crate) use crate::base::time::instant;
 use crate::facts::revocations::Revocation;
 use crate::facts::signals::Signal;
-pub use crate::http::call::PdpProtocol;
 pub use crate::http::host::{Compared, Host};
 pub use crate::identity::RequiredBinding;
+pub use crate::pdp::{Pdp, PdpProtocol};
 pub use authority::{Delegation, Elevation, Exception, Grant};
 pub use bundle::{Bundle, InlineBundle, InputFormat, RemoteBundle, RuleSet};
-pub use credentials::{ApiKey, Credential, Dpop, Forwarded, Mtls, Scheme};
+pub use credentials::{ApiKey, Credential, Dpop, Forwarded, Mtls, ProofAge, Scheme};
 pub use error::{ConfigError, ConfigErrors};
 pub use feeds::{Feed, RemoteFeed, WhenStale};
 pub use issuers::{Issuer, Keys, KindRule, Profile, RemoteKeys};
 pub use log::{Log, LogRecords, LogTo, Observe};
-pub(crate) use parse::{parse, parse_part, Parsed};
-pub use pdp::{Breaker, Pdp};
+pub(crate) use parse::parse;
 pub use source::{Source, SourceFrom};
 pub(crate) use text::{is_host, is_label, is_path, is_plain_host};
 
 /// The one version of this format.
 pub(crate) const VERSION: u32 = 1;
+
+/// How far another clock may run ahead of ours, in seconds.
+pub type Leeway<const DEFAULT: i64> = Ranged<i64, 0, 60, DEFAULT>;
 
 /// The whole document.
 #[derive(Debug, Clone, Deserialize)]
@@ -122,92 +123,50 @@ pub struct Config {
     pub observe: Option<Observe>,
 }
 
-/// Bounds. Each default is stated here and nowhere else.
-#[derive(Debug, Clone, Deserialize, Serialize, PartialEq, Eq)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+/// Bounds.
+#[derive(Debug, Clone, Default, Deserialize, PartialEq, Eq)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema, serde::Serialize))]
 #[serde(deny_unknown_fields, default, expecting = "an object")]
 pub struct Limits {
     /// Steps of one evaluation.
-    #[cfg_attr(feature = "schema", schemars(range(min = ranges::INSTRUCTIONS.0, max = ranges::INSTRUCTIONS.1)))]
-    pub instructions: usize,
+    pub instructions: Ranged<usize, 100, 10_000_000, 50_000>,
     /// Work of builtins and large comparisons in one evaluation: about the bytes that they read and write. Known from
     /// the arguments before each.
-    #[cfg_attr(feature = "schema", schemars(range(min = ranges::BUILTIN_WORK.0, max = ranges::BUILTIN_WORK.1)))]
-    pub builtin_work: usize,
+    pub builtin_work: Ranged<usize, 10_000, 1_000_000_000, 125_000>,
     /// Bytes of claims, path, headers and query that an input is built from.
-    #[cfg_attr(feature = "schema", schemars(range(min = ranges::INPUT_BYTES.0, max = ranges::INPUT_BYTES.1)))]
-    pub input_bytes: usize,
+    pub input_bytes: Ranged<usize, 1_024, 1_048_576, 65_536>,
     /// Questions of one decision.
-    #[cfg_attr(feature = "schema", schemars(range(min = ranges::PDP_QUESTIONS.0, max = ranges::PDP_QUESTIONS.1)))]
-    pub pdp_questions: usize,
+    pub pdp_questions: Ranged<usize, 0, 64, 4>,
     /// Rounds of questions of one decision.
-    #[cfg_attr(feature = "schema", schemars(range(min = ranges::PDP_ROUNDS.0, max = ranges::PDP_ROUNDS.1)))]
-    pub pdp_rounds: usize,
+    pub pdp_rounds: Ranged<usize, 0, 16, 2>,
     /// Requests per worker that wait for an answer.
-    #[cfg_attr(feature = "schema", schemars(range(min = ranges::MAX_PENDING.0, max = ranges::MAX_PENDING.1)))]
-    pub max_pending: usize,
+    pub max_pending: Ranged<usize, 0, 100_000, 200>,
     /// Verified tokens that are remembered per worker.
-    #[cfg_attr(feature = "schema", schemars(range(min = ranges::TOKENS_CACHED.0, max = ranges::TOKENS_CACHED.1)))]
-    pub tokens_cached: usize,
+    pub tokens_cached: Ranged<usize, 0, 1_000_000, 10_000>,
     /// Bytes that they may take, roughly.
-    #[cfg_attr(feature = "schema", schemars(range(min = ranges::TOKENS_CACHED_BYTES.0, max = ranges::TOKENS_CACHED_BYTES.1)))]
-    pub tokens_cached_bytes: usize,
+    pub tokens_cached_bytes: Ranged<usize, 0, 1_073_741_824, 16_777_216>,
     /// Milliseconds of the processor, roughly, that a worker gives to the signatures of requests in a second; beyond
     /// them a token or proof that has to be checked is refused with `overloaded`, one that was checked passes.
-    #[cfg_attr(feature = "schema", schemars(range(min = ranges::SIGNATURE_MS.0, max = ranges::SIGNATURE_MS.1)))]
-    pub signature_ms: usize,
+    pub signature_ms: Ranged<usize, 1, 1_000, 500>,
     /// The longest token.
-    #[cfg_attr(feature = "schema", schemars(range(min = ranges::TOKEN_BYTES.0, max = ranges::TOKEN_BYTES.1)))]
-    pub token_bytes: usize,
+    pub token_bytes: Ranged<usize, 256, 65_536, 8_192>,
     /// Days that an exception may last.
-    #[cfg_attr(feature = "schema", schemars(range(min = ranges::EXCEPTION_DAYS.0, max = ranges::EXCEPTION_DAYS.1)))]
-    pub exception_days: usize,
+    pub exception_days: Ranged<usize, 1, 3_650, 90>,
     /// Hours that an elevation may last.
-    #[cfg_attr(feature = "schema", schemars(range(min = ranges::ELEVATION_HOURS.0, max = ranges::ELEVATION_HOURS.1)))]
-    pub elevation_hours: usize,
+    pub elevation_hours: Ranged<usize, 1, 168, 8>,
     /// Minutes that one may last that breaks the glass.
-    #[cfg_attr(feature = "schema", schemars(range(min = ranges::BREAK_GLASS_MINUTES.0, max = ranges::BREAK_GLASS_MINUTES.1)))]
-    pub break_glass_minutes: usize,
-}
-
-impl Default for Limits {
-    fn default() -> Self {
-        Self {
-            instructions: 50_000,
-            builtin_work: 125_000,
-            input_bytes: 65_536,
-            pdp_questions: 4,
-            pdp_rounds: 2,
-            max_pending: 200,
-            tokens_cached: 10_000,
-            tokens_cached_bytes: 16_777_216,
-            signature_ms: 500,
-            token_bytes: 8_192,
-            exception_days: 90,
-            elevation_hours: 8,
-            break_glass_minutes: 60,
-        }
-    }
+    pub break_glass_minutes: Ranged<usize, 1, 1_440, 60>,
 }
 
 /// Admitted requests that stay open.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields, default, expecting = "an object")]
 pub struct Streams {
     /// How often it is looked whether one of them is over.
-    #[cfg_attr(feature = "schema", schemars(range(min = ranges::SWEEP_MS.0, max = ranges::SWEEP_MS.1)))]
-    pub sweep_ms: u32,
+    pub sweep_ms: Ranged<u32, 100, 10_000, 250>,
     /// How often one is decided again whose policy reads the time or signals.
-    #[cfg_attr(feature = "schema", schemars(range(min = ranges::REDECIDE_S.0, max = ranges::REDECIDE_S.1)))]
-    pub redecide_s: u32,
+    pub redecide_s: Ranged<u32, 1, 3_600, 10>,
     /// How long one may stay open at most, whatever it rests on.
-    #[cfg_attr(feature = "schema", schemars(range(min = ranges::STREAM_MAX_S.0, max = ranges::STREAM_MAX_S.1)))]
-    pub max_s: u32,
-}
-
-impl Default for Streams {
-    fn default() -> Self {
-        Self { sweep_ms: 250, redecide_s: 10, max_s: 3_600 }
-    }
+    pub max_s: Ranged<u32, 1, 604_800, 3_600>,
 }

@@ -439,7 +439,7 @@ impl Engine {
         let mut events = authenticator.tick(now);
         events.extend(feeds.tick(settings, worker, now));
         events.extend(authority.tick(settings, worker, now));
-        streams.begin_sweep(now, settings.streams.sweep_ms);
+        streams.begin_sweep(now, *settings.streams.sweep_ms);
         self.pass_on();
         events.into_iter().map(Effect::from).collect()
     }

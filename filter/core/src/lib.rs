@@ -26,10 +26,9 @@ mod settings;
 mod sync;
 
 pub use authority::exceptions::{api_key_hash, is_api_key_id, Exception, API_KEY_PREFIX};
-pub use authority::observe::MAX_OBSERVE_DAYS;
 pub use base::reason::{Denied, Layer, Reason};
 pub use base::time::UnixTime;
-pub use base::{hex, json};
+pub use base::{hex, json, protobuf};
 pub use bundle::{Bundle, BundleHead, BundleName, BundleState, BundleStats, MAX_BUNDLE_LINE};
 pub use config::{ConfigError, ConfigErrors, LogRecords, PdpProtocol};
 pub use credential::token;
@@ -45,9 +44,7 @@ pub use http::attributes::{
 };
 pub use http::call::{Call, Failure, FetchId, Reply};
 pub use http::request::StreamId;
-pub use http::request::{
-    Connection, Headers, Request, BREAK_GLASS_HEADER, IDENTITY_HEADERS, OWN_HEADER_PREFIX, REMOVED_HEADERS,
-};
+pub use http::request::{Connection, Headers, Request, IDENTITY_HEADERS, OWN_HEADER_PREFIX, REMOVED_HEADERS};
 pub use http::target::Target;
 pub use identity::{Binding, Claims, Identity, Kind};
 #[cfg(feature = "schema")]

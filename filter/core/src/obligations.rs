@@ -197,7 +197,7 @@ impl HeaderChanges {
                     "`{name}` is not a header name of 1 to {MAX_NAME} of `a-z`, `0-9`, `-`, `_`, `.`"
                 ));
             }
-            if is_forbidden(name) {
+            if no_policy_changes(name) {
                 return Err(format!("the header `{name}` is not a policy's to change"));
             }
         }
@@ -232,9 +232,10 @@ impl Response {
             Some(object @ Value::Object(_)) => object.to_string().len(),
             Some(_) => return Err("`body` is neither text nor an object".into()),
         };
-        match size > MAX_BODY {
-            true => Err(format!("`body` has {size} bytes; the limit is {MAX_BODY}")),
-            false => Ok(self),
+        if size > MAX_BODY {
+            Err(format!("`body` has {size} bytes; the limit is {MAX_BODY}"))
+        } else {
+            Ok(self)
         }
     }
 
@@ -258,9 +259,10 @@ impl StepUp {
         if !self.acr_values.iter().all(|value| is_word(value)) {
             return Err("`acr_values` holds what can't stand in a challenge".into());
         }
-        match self.scope.as_deref().is_some_and(|scope| !scope.split(' ').all(is_word)) {
-            true => Err("`scope` is not words with single blanks between".into()),
-            false => Ok(self),
+        if self.scope.as_deref().is_some_and(|scope| !scope.split(' ').all(is_word)) {
+            Err("`scope` is not words with single blanks between".into())
+        } else {
+            Ok(self)
         }
     }
 
@@ -282,7 +284,7 @@ fn is_name(text: &str) -> bool {
 }
 
 /// Whether no policy may change a header.
-pub(crate) fn is_forbidden(name: &str) -> bool {
+pub(crate) fn no_policy_changes(name: &str) -> bool {
     let name = dashed(name);
     let name = name.as_str();
     FORBIDDEN_HEADERS.contains(&name)

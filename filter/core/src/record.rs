@@ -11,6 +11,7 @@ use serde_json::{json, Map, Value};
 use sha2::{Digest as _, Sha256};
 
 use crate::authority::exceptions::Exception;
+pub use crate::authority::grants::GrantRecord;
 use crate::base::reason::{Layer, Reason};
 use crate::base::time::UnixTime;
 use crate::base::{hex, json};
@@ -473,29 +474,6 @@ pub struct RequestRecord {
     pub headers: Map<String, Value>,
     /// Values of the query parameters that the policy read, likewise.
     pub query: Map<String, Value>,
-}
-
-/// The grant that admits a call.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[serde(deny_unknown_fields)]
-pub struct GrantRecord {
-    /// Its name.
-    pub id: Arc<str>,
-    /// Why it exists.
-    pub purpose: Arc<str>,
-    /// Who answers for it.
-    pub owner: Arc<str>,
-    /// How sensitive what lies behind it is.
-    pub sensitivity: Option<Arc<str>>,
-    /// Which system it comes from.
-    #[serde(default)]
-    pub source: Option<Arc<str>>,
-    /// Its number there.
-    #[serde(default)]
-    pub ticket: Option<Arc<str>>,
-    /// Values of the path template.
-    pub params: Map<String, Value>,
 }
 
 /// The elevation that is active for a call.

@@ -15,9 +15,6 @@ use crate::record::{DecisionRecord, StreamEnd, StreamRecord};
 
 pub use crate::base::patterns::INSTANT;
 
-/// The dialect of all schemas.
-pub const DIALECT: &str = "https://json-schema.org/draft/2020-12/schema";
-
 /// What a value of this type may be written as.
 pub fn written<T: JsonSchema>(title: &str) -> Value {
     of::<T>(title, Contract::Deserialize)

@@ -19,9 +19,7 @@ use crate::base::reason::Denied;
 use crate::base::texts::Texts;
 use crate::base::time::UnixTime;
 use crate::bundle::{Bundle, BundleSource};
-use crate::config::{self, ConfigError, ConfigErrors, Limits, LogRecords, PdpProtocol, SourceFrom};
-use crate::credential::peer::Mtls;
-use crate::credential::token::dpop::Dpop;
+use crate::config::{self, ConfigError, ConfigErrors, Dpop, Limits, Mtls, Pdp, SourceFrom};
 use crate::credential::token::source::CredentialSource;
 use crate::credential::token::{self, Failure, Issuer};
 use crate::facts::content::FeedKind;
@@ -32,8 +30,6 @@ use crate::http::target::{Target, TargetError};
 use crate::identity::Identity;
 use crate::jose::checks::Checks;
 use crate::jose::signature::SignatureVerifier;
-use crate::pdp;
-use crate::pdp::Pdp;
 use crate::sync::feed::FeedSource;
 pub use configuring::Configuring;
 pub use stand_in::FeedRules;
@@ -139,11 +135,6 @@ impl Settings {
         &self.revision
     }
 
-    /// Which decisions are recorded.
-    pub const fn log_records(&self) -> LogRecords {
-        self.log.records
-    }
-
     /// The issuers of tokens.
     pub fn issuers(&self) -> &[Issuer] {
         &self.issuers
@@ -172,7 +163,7 @@ impl Settings {
         now: UnixTime,
     ) -> Result<Identity, Denied> {
         let (checks, mut texts) = (Checks::unbounded(verifier), Texts::default());
-        let limit = self.limits.token_bytes;
+        let limit = *self.limits.token_bytes;
         match token::check(
             token,
             limit,
@@ -255,19 +246,13 @@ impl Settings {
         let connection = Names::of(&reads, &["connection"]);
         let by_network = bundles.iter().any(|bundle| bundle.elevations.by_network());
         let proves = move |name: &str| self.mtls.is_some() && name == "mtls";
-        let told = self.pdps.values().any(|pdp| pdp.protocol == PdpProtocol::ExtAuthz);
-        let told = move |name: &str| told && pdp::EXT_AUTHZ_ATTRIBUTES.contains(&name);
+        let told = move |name: &str| self.pdps.values().any(|pdp| pdp.is_told(name));
         ATTRIBUTES.iter().filter(move |attribute| {
             let name = attribute.name;
             let by_network = name == attributes::SOURCE_IP && by_network;
             attributes::is_read(name, &connection) || proves(name) || told(name) || by_network
         })
     }
-}
-
-/// The item of a list that a path leads into, such as `issuers[0]`; else the path.
-fn item(path: &str) -> &str {
-    path.find(']').and_then(|end| path.get(..=end)).unwrap_or(path)
 }
 
 fn digest<'v>(values: impl IntoIterator<Item = &'v Value>) -> [u8; 32] {

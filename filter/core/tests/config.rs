@@ -1,5 +1,5 @@
-//! Configurations: every mistake is named with its JSON path, all of them at once, and a document
-//! with a mistake is never used.
+//! Configurations: every mistake is named with its JSON path, all of them at once but where the rest can't be read,
+//! and a document with a mistake is never used.
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, missing_docs)] // a test that fails panics
 
 mod mistakes;
@@ -166,27 +166,77 @@ fn required_keys_are_required() {
 fn all_mistakes_are_reported_at_once() {
     let mut document = valid();
     document["version"] = json!(7);
-    document["nonsense"] = json!({});
-    document["issuers"][0]["max_lifetime_s"] = json!("long");
-    document["issuers"][0].as_object_mut().unwrap().remove("audiences");
+    document["issuers"][0]["leeway_s"] = json!(-1);
+    document["issuers"][0]["audiences"] = json!([]);
+    document["issuers"][0]["keys"] =
+        json!({"remote": {"cluster": "c", "host": "h", "path": "/p", "refresh_s": 9, "max_waiting": 10_001}});
+    document["limits"] = json!({"instructions": 1, "signature_ms": 1_001, "pdp_rounds": 16});
+    document["pdps"]["default"]["breaker"] = json!({"failures": 0, "open_ms": 9});
     let grant = document["bundle"]["inline"]["grants"][0].clone();
     document["bundle"]["inline"]["grants"].as_array_mut().unwrap().push(grant);
     document["bundle"]["inline"]["grants"][0].as_object_mut().unwrap().remove("owner");
     document["bundle"]["inline"]["grants"][1]["hots"] = json!([]);
-    let mut paths: Vec<String> = all(document).into_iter().map(|(path, _)| path).collect();
-    paths.sort();
+    let grant = document["bundle"]["inline"]["grants"][0].clone();
+    let grants = document["bundle"]["inline"]["grants"].as_array_mut().unwrap();
+    grants.extend([grant.clone(), grant]);
+    for grant in grants.iter_mut().skip(2) {
+        grant["owner"] = json!(" ");
+        grant["id"] = json!("twice");
+    }
     assert_eq!(
-        paths,
+        paths(document),
         [
             "bundle.inline.grants[0].owner",
             "bundle.inline.grants[1].hots",
-            "bundle.inline.grants[1].id",
+            "bundle.inline.grants[2].owner",
+            "bundle.inline.grants[3].id",
+            "bundle.inline.grants[3].owner",
             "issuers[0].audiences",
-            "issuers[0].max_lifetime_s",
-            "nonsense",
+            "issuers[0].keys.remote.max_waiting",
+            "issuers[0].keys.remote.refresh_s",
+            "issuers[0].leeway_s",
+            "limits.instructions",
+            "limits.signature_ms",
+            "pdps.default.breaker.failures",
+            "pdps.default.breaker.open_ms",
             "version",
         ]
     );
+}
+
+/// Where they stand, in order.
+fn paths(document: Value) -> Vec<String> {
+    let mut paths: Vec<String> = all(document).into_iter().map(|(path, _)| path).collect();
+    paths.sort();
+    paths
+}
+
+/// What stands behind it can't be read, so nothing is said of what that would mean.
+#[test]
+fn the_first_thing_of_another_form_is_told_with_the_ranges_before_it() {
+    let mut document = valid();
+    document["dpop"] = json!({"max_age_s": 0});
+    document["version"] = json!(7);
+    document["streams"] = json!({"sweep_ms": 1});
+    document["issuers"][0].as_object_mut().unwrap().remove("audiences");
+    assert_eq!(paths(document.clone()), ["dpop.max_age_s", "issuers[0].audiences"]);
+    document["issuers"][0]["max_lifetime_s"] = json!("long");
+    assert_eq!(paths(document.clone()), ["dpop.max_age_s", "issuers[0].max_lifetime_s"]);
+    document["hosts"] = json!({"a.b": {"path.case": "x"}});
+    assert_eq!(paths(document.clone()), ["dpop.max_age_s", "hosts.a.b.path.case"]);
+    document["credentials"] = json!({});
+    assert_eq!(paths(document), ["credentials"]);
+}
+
+/// An elevation that names it says nothing wrong.
+#[test]
+fn a_grant_that_can_t_be_read_is_there() {
+    let mut document = valid();
+    let inline = &mut document["bundle"]["inline"];
+    inline["grants"][0]["hots"] = json!([]);
+    inline["elevations"] = json!([{"id": "e", "subject": "s", "grants": ["g", "h"], "approver": "a", "ticket": "t",
+        "reason": "r", "valid_from": "2026-01-01T00:00:00Z", "valid_until": "2026-01-01T01:00:00Z"}]);
+    assert_eq!(paths(document), ["bundle.inline.elevations[0].grants[1]", "bundle.inline.grants[0].hots"]);
 }
 
 #[test]

@@ -4,6 +4,7 @@
 use std::cell::Cell;
 use std::rc::Rc;
 
+use everycall_core::protobuf::Message;
 use everycall_core::{ecdsa_der, Algorithm, Key, PureRust, SignatureVerifier, Unavailable};
 
 use crate::host::{self, Error};
@@ -96,18 +97,11 @@ const fn hash_function(algorithm: Algorithm) -> Option<&'static str> {
 /// Envoy's `VerifySignatureArguments` as protobuf: hash_function=1, public_key=2 (SPKI in DER),
 /// signature=3 (RSA: PKCS#1 v1.5; ECDSA: ASN.1 DER), text=4.
 fn argument(hash: &str, spki: &[u8], signature: &[u8], text: &[u8]) -> Vec<u8> {
-    let mut bytes = Vec::with_capacity(text.len().saturating_add(1024));
-    for (tag, field) in [(0x0a, hash.as_bytes()), (0x12, spki), (0x1a, signature), (0x22, text)] {
-        bytes.push(tag);
-        let mut length = field.len();
-        while length >= 0x80 {
-            bytes.push(0x80 | u8::try_from(length & 0x7f).unwrap_or_default());
-            length >>= 7;
-        }
-        bytes.push(u8::try_from(length).unwrap_or_default());
-        bytes.extend_from_slice(field);
+    let mut message = Message::with_capacity(text.len().saturating_add(1024));
+    for (number, field) in [(1, hash.as_bytes()), (2, spki), (3, signature), (4, text)] {
+        message.bytes(number, field);
     }
-    bytes
+    message.into_bytes()
 }
 
 /// Envoy's `VerifySignatureResult` says yes: result=1 is true, and there is no error=2. The status

@@ -5,7 +5,7 @@ mod coaz;
 mod interop;
 mod messages;
 
-use everycall::WireRequest;
+use everycall::{cases, WireRequest};
 use everycall_core::{Decision, PdpProtocol, Reply, Step, UnixTime};
 use serde_json::{json, Value};
 
@@ -129,7 +129,7 @@ fn decide(
                 let replies = open.zip(&calls).map(|(exchange, call)| {
                     let body = serde_json::from_slice(&call.body).unwrap_or_default();
                     let reply = answer(&exchange.id, &body);
-                    if call.pdp == Some(PdpProtocol::Authzen) {
+                    if cases::spoken(call) == PdpProtocol::Authzen {
                         asked.push(body);
                     }
                     reply

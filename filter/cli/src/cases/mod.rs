@@ -18,7 +18,7 @@ use serde::Deserialize;
 use serde_json::{Map, Value};
 
 pub use expect::Expect;
-pub use pdp::{asks, PdpAnswer};
+pub use pdp::{asks, spoken, PdpAnswer};
 pub use token::TokenSpec;
 
 use crate::mint::MintError;
@@ -177,10 +177,9 @@ pub fn decide_case(engine: &mut Engine, case: &Case, wire: &WireRequest, now: Un
             Step::Wait { pending } => step = engine.resume(pending, Vec::new(), now),
             Step::Ask { calls, pending } => {
                 let open = pending.record().pdp.iter().filter(|exchange| exchange.answer.is_none());
-                let protocols = calls.iter().filter_map(|call| call.pdp);
-                let asked = open.zip(protocols);
+                let asked = open.zip(&calls);
                 let replies =
-                    asked.map(|(exchange, protocol)| case.pdp_reply(&exchange.id, protocol)).collect();
+                    asked.map(|(exchange, call)| case.pdp_reply(&exchange.id, spoken(call))).collect();
                 step = engine.resume(pending, replies, now);
             }
         }

@@ -5,6 +5,8 @@ use std::str::FromStr;
 
 use everycall_core::{Call, Failure, Reply};
 
+use crate::cases::{spoken, PdpAnswer};
+
 #[cfg(feature = "server")]
 use http::Http;
 
@@ -57,8 +59,8 @@ impl Answers {
     pub(super) fn replies(&self, calls: Vec<Call>) -> Vec<Reply> {
         match self {
             Self::Says(yes) => {
-                let reply = |call: &Call| call.pdp.map(|protocol| protocol.reply(*yes));
-                calls.iter().map(|call| reply(call).unwrap_or(Reply::Failed(Failure::Unavailable))).collect()
+                let answer = if *yes { PdpAnswer::Allow } else { PdpAnswer::Deny };
+                calls.iter().map(|call| answer.reply(spoken(call))).collect()
             }
             Self::Down => calls.iter().map(|_| Reply::Failed(Failure::Unavailable)).collect(),
             #[cfg(feature = "server")]

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use everycall_core::config::{ranges, Limits};
+use everycall_core::config::Limits;
 use everycall_core::UnixTime;
 use serde_json::Value;
 
@@ -140,9 +140,10 @@ fn missing(records: &Records<'_>, document: &Value, found: &mut Vec<Finding>) {
 
 /// Ceilings that are as wide as they can be written.
 fn ceilings(document: &Value, found: &mut Vec<Finding>) {
+    let limits = Limits::default();
     for (limit, unit, most) in [
-        ("elevation_hours", "hours", ranges::ELEVATION_HOURS.1),
-        ("break_glass_minutes", "minutes", ranges::BREAK_GLASS_MINUTES.1),
+        ("elevation_hours", "hours", limits.elevation_hours.most()),
+        ("break_glass_minutes", "minutes", limits.break_glass_minutes.most()),
     ] {
         let written = document.pointer(&format!("/limits/{limit}")).and_then(Value::as_i64);
         if written == Some(most) {
@@ -198,8 +199,8 @@ fn standing(records: &Records<'_>, document: &Value, found: &mut Vec<Finding>) {
 fn ceiling(document: &Value, glass: bool) -> (i64, &'static str) {
     let default = Limits::default();
     let (limit, otherwise, seconds) = match glass {
-        true => ("break_glass_minutes", default.break_glass_minutes, 60),
-        false => ("elevation_hours", default.elevation_hours, 3_600),
+        true => ("break_glass_minutes", *default.break_glass_minutes, 60),
+        false => ("elevation_hours", *default.elevation_hours, 3_600),
     };
     let written = document.pointer(&format!("/limits/{limit}")).and_then(Value::as_i64);
     let most = written.unwrap_or_else(|| i64::try_from(otherwise).unwrap_or(i64::MAX));

@@ -147,16 +147,18 @@ fn several_mistakes_are_reported_at_once() {
     let change = |c: &mut Value| {
         c["version"] = json!(2);
         c["issuers"][0]["audiences"] = json!([]);
-        c["issuers"][0]["colour"] = json!("red");
-        c["bundle"]["inline"]["grants"][0]["owner"] = json!(" ");
+        let grants = c["bundle"]["inline"]["grants"].as_array_mut().unwrap();
+        grants.push(grants[0].clone());
+        grants[0]["owner"] = json!(" ");
+        grants[1]["colour"] = json!("red");
         c["limits"] = json!({"instructions": 1});
     };
     let lines = errors(change);
     for path in [
         "version: ",
         "issuers[0].audiences: ",
-        "issuers[0].colour: ",
         "bundle.inline.grants[0].owner: ",
+        "bundle.inline.grants[1].colour: ",
         "limits.instructions: ",
     ] {
         assert!(lines.iter().any(|line| line.starts_with(path)), "{path} in {lines:?}");
@@ -167,7 +169,7 @@ fn several_mistakes_are_reported_at_once() {
     let result = output.json().remove(0);
     assert_eq!((output.code, &result["ok"]), (1, &json!(false)));
     assert_eq!(result["errors"].as_array().unwrap().len(), lines.len());
-    assert_eq!(result["errors"][0]["path"], "issuers[0].colour");
+    assert_eq!(result["errors"][0]["path"], "limits.instructions");
 }
 
 #[test]

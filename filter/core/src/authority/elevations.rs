@@ -157,19 +157,19 @@ impl Elevation {
                 return Err(format!("is not for calls from {source}"));
             }
         }
-        match self.break_glass {
-            true if !call.grant.break_glass_kinds.holds(call.caller.kind) => Err(format!(
+        let kind = call.caller.kind;
+        if self.break_glass && !call.grant.break_glass_kinds.holds(kind) {
+            return Err(format!(
                 "breaks the glass, which is not for callers of the kind `{}`",
-                call.caller.kind.as_str()
-            )),
-            // Nobody approves what is then done on their own behalf.
-            false
-                if call.caller.principal.as_ref().is_some_and(|who| is_same_person(who, &self.approver)) =>
-            {
-                Err("was approved by the principal of this call".into())
-            }
-            _ => Ok(()),
+                kind.as_str()
+            ));
         }
+        // Nobody approves what is then done on their own behalf.
+        let approved = |who: &String| is_same_person(who, &self.approver);
+        if !self.break_glass && call.caller.principal.as_ref().is_some_and(approved) {
+            return Err("was approved by the principal of this call".into());
+        }
+        Ok(())
     }
 
     /// # Errors
@@ -207,9 +207,10 @@ fn break_glass_reason(values: &[Vec<u8>]) -> Result<String, &'static str> {
     if !text.chars().all(is_printable) {
         return Err("the reason is not printable");
     }
-    match REASON_CHARS.contains(&text.chars().count()) {
-        true => Ok(text.to_owned()),
-        false => Err("the reason is not of 10 to 200 characters"),
+    if REASON_CHARS.contains(&text.chars().count()) {
+        Ok(text.to_owned())
+    } else {
+        Err("the reason is not of 10 to 200 characters")
     }
 }
 

@@ -71,9 +71,10 @@ pub(crate) fn find<'k>(text: &str, keys: &'k [ApiKey]) -> Result<&'k ApiKey, Den
     let (id, secret) =
         text.strip_prefix(API_KEY_PREFIX).and_then(|rest| rest.split_once('_')).ok_or_else(invalid)?;
     let key = keys.iter().find(|key| key.id == id).ok_or_else(invalid)?;
-    match bool::from(api_key_hash(&key.salt, secret).ct_eq(&key.hash)) {
-        true => Ok(key),
-        false => Err(invalid()),
+    if bool::from(api_key_hash(&key.salt, secret).ct_eq(&key.hash)) {
+        Ok(key)
+    } else {
+        Err(invalid())
     }
 }
 
@@ -81,15 +82,16 @@ impl Exception {
     /// # Errors
     /// [`Reason::ExceptionExpired`] outside its validity.
     pub(crate) fn valid_at(&self, now: UnixTime) -> Result<(), Denied> {
-        match (self.valid_from..self.valid_until).contains(&now) {
-            true => Ok(()),
-            false => Err(Denied {
+        if (self.valid_from..self.valid_until).contains(&now) {
+            Ok(())
+        } else {
+            Err(Denied {
                 reason: Reason::ExceptionExpired,
                 detail: format!(
                     "exception `{}` is valid from {} to {}",
                     self.id, self.valid_from, self.valid_until
                 ),
-            }),
+            })
         }
     }
 }

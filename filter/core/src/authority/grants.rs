@@ -18,6 +18,9 @@ mod tree;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
 use crate::authority::elevations::Elevated;
 use crate::base::time::UnixTime;
 use crate::http::target::Target;
@@ -78,6 +81,45 @@ pub(crate) struct Granted {
     pub(crate) params: Vec<(String, String)>,
     /// The caller's elevation; added by the layer of elevations.
     pub(crate) elevated: Option<Elevated>,
+}
+
+/// The grant that admits a call.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields)]
+pub struct GrantRecord {
+    /// Its name.
+    pub id: Arc<str>,
+    /// Why it exists.
+    pub purpose: Arc<str>,
+    /// Who answers for it.
+    pub owner: Arc<str>,
+    /// How sensitive what lies behind it is.
+    pub sensitivity: Option<Arc<str>>,
+    /// Which system it comes from.
+    #[serde(default)]
+    pub source: Option<Arc<str>>,
+    /// Its number there.
+    #[serde(default)]
+    pub ticket: Option<Arc<str>>,
+    /// Values of the path template.
+    pub params: Map<String, Value>,
+}
+
+impl Granted {
+    /// What is written down of it.
+    pub(crate) fn to_record(&self) -> GrantRecord {
+        let params = self.params.iter().map(|(name, value)| (name.clone(), Value::from(value.as_str())));
+        GrantRecord {
+            id: Arc::clone(&self.grant.id),
+            purpose: Arc::clone(&self.grant.purpose),
+            owner: Arc::clone(&self.grant.owner),
+            sensitivity: self.grant.sensitivity.clone(),
+            source: self.grant.source.clone(),
+            ticket: self.grant.ticket.clone(),
+            params: params.collect(),
+        }
+    }
 }
 
 /// What finding the grant of a call may take: places of the tree, look-ups there, grants, and segments of the templates
@@ -311,9 +353,10 @@ impl Grant {
         if self.valid_from.is_some_and(|from| now < from) {
             return Err("is not valid yet".into());
         }
-        match self.valid_until.is_some_and(|until| now >= until) {
-            true => Err("is not valid any more".into()),
-            false => Ok(()),
+        if self.valid_until.is_some_and(|until| now >= until) {
+            Err("is not valid any more".into())
+        } else {
+            Ok(())
         }
     }
 

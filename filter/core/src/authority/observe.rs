@@ -8,7 +8,7 @@ use crate::http::host::ANY_PORT;
 use crate::http::target::Target;
 
 /// How far ahead the end may be.
-pub const MAX_OBSERVE_DAYS: i64 = 30;
+pub(crate) const MAX_OBSERVE_DAYS: i64 = 30;
 
 /// Where refusals are passed on, and until when.
 #[derive(Debug)]

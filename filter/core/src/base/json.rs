@@ -11,7 +11,7 @@ use std::fmt;
 use serde::de::{DeserializeSeed, Error as _, MapAccess, SeqAccess, Visitor};
 use serde::Serialize;
 use serde_json::{Map, Number, Value};
-pub(crate) use typed::typed;
+pub(crate) use typed::{typed, typed_noting, Wrong};
 
 use crate::base::ascii;
 

@@ -185,11 +185,6 @@ reasons! {
 }
 
 impl Reason {
-    /// The reason for this code, if there is one.
-    pub fn from_code(code: &str) -> Option<Self> {
-        Self::ALL.iter().copied().find(|reason| reason.code() == code)
-    }
-
     /// Whether the request is passed on.
     pub const fn is_allow(self) -> bool {
         matches!(self, Reason::Allowed | Reason::Observed)

@@ -6,12 +6,12 @@ use serde_json::{json, Value};
 use crate::base::patterns;
 
 /// The member is there.
-fn given(name: &str) -> Value {
+pub(crate) fn given(name: &str) -> Value {
     json!({"required": [name], "properties": {name: {"not": {"type": "null"}}}})
 }
 
 /// The member is not there.
-fn absent(name: &str) -> Value {
+pub(crate) fn absent(name: &str) -> Value {
     json!({"properties": {name: {"type": "null"}}})
 }
 
@@ -24,11 +24,11 @@ fn any(names: &[&str]) -> Value {
 }
 
 /// The member is one of these.
-fn is(name: &str, values: &[&str]) -> Value {
+pub(crate) fn is(name: &str, values: &[&str]) -> Value {
     json!({"required": [name], "properties": {name: {"enum": values}}})
 }
 
-fn all(schema: &mut Schema, rules: Vec<Value>) {
+pub(crate) fn all(schema: &mut Schema, rules: Vec<Value>) {
     schema.insert("allOf".to_owned(), Value::Array(rules));
 }
 
@@ -91,14 +91,6 @@ pub(crate) fn not_remote(schema: &mut Schema) {
 
 pub(crate) fn rule_set(schema: &mut Schema) {
     all(schema, vec![json!({"if": given("entrypoint"), "then": is("input_format", &["opa-envoy"])})]);
-}
-
-pub(crate) fn pdp(schema: &mut Schema) {
-    let rules = vec![
-        json!({"if": is("protocol", &["opa"]), "then": given("path")}),
-        json!({"if": is("protocol", &["ext_authz"]), "then": absent("path"), "else": absent("headers")}),
-    ];
-    all(schema, rules);
 }
 
 pub(crate) fn grant(schema: &mut Schema) {

@@ -5,7 +5,8 @@ use serde::Deserialize;
 use serde_json::{Map, Value};
 
 use super::Builder;
-use crate::config::{self, ConfigError, InlineBundle, Parsed};
+use crate::base::json;
+use crate::config::{self, ConfigError, InlineBundle};
 
 /// One part. In a bundle file a line each: an object with one member, which is the variant's name.
 /// Parts of a file come in this order.
@@ -73,27 +74,21 @@ impl InlineBundle {
 }
 
 impl Builder {
-    /// Takes one grant of a configuration, as it is written at `at`. How many mistakes kept it from being
-    /// read as it is.
-    pub(crate) fn written_grant(&mut self, at: &str, written: Value) -> usize {
-        let Parsed { read, errors, placeholders } = config::parse_part::<config::Grant>(written);
-        let before = self.errors.len();
-        if let Some(grant) = read {
-            self.grant(&at, grant);
+    /// Takes one grant of a configuration, as it is written at `at`. Whether it could be read.
+    pub(crate) fn written_grant(&mut self, at: &str, written: &Value) -> bool {
+        let read = json::typed::<config::Grant>(written);
+        match read {
+            Ok(grant) => {
+                self.grant(&at, grant);
+                true
+            }
+            Err(wrong) => {
+                self.errors.push(ConfigError::of(at, &wrong));
+                // What names it names something.
+                self.grant_ids.extend(written.get("id").and_then(Value::as_str).map(Into::into));
+                false
+            }
         }
-        if !placeholders.is_empty() {
-            while self.work() {}
-            // What is wrong with it may be an echo of what is reported now.
-            let found = self.errors.split_off(before.min(self.errors.len()));
-            self.errors.extend(found.into_iter().filter(|error| !error.path.starts_with(at)));
-        }
-        let mistakes = errors.len();
-        let inside = |error: ConfigError| {
-            let path = if error.path.is_empty() { at.to_owned() } else { format!("{at}.{}", error.path) };
-            ConfigError::new(&path, error.message)
-        };
-        self.errors.extend(errors.into_iter().map(inside));
-        mistakes
     }
 
     /// Takes one part; `at` is where it stands.

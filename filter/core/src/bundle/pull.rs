@@ -106,9 +106,9 @@ pub(crate) fn server(remote: &RemoteBundle) -> Server {
         host: host.clone(),
         path: path.clone(),
         accept: "application/x-ndjson",
-        timeout_ms: *timeout_ms,
+        timeout_ms: **timeout_ms,
         interval_ms: interval_s.saturating_mul(1_000),
-        max_body: *max_bytes,
+        max_body: **max_bytes,
     }
 }
 

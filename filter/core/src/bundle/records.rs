@@ -356,9 +356,10 @@ impl Builder {
         let from = self.instant(&format_args!("{at}.valid_from"), &valid_from);
         let until = self.instant(&format_args!("{at}.valid_until"), &valid_until);
         let (Some(valid_from), Some(valid_until)) = (from, until) else { return };
-        let (most, unit, limit, seconds) = match break_glass {
-            true => (self.limits.break_glass_minutes, "minutes", "break_glass_minutes", 60),
-            false => (self.limits.elevation_hours, "hours", "elevation_hours", 3_600),
+        let (most, unit, limit, seconds) = if break_glass {
+            (*self.limits.break_glass_minutes, "minutes", "break_glass_minutes", 60)
+        } else {
+            (*self.limits.elevation_hours, "hours", "elevation_hours", 3_600)
         };
         let lasts = valid_until.secs().saturating_sub(valid_from.secs());
         let ceiling = i64::try_from(most).unwrap_or(i64::MAX).saturating_mul(seconds);
@@ -396,7 +397,7 @@ impl Builder {
         let until = self.instant(&format_args!("{at}.valid_until"), &valid_until);
         let (Some(valid_from), Some(valid_until)) = (from, until) else { return };
         let seconds = valid_until.secs().saturating_sub(valid_from.secs());
-        let days = i64::try_from(self.limits.exception_days).unwrap_or(i64::MAX);
+        let days = i64::try_from(*self.limits.exception_days).unwrap_or(i64::MAX);
         if !(1..=days.saturating_mul(86_400)).contains(&seconds) {
             self.error(
                 format!("{at}.valid_until"),

@@ -10,8 +10,7 @@ use serde_json::{Map, Value};
 #[cfg(feature = "schema")]
 use super::authority::Grant;
 use super::authority::{Elevation, Exception};
-#[cfg(feature = "schema")]
-use super::ranges;
+use super::{Ranged, Timeout};
 #[cfg(feature = "schema")]
 use crate::base::patterns;
 #[cfg(feature = "schema")]
@@ -40,8 +39,7 @@ pub struct Bundle {
     pub keys: Option<Jwks>,
     /// How old a signed bundle may be, counted from its signing; without it only its own end counts.
     #[serde(default)]
-    #[cfg_attr(feature = "schema", schemars(range(min = ranges::BUNDLE_MAX_STALE_S.0, max = ranges::BUNDLE_MAX_STALE_S.1)))]
-    pub max_stale_s: Option<i64>,
+    pub max_stale_s: Option<Ranged<i64, 1, 31_536_000>>,
 }
 
 /// A server of bundle files, behind a cluster of the proxy.
@@ -59,17 +57,14 @@ pub struct RemoteBundle {
     #[cfg_attr(feature = "schema", schemars(regex(pattern = patterns::PATH)))]
     pub path: String,
     /// How long an answer may take.
-    #[serde(default = "default_timeout")]
-    #[cfg_attr(feature = "schema", schemars(range(min = ranges::TIMEOUT_MS.0, max = ranges::TIMEOUT_MS.1)))]
-    pub timeout_ms: u32,
+    #[serde(default)]
+    pub timeout_ms: Timeout<10_000>,
     /// How often it is asked, over all workers.
-    #[serde(default = "default_interval")]
-    #[cfg_attr(feature = "schema", schemars(range(min = ranges::BUNDLE_INTERVAL_S.0, max = ranges::BUNDLE_INTERVAL_S.1)))]
-    pub interval_s: i64,
+    #[serde(default)]
+    pub interval_s: Ranged<i64, 1, 86_400, 10>,
     /// The largest file; Envoy takes no answer of more than 32 MiB.
-    #[serde(default = "default_max_bytes")]
-    #[cfg_attr(feature = "schema", schemars(range(min = ranges::BUNDLE_BYTES.0, max = ranges::BUNDLE_BYTES.1)))]
-    pub max_bytes: usize,
+    #[serde(default)]
+    pub max_bytes: Ranged<usize, 1_024, 33_554_432, 10_485_760>,
 }
 
 /// A bundle that is a part of the configuration.
@@ -122,16 +117,4 @@ pub enum InputFormat {
     /// That of OPA's plugin for Envoy.
     #[serde(rename = "opa-envoy")]
     OpaEnvoy,
-}
-
-fn default_timeout() -> u32 {
-    10_000
-}
-
-fn default_interval() -> i64 {
-    10
-}
-
-fn default_max_bytes() -> usize {
-    10_485_760
 }

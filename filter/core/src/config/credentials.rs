@@ -4,8 +4,7 @@ use serde::Deserialize;
 #[cfg(feature = "schema")]
 use serde::Serialize;
 
-#[cfg(feature = "schema")]
-use super::ranges;
+use super::{Leeway, Ranged};
 #[cfg(feature = "schema")]
 use crate::base::patterns;
 use crate::identity::Kind;
@@ -30,30 +29,24 @@ pub(super) fn default_credentials() -> Vec<Credential> {
         .to_vec()
 }
 
+/// How old a proof may be, in seconds.
+pub type ProofAge = Ranged<i64, 1, 300, 60>;
+
 /// Proofs of possession by DPoP (RFC 9449).
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Default, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields, default, expecting = "an object")]
 pub struct Dpop {
     /// How old a proof may be.
-    #[cfg_attr(feature = "schema", schemars(range(min = ranges::PROOF_AGE_S.0, max = ranges::PROOF_AGE_S.1)))]
-    pub max_age_s: i64,
+    pub max_age_s: ProofAge,
     /// How far the clients' clocks may run ahead of ours.
-    #[cfg_attr(feature = "schema", schemars(range(min = ranges::LEEWAY_S.0, max = ranges::LEEWAY_S.1)))]
-    pub leeway_s: i64,
+    pub leeway_s: Leeway<5>,
     /// The largest RSA key that a proof may be signed with: the client chooses it, and what it costs; a check of
     /// 8,192 bits holds a worker for 15 ms. For `PS256` and its like 4096 is the most, of issuers too: Envoy does not
     /// check those.
-    #[cfg_attr(feature = "schema", schemars(range(min = ranges::PROOF_RSA_BITS.0, max = ranges::PROOF_RSA_BITS.1)))]
-    pub max_rsa_bits: usize,
+    pub max_rsa_bits: Ranged<usize, 2_048, 8_192, 3_072>,
     /// The scheme that clients call, if it is not that of the connection to this proxy.
     pub scheme: Option<Scheme>,
-}
-
-impl Default for Dpop {
-    fn default() -> Self {
-        Self { max_age_s: 60, leeway_s: 5, max_rsa_bits: 3_072, scheme: None }
-    }
 }
 
 /// URL schemes that a request can come by.
@@ -65,6 +58,15 @@ pub enum Scheme {
     Http,
     /// TLS.
     Https,
+}
+
+impl Scheme {
+    pub(crate) const fn as_str(self) -> &'static str {
+        match self {
+            Self::Http => "http",
+            Self::Https => "https",
+        }
+    }
 }
 
 /// What client certificates are good for. The listener must require and verify them.

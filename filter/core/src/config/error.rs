@@ -4,6 +4,8 @@ use std::fmt;
 
 use serde::Serialize;
 
+use crate::base::json::Wrong;
+
 /// One thing that is wrong with a configuration.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct ConfigError {
@@ -16,6 +18,13 @@ pub struct ConfigError {
 impl ConfigError {
     pub(crate) fn new(path: &str, message: impl Into<String>) -> Self {
         Self { path: path.to_owned(), message: message.into() }
+    }
+
+    /// What is wrong with a value that stands at `place`.
+    pub(crate) fn of(place: &str, wrong: &Wrong) -> Self {
+        let steps = [place, wrong.path(), wrong.missing().unwrap_or_default()];
+        let steps: Vec<&str> = steps.into_iter().filter(|step| !step.is_empty()).collect();
+        Self { path: steps.join("."), message: wrong.message() }
     }
 }
 

@@ -2,8 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-#[cfg(feature = "schema")]
-use super::ranges;
+use super::{Ranged, Timeout};
 #[cfg(feature = "schema")]
 use crate::base::patterns;
 #[cfg(feature = "schema")]
@@ -31,9 +30,8 @@ pub struct Feed<T> {
     #[serde(default)]
     pub keys: Option<Jwks>,
     /// How old the list may be, counted from its signing.
-    #[serde(default = "default_max_age")]
-    #[cfg_attr(feature = "schema", schemars(range(min = ranges::FEED_MAX_AGE_S.0, max = ranges::FEED_MAX_AGE_S.1)))]
-    pub max_age_s: i64,
+    #[serde(default)]
+    pub max_age_s: Ranged<i64, 1, 86_400, 60>,
     /// What becomes of calls that rest on it when it is older.
     #[serde(default)]
     #[cfg_attr(feature = "schema", schemars(description = T::WHEN_STALE))]
@@ -92,32 +90,13 @@ pub struct RemoteFeed {
     #[cfg_attr(feature = "schema", schemars(regex(pattern = patterns::PATH)))]
     pub path: String,
     /// How often it is asked, over all workers; a tenth more or less.
-    #[serde(default = "default_interval")]
-    #[cfg_attr(feature = "schema", schemars(range(min = ranges::FEED_INTERVAL_MS.0, max = ranges::FEED_INTERVAL_MS.1)))]
-    pub interval_ms: u32,
+    #[serde(default)]
+    pub interval_ms: Ranged<u32, 100, 60_000, 500>,
     /// How long an answer may take.
-    #[serde(default = "default_timeout")]
-    #[cfg_attr(feature = "schema", schemars(range(min = ranges::TIMEOUT_MS.0, max = ranges::TIMEOUT_MS.1)))]
-    pub timeout_ms: u32,
+    #[serde(default)]
+    pub timeout_ms: Timeout<2_000>,
     /// The longest list: set it to what you expect. In each worker a revocation takes about 45 bytes, a signal about
     /// 200.
-    #[serde(default = "default_entries")]
-    #[cfg_attr(feature = "schema", schemars(range(min = ranges::FEED_ENTRIES.0, max = ranges::FEED_ENTRIES.1)))]
-    pub max_entries: usize,
-}
-
-fn default_interval() -> u32 {
-    500
-}
-
-fn default_timeout() -> u32 {
-    2_000
-}
-
-fn default_entries() -> usize {
-    1_000_000
-}
-
-fn default_max_age() -> i64 {
-    60
+    #[serde(default)]
+    pub max_entries: Ranged<usize, 1, 10_000_000, 1_000_000>,
 }

@@ -2,8 +2,7 @@
 
 use serde::Deserialize;
 
-#[cfg(feature = "schema")]
-use super::ranges;
+use super::{Leeway, Ranged, Timeout};
 #[cfg(feature = "schema")]
 use crate::base::patterns;
 #[cfg(feature = "schema")]
@@ -32,9 +31,8 @@ pub struct Issuer {
     pub algorithms: Vec<Algorithm>,
     /// The longest `exp - iat`, in seconds; a profile has a ceiling of its own.
     #[serde(default)]
-    #[cfg_attr(feature = "schema", schemars(range(min = ranges::MAX_LIFETIME_S.0, max = ranges::MAX_LIFETIME_S.1)))]
-    pub max_lifetime_s: Option<i64>,
-    /// Its keys: either `inline` or `remote`.
+    pub max_lifetime_s: Option<Ranged<i64, 1, 86_400>>,
+    /// Its keys.
     pub keys: Keys,
     /// What sort of callers its tokens are for, where no rule of `kinds` holds.
     pub kind: Kind,
@@ -66,9 +64,8 @@ pub struct Issuer {
     pub trust_domains: Vec<String>,
     /// How far the issuer's clock may run ahead of ours, for `iat` and `nbf` only.
     #[serde(default)]
-    #[cfg_attr(feature = "schema", schemars(range(min = ranges::LEEWAY_S.0, max = ranges::LEEWAY_S.1)))]
-    pub leeway_s: i64,
-    /// Its tokens are refused if they are not bound so.
+    pub leeway_s: Leeway<0>,
+    /// The proof of possession without which its tokens are refused.
     #[serde(default)]
     pub required_binding: Option<RequiredBinding>,
     /// The caller's id must be the SPIFFE ID of the mTLS peer as well.
@@ -114,7 +111,7 @@ pub struct KindRule {
 }
 
 /// Where an issuer's keys come from: exactly one of the two.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Default, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields, expecting = "an object")]
 #[cfg_attr(feature = "schema", schemars(transform = relations::keys))]
@@ -147,51 +144,21 @@ pub struct RemoteKeys {
     #[serde(default)]
     pub discovery: bool,
     /// How long an answer may take.
-    #[serde(default = "default_timeout")]
-    #[cfg_attr(feature = "schema", schemars(range(min = ranges::TIMEOUT_MS.0, max = ranges::TIMEOUT_MS.1)))]
-    pub timeout_ms: u32,
+    #[serde(default)]
+    pub timeout_ms: Timeout<2_000>,
     /// How long a set is fresh, unless its `max-age` or `spiffe_refresh_hint` is shorter; not below `interval_s`.
-    #[serde(default = "default_refresh")]
-    #[cfg_attr(feature = "schema", schemars(range(min = ranges::REFRESH_S.0, max = ranges::REFRESH_S.1)))]
-    pub refresh_s: i64,
+    #[serde(default)]
+    pub refresh_s: Ranged<i64, 1, 86_400, 300>,
     /// The least time between two fetches over all workers, also for unknown keys and after failures.
-    #[serde(default = "default_interval")]
-    #[cfg_attr(feature = "schema", schemars(range(min = ranges::KEYS_INTERVAL_S.0, max = ranges::KEYS_INTERVAL_S.1)))]
-    pub interval_s: i64,
+    #[serde(default)]
+    pub interval_s: Ranged<i64, 1, 3_600, 10>,
     /// How old keys may be and still serve while the server is down; not below `refresh_s`.
-    #[serde(default = "default_max_stale")]
-    #[cfg_attr(feature = "schema", schemars(range(min = ranges::KEYS_MAX_STALE_S.0, max = ranges::KEYS_MAX_STALE_S.1)))]
-    pub max_stale_s: i64,
+    #[serde(default)]
+    pub max_stale_s: Ranged<i64, 1, 604_800, 3_600>,
     /// How long a request waits for keys.
-    #[serde(default = "default_wait")]
-    #[cfg_attr(feature = "schema", schemars(range(min = ranges::KEYS_WAIT_MS.0, max = ranges::KEYS_WAIT_MS.1)))]
-    pub wait_ms: u32,
+    #[serde(default)]
+    pub wait_ms: Ranged<u32, 0, 60_000, 1_000>,
     /// Requests per worker that wait for this issuer's keys.
-    #[serde(default = "default_max_waiting")]
-    #[cfg_attr(feature = "schema", schemars(range(min = ranges::MAX_WAITING.0, max = ranges::MAX_WAITING.1)))]
-    pub max_waiting: usize,
-}
-
-fn default_timeout() -> u32 {
-    2_000
-}
-
-fn default_refresh() -> i64 {
-    300
-}
-
-fn default_interval() -> i64 {
-    10
-}
-
-fn default_max_stale() -> i64 {
-    3_600
-}
-
-fn default_wait() -> u32 {
-    1_000
-}
-
-fn default_max_waiting() -> usize {
-    100
+    #[serde(default)]
+    pub max_waiting: Ranged<usize, 0, 10_000, 100>,
 }

@@ -2,13 +2,13 @@
 
 use serde::Deserialize;
 
-#[cfg(feature = "schema")]
-use super::ranges;
+use super::Ranged;
+
 #[cfg(feature = "schema")]
 use crate::base::patterns;
 
 /// What is written down.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields, default, expecting = "an object")]
 pub struct Log {
@@ -19,17 +19,9 @@ pub struct Log {
     pub to: LogTo,
     /// Bytes that a record keeps of one value of a header or query parameter; of a longer one, and of all beyond
     /// eight times as much, it keeps the beginning, the length and the SHA-256.
-    #[cfg_attr(feature = "schema", schemars(range(min = ranges::VALUE_BYTES.0, max = ranges::VALUE_BYTES.1)))]
-    pub value_bytes: usize,
+    pub value_bytes: Ranged<usize, 64, 65_536, 1_024>,
     /// The end of an admitted request is recorded, too, if it was open for so long, or was cut.
-    #[cfg_attr(feature = "schema", schemars(range(min = ranges::STREAMS_AFTER_S.0, max = ranges::STREAMS_AFTER_S.1)))]
-    pub streams_after_s: u32,
-}
-
-impl Default for Log {
-    fn default() -> Self {
-        Self { records: LogRecords::default(), to: LogTo::default(), value_bytes: 1_024, streams_after_s: 5 }
-    }
+    pub streams_after_s: Ranged<u32, 0, 86_400, 5>,
 }
 
 /// Which decisions are recorded.

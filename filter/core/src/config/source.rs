@@ -2,8 +2,7 @@
 
 use serde::Deserialize;
 
-#[cfg(feature = "schema")]
-use super::ranges;
+use super::Ranged;
 
 /// Where the client's address comes from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
@@ -15,8 +14,7 @@ pub struct Source {
     /// With `use_remote_address`: so many proxies in front are believed about who connected to them, so nobody else
     /// may reach this one. `xff_num_trusted_hops` of the proxy.
     #[serde(default)]
-    #[cfg_attr(feature = "schema", schemars(range(min = ranges::TRUSTED_HOPS.0, max = ranges::TRUSTED_HOPS.1)))]
-    pub trusted_hops: u32,
+    pub trusted_hops: Ranged<u32, 0, 32, 0>,
 }
 
 /// What tells the client's address. What the host calls the source address is what Envoy made of

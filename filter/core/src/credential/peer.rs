@@ -8,20 +8,11 @@ use serde_json::Value;
 use crate::base::hex;
 use crate::base::reason::{Denied, Reason};
 use crate::base::spiffe::SpiffeId;
-use crate::config::Forwarded;
+use crate::config::Mtls;
 use crate::http::attributes::{PEER_CERTIFICATE, PEER_DIGEST};
 use crate::http::request::Request;
 use crate::http::xfcc;
-use crate::identity::Kind;
 use crate::jose::certificate::Leaf;
-
-/// What client certificates are good for.
-#[derive(Debug)]
-pub(crate) struct Mtls {
-    pub(crate) trust_domains: Vec<String>,
-    pub(crate) kind: Option<Kind>,
-    pub(crate) forwarded: Option<Forwarded>,
-}
 
 const XFCC: &str = "x-forwarded-client-cert";
 

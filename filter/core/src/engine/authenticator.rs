@@ -10,8 +10,8 @@ use crate::authority::exceptions::{self, ApiKey, API_KEY_ISSUER, API_KEY_PREFIX}
 use crate::base::reason::Reason;
 use crate::base::spiffe::SpiffeId;
 use crate::base::time::UnixTime;
-use crate::config::Limits;
-use crate::credential::peer::{self, Mtls, Peer};
+use crate::config::{Limits, Mtls};
+use crate::credential::peer::{self, Peer};
 use crate::credential::replay;
 use crate::credential::token::cache::{TokenCache, Verified};
 use crate::credential::token::dpop::{self, Proof};
@@ -54,11 +54,11 @@ pub(super) struct Authenticator {
 
 impl Authenticator {
     pub(super) fn new(settings: &Settings, worker: &Worker) -> Self {
-        let Limits { tokens_cached, tokens_cached_bytes, .. } = settings.limits;
+        let Limits { tokens_cached, tokens_cached_bytes, .. } = &settings.limits;
         let mut authenticator = Self {
             keyrings: BTreeMap::new(),
             orphans: Vec::new(),
-            tokens: TokenCache::new(tokens_cached, tokens_cached_bytes),
+            tokens: TokenCache::new(**tokens_cached, **tokens_cached_bytes),
             check_budget: CheckBudget::default(),
             fetching: true,
         };
@@ -68,7 +68,7 @@ impl Authenticator {
 
     /// Keys live on with the source that they are from.
     pub(super) fn configure(&mut self, settings: &Settings, worker: &Worker) {
-        self.tokens.set_bounds(settings.limits.tokens_cached, settings.limits.tokens_cached_bytes);
+        self.tokens.set_bounds(*settings.limits.tokens_cached, *settings.limits.tokens_cached_bytes);
         let mut before: Vec<Follower<Keyring>> = std::mem::take(&mut self.keyrings).into_values().collect();
         for (index, issuer) in settings.issuers.iter().enumerate() {
             let Some(source) = issuer.remote_issuer() else { continue };
@@ -179,10 +179,10 @@ impl Authenticator {
             }
             tokens.remove(text);
         }
-        let checks = check_budget.at(now, settings.limits.signature_ms, layers.worker.verifier());
+        let checks = check_budget.at(now, *settings.limits.signature_ms, layers.worker.verifier());
         match token::check(
             text,
-            settings.limits.token_bytes,
+            *settings.limits.token_bytes,
             &settings.issuers,
             keys,
             checks,
@@ -306,7 +306,7 @@ impl Authenticator {
                     thumbprint,
                     target,
                     &layers.settings.dpop,
-                    self.check_budget.at(now, layers.settings.limits.signature_ms, layers.worker.verifier()),
+                    self.check_budget.at(now, *layers.settings.limits.signature_ms, layers.worker.verifier()),
                     now,
                 )?;
                 Ok(Some(proof))

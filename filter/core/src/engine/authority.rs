@@ -10,8 +10,8 @@ use crate::base::time::UnixTime;
 use crate::bundle::{self, Bundle, BundleHead, BundleStats, Puller, World, DROP_SLICE};
 use crate::http::attributes::{Attribute, SOURCE_IP, SOURCE_STATE};
 use crate::http::call::FetchId;
-use crate::http::request::{dashed, is_forbidden};
-use crate::obligations;
+use crate::http::request::{dashed, no_client_sets};
+use crate::obligations::no_policy_changes;
 use crate::policy::RuleSet;
 use crate::settings::{Settings, Shadow};
 use crate::sync::follower::{Follower, Source as _};
@@ -119,8 +119,8 @@ impl Authority {
         let name = name.to_ascii_lowercase();
         let dashed = dashed(&name);
         let is_read = |rules: &RuleSet| rules.headers().hold(&name) || rules.headers().hold(&dashed);
-        is_forbidden(&name)
-            || obligations::is_forbidden(&name)
+        no_client_sets(&name)
+            || no_policy_changes(&name)
             || settings.is_secret(&name)
             || self.bundle.rule_sets.iter().any(is_read)
     }

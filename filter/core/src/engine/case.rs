@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use serde_json::{Map, Value};
+use serde_json::Map;
 
 use crate::authority::elevations::Elevated;
 use crate::authority::grants::Granted;
@@ -22,7 +22,7 @@ use crate::input::{self, PolicyInput};
 use crate::obligations::Obligations;
 use crate::pdp::{Answer, Question};
 use crate::record::{
-    begins, BundleRecord, DecisionRecord, ElevationRecord, GrantRecord, RequestRecord, SignalsRecord, Verdict,
+    begins, BundleRecord, DecisionRecord, ElevationRecord, RequestRecord, SignalsRecord, Verdict,
 };
 use crate::settings::Settings;
 
@@ -242,21 +242,6 @@ pub(super) fn begun(request: &Request, id: String, now: UnixTime, settings: &Set
 fn request_id(request: &Request) -> Option<String> {
     let id = request.headers().only("x-request-id").filter(|id| id.len() <= MAX_REQUEST_ID)?;
     Some(String::from_utf8_lossy(id).into_owned())
-}
-
-impl Granted {
-    pub(super) fn to_record(&self) -> GrantRecord {
-        let params = self.params.iter().map(|(name, value)| (name.clone(), Value::from(value.as_str())));
-        GrantRecord {
-            id: Arc::clone(&self.grant.id),
-            purpose: Arc::clone(&self.grant.purpose),
-            owner: Arc::clone(&self.grant.owner),
-            sensitivity: self.grant.sensitivity.clone(),
-            source: self.grant.source.clone(),
-            ticket: self.grant.ticket.clone(),
-            params: params.collect(),
-        }
-    }
 }
 
 impl BundleHead {

@@ -73,7 +73,7 @@ impl Layers<'_> {
             bytes = bytes.saturating_add(signals.bytes());
             case.record.signals = Some(signals);
         }
-        let limit = self.settings.limits.input_bytes;
+        let limit = *self.settings.limits.input_bytes;
         if bytes > limit {
             return Err(Refused::new(
                 Reason::PolicyLimit,

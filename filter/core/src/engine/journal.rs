@@ -36,7 +36,7 @@ impl Journal {
             LogRecords::Off => false,
         };
         if is_wanted {
-            let cut = record.cut(settings.log.value_bytes);
+            let cut = record.cut(*settings.log.value_bytes);
             match (json::line(cut.as_ref().unwrap_or(record)), settings.log.to) {
                 (Ok(line), LogTo::AccessLog) => return line,
                 (Ok(line), LogTo::ProxyLog) => self.write_down(Record::Decision(line)),

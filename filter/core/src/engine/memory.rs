@@ -15,13 +15,13 @@ impl Settings {
     /// proxy itself holds of a request.
     pub fn memory_bounds(&self) -> Vec<(&'static str, usize)> {
         let waiting = |issuer: &Issuer| match &issuer.keys {
-            KeySource::Remote(remote) => remote.max_waiting,
+            KeySource::Remote(remote) => *remote.max_waiting,
             KeySource::Inline(_) => 0,
         };
         let for_keys = self.issuers.iter().map(waiting).fold(0, usize::saturating_add);
         let for_points = self.limits.max_pending.saturating_mul(FORMS);
         vec![
-            ("verified tokens", self.limits.tokens_cached_bytes),
+            ("verified tokens", *self.limits.tokens_cached_bytes),
             ("records that wait for a tick", WAITING_BYTES),
             ("requests that wait for a decision point", for_points.saturating_mul(HEADERS)),
             ("requests that wait for keys", for_keys.saturating_mul(HEADERS)),

@@ -90,19 +90,19 @@ impl Pdps {
             };
             question.check(pdp.protocol).map_err(|detail| Refused::new(Reason::PolicyResult, detail))?;
         }
-        if case.rounds >= limits.pdp_rounds {
+        if case.rounds >= *limits.pdp_rounds {
             return Err(Refused::new(
                 Reason::PolicyLimit,
                 format!("more than {} rounds of questions", limits.pdp_rounds),
             ));
         }
-        if case.answered.len().saturating_add(open.len()) > limits.pdp_questions {
+        if case.answered.len().saturating_add(open.len()) > *limits.pdp_questions {
             return Err(Refused::new(
                 Reason::PolicyLimit,
                 format!("more than {} questions", limits.pdp_questions),
             ));
         }
-        if self.waiting() >= limits.max_pending {
+        if self.waiting() >= *limits.max_pending {
             return Err(Refused::new(
                 Reason::Overloaded,
                 format!("{} requests wait already", limits.max_pending),
@@ -111,7 +111,7 @@ impl Pdps {
         for (name, pdp) in &settings.pdps {
             let in_flight = self.states.get(name).map_or(0, |state| state.in_flight);
             let more = open.iter().filter(|question| question.pdp == *name).count();
-            if more > 0 && in_flight.saturating_add(more) > pdp.max_in_flight {
+            if more > 0 && in_flight.saturating_add(more) > *pdp.max_in_flight {
                 return Err(Refused::new(
                     Reason::Overloaded,
                     format!("{in_flight} questions to `{name}` are open already"),

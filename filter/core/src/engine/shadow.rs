@@ -134,7 +134,7 @@ impl Shadowed<'_> {
             return Err(Refused::new(Reason::PolicyError, "the grant has no rule set"));
         };
         // Its questions are not sent: what the decision asked word for word is answered as it was.
-        let rounds = self.layers.settings.limits.pdp_rounds;
+        let rounds = *self.layers.settings.limits.pdp_rounds;
         let mut known: Vec<(Question, Answer)> = Vec::new();
         for _ in 0..=rounds {
             rules.put_answers(&mut input, &known);

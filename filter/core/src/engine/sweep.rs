@@ -72,7 +72,7 @@ impl Admission {
     }
 
     fn rests_on(in_force: &InForce<'_>, case: &Case, Basis { caller, ends, since }: Basis) -> Self {
-        let cap = duration_cap(since, in_force.settings.streams.max_s);
+        let cap = duration_cap(since, *in_force.settings.streams.max_s);
         let credential = caller.as_ref().and_then(|caller| match (&caller.exception, caller.issuer) {
             (Some(exception), _) => {
                 Some(Deadline { at: exception.valid_until, reason: Reason::ExceptionExpired })
@@ -307,7 +307,7 @@ impl Admission {
         let rules =
             self.grant.as_ref().and_then(|grant| in_force.authority.bundle.rule_sets.get(grant.rule_set));
         if rules.is_some_and(RuleSet::reads_time) || self.signals.is_some() {
-            now.plus_secs(in_force.settings.streams.redecide_s.into())
+            now.plus_secs((*in_force.settings.streams.redecide_s).into())
         } else {
             self.end.at
         }
@@ -315,7 +315,7 @@ impl Admission {
 
     /// Whether its end is worth a record.
     fn is_old(&self, settings: &Settings, now: UnixTime) -> bool {
-        now >= self.since.plus_secs(settings.log.streams_after_s.into())
+        now >= self.since.plus_secs((*settings.log.streams_after_s).into())
     }
 
     fn end_record(

@@ -2,8 +2,6 @@
 
 use std::fmt;
 
-use serde::Deserialize;
-
 use crate::http::request::Headers;
 
 /// The name of a call that belongs to no single request.
@@ -25,8 +23,6 @@ pub struct Call {
     pub max_body: usize,
     /// How often to try again if the server was not reached: it has seen nothing of the call then.
     pub connect_retries: u32,
-    /// What is spoken, if it goes to a policy decision point.
-    pub pdp: Option<PdpProtocol>,
 }
 
 /// What came of a call.
@@ -70,17 +66,4 @@ impl fmt::Display for Failure {
             Failure::TooLarge => "the answer is too large",
         })
     }
-}
-
-/// The protocols that are spoken with a policy decision point.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[serde(rename_all = "snake_case")]
-pub enum PdpProtocol {
-    /// AuthZEN Authorization API 1.0, Access Evaluation.
-    Authzen,
-    /// The Data API of Open Policy Agent.
-    Opa,
-    /// Envoy's `envoy.service.auth.v3.Authorization`, over gRPC.
-    ExtAuthz,
 }

@@ -12,7 +12,7 @@ pub struct StreamId(pub u64);
 pub const OWN_HEADER_PREFIX: &str = "x-everycall-";
 
 /// Gives the reason for a call that breaks the glass. One of ours: never sent on, no policy reads it.
-pub const BREAK_GLASS_HEADER: &str = "x-everycall-break-glass";
+pub(crate) const BREAK_GLASS_HEADER: &str = "x-everycall-break-glass";
 
 /// Headers that are removed from the client's request besides our own, unless `trusted_headers` names them: each
 /// makes some upstream see another method, target, lifetime or source than the one decided on. Sorted.
@@ -171,7 +171,8 @@ impl Headers {
     /// Takes out the headers that a client must not set, but for `trusted` ones; answers their names as they were
     /// spelled.
     fn take_forbidden(&mut self, trusted: &[String]) -> Vec<String> {
-        let is_forbidden = |name: &str| is_forbidden(name) && !trusted.iter().any(|trusted| trusted == name);
+        let is_forbidden =
+            |name: &str| no_client_sets(name) && !trusted.iter().any(|trusted| trusted == name);
         if !self.iter().any(|(name, _)| is_forbidden(name)) {
             return Vec::new();
         }
@@ -195,7 +196,7 @@ impl std::fmt::Debug for Headers {
 }
 
 /// Whether a client must not set a header, however it is spelled.
-pub(crate) fn is_forbidden(name: &str) -> bool {
+pub(crate) fn no_client_sets(name: &str) -> bool {
     // Most names have none of these beginnings: look at them before anything is copied.
     match name.as_bytes() {
         [b'x', second, ..] if !second.is_ascii_alphanumeric() => {}
@@ -373,9 +374,9 @@ mod tests {
         for list in [REMOVED_HEADERS, IDENTITY_HEADERS] {
             assert!(list.is_sorted(), "they are searched");
             for name in list {
-                assert!(is_forbidden(name), "{name}");
+                assert!(no_client_sets(name), "{name}");
                 assert!(
-                    is_forbidden(&name.replace('-', "_")) && is_forbidden(&name.replace('-', ".")),
+                    no_client_sets(&name.replace('-', "_")) && no_client_sets(&name.replace('-', ".")),
                     "{name}"
                 );
             }

@@ -117,9 +117,10 @@ impl<Payload> Unverified<'_, Payload> {
         };
         let lower = typ.to_ascii_lowercase();
         let short = lower.strip_prefix("application/").unwrap_or(&lower);
-        match !short.is_empty() && types.iter().any(|accepted| accepted.as_ref() == short) {
-            true => Ok(()),
-            false => reject(Reason::TokenType, format!("`typ` is `{typ}`; expected {}", expected())),
+        if !short.is_empty() && types.iter().any(|accepted| accepted.as_ref() == short) {
+            Ok(())
+        } else {
+            reject(Reason::TokenType, format!("`typ` is `{typ}`; expected {}", expected()))
         }
     }
 }

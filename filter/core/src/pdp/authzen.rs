@@ -2,21 +2,19 @@
 
 use serde_json::{Map, Value};
 
-use super::{Answer, AnswerError};
-use crate::base::json;
+use super::{json_body, json_headers, json_object, Answer, AnswerError, PathRule, Protocol};
 
-/// Where decision points answer, unless configured otherwise.
-pub(crate) const PATH: &str = "/access/v1/evaluation";
+pub(super) static PROTOCOL: Protocol = Protocol {
+    path: PathRule::Default("/access/v1/evaluation"),
+    told: None,
+    check: |question| question.has_no_input().and_then(|()| question.has_entities()),
+    headers: json_headers,
+    body: |_, question, _| json_body(&question.body),
+    answer: |reply| json_object(reply).map_or_else(Answer::Error, decision),
+};
 
-/// Unknown members are ignored, as the specification wants; what is known must be exactly right.
-pub(super) fn answer(body: &[u8]) -> Answer {
-    match json::parse_object(body) {
-        Ok(response) => decision(response),
-        Err(_) => Answer::Error(AnswerError::Invalid),
-    }
-}
-
-/// An object with `decision`, and maybe `context`.
+/// An object with `decision`, and maybe `context`. Unknown members are ignored, as the specification wants; what is
+/// known must be exactly right.
 pub(super) fn decision(mut response: Map<String, Value>) -> Answer {
     let invalid = Answer::Error(AnswerError::Invalid);
     let Some(Value::Bool(decision)) = response.get("decision").cloned() else { return invalid };
@@ -38,6 +36,11 @@ pub(super) fn has_obligations(context: &Map<String, Value>) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::http::call::Reply;
+
+    fn answer(body: &[u8]) -> Answer {
+        (PROTOCOL.answer)(&Reply::http(200, body))
+    }
 
     #[test]
     fn only_a_boolean_decision_is_an_answer() {

@@ -1,9 +1,22 @@
 //! The circuit breaker of a decision point: after failures in a row it is left alone for a while, and
 //! questions to it fail at once. Then one question is tried, and its answer decides.
 
+use serde::Deserialize;
+
+use crate::base::ranged::Ranged;
 use crate::base::time::UnixTime;
-use crate::config;
 use crate::http::request::StreamId;
+
+/// When to stop asking, and for how long.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema), schemars(rename = "Breaker"))]
+#[serde(deny_unknown_fields, expecting = "an object")]
+pub struct BreakerRule {
+    /// Failures in a row, per worker, that open it.
+    pub failures: Ranged<u32, 1, 1_000>,
+    /// How long questions fail at once then; after it one is tried, and its answer decides.
+    pub open_ms: Ranged<u32, 10, 600_000>,
+}
 
 /// The state of one breaker, in one worker.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -39,15 +52,15 @@ impl Breaker {
     }
 
     /// Notes how a question of this stream came back.
-    pub(crate) fn note(&mut self, rule: config::Breaker, stream: StreamId, answered: bool, now: UnixTime) {
+    pub(crate) fn note(&mut self, rule: BreakerRule, stream: StreamId, answered: bool, now: UnixTime) {
         let open = || {
-            let micros = i64::from(rule.open_ms).saturating_mul(1_000);
+            let micros = i64::from(*rule.open_ms).saturating_mul(1_000);
             Breaker::Open { until: UnixTime::from_micros(now.micros().saturating_add(micros)) }
         };
         *self = match (*self, answered) {
             (Breaker::Closed { .. }, true) => Breaker::default(),
             (Breaker::Closed { failures }, false) => match failures.saturating_add(1) {
-                failures if failures >= rule.failures => open(),
+                failures if failures >= *rule.failures => open(),
                 failures => Breaker::Closed { failures },
             },
             (Breaker::Trying(tried), true) if tried == stream => Breaker::default(),
@@ -74,7 +87,6 @@ impl Breaker {
 mod tests {
     use super::*;
 
-    const RULE: config::Breaker = config::Breaker { failures: 2, open_ms: 1_000 };
     const ONE: StreamId = StreamId(1);
     const TWO: StreamId = StreamId(2);
 
@@ -82,11 +94,15 @@ mod tests {
         UnixTime::from_secs(secs)
     }
 
+    fn rule() -> BreakerRule {
+        serde_json::from_str(r#"{"failures": 2, "open_ms": 1000}"#).unwrap()
+    }
+
     fn opened() -> Breaker {
         let mut breaker = Breaker::default();
-        breaker.note(RULE, ONE, false, at(0));
+        breaker.note(rule(), ONE, false, at(0));
         assert!(breaker.lets_through(ONE, at(0)));
-        breaker.note(RULE, ONE, false, at(0));
+        breaker.note(rule(), ONE, false, at(0));
         assert!(breaker.is_open());
         breaker
     }
@@ -97,13 +113,13 @@ mod tests {
         assert!(!breaker.lets_through(ONE, UnixTime::from_micros(999_999)));
         assert!(breaker.lets_through(ONE, at(1)));
         assert!(!breaker.lets_through(TWO, at(1)) && !breaker.lets_through(ONE, at(100)), "one at a time");
-        breaker.note(RULE, TWO, true, at(1));
+        breaker.note(rule(), TWO, true, at(1));
         assert!(breaker.is_open(), "an answer from before it opened");
-        breaker.note(RULE, ONE, true, at(1));
+        breaker.note(rule(), ONE, true, at(1));
         assert_eq!(breaker, Breaker::default());
-        breaker.note(RULE, ONE, false, at(2));
-        breaker.note(RULE, ONE, true, at(2));
-        breaker.note(RULE, ONE, false, at(2));
+        breaker.note(rule(), ONE, false, at(2));
+        breaker.note(rule(), ONE, true, at(2));
+        breaker.note(rule(), ONE, false, at(2));
         assert!(!breaker.is_open(), "not in a row");
     }
 
@@ -111,7 +127,7 @@ mod tests {
     fn a_try_that_fails_opens_it_for_as_long_again() {
         let mut breaker = opened();
         assert!(breaker.lets_through(ONE, at(1)));
-        breaker.note(RULE, ONE, false, at(2));
+        breaker.note(rule(), ONE, false, at(2));
         assert!(!breaker.lets_through(TWO, UnixTime::from_micros(2_999_999)));
         assert!(breaker.lets_through(TWO, at(3)));
     }

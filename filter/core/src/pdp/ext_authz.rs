@@ -5,19 +5,25 @@
 
 use serde_json::{json, Map, Number, Value};
 
-use super::protobuf::{fields, Broken, Field, Message};
-use super::{Answer, AnswerError, Asker, Pdp, Question};
-use crate::http::attributes::{DESTINATION_IP, PEER_ID, PROTOCOL, SNI, SOURCE_IP, TLS_VERSION};
+use super::{grpc, Answer, AnswerError, Asker, PathRule, Pdp, Protocol, Question};
+use crate::base::protobuf::{fields, Broken, Field, Message};
+use crate::base::time::UnixTime;
+use crate::http::attributes::{self, DESTINATION_IP, PEER_ID, SNI, SOURCE_IP, TLS_VERSION};
 
-/// The method, which is the path of the call.
-pub(crate) const PATH: &str = "/envoy.service.auth.v3.Authorization/Check";
-/// The attributes of the connection that stand in a request.
-pub(crate) const ATTRIBUTES: [&str; 6] = [SOURCE_IP, PEER_ID, DESTINATION_IP, PROTOCOL, SNI, TLS_VERSION];
+/// It tells of the request anyway, whatever the question is.
+pub(super) static PROTOCOL: Protocol = Protocol {
+    path: PathRule::Only("/envoy.service.auth.v3.Authorization/Check"),
+    told: Some(&[SOURCE_IP, PEER_ID, DESTINATION_IP, attributes::PROTOCOL, SNI, TLS_VERSION]),
+    check: Question::has_no_input,
+    headers: |pdp| grpc::headers(*pdp.timeout_ms),
+    body: |pdp, question, asker| grpc::frame(&request(pdp, question, asker)),
+    answer: |reply| grpc::message(reply).map_or_else(Answer::Error, answer),
+};
 /// How deep metadata may nest.
 const MAX_DEPTH: usize = 32;
 
 /// `CheckRequest`.
-pub(super) fn request(pdp: &Pdp, question: &Question, asker: &Asker<'_>) -> Vec<u8> {
+fn request(pdp: &Pdp, question: &Question, asker: &Asker<'_>) -> Vec<u8> {
     let attribute =
         |name: &str| asker.request.connection.get(name).and_then(Value::as_str).unwrap_or_default();
     let mut source = peer(attribute(SOURCE_IP));
@@ -59,7 +65,7 @@ fn peer(ip: &str) -> Message {
     peer
 }
 
-fn timestamp(now: crate::base::time::UnixTime) -> Message {
+fn timestamp(now: UnixTime) -> Message {
     let mut time = Message::default();
     time.number(1, u64::try_from(now.secs()).unwrap_or_default());
     let micros = now.micros().rem_euclid(1_000_000);
@@ -102,7 +108,7 @@ fn http(pdp: &Pdp, asker: &Asker<'_>) -> Message {
     http.text(6, asker.request.connection.scheme());
     // Not known: it has not come yet.
     http.number(9, u64::MAX);
-    let protocol = asker.request.connection.get(PROTOCOL).and_then(Value::as_str);
+    let protocol = asker.request.connection.get(attributes::PROTOCOL).and_then(Value::as_str);
     http.text(10, protocol.unwrap_or_default());
     http
 }
@@ -126,7 +132,7 @@ fn extensions(question: &Question) -> Vec<(String, String)> {
 
 /// `CheckResponse`: the decision is its status, which must be there. Whatever else a yes asks for can't be
 /// fulfilled here, and counts as an obligation.
-pub(super) fn answer(message: &[u8]) -> Answer {
+fn answer(message: &[u8]) -> Answer {
     response(message).unwrap_or(Answer::Error(AnswerError::Invalid))
 }
 
@@ -245,16 +251,6 @@ fn read_value(bytes: &[u8], depth: usize) -> Result<Value, Broken> {
     })
 }
 
-/// A response that says yes or no and nothing else.
-pub(super) fn plain(yes: bool) -> Vec<u8> {
-    const PERMISSION_DENIED: u64 = 7;
-    let mut status = Message::default();
-    status.number(1, if yes { 0 } else { PERMISSION_DENIED });
-    let mut response = Message::default();
-    response.message(1, &status);
-    response.into_bytes()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -292,7 +288,7 @@ mod tests {
         for code in [1, 7, 14, 16, u64::MAX] {
             assert!(!decided(with_status(code, |_| {})).0, "{code}");
         }
-        assert_eq!(answer(&plain(true)), answer(&[0x0a, 0x02, 0x08, 0x00]));
+        assert!(decided(answer(&[0x0a, 0x02, 0x08, 0x00])).0);
         assert!(decided(answer(&[0x0a, 0x00])).0, "a status with the default code");
         // A no may come with an answer of its own; ours is given.
         assert!(

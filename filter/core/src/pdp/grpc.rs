@@ -1,14 +1,17 @@
 //! One gRPC message there and one back, over an HTTP/2 call: framing and status (gRPC over HTTP/2).
 
-use super::AnswerError;
+use super::{header, AnswerError};
 use crate::http::call::{Failure, Reply};
 use crate::http::request::Headers;
 
 /// The headers that make a call a gRPC call.
 pub(super) fn headers(timeout_ms: u32) -> Vec<(String, String)> {
-    [("content-type", "application/grpc"), ("te", "trailers"), ("grpc-timeout", &format!("{timeout_ms}m"))]
-        .map(|(name, value)| (name.to_owned(), value.to_owned()))
-        .to_vec()
+    let timeout = format!("{timeout_ms}m");
+    vec![
+        header("content-type", "application/grpc"),
+        header("te", "trailers"),
+        header("grpc-timeout", &timeout),
+    ]
 }
 
 /// A message in its frame: not compressed, its length, itself.

@@ -1,37 +1,151 @@
-//! Questions that a policy asks a policy decision point, and their answers. Each protocol is a module
-//! that makes a call of a question and an answer of a reply.
+//! Questions that a policy asks a policy decision point, and their answers. Each protocol is a row below and a
+//! module, which makes a call of a question and an answer of a reply.
 
-mod authzen;
 mod breaker;
-mod ext_authz;
 mod grpc;
-mod opa;
-mod protobuf;
 mod trace;
 
+use serde::Deserialize;
 use serde_json::{json, Map, Value};
 
+use crate::base::json;
+#[cfg(feature = "schema")]
+use crate::base::patterns;
+use crate::base::ranged::{Ranged, Timeout};
+#[cfg(feature = "schema")]
+use crate::base::relations::{absent, all, given, is};
 use crate::base::time::UnixTime;
-use crate::config::{self, PdpProtocol};
 use crate::http::call::{Call, Failure, Reply};
-use crate::http::request::{Headers, Request};
-pub(crate) use authzen::PATH as AUTHZEN_PATH;
+use crate::http::request::Request;
 pub(crate) use breaker::Breaker;
-pub(crate) use ext_authz::{ATTRIBUTES as EXT_AUTHZ_ATTRIBUTES, PATH as EXT_AUTHZ_PATH};
+pub use breaker::BreakerRule;
 
-/// A policy decision point.
-#[derive(Debug, Clone)]
-pub(crate) struct Pdp {
-    pub(crate) protocol: PdpProtocol,
-    pub(crate) cluster: String,
-    pub(crate) host: String,
-    pub(crate) path: String,
-    /// Request headers that it is told, by lower-case name; `None`: all but secret ones.
-    pub(crate) headers: Option<Vec<String>>,
-    pub(crate) timeout_ms: u32,
-    pub(crate) max_in_flight: usize,
-    pub(crate) connect_retries: u32,
-    pub(crate) breaker: Option<config::Breaker>,
+macro_rules! protocols {
+    ($($(#[doc = $doc:literal])+ $variant:ident = $name:literal, $module:ident;)+) => {
+        $(mod $module;)+
+
+        /// The protocols that are spoken with a policy decision point.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+        #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+        pub enum PdpProtocol {
+            $($(#[doc = $doc])+ #[serde(rename = $name)] $variant,)+
+        }
+
+        impl PdpProtocol {
+            /// All of them.
+            pub(crate) const ALL: &'static [Self] = &[$(Self::$variant),+];
+
+            /// As it is written in configurations.
+            pub(crate) const fn name(self) -> &'static str {
+                match self { $(Self::$variant => $name),+ }
+            }
+
+            /// What is its own.
+            pub(crate) const fn rules(self) -> &'static Protocol {
+                match self { $(Self::$variant => &$module::PROTOCOL),+ }
+            }
+        }
+    };
+}
+
+protocols! {
+    /// AuthZEN Authorization API 1.0, Access Evaluation.
+    Authzen = "authzen", authzen;
+    /// The Data API of Open Policy Agent.
+    Opa = "opa", opa;
+    /// Envoy's `envoy.service.auth.v3.Authorization`, over gRPC.
+    ExtAuthz = "ext_authz", ext_authz;
+}
+
+/// What is a protocol's own.
+pub(crate) struct Protocol {
+    pub(crate) path: PathRule,
+    /// Present: a server is told of the request, and these attributes of its connection.
+    pub(crate) told: Option<&'static [&'static str]>,
+    /// Whether a question can be asked in it: what is missing or too much.
+    check: fn(&Question) -> Result<(), String>,
+    headers: fn(&Pdp) -> Vec<(String, String)>,
+    body: fn(&Pdp, &Question, &Asker<'_>) -> Vec<u8>,
+    answer: fn(&Reply) -> Answer,
+}
+
+/// What the path of calls may be.
+pub(crate) enum PathRule {
+    /// This one, unless another is configured.
+    Default(&'static str),
+    /// This one.
+    Only(&'static str),
+    /// It has to be configured, as it is said here.
+    Needed(&'static str),
+}
+
+/// What a configuration of one has or lacks by its protocol.
+#[cfg(feature = "schema")]
+fn relations(schema: &mut schemars::Schema) {
+    let rule = |protocol: &PdpProtocol| {
+        let Protocol { path, told, .. } = protocol.rules();
+        let path = match path {
+            PathRule::Default(_) => json!(true),
+            PathRule::Only(_) => absent("path"),
+            PathRule::Needed(_) => given("path"),
+        };
+        let headers = if told.is_some() { json!(true) } else { absent("headers") };
+        json!({"if": is("protocol", &[protocol.name()]), "then": {"allOf": [path, headers]}})
+    };
+    all(schema, PdpProtocol::ALL.iter().map(rule).collect());
+}
+
+/// One policy decision point.
+#[derive(Debug, Clone, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields, expecting = "an object")]
+#[cfg_attr(feature = "schema", schemars(transform = relations))]
+pub struct Pdp {
+    /// What it speaks.
+    pub protocol: PdpProtocol,
+    /// The Envoy cluster that leads to it.
+    #[cfg_attr(feature = "schema", schemars(length(min = 1)))]
+    pub cluster: String,
+    /// The `:authority` of the calls.
+    #[cfg_attr(feature = "schema", schemars(regex(pattern = patterns::HOST)))]
+    pub host: String,
+    /// The path of the calls. `authzen`: without it `/access/v1/evaluation`; `opa`: needed, such as
+    /// `/v1/data/shop/allow`; `ext_authz` has its own.
+    #[serde(default)]
+    #[cfg_attr(feature = "schema", schemars(regex(pattern = patterns::PATH)))]
+    pub path: Option<String>,
+    /// `ext_authz` only: the request's headers that it is told, and no others; without it all but secret ones.
+    #[serde(default)]
+    #[cfg_attr(feature = "schema", schemars(inner(regex(pattern = patterns::HEADER))))]
+    pub headers: Option<Vec<String>>,
+    /// How long an answer may take.
+    #[serde(default)]
+    pub timeout_ms: Timeout<200>,
+    /// Open questions per worker; one more is refused with `overloaded`.
+    #[serde(default)]
+    pub max_in_flight: Ranged<usize, 1, 100_000, 100>,
+    /// How often Envoy tries again when the PDP has not seen the call; all within `timeout_ms`.
+    #[serde(default)]
+    pub connect_retries: Ranged<u32, 0, 3, 1>,
+    /// Leaves it alone for a while after failures in a row.
+    #[serde(default)]
+    pub breaker: Option<BreakerRule>,
+}
+
+impl Pdp {
+    /// The path of the calls.
+    fn path(&self) -> &str {
+        match (&self.path, &self.protocol.rules().path) {
+            (Some(path), _) => path,
+            (None, PathRule::Default(path) | PathRule::Only(path)) => path,
+            (None, PathRule::Needed(_)) => "",
+        }
+    }
+
+    /// Whether it is told this attribute of the request's connection.
+    pub(crate) fn is_told(&self, attribute: &str) -> bool {
+        self.protocol.rules().told.is_some_and(|told| told.contains(&attribute))
+    }
 }
 
 /// The longest answer of a decision point, in bytes; also of all answers together that one round of questions gets,
@@ -82,23 +196,22 @@ impl Question {
         Ok(Self { id, pdp, body })
     }
 
-    /// Whether it can be asked in this protocol: AuthZEN wants its entities, OPA takes any `input` in
-    /// their place, and ext_authz tells of the request anyway.
+    /// Whether it can be asked in this protocol.
     ///
     /// # Errors
     /// What is missing or too much.
     pub(crate) fn check(&self, protocol: PdpProtocol) -> Result<(), String> {
-        let id = &self.id;
-        match (protocol, self.body.contains_key("input")) {
-            (PdpProtocol::Opa, true) if self.body.len() > 1 => {
-                Err(format!("question `{id}` has `input` and other members"))
-            }
-            (PdpProtocol::Opa, true) | (PdpProtocol::ExtAuthz, false) => Ok(()),
-            (PdpProtocol::Authzen | PdpProtocol::Opa, false) => self.has_entities(),
-            (PdpProtocol::Authzen | PdpProtocol::ExtAuthz, true) => {
-                Err(format!("question `{id}` has `input`, which is for decision points that speak `opa`"))
-            }
+        (protocol.rules().check)(self)
+    }
+
+    fn has_no_input(&self) -> Result<(), String> {
+        if self.body.contains_key("input") {
+            let id = &self.id;
+            return Err(format!(
+                "question `{id}` has `input`, which is for decision points that speak `opa`"
+            ));
         }
+        Ok(())
     }
 
     fn has_entities(&self) -> Result<(), String> {
@@ -185,32 +298,34 @@ pub(crate) struct Asker<'a> {
 
 /// The call that asks this question.
 pub(crate) fn call(pdp: &Pdp, question: &Question, asker: &Asker<'_>) -> Call {
-    let header = |name: &str, value: &str| (name.to_owned(), value.to_owned());
+    let protocol = pdp.protocol.rules();
     let mut headers =
-        vec![header(":method", "POST"), header(":path", &pdp.path), header(":authority", &pdp.host)];
-    match pdp.protocol {
-        PdpProtocol::Authzen | PdpProtocol::Opa => {
-            headers.extend([header("content-type", "application/json"), header("accept", "application/json")])
-        }
-        PdpProtocol::ExtAuthz => headers.extend(grpc::headers(pdp.timeout_ms)),
-    }
+        vec![header(":method", "POST"), header(":path", pdp.path()), header(":authority", &pdp.host)];
+    headers.extend((protocol.headers)(pdp));
     headers.push(header("x-request-id", asker.decision_id));
     headers.extend(trace::headers(asker.request.headers()));
-    // A map of JSON values always serialises; an empty body would be answered with an error.
-    let body = match pdp.protocol {
-        PdpProtocol::Authzen => serde_json::to_vec(&question.body).unwrap_or_default(),
-        PdpProtocol::Opa => serde_json::to_vec(&opa::document(question)).unwrap_or_default(),
-        PdpProtocol::ExtAuthz => grpc::frame(&ext_authz::request(pdp, question, asker)),
-    };
     Call {
         cluster: pdp.cluster.clone(),
         headers,
-        body,
-        timeout_ms: pdp.timeout_ms,
+        body: (protocol.body)(pdp, question, asker),
+        timeout_ms: *pdp.timeout_ms,
         max_body: MAX_ANSWER,
-        connect_retries: pdp.connect_retries,
-        pdp: Some(pdp.protocol),
+        connect_retries: *pdp.connect_retries,
     }
+}
+
+fn header(name: &str, value: &str) -> (String, String) {
+    (name.to_owned(), value.to_owned())
+}
+
+/// Of a call whose body is JSON, as its answer's.
+fn json_headers(_: &Pdp) -> Vec<(String, String)> {
+    vec![header("content-type", "application/json"), header("accept", "application/json")]
+}
+
+/// A map of JSON values always serialises; an empty body would be answered with an error.
+fn json_body(body: &impl serde::Serialize) -> Vec<u8> {
+    serde_json::to_vec(body).unwrap_or_default()
 }
 
 /// The answer in a reply. Anything but a well-formed 200 is a failure: a proxy answers 502, 503 or
@@ -223,22 +338,14 @@ pub(crate) fn answer(pdp: &Pdp, reply: &Reply, left: &mut usize) -> Answer {
             None => return Answer::Error(AnswerError::Refused),
         }
     }
-    let message = match pdp.protocol {
-        PdpProtocol::Authzen | PdpProtocol::Opa => http_body(reply),
-        PdpProtocol::ExtAuthz => grpc::message(reply),
-    };
-    match (message, pdp.protocol) {
-        (Ok(body), PdpProtocol::Authzen) => authzen::answer(body),
-        (Ok(body), PdpProtocol::Opa) => opa::answer(body),
-        (Ok(message), PdpProtocol::ExtAuthz) => ext_authz::answer(message),
-        (Err(error), _) => Answer::Error(error),
-    }
+    (pdp.protocol.rules().answer)(reply)
 }
 
-/// The content type is not looked at: what is strict JSON of the right shape is an answer.
-fn http_body(reply: &Reply) -> Result<&[u8], AnswerError> {
+/// The object in the body of a good reply. The content type is not looked at: what is strict JSON of the right shape
+/// is an answer.
+fn json_object(reply: &Reply) -> Result<Map<String, Value>, AnswerError> {
     match reply {
-        Reply::Http { status: 200, body, .. } => Ok(body),
+        Reply::Http { status: 200, body, .. } => json::parse_object(body).map_err(|_| AnswerError::Invalid),
         Reply::Http { status: 504, .. } => Err(AnswerError::Timeout),
         // 408 and 429 are about the server's state, the others about the question.
         Reply::Http { status, .. } if (400..500).contains(status) && !matches!(status, 408 | 429) => {
@@ -246,23 +353,6 @@ fn http_body(reply: &Reply) -> Result<&[u8], AnswerError> {
         }
         Reply::Http { .. } | Reply::Failed(Failure::Unavailable) => Err(AnswerError::Unavailable),
         Reply::Failed(Failure::TooLarge) => Err(AnswerError::Invalid),
-    }
-}
-
-impl PdpProtocol {
-    /// A reply that says yes or no: what stands in for a decision point gives it.
-    pub fn reply(self, yes: bool) -> Reply {
-        let grpc = |name: &str, value: &str| Headers::new(vec![(name.to_owned(), value.as_bytes().to_vec())]);
-        match self {
-            PdpProtocol::Authzen => Reply::http(200, json!({"decision": yes}).to_string()),
-            PdpProtocol::Opa => Reply::http(200, json!({"result": yes}).to_string()),
-            PdpProtocol::ExtAuthz => Reply::Http {
-                status: 200,
-                headers: grpc("content-type", "application/grpc"),
-                body: grpc::frame(&ext_authz::plain(yes)),
-                trailers: grpc("grpc-status", "0"),
-            },
-        }
     }
 }
 

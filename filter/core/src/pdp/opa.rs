@@ -2,8 +2,18 @@
 
 use serde_json::{json, Map, Value};
 
-use super::{authzen, Answer, AnswerError, Question};
-use crate::base::json;
+use super::{
+    authzen, json_body, json_headers, json_object, Answer, AnswerError, PathRule, Protocol, Question,
+};
+
+pub(super) static PROTOCOL: Protocol = Protocol {
+    path: PathRule::Needed("`/v1/data/` and the rule, such as `/v1/data/shop/allow`"),
+    told: None,
+    check,
+    headers: json_headers,
+    body: |_, question, _| json_body(&document(question)),
+    answer: |reply| json_object(reply).map_or_else(Answer::Error, answer),
+};
 
 /// Members of a result that ask for a change of request or response: conventions of OPA's Envoy plugin.
 const ORDERS: [&str; 7] = [
@@ -16,8 +26,19 @@ const ORDERS: [&str; 7] = [
     "http_status",
 ];
 
+/// Any `input` is taken in the place of the entities.
+fn check(question: &Question) -> Result<(), String> {
+    if !question.body.contains_key("input") {
+        return question.has_entities();
+    }
+    if question.body.len() > 1 {
+        return Err(format!("question `{}` has `input` and other members", question.id));
+    }
+    Ok(())
+}
+
 /// The document: the question's own `input`, or all of the question.
-pub(super) fn document(question: &Question) -> Value {
+fn document(question: &Question) -> Value {
     match question.body.get("input") {
         Some(input) => json!({"input": input}),
         None => json!({"input": question.body}),
@@ -26,8 +47,7 @@ pub(super) fn document(question: &Question) -> Value {
 
 /// A boolean `result` is the decision; in an object it is `allow`, or `decision` as in AuthZEN. Without
 /// a `result` the rule is undefined: a no, since in OPA nothing is allowed that no rule allows.
-pub(super) fn answer(body: &[u8]) -> Answer {
-    let Ok(mut response) = json::parse_object(body) else { return Answer::Error(AnswerError::Invalid) };
+fn answer(mut response: Map<String, Value>) -> Answer {
     let mut answer = match response.remove("result") {
         None => Answer::Decision { decision: false, context: Map::new(), obligations: false },
         Some(Value::Bool(decision)) => Answer::Decision { decision, context: Map::new(), obligations: false },
@@ -74,9 +94,10 @@ fn is_empty(order: &Value) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::http::call::Reply;
 
     fn of(body: &str) -> Answer {
-        answer(body.as_bytes())
+        (PROTOCOL.answer)(&Reply::http(200, body))
     }
 
     #[test]

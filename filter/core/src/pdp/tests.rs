@@ -1,6 +1,7 @@
 //! All protocols side by side.
 
 use super::*;
+use crate::http::request::Headers;
 
 fn question(text: &str) -> Question {
     Question::read(serde_json::from_str(text).unwrap()).unwrap()
@@ -35,29 +36,34 @@ fn each_protocol_takes_its_questions_and_no_others() {
 }
 
 fn pdp(protocol: PdpProtocol) -> Pdp {
-    Pdp {
-        protocol,
-        cluster: "c".into(),
-        host: "h".into(),
-        path: "/p".into(),
-        headers: None,
-        timeout_ms: 1,
-        max_in_flight: 1,
-        connect_retries: 0,
-        breaker: None,
+    serde_json::from_value(json!({"protocol": protocol.name(), "cluster": "c", "host": "h"})).unwrap()
+}
+
+/// One that says yes or no.
+fn reply(protocol: PdpProtocol, yes: bool) -> Reply {
+    let headers = |name: &str, value: &str| Headers::new(vec![(name.to_owned(), value.as_bytes().to_vec())]);
+    match protocol {
+        PdpProtocol::Authzen => Reply::http(200, json!({"decision": yes}).to_string()),
+        PdpProtocol::Opa => Reply::http(200, json!({"result": yes}).to_string()),
+        PdpProtocol::ExtAuthz => Reply::Http {
+            status: 200,
+            headers: headers("content-type", "application/grpc"),
+            body: grpc::frame(&[0x0a, 2, 8, if yes { 0 } else { 7 }]),
+            trailers: headers("grpc-status", "0"),
+        },
     }
 }
 
 #[test]
 fn a_plain_reply_is_an_answer_in_its_protocol_and_no_yes_in_another() {
-    let all = [PdpProtocol::Authzen, PdpProtocol::Opa, PdpProtocol::ExtAuthz];
-    for spoken in all {
-        for heard in all {
+    for spoken in PdpProtocol::ALL.iter().copied() {
+        for heard in PdpProtocol::ALL.iter().copied() {
             for yes in [true, false] {
-                let answer = answer(&pdp(heard), &spoken.reply(yes), &mut MAX_ANSWER.clone()).to_json();
-                match spoken == heard {
-                    true => assert_eq!(answer["decision"], yes, "{spoken:?}"),
-                    false => assert_ne!(answer["decision"], true, "{spoken:?} heard as {heard:?}"),
+                let answer = answer(&pdp(heard), &reply(spoken, yes), &mut MAX_ANSWER.clone()).to_json();
+                if spoken == heard {
+                    assert_eq!(answer["decision"], yes, "{spoken:?}")
+                } else {
+                    assert_ne!(answer["decision"], true, "{spoken:?} heard as {heard:?}")
                 }
             }
         }

@@ -136,7 +136,7 @@ impl Library {
         }
         let number = |limit: usize| u64::try_from(limit).unwrap_or(u64::MAX);
         Ok(Some(RuleSet {
-            budget: Budget::new(number(limits.instructions), number(limits.builtin_work)),
+            budget: Budget::new(number(*limits.instructions), number(*limits.builtin_work)),
             headers: Names::of(&reads, &["request", "headers"]),
             query: Names::of(&reads, &["request", "query"]),
             connection: Names::of(&reads, &["connection"]),

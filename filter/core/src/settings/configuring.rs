@@ -5,7 +5,7 @@ use std::vec;
 use serde_json::Value;
 
 use super::resolve::{Resolver, Written};
-use super::{digest, item, Settings, Shadow};
+use super::{digest, Settings, Shadow};
 use crate::base::time::UnixTime;
 use crate::base::{hex, json};
 use crate::bundle::{Builder, Bundle, Item, Preparation, Progress, DROP_SLICE};
@@ -18,7 +18,7 @@ const MAX_TEXT: usize = 512 * 1024;
 const MOST: usize = 40_000;
 /// What to do about one that has more.
 const ELSEWHERE: &str = "much belongs into a bundle that is fetched (`bundle.remote`)";
-/// Mistakes in grants before the rest of them is not looked at.
+/// Grants that can't be read before the rest of them is not looked at.
 const MAX_UNREAD: usize = 100;
 
 /// Settings in the making. A worker decides requests between the slices, by the settings before.
@@ -29,8 +29,6 @@ pub struct Configuring {
     /// Those that API keys name.
     exceptions: Vec<String>,
     errors: Vec<ConfigError>,
-    /// Paths below which what is wrong may be an echo of what was reported already.
-    placeholders: Vec<String>,
 }
 
 impl std::fmt::Debug for Configuring {
@@ -54,9 +52,10 @@ impl Configuring {
             )));
         }
         let document = json::parse_at_most(text.as_ref(), MOST).map_err(|error| {
-            refused(match json::is_too_much(&error) {
-                true => format!("more than {MOST} values, which a worker does not read at once: {ELSEWHERE}"),
-                false => format!("not strict JSON: {error}"),
+            refused(if json::is_too_much(&error) {
+                format!("more than {MOST} values, which a worker does not read at once: {ELSEWHERE}")
+            } else {
+                format!("not strict JSON: {error}")
             })
         })?;
         drop(text);
@@ -69,19 +68,11 @@ impl Configuring {
         let credential_digest = digest(
             ["instance", "issuers", "dpop", "mtls"].map(|key| document.get(key).unwrap_or(&Value::Null)),
         );
-        let config::Parsed { read, mut errors, placeholders } = config::parse(document);
-        let Some(config) = read else {
-            if errors.is_empty() {
-                errors.push(ConfigError::new("", "cannot be read"));
-            }
-            return Err(ConfigErrors(errors));
-        };
-        let mut resolver = Resolver::default();
+        let (config, errors) = config::parse(document).map_err(ConfigErrors)?;
+        let mut resolver = Resolver::new(errors);
         let Written { settings, bundle, shadow, exceptions } =
             resolver.settings(config, &revision, credential_digest);
-        let mut this = Self { settings, bundle, shadow, exceptions, errors, placeholders };
-        this.note(resolver.errors);
-        Ok(this)
+        Ok(Self { settings, bundle, shadow, exceptions, errors: resolver.errors })
     }
 
     /// The name of the engine that it is for.
@@ -115,7 +106,7 @@ impl Configuring {
             return false;
         };
         let errors = open.work();
-        self.note(errors);
+        self.errors.extend(errors);
         true
     }
 
@@ -130,20 +121,13 @@ impl Configuring {
             .shadow
             .take()
             .map(|ShadowBuilding { mut bundle, max_stale_s }| Shadow { bundle: bundle.take(), max_stale_s });
-        let mut resolver = Resolver::default();
+        let mut resolver = Resolver::new(self.errors);
         resolver.beside_bundles(&self.settings, &self.exceptions);
-        self.note(resolver.errors);
-        match self.errors.is_empty() {
-            true => Ok(self.settings),
-            false => Err(ConfigErrors(self.errors)),
+        if resolver.errors.is_empty() {
+            Ok(self.settings)
+        } else {
+            Err(ConfigErrors(resolver.errors))
         }
-    }
-
-    fn note(&mut self, errors: Vec<ConfigError>) {
-        let echo =
-            |error: &ConfigError| self.placeholders.iter().any(|path| error.path.starts_with(item(path)));
-        let new: Vec<ConfigError> = errors.into_iter().filter(|error| !echo(error)).collect();
-        self.errors.extend(new);
     }
 }
 
@@ -183,19 +167,23 @@ impl Building {
 
     /// Does a part. What is wrong with it.
     fn work(&mut self) -> Vec<ConfigError> {
-        let of = |bundle: Bundle, errors: Vec<ConfigError>| match errors.is_empty() {
-            true => (Self::Done(Box::new(bundle)), errors),
-            false => (Self::Done(Box::default()), errors),
+        let of = |bundle: Bundle, errors: Vec<ConfigError>| {
+            if errors.is_empty() {
+                (Self::Done(Box::new(bundle)), errors)
+            } else {
+                (Self::Done(Box::default()), errors)
+            }
         };
         let (next, errors) = match std::mem::replace(self, Self::Done(Box::default())) {
             Self::Done(bundle) => (Self::Done(bundle), Vec::new()),
-            Self::Inline(mut inline) => match inline.work() {
-                true => (Self::Inline(inline), Vec::new()),
-                false => {
+            Self::Inline(mut inline) => {
+                if inline.work() {
+                    (Self::Inline(inline), Vec::new())
+                } else {
                     let (bundle, errors) = inline.builder.finish();
                     of(bundle, errors)
                 }
-            },
+            }
             Self::Signed(place, mut preparation) => match preparation.step(None) {
                 Ok(Progress::Built(bundle)) => of(bundle, Vec::new()),
                 Ok(_) => (Self::Signed(place, preparation), Vec::new()),
@@ -233,7 +221,8 @@ impl Inline {
         if self.unread < MAX_UNREAD {
             if let Some((index, grant)) = self.grants.next() {
                 let at = format!("{}.grants[{index}]", self.place);
-                self.unread = self.unread.saturating_add(self.builder.written_grant(&at, grant));
+                let read = self.builder.written_grant(&at, &grant);
+                self.unread = self.unread.saturating_add(usize::from(!read));
                 return true;
             }
         }

@@ -15,16 +15,15 @@ use crate::authority::grants::Template;
 use crate::authority::network::Network;
 use crate::authority::observe::Observe;
 use crate::bundle::Bundle;
-use crate::config::ranges::{self, Range};
 use crate::config::{
-    self, instant, is_label, is_plain_host, Config, ConfigError, Limits, Source, SourceFrom, VERSION,
+    self, instant, is_host, is_label, is_path, is_plain_host, Config, ConfigError, Source, SourceFrom,
+    VERSION,
 };
 use crate::facts::content::FeedKind;
 use crate::http::host::NO_HOST;
 use crate::http::request::{IDENTITY_HEADERS, REMOVED_HEADERS};
 use crate::jose::keys::{KeySet, TEST_KEY_PREFIX};
 
-#[derive(Default)]
 pub(super) struct Resolver {
     pub(super) errors: Vec<ConfigError>,
     /// Trusted keys that are marked as test keys: where they stand, and their ids.
@@ -41,8 +40,34 @@ pub(super) struct Written {
 }
 
 impl Resolver {
+    /// Notes what is wrong besides these.
+    pub(super) fn new(errors: Vec<ConfigError>) -> Self {
+        Self { errors, test_keys: Vec::new() }
+    }
+
     fn error(&mut self, path: impl AsRef<str>, message: impl Into<String>) {
         self.errors.push(ConfigError::new(path.as_ref(), message));
+    }
+
+    /// What was read; else it is noted what is wrong there.
+    fn noted<T>(&mut self, path: impl AsRef<str>, read: Result<T, impl Into<String>>) -> Option<T> {
+        read.map_err(|message| self.error(path, message)).ok()
+    }
+
+    /// Where a server is.
+    fn server(&mut self, at: &str, cluster: &str, host: &str) {
+        if cluster.is_empty() {
+            self.error(format!("{at}.cluster"), "must not be empty");
+        }
+        if !is_host(host) {
+            self.error(format!("{at}.host"), format!("`{host}` is not a host"));
+        }
+    }
+
+    fn path(&mut self, at: &str, path: &str) {
+        if !is_path(path) {
+            self.error(at, format!("`{path}` is not a path"));
+        }
     }
 
     /// Resolves everything but the bundles. The result counts only if no error was noted.
@@ -84,8 +109,6 @@ impl Resolver {
                 format!("`{instance}` is not a name of 1 to 64 letters, digits, `-`, `_` or `.`"),
             );
         }
-        self.limits(&limits);
-        self.streams(streams, log);
         let issuers = self.issuers(issuers);
         for (index, issuer) in issuers.iter().enumerate() {
             let ids = issuer.keys.inline().into_iter().flat_map(KeySet::ids);
@@ -100,8 +123,9 @@ impl Resolver {
         }
         let source = source.map(|source| self.source(source));
         let networks = self.networks(networks);
-        let dpop = self.dpop(&dpop);
-        let mtls = mtls.map(|mtls| self.mtls(mtls));
+        if let Some(mtls) = &mtls {
+            self.mtls(mtls);
+        }
         let (bundle, bundle_source) = self.bundle("bundle", bundle, &limits);
         let shadow = shadow.and_then(|shadow| self.shadow(shadow, &limits));
         let exceptions = api_keys.iter().map(|key| key.exception.clone()).collect();
@@ -166,8 +190,7 @@ impl Resolver {
     }
 
     fn source(&mut self, Source { from, trusted_hops }: Source) -> SourceFrom {
-        self.range("source.trusted_hops", i64::from(trusted_hops), ranges::TRUSTED_HOPS);
-        if from == SourceFrom::Connection && trusted_hops > 0 {
+        if from == SourceFrom::Connection && *trusted_hops > 0 {
             self.error(
                 "source.trusted_hops",
                 "proxies in front are believed with `from: use_remote_address` only",
@@ -193,103 +216,36 @@ impl Resolver {
         }
         let mut templates = Vec::with_capacity(paths.len());
         for (index, path) in paths.iter().enumerate() {
-            match Template::parse(path) {
-                Ok(template) => templates.push(template),
-                Err(message) => self.error(format!("observe.paths[{index}]"), message),
-            }
+            templates.extend(self.noted(format!("observe.paths[{index}]"), Template::parse(path)));
         }
-        match instant(until) {
-            Ok(until) => Some(Observe { hosts: hosts.clone(), paths: templates, until }),
-            Err(message) => {
-                self.error("observe.until", message);
-                None
-            }
-        }
-    }
-
-    fn limits(&mut self, limits: &Limits) {
-        let Limits {
-            instructions,
-            builtin_work,
-            input_bytes,
-            pdp_questions,
-            pdp_rounds,
-            max_pending,
-            tokens_cached,
-            tokens_cached_bytes,
-            signature_ms,
-            token_bytes,
-            exception_days,
-            elevation_hours,
-            break_glass_minutes,
-        } = limits;
-        for (name, value, range) in [
-            ("instructions", *instructions, ranges::INSTRUCTIONS),
-            ("builtin_work", *builtin_work, ranges::BUILTIN_WORK),
-            ("input_bytes", *input_bytes, ranges::INPUT_BYTES),
-            ("pdp_questions", *pdp_questions, ranges::PDP_QUESTIONS),
-            ("pdp_rounds", *pdp_rounds, ranges::PDP_ROUNDS),
-            ("max_pending", *max_pending, ranges::MAX_PENDING),
-            ("tokens_cached", *tokens_cached, ranges::TOKENS_CACHED),
-            ("tokens_cached_bytes", *tokens_cached_bytes, ranges::TOKENS_CACHED_BYTES),
-            ("signature_ms", *signature_ms, ranges::SIGNATURE_MS),
-            ("token_bytes", *token_bytes, ranges::TOKEN_BYTES),
-            ("exception_days", *exception_days, ranges::EXCEPTION_DAYS),
-            ("elevation_hours", *elevation_hours, ranges::ELEVATION_HOURS),
-            ("break_glass_minutes", *break_glass_minutes, ranges::BREAK_GLASS_MINUTES),
-        ] {
-            self.range(format!("limits.{name}"), i64::try_from(value).unwrap_or(i64::MAX), range);
-        }
-    }
-
-    fn range(&mut self, at: impl AsRef<str>, value: i64, (low, high): Range) {
-        if !(low..=high).contains(&value) {
-            self.error(at, format!("{value} is out of range; expected {low} to {high}"));
-        }
-    }
-
-    fn streams(&mut self, streams: config::Streams, log: config::Log) {
-        let config::Streams { sweep_ms, redecide_s, max_s } = streams;
-        for (path, value, range) in [
-            ("streams.sweep_ms", sweep_ms, ranges::SWEEP_MS),
-            ("streams.redecide_s", redecide_s, ranges::REDECIDE_S),
-            ("streams.max_s", max_s, ranges::STREAM_MAX_S),
-            ("log.streams_after_s", log.streams_after_s, ranges::STREAMS_AFTER_S),
-        ] {
-            self.range(path, i64::from(value), range);
-        }
-        let value_bytes = i64::try_from(log.value_bytes).unwrap_or(i64::MAX);
-        self.range("log.value_bytes", value_bytes, ranges::VALUE_BYTES);
+        let until = self.noted("observe.until", instant(until))?;
+        Some(Observe { hosts: hosts.clone(), paths: templates, until })
     }
 
     fn networks(&mut self, networks: BTreeMap<String, Vec<String>>) -> Vec<Network> {
         let mut resolved = Vec::with_capacity(networks.len());
-        for (name, ranges) in networks {
-            let mut parsed = Vec::with_capacity(ranges.len());
-            for (index, range) in ranges.iter().enumerate() {
-                match range.parse::<IpNet>() {
-                    Ok(IpNet::V6(net)) if net.network().to_ipv4_mapped().is_some() => {
-                        // An IPv4 client is looked for by its IPv4 address, whatever the listener is.
-                        let ip = net.network().to_canonical();
-                        let bits = net.prefix_len().saturating_sub(96);
-                        self.error(
-                            format!("networks.{name}[{index}]"),
-                            format!(
-                                "`{range}` holds IPv4 addresses in the form of IPv6; expected `{ip}/{bits}`"
-                            ),
-                        );
-                    }
-                    Ok(net) if net == net.trunc() => parsed.push(net),
-                    Ok(net) => self.error(
-                        format!("networks.{name}[{index}]"),
-                        format!("`{range}` has host bits set; expected `{}`", net.trunc()),
-                    ),
-                    Err(_) => self
-                        .error(format!("networks.{name}[{index}]"), format!("`{range}` is not a CIDR range")),
-                }
+        for (name, written) in networks {
+            let mut ranges = Vec::with_capacity(written.len());
+            for (index, text) in written.iter().enumerate() {
+                ranges.extend(self.noted(format!("networks.{name}[{index}]"), range(text)));
             }
-            resolved.push(Network { name, ranges: parsed });
+            resolved.push(Network { name, ranges });
         }
         resolved
+    }
+}
+
+/// A CIDR range, spelled in the one way that it has.
+fn range(text: &str) -> Result<IpNet, String> {
+    match text.parse::<IpNet>() {
+        Ok(IpNet::V6(net)) if net.network().to_ipv4_mapped().is_some() => {
+            // An IPv4 client is looked for by its IPv4 address, whatever the listener is.
+            let ip = net.network().to_canonical();
+            let bits = net.prefix_len().saturating_sub(96);
+            Err(format!("`{text}` holds IPv4 addresses in the form of IPv6; expected `{ip}/{bits}`"))
+        }
+        Ok(net) if net == net.trunc() => Ok(net),
+        Ok(net) => Err(format!("`{text}` has host bits set; expected `{}`", net.trunc())),
+        Err(_) => Err(format!("`{text}` is not a CIDR range")),
     }
 }

@@ -34,7 +34,7 @@ impl Settings {
     /// Why the filter would not take it; what the configuration holds stays then.
     pub fn take_bundle(&mut self, file: &[u8], now: Option<UnixTime>) -> Result<(), FileError> {
         let source = &self.bundle_source;
-        let max_bytes = source.remote.as_ref().map_or(usize::MAX, |remote| remote.max_bytes);
+        let max_bytes = source.remote.as_ref().map_or(usize::MAX, |remote| *remote.max_bytes);
         if file.len() > max_bytes {
             let message = format!("{} bytes; `bundle.remote.max_bytes` is {max_bytes}", file.len());
             return Err(FileError::new(FileFault::TooLarge, "", message));
@@ -61,7 +61,7 @@ impl Settings {
     /// What the filter asks of the lists of this feed; `None` if they come from no server.
     pub fn feed_server(&self, feed: FeedKind) -> Option<FeedRules<'_>> {
         let source = self.feed(feed)?;
-        let max_entries = source.remote.as_ref()?.max_entries;
+        let max_entries = *source.remote.as_ref()?.max_entries;
         Some(FeedRules { keys: &source.keys, max_age_s: source.max_age_s, max_entries })
     }
 

@@ -297,7 +297,6 @@ impl Link {
             timeout_ms: *timeout_ms,
             max_body: *max_body,
             connect_retries: 1,
-            pdp: None,
         };
         self.events.push(Event::Fetch { id, call });
     }

@@ -43,7 +43,7 @@ impl RemoteIssuer {
             host: host.clone(),
             path: path.clone().unwrap_or_else(|| discovery::path(&self.issuer)),
             accept: "application/json",
-            timeout_ms: *timeout_ms,
+            timeout_ms: **timeout_ms,
             interval_ms: interval_s.saturating_mul(1_000),
             max_body: MAX_SET,
         }
@@ -135,7 +135,7 @@ impl Keyring {
     /// The keys, unless they are older than `max_stale_s`.
     pub(crate) fn usable(&self, now: UnixTime) -> Option<&KeySet> {
         let current = self.current.as_ref()?;
-        (age_s(current, now) <= self.source.remote.max_stale_s).then_some(&current.keys)
+        (age_s(current, now) <= *self.source.remote.max_stale_s).then_some(&current.keys)
     }
 
     /// What to say to a request that came at `since` with a key id that is not in the set, or when
@@ -150,14 +150,14 @@ impl Keyring {
         let remote = &self.source.remote;
         if let (Some(key_id), Some(current)) = (key_id, self.usable(now).and(self.current.as_ref())) {
             let asked = self.gone.get(&key_id.to_owned());
-            let recent = |at: &UnixTime| now.secs().saturating_sub(at.secs()) < remote.interval_s;
+            let recent = |at: &UnixTime| now.secs().saturating_sub(at.secs()) < *remote.interval_s;
             if current.asked_at >= since || asked.is_some_and(recent) {
                 return Lookup::Unknown;
             }
         }
         // A request from before the clock went back has waited for nobody knows how long.
-        let in_time = since <= now && now.millis_since(since) < i64::from(remote.wait_ms);
-        if !in_time || self.waiting.len() >= remote.max_waiting {
+        let in_time = since <= now && now.millis_since(since) < i64::from(*remote.wait_ms);
+        if !in_time || self.waiting.len() >= *remote.max_waiting {
             return Lookup::Unavailable;
         }
         self.waiting.insert(stream, Waiter { since, key_id: key_id.map(str::to_owned) });
@@ -221,11 +221,11 @@ impl Keyring {
             }
         }
         let hint = fetched.refresh_hint_s.and_then(|hint| i64::try_from(hint).ok());
-        let shortest = [max_age_s, hint].into_iter().flatten().fold(remote.refresh_s, i64::min);
+        let shortest = [max_age_s, hint].into_iter().flatten().fold(*remote.refresh_s, i64::min);
         let current = Current {
             keys: fetched.keys,
             asked_at,
-            lifetime_s: shortest.max(remote.interval_s),
+            lifetime_s: shortest.max(*remote.interval_s),
             digest,
             sequence: fetched.sequence,
         };
@@ -297,7 +297,7 @@ impl Source for Keyring {
     fn wake(&mut self, link: &mut Link, now: UnixTime) {
         let usable = self.usable(now);
         let asked_at = self.current.as_ref().map(|current| current.asked_at);
-        let wait_ms = i64::from(self.source.remote.wait_ms);
+        let wait_ms = i64::from(*self.source.remote.wait_ms);
         let gone = &self.gone;
         let done = |waiter: &Waiter| match (&waiter.key_id, usable) {
             _ if now.millis_since(waiter.since) >= wait_ms => true,

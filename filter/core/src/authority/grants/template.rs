@@ -71,12 +71,13 @@ impl Template {
                     if parts.iter().any(|part| matches!(part, Part::Param(other) if other == name)) {
                         return Err(format!("the parameter `{name}` is repeated"));
                     }
-                    match is_rest {
-                        true if index != last => {
-                            return Err(format!("`{{{name}...}}` is not the last segment"))
-                        }
-                        true => Part::Rest(name.to_owned()),
-                        false => Part::Param(name.to_owned()),
+                    if is_rest && index != last {
+                        return Err(format!("`{{{name}...}}` is not the last segment"));
+                    }
+                    if is_rest {
+                        Part::Rest(name.to_owned())
+                    } else {
+                        Part::Param(name.to_owned())
                     }
                 }
                 None if segment.is_empty() && index != last => {

@@ -6,6 +6,7 @@
 #[cfg(test)]
 mod tests;
 
+use std::cell::RefCell;
 use std::fmt;
 
 use serde::de::value::BorrowedStrDeserializer;
@@ -15,12 +16,22 @@ use serde::de::{
 };
 use serde_json::{Map, Value};
 
+use crate::base::ranged::RANGED;
+
 /// Reads a value. Texts may be borrowed from it.
 ///
 /// # Errors
 /// What is wrong, and where.
 pub(crate) fn typed<'v, T: de::Deserialize<'v>>(value: &'v Value) -> Result<T, Wrong> {
-    T::deserialize(At(value))
+    T::deserialize(At { value, noted: None })
+}
+
+/// As [`typed`], but numbers that are out of their ranges are noted, and others are read in their place.
+pub(crate) fn typed_noting<'v, T: de::Deserialize<'v>>(
+    value: &'v Value,
+    noted: &'v RefCell<Vec<Wrong>>,
+) -> Result<T, Wrong> {
+    T::deserialize(At { value, noted: Some(noted) })
 }
 
 /// What is wrong with a value.
@@ -32,6 +43,7 @@ struct Parts {
     /// Each step with the sign before it: `.keys[0].kty`.
     steps: String,
     message: serde_json::Error,
+    missing: Option<&'static str>,
 }
 
 impl Wrong {
@@ -45,19 +57,24 @@ impl Wrong {
         self.0.message.to_string()
     }
 
-    #[cold]
-    fn inside(mut self, step: fmt::Arguments<'_>) -> Self {
-        self.0.steps = format!("{step}{}", self.0.steps);
-        self
+    /// The member that is missing there, if that is what is wrong.
+    pub(crate) fn missing(&self) -> Option<&'static str> {
+        self.0.missing
     }
 
-    fn in_member(self, name: &str) -> Self {
-        self.inside(format_args!(".{name}"))
+    #[cold]
+    fn put_inside(&mut self, step: fmt::Arguments<'_>) {
+        self.0.steps = format!("{step}{}", self.0.steps);
+    }
+
+    fn in_member(mut self, name: &str) -> Self {
+        self.put_inside(format_args!(".{name}"));
+        self
     }
 
     #[cold]
     fn new(message: serde_json::Error) -> Self {
-        Self(Box::new(Parts { steps: String::new(), message }))
+        Self(Box::new(Parts { steps: String::new(), message, missing: None }))
     }
 }
 
@@ -86,15 +103,42 @@ impl de::Error for Wrong {
     fn invalid_value(found: Unexpected<'_>, expected: &dyn de::Expected) -> Self {
         Self::new(serde_json::Error::invalid_value(found, expected))
     }
+
+    fn missing_field(name: &'static str) -> Self {
+        let mut wrong = Self::new(serde_json::Error::missing_field(name));
+        wrong.0.missing = Some(name);
+        wrong
+    }
 }
 
 #[derive(Clone, Copy)]
-struct At<'v>(&'v Value);
+struct At<'v> {
+    value: &'v Value,
+    noted: Option<&'v RefCell<Vec<Wrong>>>,
+}
 
-impl At<'_> {
+impl<'v> At<'v> {
+    /// Another value, inside.
+    const fn inside(self, value: &'v Value) -> Self {
+        Self { value, ..self }
+    }
+
+    /// Reads this, which stands at `step`.
+    fn read<S: DeserializeSeed<'v>>(self, seed: S, step: fmt::Arguments<'_>) -> Result<S::Value, Wrong> {
+        let before = self.noted.map_or(0, |noted| noted.borrow().len());
+        let mut read = seed.deserialize(self);
+        if let Err(wrong) = &mut read {
+            wrong.put_inside(step);
+        }
+        if let Some(noted) = self.noted {
+            noted.borrow_mut().iter_mut().skip(before).for_each(|wrong| wrong.put_inside(step));
+        }
+        read
+    }
+
     #[cold]
     fn instead_of(self, expected: &dyn de::Expected) -> Wrong {
-        let found = match self.0 {
+        let found = match self.value {
             Value::Null => Unexpected::Unit,
             Value::Bool(value) => Unexpected::Bool(*value),
             Value::Number(number) => match (number.as_u64(), number.as_i64()) {
@@ -115,18 +159,18 @@ impl<'v> Deserializer<'v> for At<'v> {
     type Error = Wrong;
 
     fn deserialize_any<V: Visitor<'v>>(self, visitor: V) -> Result<V::Value, Wrong> {
-        match self.0 {
+        match self.value {
             Value::Null => visitor.visit_unit(),
             Value::Bool(value) => visitor.visit_bool(*value),
             Value::Number(_) => self.deserialize_f64(visitor),
             Value::String(text) => visitor.visit_borrowed_str(text),
-            Value::Array(items) => visitor.visit_seq(Items { items: items.iter(), next: 0 }),
-            Value::Object(members) => visitor.visit_map(Members::of(members)),
+            Value::Array(items) => visitor.visit_seq(Items { list: self, items: items.iter(), next: 0 }),
+            Value::Object(members) => visitor.visit_map(Members::of(self, members)),
         }
     }
 
     fn deserialize_bool<V: Visitor<'v>>(self, visitor: V) -> Result<V::Value, Wrong> {
-        match self.0 {
+        match self.value {
             Value::Bool(value) => visitor.visit_bool(*value),
             _ => Err(self.instead_of(&visitor)),
         }
@@ -134,7 +178,7 @@ impl<'v> Deserializer<'v> for At<'v> {
 
     // Whole numbers too: what fits is the visitor's business.
     fn deserialize_f64<V: Visitor<'v>>(self, visitor: V) -> Result<V::Value, Wrong> {
-        let Value::Number(number) = self.0 else { return Err(self.instead_of(&visitor)) };
+        let Value::Number(number) = self.value else { return Err(self.instead_of(&visitor)) };
         match (number.as_u64(), number.as_i64(), number.as_f64()) {
             (Some(value), ..) => visitor.visit_u64(value),
             (None, Some(value), _) => visitor.visit_i64(value),
@@ -164,7 +208,7 @@ impl<'v> Deserializer<'v> for At<'v> {
     }
 
     fn deserialize_str<V: Visitor<'v>>(self, visitor: V) -> Result<V::Value, Wrong> {
-        match self.0 {
+        match self.value {
             Value::String(text) => visitor.visit_borrowed_str(text),
             _ => Err(self.instead_of(&visitor)),
         }
@@ -175,26 +219,29 @@ impl<'v> Deserializer<'v> for At<'v> {
     }
 
     fn deserialize_option<V: Visitor<'v>>(self, visitor: V) -> Result<V::Value, Wrong> {
-        match self.0 {
+        match self.value {
             Value::Null => visitor.visit_none(),
             _ => visitor.visit_some(self),
         }
     }
 
-    fn deserialize_newtype_struct<V: Visitor<'v>>(self, _: &str, visitor: V) -> Result<V::Value, Wrong> {
-        visitor.visit_newtype_struct(self)
+    fn deserialize_newtype_struct<V: Visitor<'v>>(self, name: &str, visitor: V) -> Result<V::Value, Wrong> {
+        match name {
+            RANGED => visitor.visit_seq(Number(self)),
+            _ => visitor.visit_newtype_struct(self),
+        }
     }
 
     fn deserialize_seq<V: Visitor<'v>>(self, visitor: V) -> Result<V::Value, Wrong> {
-        match self.0 {
-            Value::Array(items) => visitor.visit_seq(Items { items: items.iter(), next: 0 }),
+        match self.value {
+            Value::Array(items) => visitor.visit_seq(Items { list: self, items: items.iter(), next: 0 }),
             _ => Err(self.instead_of(&visitor)),
         }
     }
 
     fn deserialize_map<V: Visitor<'v>>(self, visitor: V) -> Result<V::Value, Wrong> {
-        match self.0 {
-            Value::Object(members) => visitor.visit_map(Members::of(members)),
+        match self.value {
+            Value::Object(members) => visitor.visit_map(Members::of(self, members)),
             _ => Err(self.instead_of(&visitor)),
         }
     }
@@ -214,12 +261,14 @@ impl<'v> Deserializer<'v> for At<'v> {
         _: &'static [&'static str],
         visitor: V,
     ) -> Result<V::Value, Wrong> {
-        match self.0 {
+        match self.value {
             Value::String(variant) => visitor.visit_enum(Variant { name: variant, value: None }),
             Value::Object(members) => {
                 let mut all = members.iter();
                 match (all.next(), all.next()) {
-                    (Some((name, value)), None) => visitor.visit_enum(Variant { name, value: Some(value) }),
+                    (Some((name, value)), None) => {
+                        visitor.visit_enum(Variant { name, value: Some(self.inside(value)) })
+                    }
                     _ => Err(Wrong::invalid_value(Unexpected::Map, &"map with a single key")),
                 }
             }
@@ -237,7 +286,25 @@ impl<'v> Deserializer<'v> for At<'v> {
     }
 }
 
+/// A number of a range: as what its type may be, then as it is written.
+struct Number<'v>(At<'v>);
+
+impl<'v> SeqAccess<'v> for Number<'v> {
+    type Error = Wrong;
+
+    fn next_element_seed<S: DeserializeSeed<'v>>(&mut self, seed: S) -> Result<Option<S::Value>, Wrong> {
+        match (seed.deserialize(self.0), self.0.noted) {
+            (Err(wrong), Some(noted)) if self.0.value.is_i64() => {
+                noted.borrow_mut().push(wrong);
+                Ok(None)
+            }
+            (read, _) => read.map(Some),
+        }
+    }
+}
+
 struct Items<'v> {
+    list: At<'v>,
     items: std::slice::Iter<'v, Value>,
     next: usize,
 }
@@ -249,7 +316,7 @@ impl<'v> SeqAccess<'v> for Items<'v> {
         let Some(item) = self.items.next() else { return Ok(None) };
         let index = self.next;
         self.next = index.saturating_add(1);
-        seed.deserialize(At(item)).map(Some).map_err(|wrong| wrong.inside(format_args!("[{index}]")))
+        self.list.inside(item).read(seed, format_args!("[{index}]")).map(Some)
     }
 
     fn size_hint(&self) -> Option<usize> {
@@ -258,13 +325,14 @@ impl<'v> SeqAccess<'v> for Items<'v> {
 }
 
 struct Members<'v> {
+    object: At<'v>,
     members: serde_json::map::Iter<'v>,
     current: Option<(&'v str, &'v Value)>,
 }
 
 impl<'v> Members<'v> {
-    fn of(members: &'v Map<String, Value>) -> Self {
-        Self { members: members.iter(), current: None }
+    fn of(object: At<'v>, members: &'v Map<String, Value>) -> Self {
+        Self { object, members: members.iter(), current: None }
     }
 }
 
@@ -280,7 +348,7 @@ impl<'v> MapAccess<'v> for Members<'v> {
 
     fn next_value_seed<S: DeserializeSeed<'v>>(&mut self, seed: S) -> Result<S::Value, Wrong> {
         let Some((name, value)) = self.current else { return Err(Wrong::custom("value is missing")) };
-        seed.deserialize(At(value)).map_err(|wrong| wrong.in_member(name))
+        self.object.inside(value).read(seed, format_args!(".{name}"))
     }
 
     fn size_hint(&self) -> Option<usize> {
@@ -291,7 +359,7 @@ impl<'v> MapAccess<'v> for Members<'v> {
 /// An enum: a name alone, or an object with one member.
 struct Variant<'v> {
     name: &'v str,
-    value: Option<&'v Value>,
+    value: Option<At<'v>>,
 }
 
 impl<'v> EnumAccess<'v> for Variant<'v> {
@@ -308,14 +376,14 @@ impl<'v> VariantAccess<'v> for Variant<'v> {
 
     fn unit_variant(self) -> Result<(), Wrong> {
         match self.value {
-            None | Some(Value::Null) => Ok(()),
-            Some(value) => Err(At(value).instead_of(&"unit").in_member(self.name)),
+            None | Some(At { value: Value::Null, .. }) => Ok(()),
+            Some(at) => Err(at.instead_of(&"unit").in_member(self.name)),
         }
     }
 
     fn newtype_variant_seed<S: DeserializeSeed<'v>>(self, seed: S) -> Result<S::Value, Wrong> {
         match self.value {
-            Some(value) => seed.deserialize(At(value)).map_err(|wrong| wrong.in_member(self.name)),
+            Some(at) => at.read(seed, format_args!(".{}", self.name)),
             None => {
                 let wrong = Wrong::invalid_type(Unexpected::UnitVariant, &"newtype variant");
                 Err(wrong.in_member(self.name))
@@ -333,10 +401,10 @@ impl<'v> VariantAccess<'v> for Variant<'v> {
         visitor: V,
     ) -> Result<V::Value, Wrong> {
         match self.value {
-            Some(Value::Object(members)) => {
-                visitor.visit_map(Members::of(members)).map_err(|wrong| wrong.in_member(self.name))
+            Some(at @ At { value: Value::Object(members), .. }) => {
+                visitor.visit_map(Members::of(at, members)).map_err(|wrong| wrong.in_member(self.name))
             }
-            Some(value) => Err(At(value).instead_of(&"struct variant").in_member(self.name)),
+            Some(at) => Err(at.instead_of(&"struct variant").in_member(self.name)),
             None => {
                 let wrong = Wrong::invalid_type(Unexpected::UnitVariant, &"struct variant");
                 Err(wrong.in_member(self.name))

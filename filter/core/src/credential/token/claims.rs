@@ -118,7 +118,7 @@ fn validity(
     }
     // The leeway is for an issuer whose clock runs ahead. There is none at the end of a life.
     let from = not_before.max(issued_at).map_or(0, UnixTime::secs);
-    let early = UnixTime::from_secs(from.saturating_sub(issuer.leeway_s));
+    let early = UnixTime::from_secs(from.saturating_sub(*issuer.leeway_s));
     valid_at(early, expires_at, now)?;
     Ok((early, expires_at))
 }

@@ -10,21 +10,12 @@ use super::claims::numeric_date;
 
 use crate::base::reason::{reject, Denied, Reason};
 use crate::base::time::UnixTime;
-use crate::config::ranges::PROOF_AGE_S;
+use crate::config::{Dpop, ProofAge};
 use crate::http::request::Headers;
 use crate::http::target::{split_port, Target};
 use crate::jose::checks::Checks;
 use crate::jose::jws::Unverified;
 use crate::jose::keys::{Algorithm, Key};
-
-/// How DPoP proofs are checked.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Dpop {
-    pub(crate) max_age_s: i64,
-    pub(crate) leeway_s: i64,
-    pub(crate) max_rsa_bits: usize,
-    pub(crate) scheme: Option<&'static str>,
-}
 
 /// The longest proof, in bytes.
 const MAX_BYTES: usize = 8 * 1024;
@@ -73,7 +64,7 @@ pub(crate) fn check(
     let Some(Value::Object(jwk)) = proof.header.get("jwk") else { return Err(bad("`jwk` is missing")) };
     let key = Key::of_jwk(jwk, algorithm).map_err(|error| bad(&format!("`jwk`: {error}")))?;
     // The client chose it, and what it costs to check: 8,192 bits are 15 times as dear as 2,048.
-    if key.rsa_bits().is_some_and(|bits| bits > rules.max_rsa_bits) {
+    if key.rsa_bits().is_some_and(|bits| bits > *rules.max_rsa_bits) {
         return Err(bad(&format!("`jwk`: an RSA key of more than {} bits", rules.max_rsa_bits)));
     }
     // 12: the key that the token is bound to. Before the signature: nobody else's is worth checking.
@@ -97,7 +88,7 @@ pub(crate) fn check(
     // 11: the time.
     let issued_at = numeric_date(&proof.claims, "iat").map_err(|error| bad(&error.detail))?;
     let age = now.secs().saturating_sub(issued_at.secs());
-    if age > rules.max_age_s || age < rules.leeway_s.saturating_neg() {
+    if age > *rules.max_age_s || age < rules.leeway_s.saturating_neg() {
         return Err(bad(&format!("it is {age} s old; expected at most {} s", rules.max_age_s)));
     }
     // 12: this token.
@@ -108,14 +99,14 @@ pub(crate) fn check(
         return Err(bad("`jti` is missing or too long"));
     };
     let id = Sha256::new().chain_update(thumbprint).chain_update([0]).chain_update(jti).finalize().into();
-    let until = issued_at.secs().saturating_add(PROOF_AGE_S.1).saturating_add(1);
+    let until = issued_at.secs().saturating_add(ProofAge::MAX).saturating_add(1);
     Ok(Proof { id, until: UnixTime::from_secs(until) })
 }
 
 /// Whether a URL is the request's, without query and fragment, after the normalisation of RFC 3986
 /// sections 6.2.2 and 6.2.3: it is read by the rules that the request itself is read by.
 fn is_url_of(htu: &str, target: &Target, rules: &Dpop) -> bool {
-    let scheme = rules.scheme.unwrap_or(&target.scheme);
+    let scheme = rules.scheme.map_or(&*target.scheme, |scheme| scheme.as_str());
     let Some((named, rest)) = htu.split_once("://") else { return false };
     if !named.eq_ignore_ascii_case(scheme) {
         return false;
@@ -177,6 +168,7 @@ fn normalised(path: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::Scheme;
 
     fn target(scheme: &str, authority: &str, path: &str) -> Target {
         let pair = |name: &str, value: &str| (name.to_owned(), value.as_bytes().to_vec());
@@ -191,7 +183,7 @@ mod tests {
 
     #[test]
     fn urls_are_compared_after_normalisation_and_without_query() {
-        let rules = |scheme| Dpop { max_age_s: 60, leeway_s: 5, max_rsa_bits: 3_072, scheme };
+        let rules = |scheme| Dpop { scheme, ..Dpop::default() };
         let own = target("https", "shop.example", "/a/b?x=1");
         for same in [
             "https://shop.example/a/b",
@@ -231,8 +223,8 @@ mod tests {
         assert!(is_url_of("http://shop.example", &target("http", "shop.example:80", "/"), &rules(None)));
         // Behind something that ends TLS.
         let inner = target("http", "shop.example", "/a");
-        assert!(is_url_of("https://shop.example:443/a", &inner, &rules(Some("https"))));
-        assert!(!is_url_of("http://shop.example/a", &inner, &rules(Some("https"))));
+        assert!(is_url_of("https://shop.example:443/a", &inner, &rules(Some(Scheme::Https))));
+        assert!(!is_url_of("http://shop.example/a", &inner, &rules(Some(Scheme::Https))));
     }
 
     /// Says so to each signature, and counts them.
@@ -273,7 +265,8 @@ mod tests {
             (3_072, 2_048, Algorithm::Ps256, 0),
         ] {
             let (headers, thumbprint) = proof(bits, algorithm, serde_json::json!({}));
-            let rules = Dpop { max_age_s: 60, leeway_s: 5, max_rsa_bits, scheme: None };
+            let rules: Dpop =
+                serde_json::from_value(serde_json::json!({"max_rsa_bits": max_rsa_bits})).unwrap();
             let no = Says(false, 0.into());
             let checked = Checks::unbounded(&no);
             let refused = check(&headers, "t", &thumbprint, &target, &rules, checked, UnixTime::default());
@@ -295,7 +288,7 @@ mod tests {
         for (max_age_s, at, taken) in
             [(60, 1_060, true), (60, 1_061, false), (300, 1_300, true), (300, 1_301, false)]
         {
-            let rules = Dpop { max_age_s, leeway_s: 5, max_rsa_bits: 3_072, scheme: None };
+            let rules: Dpop = serde_json::from_value(serde_json::json!({"max_age_s": max_age_s})).unwrap();
             let (yes, now) = (Says(true, 0.into()), UnixTime::from_secs(at));
             let checked = check(&headers, "t", &thumbprint, &target, &rules, Checks::unbounded(&yes), now);
             assert_eq!(checked.is_ok(), taken, "{max_age_s} at {at}");
@@ -308,7 +301,7 @@ mod tests {
 
     quickcheck::quickcheck! {
         fn any_url_is_read(url: String) -> bool {
-            let rules = Dpop { max_age_s: 60, leeway_s: 5, max_rsa_bits: 3_072, scheme: None };
+            let rules = Dpop::default();
             !is_url_of(&url, &target("https", "shop.example", "/a"), &rules)
         }
     }

@@ -1,31 +1,30 @@
 //! Issuers of tokens, and where their keys are.
 
+use std::ops::Deref;
+
 use super::profile::{Preset, Template};
-use crate::config::{KindRule, Profile, RemoteKeys};
-use crate::identity::{Kind, RequiredBinding};
-use crate::jose::keys::{Algorithm, KeySet};
+use crate::config::{self, Profile, RemoteKeys};
+use crate::jose::keys::KeySet;
 use crate::sync::keyring::RemoteIssuer;
 
-/// An issuer of tokens.
+/// An issuer of tokens: as it is written, but for what its profile adds and what had to be read.
 #[derive(Debug)]
 pub struct Issuer {
-    pub(crate) issuer: String,
+    pub(crate) written: config::Issuer,
     pub(crate) preset: &'static Preset,
-    pub(crate) audiences: Vec<String>,
-    pub(crate) algorithms: Vec<Algorithm>,
     pub(crate) max_lifetime_s: i64,
-    pub(crate) leeway_s: i64,
     pub(crate) keys: KeySource,
-    pub(crate) kind: Kind,
-    pub(crate) kinds: Vec<KindRule>,
-    pub(crate) actor_kind: Option<Kind>,
     pub(crate) id: Template,
     pub(crate) task_claim: Option<String>,
     pub(crate) types: Vec<String>,
-    pub(crate) required_claims: Vec<String>,
-    pub(crate) trust_domains: Vec<String>,
-    pub(crate) required_binding: Option<RequiredBinding>,
-    pub(crate) peer_match: bool,
+}
+
+impl Deref for Issuer {
+    type Target = config::Issuer;
+
+    fn deref(&self) -> &config::Issuer {
+        &self.written
+    }
 }
 
 /// Where an issuer's keys are.
@@ -54,9 +53,10 @@ impl Issuer {
 
     /// The word for its tokens in records.
     pub(crate) fn credential(&self) -> &'static str {
-        match self.is_spiffe() {
-            true => "jwt_svid",
-            false => "jwt",
+        if self.is_spiffe() {
+            "jwt_svid"
+        } else {
+            "jwt"
         }
     }
 

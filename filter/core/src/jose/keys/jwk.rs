@@ -293,8 +293,9 @@ fn decode(member: &str, text: Option<&str>) -> Result<Vec<u8>, KeyError> {
 
 fn fixed(member: &str, text: Option<&str>, length: usize) -> Result<Vec<u8>, KeyError> {
     let bytes = decode(member, text)?;
-    match bytes.len() == length {
-        true => Ok(bytes),
-        false => error(member, format!("{} bytes; expected {length}", bytes.len())),
+    if bytes.len() == length {
+        Ok(bytes)
+    } else {
+        error(member, format!("{} bytes; expected {length}", bytes.len()))
     }
 }

@@ -75,9 +75,10 @@ impl KeySet {
         if found.keys.is_empty() && errors.is_empty() {
             errors.push(("keys".into(), "holds no key for signatures".into()));
         }
-        match errors.is_empty() {
-            true => Ok(found),
-            false => Err(errors),
+        if errors.is_empty() {
+            Ok(found)
+        } else {
+            Err(errors)
         }
     }
 
@@ -112,9 +113,10 @@ impl KeySet {
             }
         }
         let all_revoked = rules.usage == Usage::JwtSvid && keys.is_empty();
-        match fetched.keys.keys.is_empty() && !all_revoked {
-            true => Err("no usable key".into()),
-            false => Ok(fetched),
+        if fetched.keys.keys.is_empty() && !all_revoked {
+            Err("no usable key".into())
+        } else {
+            Ok(fetched)
         }
     }
 
@@ -168,9 +170,10 @@ impl KeySet {
 }
 
 fn bounded(keys: usize) -> Result<(), KeyError> {
-    match keys <= MAX_KEYS {
-        true => Ok(()),
-        false => Err(("keys".into(), format!("{keys} keys; expected at most {MAX_KEYS}"))),
+    if keys <= MAX_KEYS {
+        Ok(())
+    } else {
+        Err(("keys".into(), format!("{keys} keys; expected at most {MAX_KEYS}")))
     }
 }
 

@@ -3,7 +3,7 @@
 use super::Resolver;
 use crate::authority::network::Network;
 use crate::bundle::{Builder, Bundle, BundleSource, Origin, Preparation};
-use crate::config::{self, is_host, is_path, ranges, Limits, RemoteBundle};
+use crate::config::{self, Limits};
 use crate::jose::keys::{Algorithm, Jwks, KeyRules, KeySet, Usage};
 use crate::jose::signature::PureRust;
 use crate::settings::configuring::{of_file, Building, ShadowBuilding};
@@ -28,22 +28,20 @@ impl Resolver {
         if inline.is_some() && signed.is_some() {
             self.error(place, "`inline` and `signed` exclude each other");
         }
-        if let Some(max) = max_stale_s {
-            self.range(format!("{place}.max_stale_s"), max, ranges::BUNDLE_MAX_STALE_S);
-            if !is_signed {
-                self.error(format!("{place}.max_stale_s"), "a bundle that is not signed has no age");
-            }
+        if max_stale_s.is_some() && !is_signed {
+            self.error(format!("{place}.max_stale_s"), "a bundle that is not signed has no age");
         }
         let keys = self.signing_keys(place, keys, is_signed);
         if let Some(remote) = &remote {
-            self.remote_bundle(remote);
+            self.server("bundle.remote", &remote.cluster, &remote.host);
+            self.path("bundle.remote.path", &remote.path);
         }
         let bundle = match (inline, signed) {
             (Some(inline), _) => Building::inline(&format!("{place}.inline"), inline, Builder::new(limits)),
             (None, Some(text)) => self.signed_bundle(&format!("{place}.signed"), text, &keys, limits),
             (None, None) => Building::Done(Box::default()),
         };
-        (bundle, BundleSource { remote, keys, max_stale_s })
+        (bundle, BundleSource { remote, keys, max_stale_s: max_stale_s.as_deref().copied() })
     }
 
     /// The bundle that is not obeyed.
@@ -135,22 +133,5 @@ impl Resolver {
         });
         self.note_test_keys(&format!("{place}.keys"), keys.ids());
         keys
-    }
-
-    fn remote_bundle(&mut self, remote: &RemoteBundle) {
-        let RemoteBundle { cluster, host, path, timeout_ms, interval_s, max_bytes } = remote;
-        if cluster.is_empty() {
-            self.error("bundle.remote.cluster", "must not be empty");
-        }
-        if !is_host(host) {
-            self.error("bundle.remote.host", format!("`{host}` is not a host"));
-        }
-        if !is_path(path) {
-            self.error("bundle.remote.path", format!("`{path}` is not a path"));
-        }
-        self.range("bundle.remote.timeout_ms", i64::from(*timeout_ms), ranges::TIMEOUT_MS);
-        self.range("bundle.remote.interval_s", *interval_s, ranges::BUNDLE_INTERVAL_S);
-        let bytes = i64::try_from(*max_bytes).unwrap_or(i64::MAX);
-        self.range("bundle.remote.max_bytes", bytes, ranges::BUNDLE_BYTES);
     }
 }

@@ -8,9 +8,7 @@ use base64::Engine as _;
 use super::Resolver;
 use crate::authority::exceptions::{is_api_key_id, ApiKey, API_KEY_ISSUER, MIN_SALT};
 use crate::base::spiffe::{is_trust_domain, SpiffeId};
-use crate::config::{self, is_host, is_path, ranges, Profile, RemoteKeys, Scheme};
-use crate::credential::peer::Mtls;
-use crate::credential::token::dpop::Dpop;
+use crate::config::{self, Profile, RemoteKeys};
 use crate::credential::token::source::CredentialSource;
 use crate::credential::token::{Issuer, KeySource, Preset, Template};
 use crate::jose::keys::{Algorithm, KeyRules, KeySet};
@@ -39,58 +37,30 @@ impl Resolver {
         resolved
     }
 
-    fn issuer(&mut self, at: &str, written: config::Issuer) -> Option<Issuer> {
-        let config::Issuer {
-            issuer,
-            profile,
-            audiences,
-            algorithms,
-            max_lifetime_s,
-            keys,
-            kind,
-            kinds,
-            actor_kind,
-            id,
-            task_claim,
-            types,
-            mut required_claims,
-            mut trust_domains,
-            leeway_s,
-            required_binding,
-            peer_match,
-        } = written;
-        let preset = Preset::of(profile);
-        if audiences.is_empty() || audiences.iter().any(String::is_empty) {
+    fn issuer(&mut self, at: &str, mut written: config::Issuer) -> Option<Issuer> {
+        let preset = Preset::of(written.profile);
+        let issuer = &*written.issuer;
+        if written.audiences.is_empty() || written.audiences.iter().any(String::is_empty) {
             self.error(format!("{at}.audiences"), "expected at least one audience, none of them empty");
         }
-        self.algorithms(at, &algorithms, preset);
-        let max_lifetime_s = match max_lifetime_s.or(preset.max_lifetime_s) {
-            Some(secs) => {
-                self.range(format!("{at}.max_lifetime_s"), secs, ranges::MAX_LIFETIME_S);
-                secs
-            }
-            None => {
-                self.error(
-                    format!("{at}.max_lifetime_s"),
-                    "missing; only a profile has a ceiling of its own",
-                );
-                1
-            }
-        };
-        self.range(format!("{at}.leeway_s"), leeway_s, ranges::LEEWAY_S);
-        for (name, value) in [("task_claim", task_claim.as_deref()), ("id", id.as_deref())] {
-            if value == Some("") {
+        self.algorithms(at, &written.algorithms, preset);
+        let max_lifetime_s = written.max_lifetime_s.as_deref().copied().or(preset.max_lifetime_s);
+        if max_lifetime_s.is_none() {
+            self.error(format!("{at}.max_lifetime_s"), "missing; only a profile has a ceiling of its own");
+        }
+        for (name, value) in [("task_claim", &written.task_claim), ("id", &written.id)] {
+            if value.as_deref() == Some("") {
                 self.error(format!("{at}.{name}"), "must not be empty");
             }
         }
-        let types = self.types(at, types, preset);
-        for (index, domain) in trust_domains.iter().enumerate() {
+        let types = self.types(at, written.types.take(), preset);
+        for (index, domain) in written.trust_domains.iter().enumerate() {
             self.trust_domain(&format!("{at}.trust_domains[{index}]"), domain);
         }
-        if profile == Some(Profile::Spiffe) {
-            match SpiffeId::parse(&issuer) {
-                Ok(own) if own.path().is_empty() && trust_domains.is_empty() => {
-                    trust_domains.push(own.trust_domain().to_owned());
+        if written.profile == Some(Profile::Spiffe) {
+            match SpiffeId::parse(issuer) {
+                Ok(own) if own.path().is_empty() && written.trust_domains.is_empty() => {
+                    written.trust_domains.push(own.trust_domain().to_owned());
                 }
                 Ok(own) if own.path().is_empty() => {
                     self.error(format!("{at}.trust_domains"), "the profile `spiffe` has the one of `issuer`");
@@ -106,32 +76,17 @@ impl Resolver {
             self.error(format!("{at}.profile"), format!("`{issuer}` needs the profile `spiffe`"));
         }
         // Their rules are about the subject that the preset makes.
-        if matches!(profile, Some(Profile::Spiffe | Profile::Kubernetes)) && id.is_some() {
+        if matches!(written.profile, Some(Profile::Spiffe | Profile::Kubernetes)) && written.id.is_some() {
             self.error(format!("{at}.id"), format!("the profile `{}` has its own", preset.name));
         }
-        required_claims.extend(preset.required_claims.iter().map(|claim| (*claim).to_owned()));
-        let id = Template::parse(id.as_deref().unwrap_or(preset.id));
-        let id = id.map_err(|message| self.error(format!("{at}.id"), message)).ok()?;
-        let keys = self.keys(at, keys, &issuer, &algorithms, preset)?;
-        Some(Issuer {
-            issuer,
-            preset,
-            audiences,
-            algorithms,
-            max_lifetime_s,
-            leeway_s,
-            keys,
-            kind,
-            kinds,
-            actor_kind,
-            id,
-            task_claim: task_claim.or_else(|| preset.task_claim.map(str::to_owned)),
-            types,
-            required_claims,
-            trust_domains,
-            required_binding,
-            peer_match,
-        })
+        written.required_claims.extend(preset.required_claims.iter().map(|claim| (*claim).to_owned()));
+        let id = Template::parse(written.id.as_deref().unwrap_or(preset.id));
+        let id = self.noted(format!("{at}.id"), id)?;
+        let keys = std::mem::take(&mut written.keys);
+        let keys = self.keys(at, keys, &written.issuer, &written.algorithms, preset)?;
+        let task_claim = written.task_claim.take().or_else(|| preset.task_claim.map(str::to_owned));
+        let max_lifetime_s = max_lifetime_s.unwrap_or_default();
+        Some(Issuer { written, preset, max_lifetime_s, keys, id, task_claim, types })
     }
 
     fn algorithms(&mut self, at: &str, algorithms: &[Algorithm], preset: &Preset) {
@@ -198,40 +153,25 @@ impl Resolver {
     }
 
     fn remote_keys(&mut self, at: &str, remote: &RemoteKeys, issuer: &str) {
-        let RemoteKeys {
-            cluster,
-            host,
-            path,
-            discovery,
-            timeout_ms,
-            refresh_s,
-            interval_s,
-            max_stale_s,
-            wait_ms,
-            max_waiting,
-        } = remote;
-        if cluster.is_empty() {
-            self.error(format!("{at}.cluster"), "must not be empty");
-        }
-        if !is_host(host) {
-            self.error(format!("{at}.host"), format!("`{host}` is not a host"));
-        }
+        let RemoteKeys { cluster, host, path, discovery, refresh_s, interval_s, max_stale_s, .. } = remote;
+        self.server(at, cluster, host);
         match (path, discovery) {
-            (Some(path), false) if is_path(path) => {}
-            (Some(path), false) => self.error(format!("{at}.path"), format!("`{path}` is not a path")),
+            (Some(path), false) => self.path(&format!("{at}.path"), path),
             (None, true) if issuer.starts_with("https://") || issuer.starts_with("http://") => {}
             (None, true) => self.error(format!("{at}.discovery"), "the issuer is not a URL to discover at"),
             _ => self.error(format!("{at}.path"), "expected either `path` or `discovery: true`"),
         }
-        for (name, value, range) in [
-            ("timeout_ms", i64::from(*timeout_ms), ranges::TIMEOUT_MS),
-            ("interval_s", *interval_s, ranges::KEYS_INTERVAL_S),
-            ("refresh_s", *refresh_s, (*interval_s, ranges::REFRESH_S.1)),
-            ("max_stale_s", *max_stale_s, (*refresh_s, ranges::KEYS_MAX_STALE_S.1)),
-            ("wait_ms", i64::from(*wait_ms), ranges::KEYS_WAIT_MS),
-            ("max_waiting", i64::try_from(*max_waiting).unwrap_or(i64::MAX), ranges::MAX_WAITING),
-        ] {
-            self.range(format!("{at}.{name}"), value, range);
+        if **refresh_s < **interval_s {
+            self.error(
+                format!("{at}.refresh_s"),
+                format!("expected at least `interval_s`, {}", **interval_s),
+            );
+        }
+        if **max_stale_s < **refresh_s {
+            self.error(
+                format!("{at}.max_stale_s"),
+                format!("expected at least `refresh_s`, {}", **refresh_s),
+            );
         }
     }
 
@@ -264,20 +204,7 @@ impl Resolver {
         resolved
     }
 
-    pub(super) fn dpop(&mut self, dpop: &config::Dpop) -> Dpop {
-        let config::Dpop { max_age_s, leeway_s, max_rsa_bits, scheme } = dpop;
-        self.range("dpop.max_age_s", *max_age_s, ranges::PROOF_AGE_S);
-        self.range("dpop.leeway_s", *leeway_s, ranges::LEEWAY_S);
-        let bits = i64::try_from(*max_rsa_bits).unwrap_or(i64::MAX);
-        self.range("dpop.max_rsa_bits", bits, ranges::PROOF_RSA_BITS);
-        let scheme = scheme.map(|scheme| match scheme {
-            Scheme::Http => "http",
-            Scheme::Https => "https",
-        });
-        Dpop { max_age_s: *max_age_s, leeway_s: *leeway_s, max_rsa_bits: *max_rsa_bits, scheme }
-    }
-
-    pub(super) fn mtls(&mut self, mtls: config::Mtls) -> Mtls {
+    pub(super) fn mtls(&mut self, mtls: &config::Mtls) {
         let config::Mtls { trust_domains, kind, forwarded } = mtls;
         if trust_domains.is_empty() && kind.is_some() {
             self.error("mtls.trust_domains", "an empty list admits nobody; expected at least one");
@@ -285,7 +212,7 @@ impl Resolver {
         for (index, domain) in trust_domains.iter().enumerate() {
             self.trust_domain(&format!("mtls.trust_domains[{index}]"), domain);
         }
-        if let Some(forwarded) = &forwarded {
+        if let Some(forwarded) = forwarded {
             if forwarded.hops.is_empty() {
                 self.error("mtls.forwarded.hops", "an empty list trusts nobody; expected at least one");
             }
@@ -298,7 +225,6 @@ impl Resolver {
                 }
             }
         }
-        Mtls { trust_domains, kind, forwarded }
     }
 
     pub(super) fn api_keys(&mut self, keys: Vec<config::ApiKey>) -> Vec<ApiKey> {

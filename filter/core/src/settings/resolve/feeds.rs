@@ -6,7 +6,7 @@ use serde_json::Value;
 use super::Resolver;
 use crate::base::time::UnixTime;
 use crate::bundle::Bundle;
-use crate::config::{self, is_host, is_path, ranges, RemoteFeed};
+use crate::config;
 use crate::facts::content::{Content as _, FeedKind, Full};
 use crate::facts::signals::Signals;
 use crate::jose::keys::KeySet;
@@ -28,9 +28,9 @@ impl Resolver {
             _ => self.signing_keys(place, keys, remote.is_some()),
         };
         if let Some(remote) = &remote {
-            self.remote_feed(place, remote);
+            self.server(&format!("{place}.remote"), &remote.cluster, &remote.host);
+            self.path(&format!("{place}.remote.path"), &remote.path);
         }
-        self.range(format!("{place}.max_age_s"), max_age_s, ranges::FEED_MAX_AGE_S);
         let mut lines = Vec::new();
         for (index, fact) in inline.iter().flatten().enumerate() {
             let line = serde_json::to_value(fact).map_err(|error| error.to_string());
@@ -42,7 +42,7 @@ impl Resolver {
         if kind == FeedKind::Signals {
             self.signals_fit(&lines);
         }
-        FeedSource { inline: lines, remote, keys, max_age_s, when_stale }
+        FeedSource { inline: lines, remote, keys, max_age_s: *max_age_s, when_stale }
     }
 
     /// There may be only so many signals about one thing.
@@ -61,27 +61,6 @@ impl Resolver {
         if let Some(rules) = bundle.rule_sets.iter().find(|rules| rules.reads_signals()) {
             let package = rules.package();
             self.error("signals", format!("missing; the rule set `{package}` reads `input.signals`"));
-        }
-    }
-
-    fn remote_feed(&mut self, place: &str, remote: &RemoteFeed) {
-        let RemoteFeed { cluster, host, path, interval_ms, timeout_ms, max_entries } = remote;
-        if cluster.is_empty() {
-            self.error(format!("{place}.remote.cluster"), "must not be empty");
-        }
-        if !is_host(host) {
-            self.error(format!("{place}.remote.host"), format!("`{host}` is not a host"));
-        }
-        if !is_path(path) {
-            self.error(format!("{place}.remote.path"), format!("`{path}` is not a path"));
-        }
-        let entries = i64::try_from(*max_entries).unwrap_or(i64::MAX);
-        for (name, value, range) in [
-            ("interval_ms", i64::from(*interval_ms), ranges::FEED_INTERVAL_MS),
-            ("timeout_ms", i64::from(*timeout_ms), ranges::TIMEOUT_MS),
-            ("max_entries", entries, ranges::FEED_ENTRIES),
-        ] {
-            self.range(format!("{place}.remote.{name}"), value, range);
         }
     }
 }

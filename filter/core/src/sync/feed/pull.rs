@@ -157,7 +157,7 @@ pub(crate) struct World<'w> {
 
 impl World<'_> {
     fn max_entries(&self) -> usize {
-        self.source.remote.as_ref().map_or(0, |remote| remote.max_entries)
+        self.source.remote.as_ref().map_or(0, |remote| *remote.max_entries)
     }
 }
 
@@ -168,8 +168,8 @@ pub(crate) fn server(RemoteFeed { cluster, host, path, interval_ms, timeout_ms, 
         host: host.clone(),
         path: path.clone(),
         accept: "application/x-ndjson",
-        timeout_ms: *timeout_ms,
-        interval_ms: (*interval_ms).into(),
+        timeout_ms: **timeout_ms,
+        interval_ms: (**interval_ms).into(),
         max_body: MAX_BODY,
     }
 }

@@ -6,6 +6,7 @@ use serde::Deserialize;
 use serde_json::json;
 
 use super::*;
+use crate::base::ranged::Ranged;
 
 #[derive(Debug, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields, expecting = "an object")]
@@ -100,4 +101,49 @@ fn an_array_is_no_object() {
         let error = typed::<Outer>(&document).unwrap_err();
         assert!(error.message().starts_with("invalid type: sequence, expected an object"), "{error}");
     }
+}
+
+#[derive(Debug, Deserialize)]
+struct Bounds {
+    required: Ranged<u32, 1, 10>,
+    #[serde(default)]
+    absent: Ranged<usize, 0, 100, 7>,
+    optional: Option<Ranged<i64, -5, 5>>,
+}
+
+#[test]
+fn numbers_that_are_out_of_their_ranges_are_noted_or_wrong() {
+    let document =
+        json!([{"required": 0, "optional": -6}, {"required": 10, "absent": 101}, {"required": -1}]);
+    let noted = RefCell::default();
+    let read: Vec<Bounds> = typed_noting(&document, &noted).unwrap();
+    let values = |one: &Bounds| (*one.required, *one.absent, one.optional.as_deref().copied());
+    let read: Vec<_> = read.iter().map(values).collect();
+    assert_eq!(read, [(1, 7, Some(-5)), (10, 100, None), (1, 7, None)]);
+    let noted: Vec<String> = noted.take().iter().map(ToString::to_string).collect();
+    assert_eq!(
+        noted,
+        [
+            "[0].optional: -6 is out of range; expected -5 to 5",
+            "[0].required: 0 is out of range; expected 1 to 10",
+            "[1].absent: 101 is out of range; expected 0 to 100",
+            "[2].required: -1 is out of range; expected 1 to 10",
+        ]
+    );
+    let wrong = typed::<Vec<Bounds>>(&document).unwrap_err().to_string();
+    assert_eq!(wrong, "[0].optional: -6 is out of range; expected -5 to 5");
+    for (other, found) in [
+        (json!("1"), "invalid type: string \"1\""),
+        (json!(1.5), "invalid type: floating point `1.5`"),
+        (json!(u64::MAX), "invalid value: integer `18446744073709551615`"),
+        (json!(null), "invalid type: null"),
+    ] {
+        let noted = RefCell::default();
+        let wrong = typed_noting::<Bounds>(&json!({"required": other}), &noted).unwrap_err().to_string();
+        assert_eq!(wrong, format!("required: {found}, expected an integer from 1 to 10"));
+        assert!(noted.take().is_empty());
+    }
+    // Another deserializer refuses what is out of range, too.
+    assert!(serde_json::from_value::<Bounds>(json!({"required": 1})).is_ok());
+    assert!(serde_json::from_value::<Bounds>(json!({"required": 0})).is_err());
 }

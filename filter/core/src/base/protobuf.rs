@@ -1,13 +1,13 @@
-//! As much of the protobuf wire format as ext_authz needs. By hand and not generated, because generated
+//! As much of the protobuf wire format as we need. By hand and not generated, because generated
 //! code skips the fields that it does not know: an order to change the request must not be overlooked.
 
 /// A message that is being written.
 #[derive(Debug, Default)]
-pub(super) struct Message(Vec<u8>);
+pub struct Message(Vec<u8>);
 
 /// The value of one field.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub(super) enum Field<'a> {
+pub(crate) enum Field<'a> {
     Varint(u64),
     Fixed64(u64),
     Bytes(&'a [u8]),
@@ -16,9 +16,14 @@ pub(super) enum Field<'a> {
 
 /// The bytes are no message, or not one of the type that is read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Broken;
+pub(crate) struct Broken;
 
 impl Message {
+    /// With room for so many bytes.
+    pub fn with_capacity(bytes: usize) -> Self {
+        Self(Vec::with_capacity(bytes))
+    }
+
     fn varint(&mut self, mut value: u64) {
         while value >= 0x80 {
             self.0.push(u8::try_from(value & 0x7f).unwrap_or_default() | 0x80);
@@ -28,43 +33,45 @@ impl Message {
     }
 
     /// A whole number; written also if it is 0.
-    pub(super) fn number(&mut self, field: u32, value: u64) {
+    pub(crate) fn number(&mut self, field: u32, value: u64) {
         self.varint(u64::from(field) << 3);
         self.varint(value);
     }
 
-    fn bytes(&mut self, field: u32, bytes: &[u8]) {
+    /// Bytes; written also if there are none.
+    pub fn bytes(&mut self, field: u32, bytes: &[u8]) {
         self.varint(u64::from(field) << 3 | 2);
         self.varint(u64::try_from(bytes.len()).unwrap_or(u64::MAX));
         self.0.extend_from_slice(bytes);
     }
 
     /// A text; an empty one is the same as none.
-    pub(super) fn text(&mut self, field: u32, text: &str) {
+    pub(crate) fn text(&mut self, field: u32, text: &str) {
         if !text.is_empty() {
             self.bytes(field, text.as_bytes());
         }
     }
 
-    pub(super) fn message(&mut self, field: u32, message: &Message) {
+    pub(crate) fn message(&mut self, field: u32, message: &Message) {
         self.bytes(field, &message.0);
     }
 
     /// An entry of a `map<string, string>`.
-    pub(super) fn entry(&mut self, field: u32, key: &str, value: &str) {
+    pub(crate) fn entry(&mut self, field: u32, key: &str, value: &str) {
         let mut entry = Message::default();
         entry.text(1, key);
         entry.text(2, value);
         self.message(field, &entry);
     }
 
-    pub(super) fn into_bytes(self) -> Vec<u8> {
+    /// What was written.
+    pub fn into_bytes(self) -> Vec<u8> {
         self.0
     }
 }
 
 /// The fields of a message, in order. Groups are no part of proto3.
-pub(super) fn fields(mut bytes: &[u8]) -> Result<Vec<(u64, Field<'_>)>, Broken> {
+pub(crate) fn fields(mut bytes: &[u8]) -> Result<Vec<(u64, Field<'_>)>, Broken> {
     let mut found = Vec::new();
     while !bytes.is_empty() {
         let key = varint(&mut bytes)?;
@@ -113,18 +120,18 @@ fn varint(bytes: &mut &[u8]) -> Result<u64, Broken> {
 }
 
 impl<'a> Field<'a> {
-    pub(super) fn as_bytes(self) -> Result<&'a [u8], Broken> {
+    pub(crate) fn as_bytes(self) -> Result<&'a [u8], Broken> {
         match self {
             Field::Bytes(bytes) => Ok(bytes),
             _ => Err(Broken),
         }
     }
 
-    pub(super) fn as_text(self) -> Result<&'a str, Broken> {
+    pub(crate) fn as_text(self) -> Result<&'a str, Broken> {
         std::str::from_utf8(self.as_bytes()?).map_err(|_| Broken)
     }
 
-    pub(super) fn as_number(self) -> Result<u64, Broken> {
+    pub(crate) fn as_number(self) -> Result<u64, Broken> {
         match self {
             Field::Varint(value) => Ok(value),
             _ => Err(Broken),
