@@ -61,5 +61,5 @@ question(name, context) := {
 	"subject": {"type": input.identity.kind, "id": input.identity.id},
 	"action": {"name": name},
 	"resource": {"type": "order", "id": input.grant.params.order},
-	"context": object.union(context, {"principal": input.identity.principal}),
+	"context": object.union(context, {"on_behalf_of": input.identity.on_behalf_of}),
 }

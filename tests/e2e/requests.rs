@@ -188,7 +188,7 @@ fn header_forged() {
         "x-everycall-identity",
         "x-everycall-kind",
         "x-everycall-task",
-        "x-everycall-principal",
+        "x-everycall-on-behalf-of",
         "x-everycall-grant",
         "x-everycall-decision-id",
         "x-everycall-whatever",

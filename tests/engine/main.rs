@@ -20,8 +20,8 @@ use std::collections::BTreeSet;
 
 use everycall::cases::{run_case, CaseFile};
 use everycall_core::{
-    Call, Connection, Decision, Effect, Engine, Headers, IdSeed, Pending, Reason, Reply, Request, Settings,
-    SharedData, Step, StreamClose, StreamId, Unavailable, UnixTime, Work,
+    Call, Connection, Decision, DecisionRecord, Effect, Engine, Headers, IdSeed, Pending, Reason, Reply,
+    Request, Settings, SharedData, Step, StreamClose, StreamId, Unavailable, UnixTime, Work,
 };
 use serde_json::{json, Value};
 
@@ -428,7 +428,7 @@ fn records_go_out_a_few_at_a_time_and_by_choice() {
 #[test]
 fn a_record_replays_to_the_same_outcome_and_holds_no_token() {
     let (base, files) = everycall_tests::cases::all().unwrap();
-    let mut replayed = 0;
+    let (mut replayed, mut delegated) = (0, 0);
     for (name, text) in files {
         let file = CaseFile::parse(&name, &text).unwrap();
         let config = file.config(&base, NOW);
@@ -451,10 +451,24 @@ fn a_record_replays_to_the_same_outcome_and_holds_no_token() {
             assert_eq!(again.decision, record.decision, "{name}: {}: {text}", case.name);
             assert_eq!(again.reason, record.reason, "{name}: {}: {text}", case.name);
             assert_eq!(again.policy, record.policy, "{name}: {}", case.name);
+            // A record of version 1, in which one word was another.
+            let mut before: Value = serde_json::from_str(&text).unwrap();
+            before["v"] = json!(1);
+            for place in ["/identity", "/signals"] {
+                if let Some(members) = before.pointer_mut(place).and_then(Value::as_object_mut) {
+                    let value = members.remove("on_behalf_of").unwrap();
+                    delegated += usize::from(value.is_string());
+                    members.insert("principal".to_owned(), value);
+                }
+            }
+            let of_before = serde_json::from_value(before.clone()).unwrap();
+            let again = replayer.replay(&of_before).record;
+            let outcome = |record: &DecisionRecord| (record.decision, record.reason, record.policy.clone());
+            assert_eq!(outcome(&again), outcome(&record), "{name}: {}: {before}", case.name);
             replayed += 1;
         }
     }
-    assert!(replayed > 500, "{replayed}");
+    assert!(replayed > 500 && delegated > 20, "{replayed}, {delegated}");
 }
 
 #[test]

@@ -85,10 +85,10 @@ fn every_profile_has_an_example_that_is_true() {
         let identity = verify(&claims).unwrap_or_else(|refused| panic!("{}: {refused:?}", preset.name));
         let none = || "none".to_owned();
         let caller = format!(
-            "kind       {}\nid         {}\nprincipal  {}\ntask       {}\n",
+            "kind          {}\nid            {}\non_behalf_of  {}\ntask          {}\n",
             identity.kind.as_str(),
             identity.id,
-            identity.principal.clone().unwrap_or_else(none),
+            identity.on_behalf_of.clone().unwrap_or_else(none),
             identity.task.clone().unwrap_or_else(none),
         );
         assert_eq!(section.block("text"), caller, "{}", preset.name);

@@ -72,7 +72,7 @@ pub fn full() -> DecisionRecord {
         id: "x".into(),
         issuer: "x".into(),
         credential: "jwt".into(),
-        principal: text(),
+        on_behalf_of: text(),
         actors: vec!["x".into()],
         task: text(),
         token_id: Some("x".into()),
@@ -324,7 +324,7 @@ fn full_stream() -> StreamRecord {
         identity: Some(StreamIdentity {
             id: "x".into(),
             issuer: "x".into(),
-            principal: text(),
+            on_behalf_of: text(),
             task: text(),
             token_id: text(),
             key_id: text(),

@@ -107,7 +107,8 @@ pub struct Identity {
     /// How the caller proved itself: `jwt`, `jwt_svid`, `mtls` or `api_key`.
     pub credential: Arc<str>,
     /// On whose behalf the call is made: `sub` of a delegated token.
-    pub principal: Option<String>,
+    #[serde(alias = "principal")]
+    pub on_behalf_of: Option<String>,
     /// Prior actors, nearest first, without the caller.
     pub actors: Vec<String>,
     /// The task that the credential is bound to.

@@ -23,6 +23,7 @@ use crate::http::target::Target;
 use crate::identity::{Binding, Identity};
 use crate::pdp::Answer;
 use crate::record::{RequestRecord, SignalsRecord};
+pub(crate) use contract::renamed;
 pub(crate) use slots::Slots;
 #[cfg(feature = "schema")]
 pub use told::{input_rows, InputRow};
@@ -138,7 +139,7 @@ pub(crate) fn identity_once(identity: &Identity, texts: &mut Texts) -> Value {
         ("id", text(Some(&identity.id))),
         ("issuer", text(Some(&identity.issuer))),
         ("kind", text(Some(identity.kind.as_str()))),
-        ("principal", text(identity.principal.as_deref())),
+        ("on_behalf_of", text(identity.on_behalf_of.as_deref())),
         ("task", task.map_or(Value::Null, |task| Value::Object(Object::from(task)))),
     ];
     let members = members.into_iter().map(|(name, value)| (shared(name), value));

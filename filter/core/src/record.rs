@@ -18,6 +18,9 @@ use crate::base::{hex, json};
 pub use crate::facts::record::{FeedRecord, SignalsRecord};
 use crate::identity::{Identity, Kind};
 
+/// The version of the schema of records. Before 2 `on_behalf_of` was called `principal`; such records are still read.
+pub(crate) const RECORD_VERSION: u32 = 2;
+
 /// How many values of the greatest length a record holds, or as many bytes in more of them.
 const CUT_VALUES: usize = 8;
 
@@ -43,11 +46,11 @@ impl Record {
             Record::Decision(line) => line.len(),
             Record::Stream(record) => {
                 let identity = record.identity.iter().flat_map(|identity| {
-                    let StreamIdentity { id, issuer, principal, task, token_id, key_id } = identity;
+                    let StreamIdentity { id, issuer, on_behalf_of, task, token_id, key_id } = identity;
                     [
                         Some(id),
                         Some(issuer),
-                        principal.as_ref(),
+                        on_behalf_of.as_ref(),
                         task.as_ref(),
                         token_id.as_ref(),
                         key_id.as_ref(),
@@ -81,7 +84,7 @@ struct Summary<'r> {
     rule: Option<&'r str>,
     identity: Option<&'r str>,
     kind: Option<Kind>,
-    principal: Option<&'r str>,
+    on_behalf_of: Option<&'r str>,
     task: Option<&'r str>,
     grant: Option<&'r str>,
     would_refuse: Option<Reason>,
@@ -92,7 +95,7 @@ struct Summary<'r> {
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct StreamRecord {
-    /// The schema's version: 1.
+    /// The schema's version: 2.
     pub v: u32,
     /// `stream_ended`. A decision's record has none.
     pub event: &'static str,
@@ -132,7 +135,7 @@ pub struct StreamIdentity {
     /// Who vouches for it.
     pub issuer: String,
     /// On whose behalf.
-    pub principal: Option<String>,
+    pub on_behalf_of: Option<String>,
     /// The task.
     pub task: Option<String>,
     /// `jti`.
@@ -143,11 +146,11 @@ pub struct StreamIdentity {
 
 impl From<&Identity> for StreamIdentity {
     fn from(identity: &Identity) -> Self {
-        let Identity { id, issuer, principal, task, token_id, key_id, .. } = identity;
+        let Identity { id, issuer, on_behalf_of, task, token_id, key_id, .. } = identity;
         Self {
             id: id.clone(),
             issuer: issuer.as_ref().to_owned(),
-            principal: principal.clone(),
+            on_behalf_of: on_behalf_of.clone(),
             task: task.clone(),
             token_id: token_id.as_deref().map(str::to_owned),
             key_id: key_id.as_deref().map(str::to_owned),
@@ -160,7 +163,7 @@ impl From<&Identity> for StreamIdentity {
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct DecisionRecord {
-    /// The schema's version: 1.
+    /// The schema's version: 2.
     #[cfg_attr(feature = "schema", schemars(extend("const" = 1)))]
     pub v: u32,
     /// The decision id, unique over workers and restarts; it stands in the answer, too.
@@ -239,7 +242,7 @@ impl DecisionRecord {
             rule: self.policy.as_ref().and_then(|policy| policy.rule.as_deref()),
             identity: identity.map(|identity| &*identity.id),
             kind: identity.map(|identity| identity.kind),
-            principal: identity.and_then(|identity| identity.principal.as_deref()),
+            on_behalf_of: identity.and_then(|identity| identity.on_behalf_of.as_deref()),
             task: identity.and_then(|identity| identity.task.as_deref()),
             grant: self.grant.as_ref().map(|grant| &*grant.id),
             would_refuse: self.would_refuse.as_ref().map(|would| would.reason),

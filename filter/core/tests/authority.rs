@@ -81,7 +81,7 @@ fn grants_that_would_decide_one_call_differently_conflict() {
         json!({"kinds": ["agent", "workload"]}),
         json!({"issuer": "https://id"}),
         json!({"valid_from": "2026-01-01T00:00:00Z"}),
-        json!({"delegation": {"principals": ["user:alice"]}}),
+        json!({"delegation": {"on_behalf_of": ["user:alice"]}}),
         json!({"paths": ["/a/{x}", "/b"]}),
         json!({"hosts": ["g", "h"]}),
     ] {
@@ -271,7 +271,7 @@ fn wildcards_of_others_are_not_taken_in_silence() {
         (json!({"subject": "*"}), "subject"),
         (json!({"subject": "spiffe://d/ns/*"}), "subject"),
         (json!({"subject": "system:serviceaccount:ci:*"}), "subject"),
-        (json!({"delegation": {"principals": ["*"]}}), "delegation.principals[0]"),
+        (json!({"delegation": {"on_behalf_of": ["*"]}}), "delegation.on_behalf_of[0]"),
         (json!({"delegation": {"actors": ["a", "ns/*"]}}), "delegation.actors[1]"),
         (
             json!({"subject": null, "issuer": "https://id", "claims": {"repository": "shop/*"}}),
@@ -282,6 +282,9 @@ fn wildcards_of_others_are_not_taken_in_silence() {
         assert_eq!(path, format!("bundle.inline.grants[0].{at}"), "{members}");
         assert!(message.contains("`*` stands for nothing else"), "{message}");
     }
+    let (path, said) = only(json!({"grants": [grant("g", json!({"delegation": {"principals": ["a"]}}))]}));
+    assert_eq!(path, "bundle.inline.grants[0].delegation.principals");
+    assert!(said.contains("unknown field") && said.contains("expected `on_behalf_of`"), "{said}");
     for literal in ["a*b", "**a", "user*"] {
         assert_eq!(errors(json!({"grants": [grant("g", json!({"subject": literal}))]})), [], "{literal}");
     }

@@ -183,7 +183,7 @@ fn reason(engine: &mut Engine, v: Option<&Value>) -> Reason {
         "v": 1, "id": "x", "time": 1000, "instance": "", "revision": "", "decision": "ask", "reason": null,
         "status": 0, "layer": "request", "connection": {}, "grant": null, "policy": null, "pdp": [],
         "request": {"id": null, "method": "GET", "scheme": "http", "host": "h", "path": "/", "headers": {}, "query": {}},
-        "identity": {"kind": "workload", "id": "s", "issuer": "i", "credential": "jwt", "principal": null,
+        "identity": {"kind": "workload", "id": "s", "issuer": "i", "credential": "jwt", "on_behalf_of": null,
                      "actors": [], "task": null, "token_id": null, "key_id": null, "not_before": 0,
                      "expires_at": 2000, "claims": claims}
     }))

@@ -206,7 +206,7 @@ fn caller(claims: &Value, changes: &Value) -> Result<Identity, String> {
 type Parties = (String, Option<String>, Vec<String>);
 
 fn parties(identity: Identity) -> Parties {
-    (identity.id, identity.principal, identity.actors)
+    (identity.id, identity.on_behalf_of, identity.actors)
 }
 
 fn actors(vectors: &Vectors) -> Vec<CaseResult> {

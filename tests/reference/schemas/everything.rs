@@ -60,7 +60,7 @@ pub fn inline() -> Value {
         "sensitivity": "high", "source": "iga", "ticket": "T-1", "valid_from": "2026-01-01T00:00:00Z",
         "valid_until": "2027-01-01T00:00:00+01:00", "semicolons": true, "requires_elevation": true,
         "break_glass_kinds": ["human"], "requires_binding": "dpop", "issuer": "https://id",
-        "delegation": {"principals": ["user:alice"], "actors": []}})));
+        "delegation": {"on_behalf_of": ["user:alice"], "actors": []}})));
     grants.push(grant(
         json!({"id": "b", "subject_prefix": "spiffe://shop.example/ns/", "paths": ["/b"], "policy": "o"}),
     ));

@@ -23,9 +23,9 @@ impl Policies {
 
 /// What is known of a call, in a line.
 fn known(signals: &SignalsRecord) -> String {
-    let SignalsRecord { list, identity, principal, actors, task } = signals;
+    let SignalsRecord { list, identity, on_behalf_of, actors, task } = signals;
     let mut parts = Vec::new();
-    let named = [("identity", identity), ("principal", principal), ("task", task)];
+    let named = [("identity", identity), ("on_behalf_of", on_behalf_of), ("task", task)];
     for (part, all) in named.into_iter().chain(actors.iter().map(|actor| ("actor", actor))) {
         parts.extend(all.iter().map(|(name, value)| format!("{part}.{name} = {value}")));
     }
@@ -50,7 +50,7 @@ pub(super) fn text(record: &DecisionRecord, traces: &[Trace], policies: &Policie
             let proof = proof(identity);
             let mut text = format!("{} `{}`, by {proof}", identity.kind.as_str(), identity.id);
             let more = [
-                ("for", identity.principal.as_deref()),
+                ("for", identity.on_behalf_of.as_deref()),
                 ("task", identity.task.as_deref()),
                 ("key", identity.key_id.as_deref()),
             ];
@@ -252,7 +252,7 @@ mod tests {
             id: "x".into(),
             issuer: "spiffe://a".into(),
             credential: credential.into(),
-            principal: None,
+            on_behalf_of: None,
             actors: Vec::new(),
             task: None,
             token_id: None,

@@ -166,7 +166,7 @@ impl Elevation {
         }
         // Nobody approves what is then done on their own behalf.
         let approved = |who: &String| is_same_person(who, &self.approver);
-        if !self.break_glass && call.caller.principal.as_ref().is_some_and(approved) {
+        if !self.break_glass && call.caller.on_behalf_of.as_ref().is_some_and(approved) {
             return Err("was approved by the principal of this call".into());
         }
         Ok(())

@@ -69,7 +69,7 @@ pub(crate) struct Grant {
 #[derive(Debug, PartialEq)]
 pub(crate) struct Delegation {
     /// Sorted; `None`: any principal.
-    pub(crate) principals: Option<Vec<String>>,
+    pub(crate) on_behalf_of: Option<Vec<String>>,
     /// Sorted; `None`: any prior actors.
     pub(crate) actors: Option<Vec<String>>,
 }
@@ -331,15 +331,15 @@ impl Grant {
     /// A call on somebody's behalf needs a grant that says so. Prior actors are told of, not proven
     /// (RFC 8693 section 4.1): a grant may refuse for their sake, never admit.
     fn delegates(&self, caller: &Identity) -> Result<(), String> {
-        let Some(principal) = &caller.principal else { return Ok(()) };
+        let Some(on_behalf_of) = &caller.on_behalf_of else { return Ok(()) };
         let Some(delegation) = &self.delegation else {
             return Err("does not admit calls on behalf of a principal".into());
         };
         let names = |list: &Option<Vec<String>>, text: &String| {
             list.as_ref().is_none_or(|list| list.binary_search(text).is_ok())
         };
-        if !names(&delegation.principals, principal) {
-            return Err(format!("does not name the principal `{principal}`"));
+        if !names(&delegation.on_behalf_of, on_behalf_of) {
+            return Err(format!("does not name `{on_behalf_of}`, on whose behalf the call is made"));
         }
         match caller.actors.iter().find(|actor| !names(&delegation.actors, actor)) {
             Some(actor) => Err(format!("does not name the prior actor `{actor}`")),

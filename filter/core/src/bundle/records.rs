@@ -273,14 +273,14 @@ impl Builder {
     }
 
     fn delegation(&mut self, at: &dyn Display, written: config::Delegation) -> Box<Delegation> {
-        let config::Delegation { principals, actors } = written;
-        if principals.as_ref().is_some_and(Vec::is_empty) {
+        let config::Delegation { on_behalf_of, actors } = written;
+        if on_behalf_of.as_ref().is_some_and(Vec::is_empty) {
             self.error(
-                format!("{at}.delegation.principals"),
+                format!("{at}.delegation.on_behalf_of"),
                 "an empty list admits nobody; expected at least one",
             );
         }
-        for (name, list) in [("principals", &principals), ("actors", &actors)] {
+        for (name, list) in [("on_behalf_of", &on_behalf_of), ("actors", &actors)] {
             for (index, text) in list.iter().flatten().enumerate() {
                 self.no_wildcard(format_args!("{at}.delegation.{name}[{index}]"), text);
             }
@@ -290,7 +290,7 @@ impl Builder {
             list.sort_unstable();
             Some(list)
         };
-        Box::new(Delegation { principals: sorted(principals), actors: sorted(actors) })
+        Box::new(Delegation { on_behalf_of: sorted(on_behalf_of), actors: sorted(actors) })
     }
 
     /// One elevation. What it names is looked for when everything has come.

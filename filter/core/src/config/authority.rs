@@ -110,7 +110,7 @@ pub struct Delegation {
     /// On behalf of these only; without it of any.
     #[serde(default)]
     #[cfg_attr(feature = "schema", schemars(length(min = 1)))]
-    pub principals: Option<Vec<String>>,
+    pub on_behalf_of: Option<Vec<String>>,
     /// Only these may have acted before the caller; `[]` is nobody. Without it anybody.
     #[serde(default)]
     pub actors: Option<Vec<String>>,

@@ -433,7 +433,7 @@ fn bare(kind: Kind, id: String, issuer: &str, credential: &str) -> Identity {
         id,
         issuer: issuer.into(),
         credential: credential.into(),
-        principal: None,
+        on_behalf_of: None,
         actors: Vec::new(),
         task: None,
         token_id: None,

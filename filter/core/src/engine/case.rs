@@ -23,6 +23,7 @@ use crate::obligations::Obligations;
 use crate::pdp::{Answer, Question};
 use crate::record::{
     begins, BundleRecord, DecisionRecord, ElevationRecord, RequestRecord, SignalsRecord, Verdict,
+    RECORD_VERSION,
 };
 use crate::settings::Settings;
 
@@ -210,7 +211,7 @@ impl Case {
 /// A record that knows no more than what came.
 pub(super) fn begun(request: &Request, id: String, now: UnixTime, settings: &Settings) -> DecisionRecord {
     DecisionRecord {
-        v: 1,
+        v: RECORD_VERSION,
         id,
         time: now,
         instance: Arc::clone(&settings.instance),

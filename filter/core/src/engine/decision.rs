@@ -92,7 +92,7 @@ impl Permit {
             set.push(("x-everycall-identity".into(), visible_ascii(&caller.id)));
             set.push(("x-everycall-kind".into(), caller.kind.as_str().to_owned()));
             for (name, value) in
-                [("x-everycall-principal", &caller.principal), ("x-everycall-task", &caller.task)]
+                [("x-everycall-on-behalf-of", &caller.on_behalf_of), ("x-everycall-task", &caller.task)]
             {
                 if let Some(value) = value {
                     set.push((name.into(), visible_ascii(value)));

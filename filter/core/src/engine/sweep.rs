@@ -20,7 +20,7 @@ use crate::engine::streams::{
 };
 use crate::http::request::StreamId;
 use crate::policy::RuleSet;
-use crate::record::{Record, StreamEnd, StreamIdentity, StreamRecord};
+use crate::record::{Record, StreamEnd, StreamIdentity, StreamRecord, RECORD_VERSION};
 use crate::settings::Settings;
 
 /// Streams that one slice looks at, of those about which little is to be done.
@@ -329,7 +329,7 @@ impl Admission {
         #[allow(clippy::cast_precision_loss)] // milliseconds of years stay below 2^53
         let open_s = now.millis_since(self.since).max(0) as f64 / 1e3;
         StreamRecord {
-            v: 1,
+            v: RECORD_VERSION,
             event: "stream_ended",
             id: self.decision_id.clone(),
             time: now,

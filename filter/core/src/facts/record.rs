@@ -28,7 +28,8 @@ pub struct SignalsRecord {
     /// About the caller.
     pub identity: Map<String, Value>,
     /// About the one that it acts for.
-    pub principal: Map<String, Value>,
+    #[serde(alias = "principal")]
+    pub on_behalf_of: Map<String, Value>,
     /// About each prior actor.
     pub actors: Vec<Map<String, Value>>,
     /// About the task.
@@ -37,7 +38,7 @@ pub struct SignalsRecord {
 
 impl SignalsRecord {
     fn parts(&self) -> impl Iterator<Item = &Map<String, Value>> {
-        [&self.identity, &self.principal, &self.task].into_iter().chain(&self.actors)
+        [&self.identity, &self.on_behalf_of, &self.task].into_iter().chain(&self.actors)
     }
 
     /// How long it is as text.
@@ -50,9 +51,9 @@ impl SignalsRecord {
     /// All that several of one call tell.
     pub(crate) fn merged<'r>(all: impl Iterator<Item = &'r Self>) -> Option<Self> {
         all.cloned().reduce(|mut first, next| {
-            let Self { list: _, identity, principal, actors, task } = next;
+            let Self { list: _, identity, on_behalf_of, actors, task } = next;
             first.identity.extend(identity);
-            first.principal.extend(principal);
+            first.on_behalf_of.extend(on_behalf_of);
             first.task.extend(task);
             if first.actors.is_empty() {
                 first.actors = actors;

@@ -191,7 +191,7 @@ impl Signals {
         };
         let mut subjects = caller.subjects();
         found.identity = of("identity", subjects.next());
-        found.principal = of("principal", subjects.next());
+        found.on_behalf_of = of("on_behalf_of", subjects.next());
         found.task = of("task", caller.task());
         found.actors = caller.actors().iter().map(|actor| self.about(*actor, None, now)).collect();
         found
@@ -344,7 +344,7 @@ mod tests {
             id: "agent".into(),
             issuer: "https://id".into(),
             credential: "jwt".into(),
-            principal: Some("alice".into()),
+            on_behalf_of: Some("alice".into()),
             actors: vec!["planner".into(), "first".into()],
             task: Some("t-1".into()),
             token_id: None,
@@ -387,9 +387,9 @@ mod tests {
     }
 
     fn seen(signals: &Signals, now: UnixTime) -> Value {
-        let SignalsRecord { identity, principal, actors, task, .. } =
+        let SignalsRecord { identity, on_behalf_of, actors, task, .. } =
             signals.of_call(Some(&caller()), &all(), now);
-        json!([identity, principal, actors, task])
+        json!([identity, on_behalf_of, actors, task])
     }
 
     #[test]

@@ -27,3 +27,21 @@ impl InputContract for InputFormat {
         }
     }
 }
+
+/// What was called otherwise before: where a policy that reads it would find nothing, silently.
+const RENAMED: [([&str; 2], &str); 2] = [
+    (["identity", "principal"], "it is called `on_behalf_of`, beside it"),
+    (["signals", "principal"], "it is called `on_behalf_of`, beside it"),
+];
+
+/// A path that is not there any more, and what to read instead.
+pub(crate) fn renamed(format: InputFormat, path: &[Arc<str>]) -> Option<(String, &'static str)> {
+    let own = match format {
+        InputFormat::Everycall => path,
+        InputFormat::OpaEnvoy => path.split_first().filter(|(first, _)| ***first == *opa::OWN)?.1,
+    };
+    let (_, instead) = RENAMED
+        .iter()
+        .find(|(old, _)| own.len() >= old.len() && own.iter().zip(old).all(|(a, b)| **a == **b))?;
+    Some((path.join("."), instead))
+}

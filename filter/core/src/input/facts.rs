@@ -127,7 +127,7 @@ pub(super) const FACTS: &[Fact] = &[
     one("identity.kind", |of| of.identity("kind"))
         .always(Text)
         .says("`workload`, `agent`, `human`, `legacy`. Without a credential `identity` is null"),
-    one("identity.principal", |of| of.identity("principal"))
+    one("identity.on_behalf_of", |of| of.identity("on_behalf_of"))
         .nullable(Text)
         .says("On whose behalf: `sub` of a delegated token"),
     one("identity.task", |of| of.identity("task")).nullable(Members).holding(&[(
@@ -176,7 +176,7 @@ pub(super) const FACTS: &[Fact] = &[
     .says("About each of `identity.actors`"),
     members("signals.identity", |of, name| of_map(&of.signals?.identity, name))
         .says("Signals about the caller: values by name. There is `signals` only for a policy that names it"),
-    members("signals.principal", |of, name| of_map(&of.signals?.principal, name))
+    members("signals.on_behalf_of", |of, name| of_map(&of.signals?.on_behalf_of, name))
         .says("About the one that it acts for; empty without one"),
     members("signals.task", |of, name| of_map(&of.signals?.task, name))
         .says("About the task; empty without one"),

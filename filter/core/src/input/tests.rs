@@ -26,7 +26,7 @@ fn callers() -> Vec<Option<Verified>> {
         id: "agent".into(),
         issuer: "https://id".into(),
         credential: "jwt".into(),
-        principal: delegated.then(|| "alice".to_owned()),
+        on_behalf_of: delegated.then(|| "alice".to_owned()),
         actors: if delegated { vec!["first".into(), "second".into()] } else { Vec::new() },
         task: delegated.then(|| "t-1".to_owned()),
         token_id: None,
@@ -294,11 +294,11 @@ fn the_whole_input_is_what_it_is_said_to_be() {
             "sensitivity": "high", "source": "iga", "ticket": "T-1"},
         "identity": {"kind": "agent", "id": "agent", "issuer": "https://id", "credential": "jwt",
             "claims": {"role": "admin", "deep": {"list": [1, 2.5], "": null}, "n": 1e300, "id": "x", "claims": {"role": 1}},
-            "principal": "alice", "actors": ["first", "second"], "task": {"id": "t-1"}, "expires_in": 288, "bound": "dpop"},
+            "on_behalf_of": "alice", "actors": ["first", "second"], "task": {"id": "t-1"}, "expires_in": 288, "bound": "dpop"},
         "request": {"headers": {"x-a": ["1", "2"], "x-b": [""], "path": ["odd"], "host": ["h"]},
             "host": "orders.shop.example", "id": "r-1", "method": "GET", "path": "/orders/a%20b/",
             "query": {"q": ["1", "a b"], "r": [""]}, "scheme": "https", "segments": ["orders", "a b", ""]},
-        "signals": {"identity": {"risk": "high", "score": 1.5}, "principal": {}, "actors": [{"risk": true}, {}],
+        "signals": {"identity": {"risk": "high", "score": 1.5}, "on_behalf_of": {}, "actors": [{"risk": true}, {}],
             "task": {"seen": 3}},
         "time": NOW
     });
@@ -428,7 +428,7 @@ fn time_and_null_are_known_by_the_slots() {
     }
     let nullable = [
         "identity",
-        "identity.principal",
+        "identity.on_behalf_of",
         "identity.task",
         "identity.bound",
         "grant.sensitivity",

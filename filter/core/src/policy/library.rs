@@ -7,7 +7,7 @@ use everycall_rego::{Budget, Planning, Site, Value};
 use super::{opa, Entry, RuleSet};
 use crate::base::reads::Names;
 use crate::config::{InputFormat, Limits};
-use crate::input::Slots;
+use crate::input::{self, Slots};
 
 /// One module: its file, and its text.
 #[derive(Debug, Clone)]
@@ -115,11 +115,13 @@ impl Library {
             reads.name_signals();
         }
         let mut refused = Vec::new();
-        if *format == InputFormat::OpaEnvoy {
-            for (path, site) in plan.inputs() {
-                if let Some((absent, instead)) = opa::absent(path) {
-                    refused.push(self.at(site, &format!("`input.{absent}` is not there: {instead}")));
-                }
+        for (path, site) in plan.inputs() {
+            let absent = match format {
+                InputFormat::OpaEnvoy => opa::absent(path),
+                InputFormat::Everycall => None,
+            };
+            if let Some((absent, instead)) = absent.or_else(|| input::renamed(*format, path)) {
+                refused.push(self.at(site, &format!("`input.{absent}` is not there: {instead}")));
             }
         }
         for (site, slot) in plan.conditions() {
@@ -208,7 +210,7 @@ mod tests {
             ("{ x > 1; input.elevation; true }", 7, "elevation"),
             ("{\n  input[\"exception\"]\n}", 8, "exception"),
             ("who", 7, "identity"),
-            ("who.principal", 7, "identity.principal"),
+            ("who.on_behalf_of", 7, "identity.on_behalf_of"),
             ("not input.exception", 7, "exception"),
             ("count([1 | input.grant.ticket]) == 1", 7, "grant.ticket"),
         ] {
@@ -266,6 +268,37 @@ mod tests {
         ] {
             assert_eq!(opa(body), [""; 0], "{body}");
         }
+    }
+
+    /// A rule that negates what is read under a name of before would hold for everybody.
+    #[test]
+    fn names_of_before_are_refused_where_they_are_read() {
+        let own = |body: &str| {
+            let module = format!("package everycall\n\nimport input.identity as who\n\ndecision := {{\"allow\": true}} if {body}");
+            refused(Entry::named(None), &[&module], &json!({}))
+        };
+        for (body, name) in [
+            ("not input.identity.principal == \"x\"", "identity.principal"),
+            ("who.principal != null", "identity.principal"),
+            ("who[\"principal\"] == \"x\"", "identity.principal"),
+            ("count(object.get(input.signals, \"principal\", {})) == 0", ""),
+            ("not input.signals.principal.risk", "signals.principal.risk"),
+        ] {
+            let expected =
+                format!("0.rego:5: `input.{name}` is not there: it is called `on_behalf_of`, beside it");
+            let expected: Vec<String> = Some(expected).filter(|_| !name.is_empty()).into_iter().collect();
+            assert_eq!(own(body), expected, "{body}");
+        }
+        for body in [
+            "who.on_behalf_of != null",
+            "who.claims.principal == \"x\"",
+            "input.grant.params.principal == \"x\"",
+        ] {
+            assert_eq!(own(body), [""; 0], "{body}");
+        }
+        let opa = "package envoy.authz\n\nallow if input.attributes.source.principal == input.everycall.identity.principal";
+        let found = refused(Entry::opa(None).unwrap(), &[opa], &json!({}));
+        assert_eq!(found, ["0.rego:3: `input.everycall.identity.principal` is not there: it is called `on_behalf_of`, beside it"]);
     }
 
     #[test]

@@ -213,8 +213,8 @@ pub fn mistakes() -> Vec<Mistake> {
         ),
         (
             format!("{grant}/delegation"),
-            json!({"principals": []}),
-            "bundle.inline.grants[0].delegation.principals",
+            json!({"on_behalf_of": []}),
+            "bundle.inline.grants[0].delegation.on_behalf_of",
             "nobody",
         ),
         (

@@ -375,7 +375,7 @@ fn chain(actors: &[&str]) -> Value {
 pub fn a49(row: &mut Row, _: &Vectors) {
     let mut config = config();
     let mut delegated = grant("agent");
-    delegated["delegation"] = json!({"principals": [CALLER]});
+    delegated["delegation"] = json!({"on_behalf_of": [CALLER]});
     add_grant(&mut config, delegated);
     config["limits"] = json!({"token_bytes": 65_536});
     let mut world = World::new(&config);
@@ -383,7 +383,7 @@ pub fn a49(row: &mut Row, _: &Vectors) {
     let decision = act(&mut world, chain(&["agent"]));
     row.is("an actor with a grant", &decision, 200);
     let identity = decision.record.identity.clone().unwrap();
-    let who = (identity.id.as_str(), identity.principal.as_deref());
+    let who = (identity.id.as_str(), identity.on_behalf_of.as_deref());
     row.expect("actor and principal", who == ("agent", Some(CALLER)), format!("{who:?}"));
     let decision = act(&mut world, chain(&["agent", "stranger", "admin"]));
     row.is("prior actors", &decision, 200);

@@ -170,7 +170,7 @@ fn config() -> anyhow::Result<Value> {
             "subject_prefix": "spiffe://shop.example/bench/", "methods": ["GET", "POST"],
             "paths": ["/t/{rest...}", EVENTS], "policy": "bench"});
         if kind == "agent" {
-            grant["delegation"] = json!({"principals": [PRINCIPAL]});
+            grant["delegation"] = json!({"on_behalf_of": [PRINCIPAL]});
         }
         grants.push(grant);
     }

@@ -27,7 +27,7 @@ async fn a_token_binds_the_agent_its_principal_and_an_open_task() {
     );
     let identity = verified(&answer);
     assert_eq!(identity.id, "spiffe://shop.example/agent");
-    assert_eq!(identity.principal.as_deref(), Some("alice"));
+    assert_eq!(identity.on_behalf_of.as_deref(), Some("alice"));
     assert_eq!(identity.task.as_deref(), Some("t-1"));
     assert_eq!(identity.key_id.as_deref(), Some("k1"));
     assert_eq!(identity.claims.find_text("purpose"), Some("refund"));
@@ -42,7 +42,7 @@ async fn the_least_request_is_a_subject() {
     assert_eq!(first["expires_in"], 300);
     assert_eq!(verified(&second).claims.find_text("aud"), Some("inventory"));
     let (first, second) = (verified(&first), verified(&second));
-    assert_eq!((first.id.as_str(), first.principal, first.task), ("checkout", None, None));
+    assert_eq!((first.id.as_str(), first.on_behalf_of, first.task), ("checkout", None, None));
     assert_ne!(first.token_id, second.token_id);
 }
 
@@ -76,7 +76,7 @@ async fn a_token_of_a_task_is_refreshed_while_the_task_lives() {
         assert_eq!((status, &next["expires_in"]), (StatusCode::OK, &json!(60)), "{next}");
         assert_eq!(next["refresh_token"], secret);
         let (old, new) = (verified(&first), verified(&next));
-        assert_eq!((new.id, new.principal, new.task), (old.id, old.principal, old.task));
+        assert_eq!((new.id, new.on_behalf_of, new.task), (old.id, old.on_behalf_of, old.task));
         assert_eq!(new.claims.find_text("purpose"), Some("refund"));
         assert_ne!(new.token_id, old.token_id);
     }

@@ -155,7 +155,7 @@ impl Selectors {
 
     /// Claims tell of the token's subject: never of an actor who calls on its behalf.
     fn claiming(&self, caller: &Identity, fits: &mut Vec<Fit>) {
-        if caller.principal.is_some() {
+        if caller.on_behalf_of.is_some() {
             return;
         }
         for set in self.claim_sets.get(&caller.issuer).into_iter().flatten() {

@@ -71,17 +71,17 @@ pub(super) fn identity(
         trust_domain(id, issuer)?;
     }
     // RFC 8693 section 4.1: the outermost actor is the current one; `sub` is the principal.
-    let (id, principal) = match actors.is_empty() {
+    let (id, on_behalf_of) = match actors.is_empty() {
         true => (subject, None),
         false => (actors.remove(0), Some(subject)),
     };
     let identity = Identity {
         // The claims tell of the subject. Who acts for it may be of another kind.
-        kind: issuer.actor_kind.filter(|_| principal.is_some()).unwrap_or_else(|| kind(&claims, issuer)),
+        kind: issuer.actor_kind.filter(|_| on_behalf_of.is_some()).unwrap_or_else(|| kind(&claims, issuer)),
         id,
         issuer: texts.share(&issuer.issuer),
         credential: texts.share(issuer.credential()),
-        principal,
+        on_behalf_of,
         actors,
         task,
         token_id: token_id.map(|id| texts.share(&id)),

@@ -61,8 +61,8 @@ impl Revocable {
         let (with, both) = ([Some(issuer)], [Some(issuer), None]);
         by_id(Token, identity.token_id.as_deref(), &with);
         by_id(Subject, Some(&identity.id), &both);
-        if identity.principal.is_some() {
-            by_id(Subject, identity.principal.as_deref(), &both);
+        if identity.on_behalf_of.is_some() {
+            by_id(Subject, identity.on_behalf_of.as_deref(), &both);
             by_id(Actor, Some(&identity.id), &both);
         }
         for actor in &identity.actors {

@@ -21,7 +21,7 @@ fn identity() -> Identity {
         id: "agent".into(),
         issuer: "https://id".into(),
         credential: "jwt".into(),
-        principal: Some("alice".into()),
+        on_behalf_of: Some("alice".into()),
         actors: vec!["planner".into()],
         task: Some("t-1".into()),
         token_id: Some("j-1".into()),
@@ -106,7 +106,7 @@ fn each_kind_ends_what_it_names_and_nothing_near_it() {
 #[test]
 fn callers_are_found_by_what_they_are() {
     // Nobody acts for anybody here.
-    let plain = Identity { principal: None, actors: Vec::new(), task: None, token_id: None, ..identity() };
+    let plain = Identity { on_behalf_of: None, actors: Vec::new(), task: None, token_id: None, ..identity() };
     for line in [
         json!({"revoke": "actor", "id": "agent"}),
         json!({"revoke": "subject", "id": "alice"}),
