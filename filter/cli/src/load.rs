@@ -70,10 +70,7 @@ impl std::error::Error for LoadError {}
 /// The first thing that can't be read, with its file and JSON path. What the document says is not
 /// looked at beyond its references: `Settings` does that.
 pub fn load(path: &Path) -> Result<Value, LoadError> {
-    let mut document = match path == Path::new("-") {
-        true => parse_json(path, &stdin(path)?)?,
-        false => read(path)?,
-    };
+    let mut document = if path == Path::new("-") { parse_json(path, &stdin(path)?)? } else { read(path)? };
     let base = path.parent().unwrap_or(Path::new(""));
     for place in ["bundle", "shadow"] {
         resolve_bundle(&mut document, place, base)?;
@@ -120,9 +117,12 @@ fn parse_json(path: &Path, bytes: &[u8]) -> Result<Value, LoadError> {
 
 /// A file that a configuration refers to: that it is missing is the configuration's mistake.
 fn read_referred(path: &Path, key: &str) -> Result<Value, LoadError> {
-    read(path).map_err(|error| match error.unreadable {
-        true => LoadError { path: key.to_owned(), unreadable: false, ..error },
-        false => error,
+    read(path).map_err(|error| {
+        if error.unreadable {
+            LoadError { path: key.to_owned(), unreadable: false, ..error }
+        } else {
+            error
+        }
     })
 }
 

@@ -102,12 +102,10 @@ impl SigningKey {
         };
         let key = Self::with_id(secret, id.or_else(|| jwk.get("kid").and_then(Value::as_str)))?;
         let public = key.public_jwk();
-        match ["x", "y"]
-            .iter()
-            .all(|name| jwk.get(*name).is_none_or(|given| public.get(*name) == Some(given)))
-        {
-            true => Ok(key),
-            false => Err("`x` and `y` are of another key than `d`".to_owned()),
+        if ["x", "y"].iter().all(|name| jwk.get(*name).is_none_or(|given| public.get(*name) == Some(given))) {
+            Ok(key)
+        } else {
+            Err("`x` and `y` are of another key than `d`".to_owned())
         }
     }
 
@@ -117,9 +115,10 @@ impl SigningKey {
             let public = Key::of_jwk(&key.public_jwk(), key.algorithm())?;
             key.id = public.thumbprint();
         }
-        match key.id.is_empty() || !key.id.bytes().all(|b| b.is_ascii_graphic()) {
-            true => Err("the key's id is not printable ASCII".to_owned()),
-            false => Ok(key),
+        if key.id.is_empty() || !key.id.bytes().all(|b| b.is_ascii_graphic()) {
+            Err("the key's id is not printable ASCII".to_owned())
+        } else {
+            Ok(key)
         }
     }
 

@@ -220,9 +220,10 @@ impl RuleSet {
                 }
             }
         }
-        match decided {
-            true => Ok(Some(outcome)),
-            false => reject(Reason::PolicyResult, "`decision` has no boolean `allow`"),
+        if decided {
+            Ok(Some(outcome))
+        } else {
+            reject(Reason::PolicyResult, "`decision` has no boolean `allow`")
         }
     }
 

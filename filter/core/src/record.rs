@@ -270,14 +270,13 @@ impl DecisionRecord {
         for value in cut.values_mut().flat_map(|map| map.values_mut()) {
             for one in value.as_array_mut().into_iter().flatten() {
                 let Some(text) = one.as_str() else { continue };
-                match text.len() <= most.min(room.max(CUT_BYTES)) {
-                    true => room = room.saturating_sub(text.len()),
-                    false => {
-                        let begins = begins(text, most.min(room));
-                        room = room.saturating_sub(begins.len());
-                        let digest = hex::encode(&Sha256::digest(text));
-                        *one = json!({"begins": begins, "bytes": text.len(), "sha256": digest});
-                    }
+                if text.len() <= most.min(room.max(CUT_BYTES)) {
+                    room = room.saturating_sub(text.len())
+                } else {
+                    let begins = begins(text, most.min(room));
+                    room = room.saturating_sub(begins.len());
+                    let digest = hex::encode(&Sha256::digest(text));
+                    *one = json!({"begins": begins, "bytes": text.len(), "sha256": digest});
                 }
             }
         }

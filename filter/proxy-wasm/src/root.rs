@@ -185,9 +185,10 @@ impl Root {
         self.instance = Some(instance);
         self.pace = if same { TICK } else { BUSY_TICK };
         // Without ticks it would stay on its way.
-        match host::set_tick_period(self.pace) || same {
-            true => self.configuring = (!same).then_some(configuring),
-            false => self.put_in_force(configuring)?,
+        if host::set_tick_period(self.pace) || same {
+            self.configuring = (!same).then_some(configuring)
+        } else {
+            self.put_in_force(configuring)?
         }
         Ok(true)
     }

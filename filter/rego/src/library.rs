@@ -358,9 +358,10 @@ impl Library {
             self.tree.join();
             self.misplaced = self.tree.below_others();
         }
-        match self.misplaced.is_empty() {
-            true => Ok(()),
-            false => Err(self.misplaced.clone()),
+        if self.misplaced.is_empty() {
+            Ok(())
+        } else {
+            Err(self.misplaced.clone())
         }
     }
 }

@@ -335,9 +335,10 @@ impl Place<'_> {
             .next_back()
             .map(str::to_owned)
             .unwrap_or_else(|| error.split_whitespace().collect::<Vec<_>>().join(" "));
-        let message = match message.contains(V0) {
-            true => format!("{message}: this is Rego v0; `opa fmt --write --v0-v1` rewrites it"),
-            false => message,
+        let message = if message.contains(V0) {
+            format!("{message}: this is Rego v0; `opa fmt --write --v0-v1` rewrites it")
+        } else {
+            message
         };
         let numbers = place.and_then(|place| {
             let (rest, column) = place.rsplit_once(':')?;

@@ -87,12 +87,11 @@ impl Expect {
         let found = record.shadow.iter().map(|shadow| (shadow.name.clone(), shadow.outcome)).collect();
         compare("shadow", self.shadow.as_ref().map(outcomes), Some(outcomes(&found)));
         compare("obligations", self.obligations.as_ref().map(text), Some(text(&record.obligations)));
-        match wrong.is_empty() {
-            true => Ok(()),
-            false => {
-                let detail = record.detail.as_deref().unwrap_or("no detail");
-                Err(format!("{} ({detail})", wrong.join("; ")))
-            }
+        if wrong.is_empty() {
+            Ok(())
+        } else {
+            let detail = record.detail.as_deref().unwrap_or("no detail");
+            Err(format!("{} ({detail})", wrong.join("; ")))
         }
     }
 }

@@ -110,9 +110,10 @@ impl CaseFile {
         if let Some(twice) = cases.cases.iter().find(|case| !names.insert(case.name.as_str())) {
             return Err(error(format!("two cases have the name `{}`", twice.name)));
         }
-        match cases.cases.is_empty() {
-            true => Err(error("it holds no case".to_owned())),
-            false => Ok(cases),
+        if cases.cases.is_empty() {
+            Err(error("it holds no case".to_owned()))
+        } else {
+            Ok(cases)
         }
     }
 

@@ -42,9 +42,10 @@ impl PdpAnswer {
             Self::Http { status, body } => (*status, body.as_str()),
             Self::Absent => return Reply::Failed(Failure::Unavailable),
         };
-        match body.len() > MAX_ANSWER {
-            true => Reply::Failed(Failure::TooLarge),
-            false => Reply::http(status, body),
+        if body.len() > MAX_ANSWER {
+            Reply::Failed(Failure::TooLarge)
+        } else {
+            Reply::http(status, body)
         }
     }
 }

@@ -92,9 +92,10 @@ pub(super) fn run(args: &Args, out: &mut dyn Write) -> anyhow::Result<Outcome> {
 fn one(decider: &mut Decider, line: &[u8], answers: Option<&Answers>, human: bool) -> Result<String, String> {
     let (wire, at) = request::read(line)?;
     let record = decider.decide(&wire, at, answers).map_err(|error| error.to_string())?;
-    match human {
-        true => decider.explain(&record).map_err(|error| error.to_string()),
-        false => serde_json::to_string(&record).map_err(|error| error.to_string()),
+    if human {
+        decider.explain(&record).map_err(|error| error.to_string())
+    } else {
+        serde_json::to_string(&record).map_err(|error| error.to_string())
     }
 }
 

@@ -231,9 +231,10 @@ pub(super) const fn verdict(verdict: Verdict) -> &'static str {
 pub(super) fn visible(text: &str) -> String {
     let mut visible = String::with_capacity(text.len());
     for c in text.chars() {
-        match c.is_control() {
-            true => visible.extend(c.escape_default()),
-            false => visible.push(c),
+        if c.is_control() {
+            visible.extend(c.escape_default())
+        } else {
+            visible.push(c)
         }
     }
     visible

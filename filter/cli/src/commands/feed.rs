@@ -231,9 +231,10 @@ pub(super) fn one_list(heads: &[&FeedHead]) -> Result<(), String> {
             return Err(format!("page {} stands in the place of page {number}", head.about.page));
         }
     }
-    match u32::try_from(heads.len()) == Ok(first.about.pages) {
-        true => Ok(()),
-        false => Err(format!("{} of {} pages were given", heads.len(), first.about.pages)),
+    if u32::try_from(heads.len()) == Ok(first.about.pages) {
+        Ok(())
+    } else {
+        Err(format!("{} of {} pages were given", heads.len(), first.about.pages))
     }
 }
 

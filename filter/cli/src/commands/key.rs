@@ -79,23 +79,26 @@ pub(super) fn random<const N: usize>() -> anyhow::Result<[u8; N]> {
 }
 
 fn id(text: &str) -> Result<String, String> {
-    match is_api_key_id(text) {
-        true => Ok(text.to_owned()),
-        false => Err("expected 1 to 64 of `a-z`, `0-9` and `-`".to_owned()),
+    if is_api_key_id(text) {
+        Ok(text.to_owned())
+    } else {
+        Err("expected 1 to 64 of `a-z`, `0-9` and `-`".to_owned())
     }
 }
 
 /// As the configuration wants it.
 fn subject(text: &str) -> Result<String, String> {
-    match text.starts_with("spiffe:") {
-        true => Err("a SPIFFE ID is not the name of a legacy caller".to_owned()),
-        false => not_empty(text),
+    if text.starts_with("spiffe:") {
+        Err("a SPIFFE ID is not the name of a legacy caller".to_owned())
+    } else {
+        not_empty(text)
     }
 }
 
 fn not_empty(text: &str) -> Result<String, String> {
-    match text.trim().is_empty() {
-        true => Err("must not be empty".to_owned()),
-        false => Ok(text.to_owned()),
+    if text.trim().is_empty() {
+        Err("must not be empty".to_owned())
+    } else {
+        Ok(text.to_owned())
     }
 }

@@ -26,11 +26,10 @@ pub(super) fn run(decider: &mut Decider, line: &[u8], human: bool) -> Result<Str
     }
     let invalid = |error: super::Invalid| error.to_string();
     let record = decider.engine_at(recorded.time).map_err(invalid)?.replay(&recorded).record;
-    match human {
-        true => {
-            Ok(decider.explain(&record).map_err(|error| error.to_string())? + &compare(&recorded, &record))
-        }
-        false => serde_json::to_string(&record).map_err(|error| error.to_string()),
+    if human {
+        Ok(decider.explain(&record).map_err(|error| error.to_string())? + &compare(&recorded, &record))
+    } else {
+        serde_json::to_string(&record).map_err(|error| error.to_string())
     }
 }
 
@@ -51,9 +50,10 @@ fn compare(recorded: &DecisionRecord, record: &DecisionRecord) -> String {
         format!("{} {reason}", explain::verdict(record.decision))
     };
     // Writing to a String does not fail.
-    let _ = match (recorded.decision, recorded.reason) == (record.decision, record.reason) {
-        true => write!(text, "\n  recorded    the same outcome"),
-        false => write!(text, "\n  recorded    ANOTHER outcome: {}", outcome(recorded)),
+    let _ = if (recorded.decision, recorded.reason) == (record.decision, record.reason) {
+        write!(text, "\n  recorded    the same outcome")
+    } else {
+        write!(text, "\n  recorded    ANOTHER outcome: {}", outcome(recorded))
     };
     let outcomes = |record: &DecisionRecord| -> Vec<(String, ShadowOutcome)> {
         record.shadow.iter().map(|shadow| (shadow.name.clone(), shadow.outcome)).collect()

@@ -125,9 +125,10 @@ impl Configuration {
 
     /// The places of bundles whose content is not known here.
     pub(super) fn unread(&self) -> &'static [&'static str] {
-        match self.settings.has_bundle_server() && self.taken.is_none() {
-            true => &["bundle.remote"],
-            false => &[],
+        if self.settings.has_bundle_server() && self.taken.is_none() {
+            &["bundle.remote"]
+        } else {
+            &[]
         }
     }
 
@@ -140,21 +141,20 @@ impl Configuration {
     /// Nobody should take silence about a bundle for praise.
     pub(super) fn warn_of_unread(&self) {
         for place in self.unread() {
-            let instead = match self.has_bundle() {
-                true => ", only what serves until its server has answered",
-                false => "",
-            };
+            let instead =
+                if self.has_bundle() { ", only what serves until its server has answered" } else { "" };
             eprintln!("WARNING: the bundle of `{place}` was not looked at{instead}: `--bundle FILE` takes a file in its place");
         }
     }
 
     /// For commands that can do nothing without a bundle.
     pub(super) fn needs_bundle(&self) -> anyhow::Result<()> {
-        match self.has_bundle() {
-            true => Ok(()),
-            false => anyhow::bail!(
-                "`bundle.remote`: the bundle is on a server, and nothing is fetched here; `--bundle FILE` takes a bundle file in its place"
-            ),
+        if self.has_bundle() {
+            Ok(())
+        } else {
+            anyhow::bail!(
+            "`bundle.remote`: the bundle is on a server, and nothing is fetched here; `--bundle FILE` takes a bundle file in its place"
+        )
         }
     }
 

@@ -57,12 +57,13 @@ fn facts(
     let mut heads: Vec<FeedHead> = Vec::new();
     for file in files {
         let text = signed::read(file)?;
-        let read = match is_lines(&text) {
-            true => lines(feed, &text),
-            false => signed_list(feed, &text, rules, now).map(|(head, facts)| {
+        let read = if is_lines(&text) {
+            lines(feed, &text)
+        } else {
+            signed_list(feed, &text, rules, now).map(|(head, facts)| {
                 heads.push(head);
                 facts
-            }),
+            })
         };
         let read = read.and_then(|read| {
             facts.extend(read);

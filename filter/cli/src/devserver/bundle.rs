@@ -25,8 +25,5 @@ async fn bundle(State(server): State<Shared>, headers: HeaderMap) -> Result<Resp
     // RFC 9110 section 13.1.2, as far as the filter asks: one tag.
     let same = headers.get(header::IF_NONE_MATCH).is_some_and(|known| known.as_bytes() == tag.as_bytes());
     let head = [(header::ETAG, tag), (header::CONTENT_TYPE, "application/x-ndjson".to_owned())];
-    Ok(match same {
-        true => (StatusCode::NOT_MODIFIED, head).into_response(),
-        false => (head, bytes).into_response(),
-    })
+    Ok(if same { (StatusCode::NOT_MODIFIED, head).into_response() } else { (head, bytes).into_response() })
 }

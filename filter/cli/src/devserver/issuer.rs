@@ -225,19 +225,19 @@ impl Asked {
     fn read(body: &[u8]) -> Result<Self, Refused> {
         let bad = |error: serde_json::Error| Refused::bad_request(error.to_string());
         let is_form = !body.starts_with(b"{") && body.starts_with(b"grant_type=");
-        let members = match is_form {
-            true => {
-                let form = serde_urlencoded::from_bytes::<Vec<(String, String)>>(body);
-                let form = form.map_err(|error| Refused::bad_request(format!("not a form: {error}")))?;
-                // Others a server has to ignore (RFC 6749 section 3.2).
-                let known = form.into_iter().filter(|(name, _)| REFRESH_MEMBERS.contains(&name.as_str()));
-                known.map(|(name, value)| (name, value.into())).collect()
-            }
-            false => object(body)?,
+        let members = if is_form {
+            let form = serde_urlencoded::from_bytes::<Vec<(String, String)>>(body);
+            let form = form.map_err(|error| Refused::bad_request(format!("not a form: {error}")))?;
+            // Others a server has to ignore (RFC 6749 section 3.2).
+            let known = form.into_iter().filter(|(name, _)| REFRESH_MEMBERS.contains(&name.as_str()));
+            known.map(|(name, value)| (name, value.into())).collect()
+        } else {
+            object(body)?
         };
-        match members.contains_key("grant_type") {
-            true => serde_json::from_value(Value::Object(members)).map(Self::Refresh).map_err(bad),
-            false => serde_json::from_value(Value::Object(members)).map(Self::New).map_err(bad),
+        if members.contains_key("grant_type") {
+            serde_json::from_value(Value::Object(members)).map(Self::Refresh).map_err(bad)
+        } else {
+            serde_json::from_value(Value::Object(members)).map(Self::New).map_err(bad)
         }
     }
 }

@@ -105,9 +105,10 @@ pub(super) fn objects(body: &[u8]) -> Result<Vec<Value>, Refused> {
     }
     let lines = body.split(|byte| *byte == b'\n').filter(|line| !line.trim_ascii().is_empty());
     let objects: Vec<Value> = lines.map(|line| object(line).map(Value::Object)).collect::<Result<_, _>>()?;
-    match objects.is_empty() {
-        true => Err(Refused::bad_request("expected an object")),
-        false => Ok(objects),
+    if objects.is_empty() {
+        Err(Refused::bad_request("expected an object"))
+    } else {
+        Ok(objects)
     }
 }
 

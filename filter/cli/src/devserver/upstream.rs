@@ -50,9 +50,12 @@ impl Arrivals {
     }
 
     fn headers(&self, headers: &HeaderMap) -> Vec<(String, String)> {
-        let shown = |name: &str, value: &[u8]| match self.secret.iter().any(|secret| secret == name) {
-            true => "[redacted]".to_owned(),
-            false => String::from_utf8_lossy(value).into_owned(),
+        let shown = |name: &str, value: &[u8]| {
+            if self.secret.iter().any(|secret| secret == name) {
+                "[redacted]".to_owned()
+            } else {
+                String::from_utf8_lossy(value).into_owned()
+            }
         };
         headers
             .iter()

@@ -198,9 +198,10 @@ fn standing(records: &Records<'_>, document: &Value, found: &mut Vec<Finding>) {
 /// How long one elevation may last, in seconds, and the limit that says so.
 fn ceiling(document: &Value, glass: bool) -> (i64, &'static str) {
     let default = Limits::default();
-    let (limit, otherwise, seconds) = match glass {
-        true => ("break_glass_minutes", *default.break_glass_minutes, 60),
-        false => ("elevation_hours", *default.elevation_hours, 3_600),
+    let (limit, otherwise, seconds) = if glass {
+        ("break_glass_minutes", *default.break_glass_minutes, 60)
+    } else {
+        ("elevation_hours", *default.elevation_hours, 3_600)
     };
     let written = document.pointer(&format!("/limits/{limit}")).and_then(Value::as_i64);
     let most = written.unwrap_or_else(|| i64::try_from(otherwise).unwrap_or(i64::MAX));

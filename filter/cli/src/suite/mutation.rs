@@ -113,9 +113,10 @@ impl Suite {
                 }
             }
         }
-        match compiled.is_some() || engine(&changed(&self.base, mutant)).is_ok() {
-            true => Fate::Survives,
-            false => Fate::DoesNotCompile,
+        if compiled.is_some() || engine(&changed(&self.base, mutant)).is_ok() {
+            Fate::Survives
+        } else {
+            Fate::DoesNotCompile
         }
     }
 }

@@ -162,10 +162,8 @@ impl Denial {
         caller: Option<&Identity>,
     ) -> Self {
         let proves = |binding| matches!(binding, Binding::Dpop | Binding::Both);
-        let scheme = match caller.and_then(|caller| caller.bound).is_some_and(proves) {
-            true => "DPoP",
-            false => "Bearer",
-        };
+        let scheme =
+            if caller.and_then(|caller| caller.bound).is_some_and(proves) { "DPoP" } else { "Bearer" };
         Self { reason, decision_id: decision_id.to_owned(), obligations, scheme }
     }
 

@@ -25,11 +25,10 @@ impl Layers<'_> {
     ) -> Result<Granted, Refused> {
         let required = granted.grant.requires_elevation;
         let Some(caller) = caller.map(|caller| &*caller.identity) else {
-            return match required {
-                false => Ok(granted),
-                true => {
-                    Err(Refused::new(Reason::ElevationRequired, "nobody is elevated without a credential"))
-                }
+            return if !required {
+                Ok(granted)
+            } else {
+                Err(Refused::new(Reason::ElevationRequired, "nobody is elevated without a credential"))
             };
         };
         let known = self.bundle.elevations.of(&caller.id, &granted.grant.id);

@@ -84,9 +84,10 @@ pub(crate) const PEER_ID: &str = "peer_id";
 
 /// The scheme of a connection with or without TLS.
 pub(crate) const fn scheme(tls: bool) -> &'static str {
-    match tls {
-        true => "https",
-        false => "http",
+    if tls {
+        "https"
+    } else {
+        "http"
     }
 }
 

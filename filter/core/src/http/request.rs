@@ -205,12 +205,11 @@ pub(crate) fn no_client_sets(name: &str) -> bool {
         _ => return false,
     }
     let folded_name: String;
-    let name = match name.bytes().all(|byte| folded(byte) == byte) {
-        true => name,
-        false => {
-            folded_name = dashed(name);
-            &folded_name
-        }
+    let name = if name.bytes().all(|byte| folded(byte) == byte) {
+        name
+    } else {
+        folded_name = dashed(name);
+        &folded_name
     };
     let is_listed = |list: &[&str]| list.binary_search(&name).is_ok();
     name.starts_with(OWN_HEADER_PREFIX) || is_listed(REMOVED_HEADERS) || is_listed(IDENTITY_HEADERS)
@@ -219,9 +218,10 @@ pub(crate) fn no_client_sets(name: &str) -> bool {
 /// Servers that hand headers on as variables (CGI, RFC 3875 section 4.1.18, and what came after it) have one
 /// character for all that are neither letters nor digits.
 const fn folded(byte: u8) -> u8 {
-    match byte.is_ascii_alphanumeric() {
-        true => byte,
-        false => b'-',
+    if byte.is_ascii_alphanumeric() {
+        byte
+    } else {
+        b'-'
     }
 }
 

@@ -174,9 +174,10 @@ fn host(headers: &Headers) -> Result<String, TargetError> {
             }
         }
     }
-    match port.is_none_or(is_port) {
-        true => Ok(text.to_ascii_lowercase()),
-        false => Err((Reason::HostInvalid, "the port is not a number")),
+    if port.is_none_or(is_port) {
+        Ok(text.to_ascii_lowercase())
+    } else {
+        Err((Reason::HostInvalid, "the port is not a number"))
     }
 }
 
@@ -220,10 +221,10 @@ fn split_query(raw: &[u8]) -> Result<(&str, Option<&[u8]>), TargetError> {
 
 /// Decodes one segment; refuses what decodes to a delimiter or to a dot segment.
 fn decode_segment(segment: &str) -> Result<String, TargetError> {
-    let decoded = match segment.contains('%') {
-        true => percent_decode(segment.as_bytes())
-            .ok_or((Reason::PathAmbiguous, "the path holds a bad escape"))?,
-        false => segment.as_bytes().to_vec(),
+    let decoded = if segment.contains('%') {
+        percent_decode(segment.as_bytes()).ok_or((Reason::PathAmbiguous, "the path holds a bad escape"))?
+    } else {
+        segment.as_bytes().to_vec()
     };
     for byte in &decoded {
         let wrong = match byte {

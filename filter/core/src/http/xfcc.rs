@@ -110,9 +110,10 @@ fn split_quoted(text: &str) -> Option<(&str, &str)> {
 }
 
 fn sha256_hex(value: &str) -> Result<String, &'static str> {
-    match value.len() == 64 && value.bytes().all(|byte| byte.is_ascii_hexdigit()) {
-        true => Ok(value.to_ascii_lowercase()),
-        false => Err("a hash is not 64 hex digits"),
+    if value.len() == 64 && value.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+        Ok(value.to_ascii_lowercase())
+    } else {
+        Err("a hash is not 64 hex digits")
     }
 }
 

@@ -128,10 +128,8 @@ impl Found {
     fn obligations(self, allow: bool) -> Map<String, Json> {
         let Self { headers, response_headers, removed, body, status, others } = self;
         // With a refusal there is no request to change, and the plugin does not: only the answer counts.
-        let (mut all, to_client) = match allow {
-            true => (others, response_headers),
-            false => (Map::new(), headers.clone()),
-        };
+        let (mut all, to_client) =
+            if allow { (others, response_headers) } else { (Map::new(), headers.clone()) };
         if allow && !(headers.is_empty() && removed.is_empty()) {
             all.insert("request_headers".into(), json!({"set": headers, "remove": removed}));
         }

@@ -29,9 +29,10 @@ impl Lease {
             };
             // One further ahead than any that is taken now was taken before the clock went back. A
             // little further is another worker's reading of the clock.
-            match now < free_at && free_at <= until.plus_secs(CLOCK_SLACK_S) {
-                true => Ok(false),
-                false => shared.write(name, &until.micros().to_le_bytes(), &read),
+            if now < free_at && free_at <= until.plus_secs(CLOCK_SLACK_S) {
+                Ok(false)
+            } else {
+                shared.write(name, &until.micros().to_le_bytes(), &read)
             }
         });
         let leased = leased.unwrap_or(true);

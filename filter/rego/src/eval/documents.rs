@@ -85,10 +85,8 @@ impl<'p> Vm<'p> {
             Some(known) => (known, Admitted::default()),
             None => self.is_one_enough(document, arguments)?,
         };
-        let order = match enough && document.is_order_open {
-            true => self.as_found(document, arguments)?,
-            false => Vec::new(),
-        };
+        let order =
+            if enough && document.is_order_open { self.as_found(document, arguments)? } else { Vec::new() };
         let nth = |place: usize| {
             let at = if order.is_empty() { place } else { *order.get(place)? };
             document.rules.get(at).map(|rule| (at, rule))

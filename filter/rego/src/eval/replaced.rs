@@ -89,9 +89,12 @@ impl<'p> Vm<'p> {
                     self.charge(self.plan.bases.len())?;
                     paths.push(path.clone());
                     let mut replaced = ReplacedData { paths, data, bases: Vec::new() };
-                    let base = |(at, _): &(Path, _)| match replaced.puts(at) {
-                        true => descend(&replaced.data, at).cloned(),
-                        false => stored(&replaced.data, at).cloned(),
+                    let base = |(at, _): &(Path, _)| {
+                        if replaced.puts(at) {
+                            descend(&replaced.data, at).cloned()
+                        } else {
+                            stored(&replaced.data, at).cloned()
+                        }
                     };
                     replaced.bases = self.plan.bases.iter().map(base).collect();
                     world.replaced = Some(Box::new(replaced));

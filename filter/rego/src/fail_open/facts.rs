@@ -183,8 +183,9 @@ pub(super) fn path_name(root: &str, names: &[Arc<str>]) -> String {
 
 fn add_name(path: &mut String, name: &str) {
     let is_word = |c: char| c.is_ascii_alphanumeric() || c == '_';
-    match name.chars().all(is_word) && name.starts_with(|c: char| !c.is_ascii_digit()) {
-        true => path.push_str(&format!(".{name}")),
-        false => path.push_str(&format!("[{}]", serde_json::Value::from(name))),
+    if name.chars().all(is_word) && name.starts_with(|c: char| !c.is_ascii_digit()) {
+        path.push_str(&format!(".{name}"))
+    } else {
+        path.push_str(&format!("[{}]", serde_json::Value::from(name)))
     }
 }

@@ -559,17 +559,23 @@ impl<'p> Look<'p> {
     /// Something that is gone through: another value than a collection has no members.
     fn collection(&mut self, scope: Scope<'_, 'p>, expr: &'p Expr) -> Why {
         let why = self.lost_expr(scope, expr);
-        why.or_else(|| match self.kind(scope, expr).is_collection() {
-            true => None,
-            false => Some(self.at(scope, expr, "may be no collection")),
+        why.or_else(|| {
+            if self.kind(scope, expr).is_collection() {
+                None
+            } else {
+                Some(self.at(scope, expr, "may be no collection"))
+            }
         })
     }
 
     fn typed(&mut self, scope: Scope<'_, 'p>, expr: &'p Expr, wanted: Kind) -> Why {
         let why = self.lost_expr(scope, expr);
-        why.or_else(|| match wanted == Kind::Any || self.kind(scope, expr) == wanted {
-            true => None,
-            false => Some(self.at(scope, expr, "may be of another type")),
+        why.or_else(|| {
+            if wanted == Kind::Any || self.kind(scope, expr) == wanted {
+                None
+            } else {
+                Some(self.at(scope, expr, "may be of another type"))
+            }
         })
     }
 

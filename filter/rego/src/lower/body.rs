@@ -146,9 +146,10 @@ impl Body<'_, '_> {
     fn waits(&mut self, site: Site) -> Made<()> {
         let length = site.end.saturating_sub(site.start) / BYTES_TRIED;
         self.planner.waited = self.planner.waited.saturating_add(length).saturating_add(1);
-        match self.planner.waited > MAX_WAITED {
-            true => Err(Stop::Problem(self.planner.library.message(site, "the statements of this rule wait for each other too often: put each behind those that bind its variables"))),
-            false => Ok(()),
+        if self.planner.waited > MAX_WAITED {
+            Err(Stop::Problem(self.planner.library.message(site, "the statements of this rule wait for each other too often: put each behind those that bind its variables")))
+        } else {
+            Ok(())
         }
     }
 
@@ -537,9 +538,10 @@ impl Body<'_, '_> {
     /// The calls that a term is made of evaluated here, where it can be seen that those come first: OPA evaluates
     /// calls before all else in an expression.
     fn calls_first<'t>(&mut self, term: &'t Term) -> Made<Cow<'t, Term>> {
-        Ok(match order::is_call_late(&[term]) {
-            true => Cow::Owned(term.map(&mut |part| self.without_calls(part))?),
-            false => Cow::Borrowed(term),
+        Ok(if order::is_call_late(&[term]) {
+            Cow::Owned(term.map(&mut |part| self.without_calls(part))?)
+        } else {
+            Cow::Borrowed(term)
         })
     }
 
@@ -670,9 +672,10 @@ impl Body<'_, '_> {
 
     /// The value of a term, in which one part may bind what another needs: `f(x, xs[x])`.
     pub(super) fn whole(&mut self, term: &Term) -> Made<Expr> {
-        let term = match order::is_found_late(term, &|key| self.is_open(key)) {
-            true => Cow::Owned(self.parts_before(term)?),
-            false => self.calls_first(term)?,
+        let term = if order::is_found_late(term, &|key| self.is_open(key)) {
+            Cow::Owned(self.parts_before(term)?)
+        } else {
+            self.calls_first(term)?
         };
         self.in_place(&term)
     }

@@ -236,9 +236,10 @@ impl Planner<'_> {
             }
             None => {
                 let OpenDocument { path, kind, mut rules, needs, default, problems, .. } = open;
-                let order = match problems.is_empty() {
-                    true => index::guard(&mut rules, needs).map_err(|problem| vec![self.at(&path, &problem)]),
-                    false => Err(problems),
+                let order = if problems.is_empty() {
+                    index::guard(&mut rules, needs).map_err(|problem| vec![self.at(&path, &problem)])
+                } else {
+                    Err(problems)
                 };
                 let made = order.map(|is_order_open| {
                     let one_is_enough = one_is_enough(&rules);
@@ -501,15 +502,12 @@ impl Planner<'_> {
         if let (Some(branch), 1..) = (rule.branches.first(), keys) {
             let element = rule.contains.then_some(&branch.value);
             for key in branch.tail.iter().chain(element).take(keys) {
-                let (pattern, register) = match is_form(key) {
-                    true => {
-                        let pattern = body.pattern(key, &mut Vec::new());
-                        (pattern.map_err(|stop| unbound(rule.site, stop))?, None)
-                    }
-                    false => {
-                        let register = body.temporary();
-                        (Pattern::Bind(register), Some(register))
-                    }
+                let (pattern, register) = if is_form(key) {
+                    let pattern = body.pattern(key, &mut Vec::new());
+                    (pattern.map_err(|stop| unbound(rule.site, stop))?, None)
+                } else {
+                    let register = body.temporary();
+                    (Pattern::Bind(register), Some(register))
                 };
                 arguments.push(pattern);
                 given.push(register);
@@ -602,18 +600,17 @@ impl Planner<'_> {
             }
             let mut below = path.to_vec();
             below.push(Arc::clone(&name));
-            let child = match self.tree.documents.contains_key(&below) {
-                true => {
-                    // What is no document, because its rules don't agree, says so when it is made.
-                    let (kind, keys) = self.kind(&below).unwrap_or((Kind::Complete, 0));
-                    if let Kind::Function(_) = kind {
-                        continue;
-                    }
-                    let behind = closed.saturating_sub(1).min(keys);
-                    let by_keys = (behind > 0).then(|| (self.document(&below, behind), behind));
-                    Child::Document(self.document(&below, 0), by_keys)
+            let child = if self.tree.documents.contains_key(&below) {
+                // What is no document, because its rules don't agree, says so when it is made.
+                let (kind, keys) = self.kind(&below).unwrap_or((Kind::Complete, 0));
+                if let Kind::Function(_) = kind {
+                    continue;
                 }
-                false => Child::Node(self.node(&below, keys, closed.saturating_sub(1))),
+                let behind = closed.saturating_sub(1).min(keys);
+                let by_keys = (behind > 0).then(|| (self.document(&below, behind), behind));
+                Child::Document(self.document(&below, 0), by_keys)
+            } else {
+                Child::Node(self.node(&below, keys, closed.saturating_sub(1)))
             };
             children.push((name, child));
         }

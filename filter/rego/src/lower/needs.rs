@@ -332,9 +332,10 @@ impl Needs {
     /// The forms of which an operand must have one, and where texts split for them. None, if nothing is asked of it.
     pub(super) fn of(&self, operand: &Operand) -> (Vec<Form>, Vec<String>) {
         let asked = || self.needs.iter().filter(|need| need.operand == *operand);
-        let forms = match asked().any(|need| matches!(need.asked, Asked::Name(_))) {
-            true => vec![Form::Any],
-            false => asked().map(Need::form).collect(),
+        let forms = if asked().any(|need| matches!(need.asked, Asked::Name(_))) {
+            vec![Form::Any]
+        } else {
+            asked().map(Need::form).collect()
         };
         (forms, asked().filter_map(|need| need.delimiters.clone()).collect())
     }

@@ -56,13 +56,12 @@ pub fn of_text(text: &str) -> Cow<'_, [u8]> {
 
 /// The text as JSON shows it.
 pub(crate) fn shown(text: &str) -> Cow<'_, str> {
-    match has_bytes(text) {
-        false => Cow::Borrowed(text),
-        true => {
-            let shown =
-                |character| if byte(character).is_some() { char::REPLACEMENT_CHARACTER } else { character };
-            Cow::Owned(text.chars().map(shown).collect())
-        }
+    if !has_bytes(text) {
+        Cow::Borrowed(text)
+    } else {
+        let shown =
+            |character| if byte(character).is_some() { char::REPLACEMENT_CHARACTER } else { character };
+        Cow::Owned(text.chars().map(shown).collect())
     }
 }
 

@@ -182,9 +182,10 @@ impl<'de> de::Visitor<'de> for Visitor {
 
 /// No text that is read has the characters that stand for bytes here.
 fn holdable(text: &str) -> Result<&str, Failure> {
-    match text.chars().any(|character| byte(character).is_some()) {
-        false => Ok(text),
-        true => Err(Failure::Limit),
+    if !text.chars().any(|character| byte(character).is_some()) {
+        Ok(text)
+    } else {
+        Err(Failure::Limit)
     }
 }
 

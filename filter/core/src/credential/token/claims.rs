@@ -71,10 +71,8 @@ pub(super) fn identity(
         trust_domain(id, issuer)?;
     }
     // RFC 8693 section 4.1: the outermost actor is the current one; `sub` is the principal.
-    let (id, on_behalf_of) = match actors.is_empty() {
-        true => (subject, None),
-        false => (actors.remove(0), Some(subject)),
-    };
+    let (id, on_behalf_of) =
+        if actors.is_empty() { (subject, None) } else { (actors.remove(0), Some(subject)) };
     let identity = Identity {
         // The claims tell of the subject. Who acts for it may be of another kind.
         kind: issuer.actor_kind.filter(|_| on_behalf_of.is_some()).unwrap_or_else(|| kind(&claims, issuer)),
@@ -102,14 +100,12 @@ fn validity(
     now: UnixTime,
 ) -> Result<(UnixTime, UnixTime), Denied> {
     let expires_at = numeric_date(claims, "exp")?;
-    let issued_at = match claims.contains_key("iat") || !issuer.is_spiffe() {
-        true => Some(numeric_date(claims, "iat")?),
-        false => None,
+    let issued_at = if claims.contains_key("iat") || !issuer.is_spiffe() {
+        Some(numeric_date(claims, "iat")?)
+    } else {
+        None
     };
-    let not_before = match claims.contains_key("nbf") {
-        true => Some(numeric_date(claims, "nbf")?),
-        false => None,
-    };
+    let not_before = if claims.contains_key("nbf") { Some(numeric_date(claims, "nbf")?) } else { None };
     let lifetime = expires_at.secs().saturating_sub(issued_at.unwrap_or(now).secs());
     // One that has expired is told so, whatever its life was counted from.
     if issued_at.is_some() && lifetime <= 0 || lifetime > issuer.max_lifetime_s {

@@ -192,9 +192,10 @@ impl Template {
                 }
             };
         }
-        match parts.iter().any(|part| matches!(part, Part::Claim(_))) {
-            true => Ok(Self(parts)),
-            false => Err(format!("`{text}` names no claim: every caller would have one id")),
+        if parts.iter().any(|part| matches!(part, Part::Claim(_))) {
+            Ok(Self(parts))
+        } else {
+            Err(format!("`{text}` names no claim: every caller would have one id"))
         }
     }
 

@@ -60,9 +60,10 @@ fn read<'a>(value: &'a [u8], schemes: &[String]) -> Result<Presented<'a>, (Reaso
         (None, true) => Presented { text, is_dpop: false },
         (None, false) => return Err((Reason::TokenMalformed, "the credential has another scheme")),
     };
-    match !presented.text.is_empty() && ascii::is_graphic(presented.text.as_bytes()) {
-        true => Ok(presented),
-        false => Err((Reason::TokenMalformed, "the credential is not one token")),
+    if !presented.text.is_empty() && ascii::is_graphic(presented.text.as_bytes()) {
+        Ok(presented)
+    } else {
+        Err((Reason::TokenMalformed, "the credential is not one token"))
     }
 }
 

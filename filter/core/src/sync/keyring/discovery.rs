@@ -37,9 +37,10 @@ pub(super) fn read(body: &[u8], issuer: &str, host: &str) -> Result<String, Stri
         lower.strip_suffix(&default_port).map(str::to_owned).unwrap_or(lower)
     };
     let good_path = path.starts_with('/') && path.bytes().all(|b| b.is_ascii_graphic() && b != b'#');
-    match scheme == own_scheme && plain(authority) == plain(host) && good_path {
-        true => Ok(path.to_owned()),
-        false => Err(elsewhere()),
+    if scheme == own_scheme && plain(authority) == plain(host) && good_path {
+        Ok(path.to_owned())
+    } else {
+        Err(elsewhere())
     }
 }
 
