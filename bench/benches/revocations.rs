@@ -12,9 +12,9 @@ use everycall::cases::CaseFile;
 use everycall::mint::TestKey;
 use everycall::publisher::{Asked, Publisher};
 use everycall::WireRequest;
-use everycall_core::{
-    Effect, Engine, FeedKind, IdSeed, LocalData, PureRust, Reply, Settings, Step, StreamId, UnixTime, Work,
-};
+use everycall_core::facts::FeedKind;
+use everycall_core::sync::LocalData;
+use everycall_core::{Effect, Engine, IdSeed, PureRust, Reply, Settings, Step, StreamId, UnixTime, Work};
 use serde_json::{json, Value};
 
 /// The module's allocator, counted.

@@ -12,9 +12,9 @@ use everycall::cases::CaseFile;
 use everycall::feed_file::{test_feed_documents, FeedIssue};
 use everycall::mint::TestKey;
 use everycall::WireRequest;
-use everycall_core::{
-    Effect, Engine, FeedKind, IdSeed, Reply, Settings, Step, StreamClose, StreamId, UnixTime, Work,
-};
+use everycall_core::engine::StreamClose;
+use everycall_core::facts::FeedKind;
+use everycall_core::{Effect, Engine, IdSeed, Reply, Settings, Step, StreamId, UnixTime, Work};
 use serde_json::{json, Value};
 
 /// Counts what is in use.

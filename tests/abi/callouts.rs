@@ -3,7 +3,9 @@
 use std::collections::BTreeMap;
 
 use everycall::cases::PdpAnswer;
-use everycall_core::{Failure, PdpProtocol, Reply};
+use everycall_core::config::PdpProtocol;
+use everycall_core::http::Failure;
+use everycall_core::Reply;
 use serde_json::json;
 
 use crate::fake::{host, BAD_ARGUMENT, INTERNAL_FAILURE, NOT_FOUND};

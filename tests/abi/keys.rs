@@ -106,7 +106,7 @@ fn keys_that_can_not_be_fetched_are_a_503_in_time() {
         (Some(("http_call", INTERNAL_FAILURE)), None),
         (None, Some(Reply::http(503, "upstream connect error"))),
         (None, Some(Reply::http(200, "<html>"))),
-        (None, Some(Reply::Failed(everycall_core::Failure::Unavailable))),
+        (None, Some(Reply::Failed(everycall_core::http::Failure::Unavailable))),
         (None, None),
     ] {
         fresh(move || {

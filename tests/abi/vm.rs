@@ -102,8 +102,8 @@ impl Vm {
             host.callouts.clear();
             host.filter_state.clear();
             host.resumed = 0;
-            let all = everycall_core::ATTRIBUTES.iter().chain(everycall_core::PROOF_ATTRIBUTES);
-            for attribute in all.chain([&everycall_core::CONNECTION_SOURCE]) {
+            let all = everycall_core::http::ATTRIBUTES.iter().chain(everycall_core::http::PROOF_ATTRIBUTES);
+            for attribute in all.chain([&everycall_core::http::CONNECTION_SOURCE]) {
                 let path = attribute.host.join(".");
                 match request.attribute(attribute.name) {
                     Some(bytes) => host.properties.insert(path, bytes),
@@ -129,12 +129,12 @@ impl Vm {
                     trailers.iter().map(|(name, value)| (name.to_owned(), value.to_vec())).collect();
                 (pairs, body.clone(), trailers)
             }
-            Reply::Failed(everycall_core::Failure::TooLarge) => (
+            Reply::Failed(everycall_core::http::Failure::TooLarge) => (
                 vec![(":status".to_owned(), b"200".to_vec())],
-                vec![b' '; everycall_core::MAX_ANSWER + 1],
+                vec![b' '; everycall_core::pdp::MAX_ANSWER + 1],
                 Vec::new(),
             ),
-            Reply::Failed(everycall_core::Failure::Unavailable) => (Vec::new(), Vec::new(), Vec::new()),
+            Reply::Failed(everycall_core::http::Failure::Unavailable) => (Vec::new(), Vec::new(), Vec::new()),
         };
         self.deliver(callout, headers, body, trailers);
     }

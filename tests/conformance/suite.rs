@@ -4,7 +4,8 @@
 use std::collections::BTreeMap;
 use std::sync::OnceLock;
 
-use everycall_core::{PureRust, SignatureVerifier};
+use everycall_core::jose::SignatureVerifier;
+use everycall_core::PureRust;
 
 /// Who verifies in suites on signatures: pure Rust, unless it was set.
 pub static VERIFIER: OnceLock<Box<dyn SignatureVerifier + Send + Sync>> = OnceLock::new();

@@ -111,7 +111,7 @@ fn run(
 
 fn answers(case: &Case, record: &DecisionRecord) -> BTreeMap<String, everycall::cases::PdpAnswer> {
     let question =
-        |exchange: &everycall_core::PdpExchange| Value::Object(exchange.question.clone()).to_string();
+        |exchange: &everycall_core::record::PdpExchange| Value::Object(exchange.question.clone()).to_string();
     let by_question = record.pdp.iter().map(|exchange| (question(exchange), case.pdp_answer(&exchange.id)));
     // What is asked over gRPC is known by its id.
     let by_id =

@@ -7,7 +7,8 @@ use std::time::{Duration, Instant};
 use everycall::feed_file::{test_feed_documents, FeedIssue};
 use everycall::mint::TestKey;
 use everycall::publisher::Publisher;
-use everycall_core::{Algorithm, FeedKind, UnixTime};
+use everycall_core::facts::FeedKind;
+use everycall_core::{Algorithm, UnixTime};
 use everycall_tests::server::{Answer, Received, Server};
 use serde_json::{json, Value};
 

@@ -6,7 +6,8 @@ use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 use everycall::WireRequest;
-use everycall_core::{DecisionRecord, IDENTITY_HEADERS, REMOVED_HEADERS};
+use everycall_core::http::{IDENTITY_HEADERS, REMOVED_HEADERS};
+use everycall_core::DecisionRecord;
 use everycall_tests::client::RawRequest;
 use everycall_tests::envoy::{connection_manager, lead};
 use serde_json::{json, Value};

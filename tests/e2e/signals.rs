@@ -7,7 +7,8 @@ use std::time::{Duration, Instant};
 
 use everycall::mint::TestKey;
 use everycall::publisher::Publisher;
-use everycall_core::{FeedKind, UnixTime};
+use everycall_core::facts::FeedKind;
+use everycall_core::UnixTime;
 use everycall_tests::server::{Answer, Received, Server};
 use serde_json::{json, Value};
 

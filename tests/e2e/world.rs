@@ -8,7 +8,8 @@ use std::time::{Duration, Instant};
 
 use everycall::cases::PdpAnswer;
 use everycall::WireRequest;
-use everycall_core::{PdpProtocol, Reply, UnixTime};
+use everycall_core::config::PdpProtocol;
+use everycall_core::{Reply, UnixTime};
 use everycall_tests::client::{self, RawRequest, Response};
 pub use everycall_tests::discovery::Discovery;
 use everycall_tests::envoy::{self, module, Envoy, Start};

@@ -2,7 +2,8 @@
 
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use base64::Engine as _;
-use everycall_core::{api_key_hash, Engine, Reason, Settings};
+use everycall_core::authority::api_key_hash;
+use everycall_core::{Engine, Reason, Settings};
 use serde_json::{json, Value};
 
 use super::{configuration, done, engine, later, reason, request, NOW};

@@ -3,9 +3,9 @@
 use everycall::bundle_file::{test_bundle_file, Issue};
 use everycall::mint::{compact, signing_input, TestKey};
 use everycall_core::config::Limits;
-use everycall_core::{
-    Algorithm, Bundle, FileError, FileFault, KeyRules, KeySet, PureRust, Reason, Settings, UnixTime, Usage,
-};
+use everycall_core::jose::{KeyRules, Usage};
+use everycall_core::sync::FileFault;
+use everycall_core::{Algorithm, Bundle, FileError, KeySet, PureRust, Reason, Settings, UnixTime};
 use serde_json::{json, Map, Value};
 
 use super::{done, engine, later, reason, request, settings, token, NOW};

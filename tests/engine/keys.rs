@@ -5,9 +5,12 @@ use std::collections::BTreeMap;
 use std::rc::Rc;
 
 use everycall::mint::TestKey;
+use everycall_core::engine::StreamClose;
+use everycall_core::http::Failure;
+use everycall_core::sync::{KeyState, LocalData, SharedData};
 use everycall_core::{
-    Algorithm, Effect, Engine, Failure, FetchId, Headers, IdSeed, KeyState, LocalData, Pending, PureRust,
-    Reason, Reply, SharedData, Step, StreamClose, StreamId, UnixTime,
+    Algorithm, Effect, Engine, FetchId, Headers, IdSeed, Pending, PureRust, Reason, Reply, Step, StreamId,
+    UnixTime,
 };
 use serde_json::{json, Value};
 

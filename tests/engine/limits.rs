@@ -1,10 +1,9 @@
 //! The limits of one evaluation, natively: the policies of `everycall_tests::hostile` end at them, and
 //! what would end the module is refused with the configuration. In Envoy: `tests/e2e/limits.rs`.
 
-use everycall_core::{
-    DecisionRecord, Effect, Engine, IdSeed, Key, LocalData, PureRust, Reason, Settings, SignatureVerifier,
-    Unavailable, Work,
-};
+use everycall_core::jose::{Key, SignatureVerifier, Unavailable};
+use everycall_core::sync::LocalData;
+use everycall_core::{DecisionRecord, Effect, Engine, IdSeed, PureRust, Reason, Settings, Work};
 use everycall_tests::hostile::{self, chain};
 use serde_json::json;
 

@@ -19,9 +19,12 @@ mod workers;
 use std::collections::BTreeSet;
 
 use everycall::cases::{run_case, CaseFile};
+use everycall_core::engine::StreamClose;
+use everycall_core::jose::Unavailable;
+use everycall_core::sync::SharedData;
 use everycall_core::{
     Call, Connection, Decision, DecisionRecord, Effect, Engine, Headers, IdSeed, Pending, Reason, Reply,
-    Request, Settings, SharedData, Step, StreamClose, StreamId, Unavailable, UnixTime, Work,
+    Request, Settings, Step, StreamId, UnixTime, Work,
 };
 use serde_json::{json, Value};
 

@@ -2,7 +2,8 @@
 
 use std::collections::BTreeSet;
 
-use everycall_core::{Engine, Reason, Refusal, Request};
+use everycall_core::engine::Refusal;
+use everycall_core::{Engine, Reason, Request};
 use serde_json::{json, Value};
 
 use super::{configuration, done, engine, get, reason, token, NOW};

@@ -1,7 +1,9 @@
 //! Decision points over time and on the wire: breakers, trace context, and ext_authz against the types of
 //! envoy-types, which are made by others from the same definition.
 
-use everycall_core::{Engine, Reason, Reply, StreamClose, StreamId, UnixTime, MAX_ANSWER};
+use everycall_core::engine::StreamClose;
+use everycall_core::pdp::MAX_ANSWER;
+use everycall_core::{Engine, Reason, Reply, StreamId, UnixTime};
 use everycall_tests::grpc::{CheckRequest, CheckResponse, CheckResponseExt, Status};
 use prost::Message as _;
 use serde_json::{json, Value};
@@ -102,7 +104,7 @@ fn plain_request(more: &[(&str, &str)]) -> Request {
 /// The same over a connection with TLS.
 fn request_by_tls(more: &[(&str, &str)]) -> Request {
     let mut request = plain_request(more);
-    let version = everycall_core::ATTRIBUTES.iter().find(|attribute| attribute.name == "tls_version");
+    let version = everycall_core::http::ATTRIBUTES.iter().find(|attribute| attribute.name == "tls_version");
     request.connection.set(version.unwrap(), b"TLSv1.3");
     request
 }

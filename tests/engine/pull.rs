@@ -5,10 +5,10 @@ use std::collections::BTreeMap;
 
 use everycall::bundle_file::{test_bundle_file, Issue};
 use everycall::mint::TestKey;
-use everycall_core::{
-    Algorithm, BundleState, Call, Effect, Failure, FileFault, Headers, LocalData, Reason, Reply, SharedData,
-    UnixTime, Work,
-};
+use everycall_core::bundle::BundleState;
+use everycall_core::http::Failure;
+use everycall_core::sync::{FileFault, LocalData, SharedData};
+use everycall_core::{Algorithm, Call, Effect, Headers, Reason, Reply, UnixTime, Work};
 use serde_json::{json, Value};
 
 use super::bundle::{issue, key, parts, signed};

@@ -8,10 +8,10 @@ use std::rc::Rc;
 use everycall::feed_file::{test_feed_documents, FeedIssue};
 use everycall::mint::TestKey;
 use everycall::publisher::{Asked, Publisher};
-use everycall_core::{
-    Algorithm, Call, Effect, Failure, FeedKind, FeedState, FeedStats, FileFault, Headers, LocalData, Reason,
-    Reply, SharedData, UnixTime,
-};
+use everycall_core::facts::FeedKind;
+use everycall_core::http::Failure;
+use everycall_core::sync::{FeedState, FeedStats, FileFault, LocalData, SharedData};
+use everycall_core::{Algorithm, Call, Effect, Headers, Reason, Reply, UnixTime};
 use serde_json::{json, Value};
 
 use super::workers::{self, Server};

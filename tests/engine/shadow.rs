@@ -1,8 +1,8 @@
 //! Shadows: they decide too, are written down, and nothing comes of it.
 
+use everycall_core::record::{ShadowOutcome, ShadowRecord};
 use everycall_core::{
-    Connection, Decision, Effect, Reason, Reply, Request, Settings, ShadowOutcome, ShadowRecord, Step,
-    StreamId, UnixTime, Verdict, Work,
+    Connection, Decision, Effect, Reason, Reply, Request, Settings, Step, StreamId, UnixTime, Verdict, Work,
 };
 use serde_json::{json, Value};
 

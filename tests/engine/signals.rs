@@ -1,7 +1,9 @@
 //! Signals: which policies need a list of them, what becomes of calls without one, and of open streams
 //! when something about them becomes known.
 
-use everycall_core::{DecisionRecord, FeedKind, FeedState, Reason, Settings, UnixTime};
+use everycall_core::facts::FeedKind;
+use everycall_core::sync::FeedState;
+use everycall_core::{DecisionRecord, Reason, Settings, UnixTime};
 use serde_json::{json, Value};
 
 use super::streams::{millis, token_of_task, with_rule, Host};

@@ -5,10 +5,11 @@ use std::collections::BTreeMap;
 
 use everycall::cases::CaseFile;
 use everycall::feed_file::{test_feed_documents, FeedIssue};
-use everycall_core::{
-    Effect, Engine, Failure, FeedKind, Pending, Reason, Reply, Request, Step, StreamClose, StreamEnd,
-    StreamId, StreamRecord, UnixTime, Work,
-};
+use everycall_core::engine::StreamClose;
+use everycall_core::facts::FeedKind;
+use everycall_core::http::Failure;
+use everycall_core::record::{StreamEnd, StreamRecord};
+use everycall_core::{Effect, Engine, Pending, Reason, Reply, Request, Step, StreamId, UnixTime, Work};
 use serde_json::{json, Value};
 
 use super::{asks, configuration, done, engine, get, later, reason, request, settings, token, yes, NOW};

@@ -2,9 +2,9 @@
 
 use std::rc::Rc;
 
-use everycall_core::{
-    Call, Effect, Engine, Failure, IdSeed, LocalData, PureRust, Reply, SharedData, UnixTime, Work,
-};
+use everycall_core::http::Failure;
+use everycall_core::sync::{LocalData, SharedData};
+use everycall_core::{Call, Effect, Engine, IdSeed, PureRust, Reply, UnixTime, Work};
 use serde_json::Value;
 
 use super::settings;

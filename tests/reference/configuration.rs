@@ -457,9 +457,9 @@ fn defaults_are_what_is_taken() {
         }
     }
     let records = match config.log.records {
-        everycall_core::LogRecords::All => "all",
-        everycall_core::LogRecords::Refusals => "refusals",
-        everycall_core::LogRecords::Off => "off",
+        everycall_core::config::LogRecords::All => "all",
+        everycall_core::config::LogRecords::Refusals => "refusals",
+        everycall_core::config::LogRecords::Off => "off",
     };
     defaults.insert("log.records".into(), json!(records));
     assert_eq!(config.log.to, everycall_core::config::LogTo::ProxyLog);

@@ -6,10 +6,11 @@ use std::collections::BTreeSet;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use base64::Engine as _;
 use everycall::cases::CaseFile;
+use everycall_core::http::{ATTRIBUTES, IDENTITY_HEADERS, OWN_HEADER_PREFIX, REMOVED_HEADERS};
+use everycall_core::obligations::{FORBIDDEN_HEADERS, FORBIDDEN_PREFIXES, RESPONSE_STATUSES};
+use everycall_core::policy::offered_builtins;
 use everycall_core::{
-    offered_builtins, Connection, Decision, Engine, Headers, IdSeed, Reason, Reply, Request, Settings, Step,
-    StreamId, UnixTime, ATTRIBUTES, FORBIDDEN_HEADERS, FORBIDDEN_PREFIXES, IDENTITY_HEADERS,
-    OWN_HEADER_PREFIX, REMOVED_HEADERS, RESPONSE_STATUSES,
+    Connection, Decision, Engine, Headers, IdSeed, Reason, Reply, Request, Settings, Step, StreamId, UnixTime,
 };
 use everycall_tests::envoy::root;
 use serde_json::{json, Value};
@@ -101,7 +102,7 @@ fn shown_exception() -> Value {
     let (salt, secret) = ([0; 16], "A".repeat(22));
     let encode = |bytes: &[u8]| URL_SAFE_NO_PAD.encode(bytes);
     config["api_keys"] = json!([{"id": "a", "subject": "legacy:a", "salt": encode(&salt),
-        "hash": encode(&everycall_core::api_key_hash(&salt, &secret)), "exception": "e"}]);
+        "hash": encode(&everycall_core::authority::api_key_hash(&salt, &secret)), "exception": "e"}]);
     let bundle = &mut config["bundle"]["inline"];
     bundle["exceptions"] = json!([{"id": "e", "owner": "o", "reason": "r", "compensating_control": "c",
         "valid_from": "2026-09-01T00:00:00Z", "valid_until": "2026-11-01T00:00:00Z"}]);
@@ -132,7 +133,7 @@ const LINKS: &[Link] = &[
 
 /// All of `input`, by path.
 pub fn input() -> String {
-    let rows = everycall_core::input_rows()
+    let rows = everycall_core::input::input_rows()
         .into_iter()
         .map(|row| vec![format!("`{}`", row.path), row.kind.clone(), linked(LINKS, &row.path, row.meaning)]);
     table(&["`input.`", "type", "meaning"], rows)

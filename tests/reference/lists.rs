@@ -3,11 +3,14 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use everycall_core::{
-    Binding, BundleRecord, Claims, DecisionRecord, ElevationRecord, Exception, FeedRecord, GrantRecord,
-    Identity, Kind, Layer, PdpExchange, PolicyRecord, Reason, RequestRecord, ShadowOutcome, ShadowReads,
-    ShadowRecord, SignalsRecord, StreamEnd, StreamIdentity, StreamRecord, UnixTime, Verdict, WouldRefuse,
+use everycall_core::authority::Exception;
+use everycall_core::identity::{Binding, Claims};
+use everycall_core::record::{
+    BundleRecord, ElevationRecord, FeedRecord, GrantRecord, PdpExchange, PolicyRecord, RequestRecord,
+    ShadowOutcome, ShadowReads, ShadowRecord, SignalsRecord, StreamEnd, StreamIdentity, StreamRecord,
+    WouldRefuse,
 };
+use everycall_core::{DecisionRecord, Identity, Kind, Layer, Reason, UnixTime, Verdict};
 use everycall_filter::METRICS;
 use serde::de::{MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize};

@@ -5,9 +5,9 @@ use std::fmt::Write as _;
 use anyhow::bail;
 use everycall::mint::{self, TestKey};
 use everycall::WireRequest;
-use everycall_core::{
-    Algorithm, Engine, IdSeed, Key, LocalData, Settings, SignatureVerifier, Step, StreamId, Unavailable,
-};
+use everycall_core::jose::{Key, SignatureVerifier, Unavailable};
+use everycall_core::sync::LocalData;
+use everycall_core::{Algorithm, Engine, IdSeed, Settings, Step, StreamId};
 use serde_json::{json, Map, Value};
 
 use crate::stages::{HOST, ISSUER, NOW};

@@ -2,8 +2,10 @@
 
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use base64::Engine as _;
+use everycall_core::bundle::{BundleHead, BundleName, MAX_BUNDLE_LINE};
 use everycall_core::json::{self as strict, MAX_VALUES};
-use everycall_core::{Algorithm, BundleHead, BundleName, FileKind, UnixTime, MAX_BUNDLE_LINE};
+use everycall_core::sync::FileKind;
+use everycall_core::{Algorithm, UnixTime};
 use serde_json::{json, Map, Value};
 use sha2::{Digest as _, Sha256};
 

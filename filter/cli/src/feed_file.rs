@@ -1,8 +1,8 @@
 //! Documents of feeds: facts as lines, below a head that somebody signs.
 
-use everycall_core::{
-    Algorithm, FeedHead, FeedKind, FeedPart, FileKind, UnixTime, MAX_FEED_LINE, MAX_FEED_PAGE,
-};
+use everycall_core::facts::FeedKind;
+use everycall_core::sync::{FeedHead, FeedPart, FileKind, MAX_FEED_LINE, MAX_FEED_PAGE};
+use everycall_core::{Algorithm, UnixTime};
 use serde_json::{json, Map, Value};
 
 use crate::bundle_file::{claims, signed_file};

@@ -6,7 +6,8 @@
 
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use base64::Engine as _;
-use everycall_core::{Algorithm, Key};
+use everycall_core::jose::Key;
+use everycall_core::Algorithm;
 use rsa::pkcs1v15::Pkcs1v15Sign;
 use rsa::pss::Pss;
 use rsa::sha2::{Digest as _, Sha256, Sha384, Sha512};
@@ -369,7 +370,8 @@ pub fn compact(message: &str, signature: &[u8]) -> String {
 
 #[cfg(test)]
 mod tests {
-    use everycall_core::{PureRust, SignatureVerifier as _};
+    use everycall_core::jose::SignatureVerifier as _;
+    use everycall_core::PureRust;
 
     use super::*;
 

@@ -8,7 +8,8 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
-use everycall_core::{FeedKind, UnixTime};
+use everycall_core::facts::FeedKind;
+use everycall_core::UnixTime;
 use serde_json::Value;
 
 use crate::feed_file::{feed_content, test_feed_documents, test_feed_page, FeedIssue};
@@ -256,7 +257,9 @@ fn is_over(fact: &Value, now: UnixTime) -> bool {
 #[cfg(test)]
 #[allow(clippy::arithmetic_side_effects)] // small numbers
 mod tests {
-    use everycall_core::{read_feed, Algorithm, FeedHead, Jwks, KeyRules, KeySet, PureRust, Usage};
+    use everycall_core::jose::{Jwks, KeyRules, Usage};
+    use everycall_core::sync::{read_feed, FeedHead};
+    use everycall_core::{Algorithm, KeySet, PureRust};
     use serde_json::json;
 
     use super::*;

@@ -3,7 +3,8 @@
 
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use base64::Engine as _;
-use everycall_core::{json, Algorithm, Key};
+use everycall_core::jose::Key;
+use everycall_core::{json, Algorithm};
 use p256::ecdsa::signature::Signer as _;
 use p256::pkcs8::DecodePrivateKey as _;
 use serde_json::{json, Map, Value};

@@ -5,7 +5,8 @@ use std::net::{IpAddr, SocketAddr};
 
 use base64::engine::general_purpose::STANDARD;
 use base64::Engine as _;
-use everycall_core::{hex, Connection, Headers, Request, StreamId, ATTRIBUTES, PROOF_ATTRIBUTES};
+use everycall_core::http::{ATTRIBUTES, PROOF_ATTRIBUTES};
+use everycall_core::{hex, Connection, Headers, Request, StreamId};
 use sha2::{Digest as _, Sha256};
 
 /// A request with its headers in order, and the facts of its connection.

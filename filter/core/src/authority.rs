@@ -5,3 +5,5 @@ pub(crate) mod exceptions;
 pub(crate) mod grants;
 pub(crate) mod network;
 pub(crate) mod observe;
+
+pub use exceptions::{api_key_hash, is_api_key_id, Exception, API_KEY_PREFIX};

@@ -5,3 +5,7 @@ pub(crate) mod fact;
 pub(crate) mod record;
 pub(crate) mod revocations;
 pub(crate) mod signals;
+
+pub use content::FeedKind;
+pub use revocations::{Revocation, RevocationKind};
+pub use signals::{About, Signal};

@@ -3,7 +3,8 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, missing_docs)] // a test that fails panics
 
-use everycall_core::{offered_builtins, DecisionRecord, Engine, IdSeed, Reason, Settings, UnixTime};
+use everycall_core::policy::offered_builtins;
+use everycall_core::{DecisionRecord, Engine, IdSeed, Reason, Settings, UnixTime};
 use serde_json::{json, Value};
 
 /// Builtin, a value that it takes, and a condition over `v` that this value fulfils and no value

@@ -1,6 +1,7 @@
 //! Calls under way, and what waits for their replies.
 
-use everycall_core::{Call, Failure, Pending, Reply};
+use everycall_core::http::Failure;
+use everycall_core::{Call, Pending, Reply};
 
 use crate::host::{self, ReplySize};
 

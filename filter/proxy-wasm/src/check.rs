@@ -3,9 +3,11 @@
 
 use std::rc::Rc;
 
+use everycall_core::engine::{Admission, StreamClose};
+use everycall_core::obligations::HeaderChanges;
 use everycall_core::{
-    json, Admission, Connection, Decision, DecisionRecord, Denial, HeaderChanges, Pending, Permit, Reason,
-    Reply, Request, Step, StreamClose, StreamId, UnixTime,
+    json, Connection, Decision, DecisionRecord, Denial, Pending, Permit, Reason, Reply, Request, Step,
+    StreamId, UnixTime,
 };
 use proxy_wasm::types::Action;
 use serde_json::{json, Value};

@@ -9,7 +9,8 @@ use std::cell::Cell;
 use std::ptr::null_mut;
 use std::time::Duration;
 
-use everycall_core::{Call, Failure, Headers, Record, Reply, UnixTime};
+use everycall_core::http::Failure;
+use everycall_core::{Call, Headers, Record, Reply, UnixTime};
 
 /// What the host answers when a call did not work (proxy-wasm ABI 0.2.1, `proxy_status_t`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -8,7 +8,8 @@ pub(crate) mod table;
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 
-use everycall_core::{Engine, Reason, ShadowOutcome};
+use everycall_core::record::ShadowOutcome;
+use everycall_core::{Engine, Reason};
 
 use crate::host;
 use crate::verifier::Signatures;

@@ -5,10 +5,9 @@ use std::collections::{BTreeMap, VecDeque};
 use std::rc::{Rc, Weak};
 use std::time::Duration;
 
-use everycall_core::{
-    ConfigErrors, Configuring, Effect, Failure, FetchId, Refusal, Reply, StreamClose, StreamId, UnixTime,
-    Work,
-};
+use everycall_core::engine::{Refusal, StreamClose};
+use everycall_core::http::Failure;
+use everycall_core::{ConfigErrors, Configuring, Effect, FetchId, Reply, StreamId, UnixTime, Work};
 use proxy_wasm::traits::{Context, HttpContext, RootContext};
 use proxy_wasm::types::{Action, ContextType};
 

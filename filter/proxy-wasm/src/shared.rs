@@ -1,6 +1,7 @@
 //! The host's shared data behind the core's trait.
 
-use everycall_core::{SharedData, Unavailable};
+use everycall_core::jose::Unavailable;
+use everycall_core::sync::SharedData;
 
 use crate::host::{self, Error};
 

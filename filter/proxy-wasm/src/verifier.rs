@@ -4,8 +4,9 @@
 use std::cell::Cell;
 use std::rc::Rc;
 
+use everycall_core::jose::{ecdsa_der, Key, SignatureVerifier, Unavailable};
 use everycall_core::protobuf::Message;
-use everycall_core::{ecdsa_der, Algorithm, Key, PureRust, SignatureVerifier, Unavailable};
+use everycall_core::{Algorithm, PureRust};
 
 use crate::host::{self, Error};
 

@@ -6,7 +6,8 @@ mod interop;
 mod messages;
 
 use everycall::{cases, WireRequest};
-use everycall_core::{Decision, PdpProtocol, Reply, Step, UnixTime};
+use everycall_core::config::PdpProtocol;
+use everycall_core::{Decision, Reply, Step, UnixTime};
 use serde_json::{json, Value};
 
 use super::attacks::world::{World, NOW};

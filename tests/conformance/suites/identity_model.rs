@@ -3,7 +3,8 @@
 
 use everycall::mint::TestKey;
 use everycall::WireRequest;
-use everycall_core::{Algorithm, Identity, Key, KeyRules, KeySet, PureRust, Reply, Step, UnixTime, Usage};
+use everycall_core::jose::{Key, KeyRules, Usage};
+use everycall_core::{Algorithm, Identity, KeySet, PureRust, Reply, Step, UnixTime};
 use serde_json::{json, Map, Value};
 use sha2::{Digest as _, Sha256};
 

@@ -8,9 +8,8 @@ use base64::engine::general_purpose::STANDARD;
 use base64::Engine as _;
 use everycall::mint::TestKey;
 use everycall::WireRequest;
-use everycall_core::{
-    Algorithm, KeyRules, KeySet, PureRust, Reply, SignatureVerifier as _, Step, UnixTime, Usage,
-};
+use everycall_core::jose::{KeyRules, SignatureVerifier as _, Usage};
+use everycall_core::{Algorithm, KeySet, PureRust, Reply, Step, UnixTime};
 use serde_json::{json, Map, Value};
 
 use super::attacks::world::{base64url, came, config, done, get, settings, Forge, World, NOW};

@@ -1,8 +1,9 @@
 //! What the suites on signatures and keys share.
 
+use everycall_core::jose::{Jwks, KeyRules, Usage};
 use everycall_core::token::verify_signature;
 use everycall_core::Denied;
-use everycall_core::{Algorithm, Jwks, KeyRules, KeySet, Usage};
+use everycall_core::{Algorithm, KeySet};
 use serde_json::{json, Value};
 
 use crate::suite::{verifier, CaseResult};

@@ -4,7 +4,8 @@ use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use base64::Engine as _;
 use everycall::mint::TestKey;
 use everycall::WireRequest;
-use everycall_core::{Algorithm, Decision, Identity, Key, PureRust, SignatureVerifier as _, UnixTime};
+use everycall_core::jose::{Key, SignatureVerifier as _};
+use everycall_core::{Algorithm, Decision, Identity, PureRust, UnixTime};
 use serde_json::{json, Map, Value};
 use sha2::{Digest as _, Sha256};
 

@@ -2,7 +2,8 @@
 
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use base64::Engine as _;
-use everycall_core::{Algorithm, Key, KeySet};
+use everycall_core::jose::Key;
+use everycall_core::{Algorithm, KeySet};
 use serde_json::Value;
 
 use super::jose::{algorithms, key_set, list, public, refused, text, verify};

@@ -1,7 +1,8 @@
 //! JWT-SVIDs and bundles: the cases of go-spiffe, the rules of the standard.
 
 use everycall::mint::TestKey;
-use everycall_core::{Algorithm, KeyRules, KeySet, PureRust, Usage};
+use everycall_core::jose::{KeyRules, Usage};
+use everycall_core::{Algorithm, KeySet, PureRust};
 use serde_json::{json, Map, Value};
 
 use super::attacks::world::{claims, config, is_refused, settings, Forge, Row, World, NOW};

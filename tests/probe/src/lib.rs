@@ -9,7 +9,8 @@ use std::rc::Rc;
 
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use base64::Engine as _;
-use everycall_core::{Algorithm, Key, PureRust, SignatureVerifier};
+use everycall_core::jose::{Key, SignatureVerifier};
+use everycall_core::{Algorithm, PureRust};
 use proxy_wasm::traits::{Context, HttpContext, RootContext};
 use proxy_wasm::types::{Action, ContextType};
 use serde_json::{json, Value};

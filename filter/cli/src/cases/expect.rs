@@ -2,7 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use everycall_core::{DecisionRecord, Reason, ShadowOutcome, Verdict};
+use everycall_core::record::ShadowOutcome;
+use everycall_core::{DecisionRecord, Reason, Verdict};
 use serde::Deserialize;
 use serde_json::{Map, Value};
 

@@ -13,7 +13,8 @@ mod token;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use everycall_core::{json, Decision, Engine, PdpProtocol, Reply, Step, StreamId, UnixTime};
+use everycall_core::config::PdpProtocol;
+use everycall_core::{json, Decision, Engine, Reply, Step, StreamId, UnixTime};
 use serde::Deserialize;
 use serde_json::{Map, Value};
 

@@ -2,7 +2,11 @@
 
 use std::fmt;
 
-use everycall_core::{json as strict, Call, Failure, Headers, PdpExchange, PdpProtocol, Reply, MAX_ANSWER};
+use everycall_core::config::PdpProtocol;
+use everycall_core::http::Failure;
+use everycall_core::pdp::MAX_ANSWER;
+use everycall_core::record::PdpExchange;
+use everycall_core::{json as strict, Call, Headers, Reply};
 use serde::de::value::{MapAccessDeserializer, StrDeserializer};
 use serde::de::{Error, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer};

@@ -6,8 +6,9 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use anyhow::{anyhow, Context as _};
+use everycall_core::bundle::BundleHead;
 use everycall_core::config::Limits;
-use everycall_core::{json, Algorithm, Bundle, BundleHead, FileError, KeySet, PureRust, UnixTime};
+use everycall_core::{json, Algorithm, Bundle, FileError, KeySet, PureRust, UnixTime};
 use serde_json::{json, Value};
 
 use super::signed::{self, SignArgs};

@@ -3,7 +3,8 @@
 use std::io::Write;
 use std::path::PathBuf;
 
-use everycall_core::{DecisionRecord, Engine, IdSeed, Settings, Step, StreamClose, StreamId, UnixTime};
+use everycall_core::engine::StreamClose;
+use everycall_core::{DecisionRecord, Engine, IdSeed, Settings, Step, StreamId, UnixTime};
 
 use super::pdp::{Answers, Pdp};
 use super::remote_keys::RemoteKeysArg;

@@ -3,7 +3,8 @@
 use std::io::Write;
 use std::path::PathBuf;
 
-use everycall_core::{Exception, Settings, UnixTime};
+use everycall_core::authority::Exception;
+use everycall_core::{Settings, UnixTime};
 use serde_json::{json, Value};
 
 use super::stand_in::StandInArg;

@@ -1,9 +1,9 @@
 //! A decision for people: the layers in their order, and the fact that decided.
 
-use everycall_core::{
-    DecisionRecord, Exception, Identity, Layer, Reason, ShadowOutcome, ShadowRecord, SignalsRecord, Trace,
-    Verdict,
-};
+use everycall_core::authority::Exception;
+use everycall_core::policy::Trace;
+use everycall_core::record::{ShadowOutcome, ShadowRecord, SignalsRecord};
+use everycall_core::{DecisionRecord, Identity, Layer, Reason, Verdict};
 use serde_json::Value;
 
 use crate::rego::{values_read, RegoFile};
@@ -242,7 +242,8 @@ pub(super) fn visible(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use everycall_core::{Binding, Claims, Kind, UnixTime};
+    use everycall_core::identity::{Binding, Claims};
+    use everycall_core::{Kind, UnixTime};
 
     use super::*;
 

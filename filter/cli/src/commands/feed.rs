@@ -5,7 +5,9 @@ use std::collections::BTreeMap;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
-use everycall_core::{json as strict, read_feed, FeedHead, FeedKind, PureRust, UnixTime};
+use everycall_core::facts::FeedKind;
+use everycall_core::sync::{read_feed, FeedHead};
+use everycall_core::{json as strict, PureRust, UnixTime};
 use serde_json::{json, Value};
 
 use super::signed::{self, SignArgs};

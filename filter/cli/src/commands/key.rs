@@ -4,7 +4,7 @@ use std::io::Write;
 
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use base64::Engine as _;
-use everycall_core::{api_key_hash, is_api_key_id, API_KEY_PREFIX};
+use everycall_core::authority::{api_key_hash, is_api_key_id, API_KEY_PREFIX};
 use serde::Serialize;
 use serde_json::json;
 

@@ -35,7 +35,9 @@ use std::process::ExitCode;
 
 use anyhow::Context as _;
 use clap::{CommandFactory as _, Parser, Subcommand};
-use everycall_core::{ConfigErrors, FeedKind, Settings, TEST_KEY_PREFIX};
+use everycall_core::facts::FeedKind;
+use everycall_core::jose::TEST_KEY_PREFIX;
+use everycall_core::{ConfigErrors, Settings};
 use serde_json::Value;
 
 use crate::load::load;

@@ -3,7 +3,8 @@
 
 use std::str::FromStr;
 
-use everycall_core::{Call, Failure, Reply};
+use everycall_core::http::Failure;
+use everycall_core::{Call, Reply};
 
 use crate::cases::{spoken, PdpAnswer};
 
@@ -75,7 +76,8 @@ mod http {
     use std::time::Duration;
 
     use anyhow::Context as _;
-    use everycall_core::{Call, Failure, Reply};
+    use everycall_core::http::Failure;
+    use everycall_core::{Call, Reply};
     use reqwest::{Client, Url};
 
     pub(in crate::commands) struct Http {

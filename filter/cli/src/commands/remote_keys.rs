@@ -5,7 +5,8 @@ use std::path::PathBuf;
 use std::str::FromStr;
 
 use anyhow::Context as _;
-use everycall_core::{json, KeyRules, KeySet, Usage};
+use everycall_core::jose::{KeyRules, Usage};
+use everycall_core::{json, KeySet};
 use serde_json::{json, Value};
 
 use super::{settings, Configuration, Invalid};

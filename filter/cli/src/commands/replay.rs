@@ -2,7 +2,8 @@
 
 use std::fmt::Write as _;
 
-use everycall_core::{json, BundleRecord, DecisionRecord, Reason, ShadowOutcome};
+use everycall_core::record::{BundleRecord, ShadowOutcome};
+use everycall_core::{json, DecisionRecord, Reason};
 use serde_json::Value;
 
 use super::decide::Decider;

@@ -5,7 +5,8 @@ use std::io::Write;
 use std::path::Path;
 
 use anyhow::{anyhow, Context as _};
-use everycall_core::{json, Algorithm, FileError, Jwks, KeyRules, KeySet, UnixTime, Usage};
+use everycall_core::jose::{Jwks, KeyRules, Usage};
+use everycall_core::{json, Algorithm, FileError, KeySet, UnixTime};
 use serde::Deserialize as _;
 use serde_json::{json, Map, Value};
 

@@ -2,9 +2,10 @@
 
 use std::path::{Path, PathBuf};
 
-use everycall_core::{
-    read_feed, ConfigError, FeedHead, FeedKind, FeedPart, FeedRules, FileFault, PureRust, UnixTime,
-};
+use everycall_core::facts::FeedKind;
+use everycall_core::settings::FeedRules;
+use everycall_core::sync::{read_feed, FeedHead, FeedPart, FileFault};
+use everycall_core::{ConfigError, PureRust, UnixTime};
 use serde_json::{json, Value};
 
 use super::feed::{fact, one_list};

@@ -7,7 +7,7 @@ use axum::http::{header, StatusCode};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use axum::{Json, Router};
-use everycall_core::FeedKind;
+use everycall_core::facts::FeedKind;
 use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 

@@ -12,7 +12,8 @@ use axum::routing::get;
 use axum::{Json, Router};
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use base64::Engine as _;
-use everycall_core::{json as strict, FeedKind, UnixTime};
+use everycall_core::facts::FeedKind;
+use everycall_core::{json as strict, UnixTime};
 use serde::Deserialize;
 use serde_json::{json, Map, Value};
 

@@ -1,6 +1,6 @@
 //! Rules that nothing uses, that never hold, or that allow what they should not.
 
-use everycall_core::OBLIGATIONS;
+use everycall_core::obligations::OBLIGATIONS;
 use everycall_rego::syntax_tree::{BoolOp, Expr, Literal, RuleHead};
 use everycall_rego::Plan;
 

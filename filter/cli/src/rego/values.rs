@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use everycall_core::Trace;
+use everycall_core::policy::Trace;
 use everycall_rego::syntax_tree::Expr;
 use serde_json::Value;
 

@@ -6,7 +6,8 @@ mod mutation;
 
 use std::path::Path;
 
-use everycall_core::{DecisionRecord, Engine, IdSeed, Settings, Trace, UnixTime};
+use everycall_core::policy::Trace;
+use everycall_core::{DecisionRecord, Engine, IdSeed, Settings, UnixTime};
 use serde_json::Value;
 
 pub use coverage::{Coverage, Uncovered};
@@ -137,7 +138,7 @@ impl Suite {
 
 impl Ran {
     /// The bodies of rules of the base configuration for which `which` holds.
-    fn places(&self, which: impl Fn(&everycall_core::RuleTrace) -> bool) -> Vec<Place> {
+    fn places(&self, which: impl Fn(&everycall_core::policy::RuleTrace) -> bool) -> Vec<Place> {
         let rules = self.traces.iter().filter(|_| self.counts).flat_map(|trace| &trace.rules);
         rules.filter(|rule| which(rule)).map(|rule| (rule.file.clone(), rule.start)).collect()
     }

@@ -2,7 +2,8 @@
 
 use everycall::feed_file::{test_feed_documents, test_feed_page, FeedIssue};
 use everycall::mint::TestKey;
-use everycall_core::{FeedKind, UnixTime};
+use everycall_core::facts::FeedKind;
+use everycall_core::UnixTime;
 use serde_json::{json, Value};
 
 use crate::common::{config, everycall, request, token, Files, Output, NOW};

@@ -2,10 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use everycall_core::{
-    BundleState, BundleStats, Engine, FeedState, FeedStats, FetchStats, KeyState, KeyStats, PdpStats, Stats,
-    StreamStats, UnixTime,
-};
+use everycall_core::bundle::{BundleState, BundleStats};
+use everycall_core::engine::{PdpStats, Stats, StreamStats};
+use everycall_core::sync::{FeedState, FeedStats, FetchStats, KeyState, KeyStats};
+use everycall_core::{Engine, UnixTime};
 
 use super::table::{self, Metric};
 use super::{define, label};

@@ -6,9 +6,9 @@ use base64::engine::general_purpose::STANDARD;
 use base64::Engine as _;
 use everycall::mint::{self, TestKey};
 use everycall::WireRequest;
-use everycall_core::{
-    ecdsa_der, Algorithm, Decision, Failure, Headers, Key, KeyRules, KeySet, Reply, Step, UnixTime, Usage,
-};
+use everycall_core::http::Failure;
+use everycall_core::jose::{ecdsa_der, Key, KeyRules, Usage};
+use everycall_core::{Algorithm, Decision, Headers, KeySet, Reply, Step, UnixTime};
 use serde_json::{json, Value};
 use sha2::{Digest as _, Sha256};
 

@@ -6,7 +6,9 @@ use base64::engine::general_purpose::STANDARD;
 use base64::Engine as _;
 use everycall::mint::{self, TestKey};
 use everycall::WireRequest;
-use everycall_core::{Algorithm, Decision, Engine, IdSeed, Key, LocalData, PureRust, StreamId, UnixTime};
+use everycall_core::jose::Key;
+use everycall_core::sync::LocalData;
+use everycall_core::{Algorithm, Decision, Engine, IdSeed, PureRust, StreamId, UnixTime};
 use serde_json::{json, Map, Value};
 use sha2::{Digest as _, Sha256};
 

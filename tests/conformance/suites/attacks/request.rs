@@ -2,7 +2,9 @@
 
 use everycall::mint::TestKey;
 use everycall::WireRequest;
-use everycall_core::{Connection, Decision, Failure, Headers, Reply, Request, Step, StreamId, MAX_ANSWER};
+use everycall_core::http::Failure;
+use everycall_core::pdp::MAX_ANSWER;
+use everycall_core::{Connection, Decision, Headers, Reply, Request, Step, StreamId};
 use serde_json::{json, Value};
 
 use super::world::{

@@ -4,9 +4,10 @@ use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use base64::Engine as _;
 use everycall::mint::{self, TestKey};
 use everycall::WireRequest;
+use everycall_core::sync::LocalData;
 use everycall_core::{
-    Decision, Effect, Engine, FetchId, IdSeed, LocalData, Pending, PureRust, Reply, Request, Settings, Step,
-    StreamId, UnixTime,
+    Decision, Effect, Engine, FetchId, IdSeed, Pending, PureRust, Reply, Request, Settings, Step, StreamId,
+    UnixTime,
 };
 use serde_json::{json, Map, Value};
 

@@ -7,7 +7,8 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{bail, ensure, Context as _};
 use everycall::commands;
-use everycall_core::{not_decided_again, DecisionRecord, Reason};
+use everycall_core::engine::not_decided_again;
+use everycall_core::{DecisionRecord, Reason};
 use serde_json::{json, Map, Value};
 
 use crate::clients::{Answered, Kind};

@@ -6,7 +6,8 @@ use std::time::{Duration, Instant};
 use everycall::clock;
 use everycall::mint::TestKey;
 use everycall::publisher::{Asked, Publisher, DELTA};
-use everycall_core::{FeedKind, UnixTime};
+use everycall_core::facts::FeedKind;
+use everycall_core::UnixTime;
 use everycall_tests::server::{Answer, Received};
 use serde_json::json;
 

@@ -33,7 +33,7 @@ pub(super) const FILTER: &str = include_str!("source.yaml");
 
 #[cfg(test)]
 mod tests {
-    use everycall_core::SOURCE_STATE;
+    use everycall_core::http::SOURCE_STATE;
     use serde_json::{json, Value};
 
     use super::*;

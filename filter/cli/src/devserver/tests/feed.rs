@@ -2,9 +2,10 @@
 
 use std::time::Duration;
 
-use everycall_core::{
-    read_feed, Algorithm, FeedHead, FeedKind, FileFault, Jwks, KeyRules, KeySet, PureRust, UnixTime, Usage,
-};
+use everycall_core::facts::FeedKind;
+use everycall_core::jose::{Jwks, KeyRules, Usage};
+use everycall_core::sync::{read_feed, FeedHead, FileFault};
+use everycall_core::{Algorithm, KeySet, PureRust, UnixTime};
 use tokio::time::Instant;
 
 use super::*;
