@@ -87,3 +87,36 @@ fn each_folder_stands_on_those_below_it_and_the_picture_says_on_which() {
         assert_eq!(on, &expected, "`{folder}` stands on `{}`", expected.join("`, `"));
     }
 }
+
+/// The lines between the one that begins so and the one that closes it.
+fn block<'s>(source: &'s str, begins: &str) -> Vec<&'s str> {
+    let lines = source.lines().skip_while(|line| !line.starts_with(begins)).skip(1);
+    lines.take_while(|line| *line != "}").collect()
+}
+
+/// A part that grows shows here before it is a second engine.
+#[test]
+fn the_engine_is_of_parts_and_one_file_uses_them() {
+    let root = everycall_tests::envoy::root().join(SOURCES);
+    let code = |path: &PathBuf| fs::read_to_string(path).unwrap();
+    let with_engine: Vec<PathBuf> =
+        sources(&root).into_iter().filter(|path| code(path).contains("impl Engine {")).collect();
+    assert_eq!(with_engine, [root.join("engine.rs")]);
+    let source = code(&root.join("engine.rs"));
+    let fields = block(&source, "pub struct Engine {").iter().filter(|line| line.contains(": ")).count();
+    assert!((1..=10).contains(&fields), "{fields} fields");
+    let methods = block(&source, "impl Engine {");
+    let public = methods.iter().filter(|line| line.starts_with("    pub ")).count();
+    assert!((1..=18).contains(&public), "{public} public methods");
+}
+
+/// What a caller of the core has to know of is on one page.
+#[test]
+fn the_core_exports_few_names() {
+    let source = file(&format!("{SOURCES}/lib.rs"));
+    let exported = source.lines().skip_while(|line| !line.starts_with("pub ")).collect::<Vec<_>>().join(" ");
+    let statements: Vec<&str> = exported.split(';').filter(|one| one.contains("pub ")).collect();
+    let names = |statement: &&str| statement.matches(',').count() + 1;
+    let count: usize = statements.iter().map(names).sum();
+    assert!((20..=60).contains(&count), "{count} names: {statements:?}");
+}

@@ -4,8 +4,10 @@
 //! layers, the rest belongs to no single request. How things are done is in its parts. Nothing here performs I/O or
 //! reads a clock.
 
+pub(crate) mod admission;
 mod authenticator;
 mod authority;
+mod callers;
 mod case;
 mod clock;
 mod conclude;
@@ -50,6 +52,8 @@ use crate::sync::keyring::KeyStats;
 use crate::sync::shared::{LocalData, SharedData};
 use crate::sync::Event;
 
+pub use admission::Admission;
+use admission::InForce;
 use authenticator::{Authenticator, Credential};
 use authority::Authority;
 pub(crate) use case::Waiting;
@@ -64,9 +68,9 @@ use layers::Layers;
 pub use pdps::PdpStats;
 use pdps::Pdps;
 pub use replay::not_decided_again;
-pub use streams::{Admission, StreamClose, StreamStats};
+pub use streams::{StreamClose, StreamStats};
 pub use sweep::OpenStream;
-use sweep::{InForce, Slice, DECISIONS};
+use sweep::{Slice, DECISIONS};
 use trace::Watched;
 pub use worker::IdSeed;
 use worker::Worker;

@@ -4,6 +4,7 @@ pub(crate) mod feed;
 pub(crate) mod follower;
 pub(crate) mod keyring;
 mod lease;
+mod link;
 pub(crate) mod relay;
 pub(crate) mod rollback;
 pub(crate) mod shared;

@@ -3,14 +3,14 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use super::callers::certificate_caller;
 use super::case::{Case, Occasion, Refused};
 use super::layers::Layers;
 use super::worker::Worker;
-use crate::authority::exceptions::{self, ApiKey, API_KEY_ISSUER, API_KEY_PREFIX};
+use crate::authority::exceptions::{ApiKey, API_KEY_PREFIX};
 use crate::base::reason::Reason;
-use crate::base::spiffe::SpiffeId;
 use crate::base::time::UnixTime;
-use crate::config::{Limits, Mtls};
+use crate::config::Limits;
 use crate::credential::peer::{self, Peer};
 use crate::credential::replay;
 use crate::credential::token::cache::{TokenCache, Verified};
@@ -20,7 +20,7 @@ use crate::credential::token::{self, Failure, Issuer};
 use crate::http::call::FetchId;
 use crate::http::request::{Request, StreamId};
 use crate::http::target::Target;
-use crate::identity::{Claims, Identity, Kind, RequiredBinding};
+use crate::identity::RequiredBinding;
 use crate::jose::checks::CheckBudget;
 use crate::jose::keys::KeySet;
 use crate::record::DecisionRecord;
@@ -28,9 +28,6 @@ use crate::settings::Settings;
 use crate::sync::follower::Follower;
 use crate::sync::keyring::{KeyStats, Keyring, Lookup};
 use crate::sync::Event;
-
-/// How long, in seconds, a caller is believed whose credential does not end by itself soon.
-const CREDENTIAL_SPAN_S: i64 = 3_600;
 
 /// What the layer comes to.
 pub(super) enum Credential {
@@ -315,56 +312,6 @@ impl Authenticator {
     }
 }
 
-impl Layers<'_> {
-    /// The caller that an API key stands for.
-    fn api_key(&self, presented: &Presented<'_>, now: UnixTime) -> Result<Arc<Verified>, Refused> {
-        if presented.is_dpop {
-            return Err(Refused::new(Reason::ApiKeyInvalid, "an API key has no proof of possession"));
-        }
-        self.api_key_caller(exceptions::find(presented.text, &self.settings.api_keys)?, now)
-    }
-
-    /// The caller that an API key stands for whose secret was shown.
-    fn api_key_caller(&self, key: &ApiKey, now: UnixTime) -> Result<Arc<Verified>, Refused> {
-        let Some(exception) = self.bundle.exceptions.get(key.exception.as_str()) else {
-            // Of a bundle that was fetched nobody could know before.
-            let detail =
-                format!("the bundle has no exception `{}`, by which this API key exists", key.exception);
-            return Err(Refused::new(Reason::ExceptionExpired, detail));
-        };
-        exception.valid_at(now)?;
-        let identity = Identity {
-            key_id: Some(key.id.as_str().into()),
-            not_before: exception.valid_from,
-            expires_at: span(now).min(exception.valid_until),
-            ..bare(Kind::Legacy, key.subject.clone(), API_KEY_ISSUER, "api_key")
-        };
-        Ok(Arc::new(Verified { exception: Some(Arc::clone(exception)), ..Verified::new(identity) }))
-    }
-
-    /// The caller that the client's certificate stands for, where the configuration says so.
-    fn peer_caller(&self, request: &Request, now: UnixTime) -> Result<Option<Arc<Verified>>, Refused> {
-        let Some((mtls, kind)) = self.settings.mtls.as_ref().and_then(|mtls| Some((mtls, mtls.kind?))) else {
-            return Ok(None);
-        };
-        let Some(peer) = peer::find(request, mtls)? else { return Ok(None) };
-        let id = peer.id.map_err(|why| Refused::new(Reason::PeerInvalid, why))?;
-        certificate_caller(mtls, kind, id, now).map(Some)
-    }
-}
-
-/// The caller that a verified certificate stands for.
-fn certificate_caller(mtls: &Mtls, kind: Kind, id: String, now: UnixTime) -> Result<Arc<Verified>, Refused> {
-    let domain = SpiffeId::parse(&id).map(|id| id.trust_domain().to_owned()).unwrap_or_default();
-    if !mtls.trust_domains.contains(&domain) {
-        let detail = format!("`{id}` is not of a trust domain in `mtls.trust_domains`");
-        return Err(Refused::new(Reason::PeerInvalid, detail));
-    }
-    let issuer = format!("spiffe://{domain}");
-    let identity = Identity { expires_at: span(now), not_before: now, ..bare(kind, id, &issuer, "mtls") };
-    Ok(Arc::new(Verified::new(identity)))
-}
-
 /// The keys of an issuer that count now.
 fn keys_of<'k>(
     keyrings: &'k BTreeMap<usize, Follower<Keyring>>,
@@ -420,27 +367,4 @@ fn certificate(peer: Option<&Peer>, x5t: Option<&[u8; 32]>, caller: Option<&str>
         }
     }
     Ok(())
-}
-
-fn span(now: UnixTime) -> UnixTime {
-    UnixTime::from_secs(now.secs().saturating_add(CREDENTIAL_SPAN_S))
-}
-
-/// A caller without claims.
-fn bare(kind: Kind, id: String, issuer: &str, credential: &str) -> Identity {
-    Identity {
-        kind,
-        id,
-        issuer: issuer.into(),
-        credential: credential.into(),
-        on_behalf_of: None,
-        actors: Vec::new(),
-        task: None,
-        token_id: None,
-        key_id: None,
-        bound: None,
-        not_before: UnixTime::default(),
-        expires_at: UnixTime::default(),
-        claims: Claims::default(),
-    }
 }

@@ -8,7 +8,7 @@ use serde_json::json;
 use crate::base::ascii;
 use crate::base::reason::{Layer, Reason};
 use crate::base::time::UnixTime;
-use crate::engine::streams::{Admission, HeldRequest};
+use crate::engine::admission::{Admission, HeldRequest};
 use crate::http::request::Request;
 use crate::identity::{Binding, Identity};
 use crate::jose::keys::Algorithm;

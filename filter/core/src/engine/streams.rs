@@ -1,23 +1,19 @@
-//! Admitted requests that are still open, and what each of them rests on.
+//! Admitted requests that are still open. What each of them rests on is in `admission`.
 //!
 //! Most requests end within milliseconds: they cost one insert and one remove. A stream that is
 //! still open after a sweep is *settled*: what is kept of its request is brought down to a few
 //! hundred bytes, and it is found by the time at which something is due, and by what its caller can
-//! be revoked by. Nothing is decided here; `engine::streams` does that, in slices.
+//! be revoked by. Nothing is decided here; `sweep` does that, in slices.
 
 mod packed;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
-use std::sync::Arc;
 
-use crate::authority::elevations::Elevation;
-use crate::authority::grants::Grant;
 use crate::base::reason::Reason;
 use crate::base::time::UnixTime;
-use crate::credential::token::cache::Verified;
+use crate::engine::admission::{Admission, Deadline, HeldRequest};
 use crate::facts::revocations::Handle;
-use crate::http::attributes::Attribute;
-use crate::http::request::{Request, StreamId};
+use crate::http::request::StreamId;
 use crate::record::StreamEnd;
 pub(crate) use packed::{PackedRequest, MAX_PACKED};
 
@@ -27,55 +23,6 @@ const MAX_ASKING: usize = 16;
 pub(crate) const MAX_HELD: usize = 32 * 1024 * 1024;
 /// When a cut that the host did not carry out is tried again, in milliseconds.
 const CUT_AGAIN_MS: i64 = 1_000;
-
-/// When an admitted request is over at the latest, and why.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct Deadline {
-    pub(crate) at: UnixTime,
-    pub(crate) reason: Reason,
-}
-
-/// What the admission of one request rests on. Handed back to the engine when the request goes on.
-#[derive(Debug)]
-pub struct Admission {
-    pub(crate) stream: StreamId,
-    pub(crate) decision_id: String,
-    pub(crate) since: UnixTime,
-    pub(crate) caller: Option<Arc<Verified>>,
-    /// Absent for a request that was passed on though it would have been refused.
-    pub(crate) grant: Option<Arc<Grant>>,
-    pub(crate) elevation: Option<Arc<Elevation>>,
-    pub(crate) end: Deadline,
-    pub(crate) request: HeldRequest,
-    /// What was asked of the host about its connection.
-    pub(crate) attributes: Arc<[&'static Attribute]>,
-    /// Of the settings and the bundle that decided.
-    pub(crate) generation: u64,
-    /// The version of the signals that its policy read; none if it read none.
-    pub(crate) signals: Option<u64>,
-}
-
-/// How much is known of a request.
-#[derive(Debug)]
-pub(crate) enum HeldRequest {
-    /// All of it: the stream is young.
-    Whole(Request),
-    /// What it takes to decide again.
-    Packed(PackedRequest),
-    /// It was too large.
-    Dropped,
-}
-
-impl HeldRequest {
-    /// How much it holds, in bytes, as far as a client makes it long.
-    pub(crate) fn bytes(&self) -> usize {
-        match self {
-            HeldRequest::Whole(request) => request.headers().bytes(),
-            HeldRequest::Packed(kept) => kept.bytes(),
-            HeldRequest::Dropped => 0,
-        }
-    }
-}
 
 /// What the host tells of a stream that has ended; nothing by default.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -466,17 +413,5 @@ impl Streams {
             }
             _ => {}
         }
-    }
-}
-
-impl Admission {
-    /// What revocations find it by.
-    fn handles(&self) -> impl Iterator<Item = Handle> + '_ {
-        self.caller.iter().flat_map(|caller| caller.revocable.handles())
-    }
-
-    fn shift(&mut self, from: UnixTime, to: UnixTime) {
-        self.since = self.since.shifted(from, to);
-        self.end.at = self.end.at.shifted(from, to);
     }
 }

@@ -9,8 +9,10 @@ mod document;
 mod head;
 mod pull;
 mod relay;
+mod source;
 
 pub use document::read_feed;
 pub use head::{FeedHead, FeedPart, MAX_FEED_LINE, MAX_FEED_PAGE};
-pub(crate) use pull::{server, Feed, FeedSource, World};
-pub use pull::{FeedState, FeedStats};
+pub(crate) use pull::Feed;
+pub(crate) use source::{server, FeedSource, World};
+pub use source::{FeedState, FeedStats};

@@ -4,69 +4,24 @@
 //! A document is taken if its signature is good and it leads on from what is known. How fresh the list
 //! is follows from when its server signed it, so an answer that nothing has changed renews nothing.
 
-use serde_json::Value;
-
 use super::document::{self, too_many};
-use super::head::{FeedHead, FeedPart, MAX_FEED_PAGE};
+use super::head::{FeedHead, FeedPart};
 use super::relay;
+use super::source::{FeedState, FeedStats, World};
 use crate::base::time::UnixTime;
-use crate::config::{RemoteFeed, WhenStale};
-use crate::facts::content::{Content, FeedKind};
-use crate::jose::keys::KeySet;
-use crate::jose::signature::SignatureVerifier;
-use crate::sync::follower::{Answer, Ask, FetchStats, Follower, Link, Server, Source};
+use crate::facts::content::FeedKind;
+use crate::sync::follower::{Answer, Ask, Follower, Link, Server, Source};
 use crate::sync::relay::Notice;
 use crate::sync::rollback::{Offer, RollbackProtection};
 use crate::sync::shared::Shared;
-use crate::sync::signed::{FileError, FileFault, SignedFile, MAX_HEAD};
+use crate::sync::signed::{FileError, FileFault, SignedFile};
 
-/// The largest answer.
-const MAX_BODY: usize = MAX_FEED_PAGE + MAX_HEAD + 1;
 /// Facts that count after one slice.
 const COMMIT_SLICE: usize = 500;
 /// Facts that are looked at in one slice.
 const TIDY_SLICE: usize = 1_000;
 /// How far, in milliseconds, workers spread that have no way on from what they know.
 const SPREAD_MS: u64 = 100;
-
-/// Where a feed comes from, and how old it may be.
-#[derive(Debug)]
-pub(crate) struct FeedSource {
-    /// What the configuration holds.
-    pub(crate) inline: Vec<Value>,
-    /// `None`: there is no more than that.
-    pub(crate) remote: Option<RemoteFeed>,
-    /// Of those who may sign.
-    pub(crate) keys: KeySet,
-    pub(crate) max_age_s: i64,
-    pub(crate) when_stale: WhenStale,
-}
-
-/// How fresh a feed is in one worker.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum FeedState {
-    /// There is no list yet.
-    Missing,
-    /// It is as young as it has to be.
-    Fresh,
-    /// It is older.
-    Stale,
-}
-
-/// Figures of one feed in one worker.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct FeedStats {
-    /// Which feed.
-    pub feed: FeedKind,
-    /// How fresh it is.
-    pub state: FeedState,
-    /// Number and time of signing of the list, if there is one.
-    pub signed: Option<(u64, UnixTime)>,
-    /// Facts that are known.
-    pub entries: usize,
-    /// What came of fetches. One that brought changes of another list has failed.
-    pub fetches: FetchStats,
-}
 
 /// Everything about one feed from a server, in one worker.
 #[derive(Debug)]
@@ -145,32 +100,6 @@ impl Sender {
     fn etag(&self) -> Option<String> {
         let (Self::Server { etag } | Self::Worker { etag, .. }) = self;
         etag.clone()
-    }
-}
-
-/// What is in force besides the feed.
-pub(crate) struct World<'w> {
-    pub(crate) source: &'w FeedSource,
-    pub(crate) verifier: &'w dyn SignatureVerifier,
-    pub(crate) content: &'w mut dyn Content,
-}
-
-impl World<'_> {
-    fn max_entries(&self) -> usize {
-        self.source.remote.as_ref().map_or(0, |remote| *remote.max_entries)
-    }
-}
-
-/// The server of a feed.
-pub(crate) fn server(RemoteFeed { cluster, host, path, interval_ms, timeout_ms, .. }: &RemoteFeed) -> Server {
-    Server {
-        cluster: cluster.clone(),
-        host: host.clone(),
-        path: path.clone(),
-        accept: "application/x-ndjson",
-        timeout_ms: **timeout_ms,
-        interval_ms: (**interval_ms).into(),
-        max_body: MAX_BODY,
     }
 }
 
