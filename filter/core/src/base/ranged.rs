@@ -63,7 +63,7 @@ macro_rules! held_by {
             for Ranged<$number, MIN, MAX, DEFAULT>
         {
             fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-                deserializer.deserialize_newtype_struct(RANGED, Within(MIN, MAX)).map(Self::of)
+                read(deserializer, Within(MIN, MAX)).map(Self::of)
             }
         }
     )+};
@@ -71,9 +71,14 @@ macro_rules! held_by {
 
 held_by!(u32 i64 usize);
 
-/// Reads a number of a range: one code for all types.
+/// A range; whatever it is, one code reads a number of it.
 #[derive(Clone, Copy)]
 struct Within(i64, i64);
+
+#[inline(never)]
+fn read<'de, D: Deserializer<'de>>(deserializer: D, range: Within) -> Result<i64, D::Error> {
+    deserializer.deserialize_newtype_struct(RANGED, range)
+}
 
 impl Within {
     fn check<E: Error>(self, value: i64) -> Result<i64, E> {

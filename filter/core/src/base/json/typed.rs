@@ -125,15 +125,25 @@ impl<'v> At<'v> {
 
     /// Reads this, which stands at `step`.
     fn read<S: DeserializeSeed<'v>>(self, seed: S, step: fmt::Arguments<'_>) -> Result<S::Value, Wrong> {
-        let before = self.noted.map_or(0, |noted| noted.borrow().len());
+        let before = self.noted();
         let mut read = seed.deserialize(self);
-        if let Err(wrong) = &mut read {
-            wrong.put_inside(step);
-        }
-        if let Some(noted) = self.noted {
-            noted.borrow_mut().iter_mut().skip(before).for_each(|wrong| wrong.put_inside(step));
+        if read.is_err() || self.noted() > before {
+            self.put_inside(read.as_mut().err(), before, step);
         }
         read
+    }
+
+    /// How much was noted.
+    fn noted(self) -> usize {
+        self.noted.map_or(0, |noted| noted.borrow().len())
+    }
+
+    /// What is wrong, and what was noted since, is inside of this step.
+    #[cold]
+    fn put_inside(self, wrong: Option<&mut Wrong>, before: usize, step: fmt::Arguments<'_>) {
+        let mut noted = self.noted.map(RefCell::borrow_mut);
+        let since = noted.iter_mut().flat_map(|noted| noted.iter_mut().skip(before));
+        since.chain(wrong).for_each(|wrong| wrong.put_inside(step));
     }
 
     #[cold]
