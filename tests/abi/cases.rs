@@ -1,6 +1,7 @@
 //! The case files through the ABI: the adapter must come to the same outcome as the core.
 
 use everycall::cases::{asks, run_case, CaseFile};
+use everycall::commands::explain::failed_again;
 use everycall_core::{Engine, IdSeed, Settings, UnixTime, Verdict};
 use serde_json::Value;
 
@@ -14,26 +15,31 @@ fn now() -> UnixTime {
 #[test]
 fn every_case_has_the_same_outcome_as_in_the_core() {
     let (base, files) = everycall_tests::cases::all().unwrap();
-    let mut ran = 0;
+    let (mut ran, mut failures) = (0, Vec::new());
     for (name, text) in files {
-        ran += fresh(|| run_file(&name, &text, &base));
+        let (count, failed) = fresh(|| run_file(&name, &text, &base));
+        ran += count;
+        failures.extend(failed);
     }
+    assert!(failures.is_empty(), "{}", failures.join("\n"));
     assert!(ran > 100, "{ran} cases");
 }
 
-fn run_file(name: &str, text: &str, base: &Value) -> usize {
-    let file = CaseFile::parse(name, text).unwrap();
+/// How many cases there are, and those that failed.
+fn run_file(file_name: &str, text: &str, base: &Value) -> (usize, Vec<String>) {
+    let file = CaseFile::parse(file_name, text).unwrap();
     let config = file.config(base, now());
     let mut vm = Vm::start(&config).unwrap();
     let mut failures = Vec::new();
     for case in &file.cases {
+        let name = format!("{file_name}: {}", case.name);
         // Each in a second of its own: one has a bound for the signatures that are checked in it.
         host(|host| host.nanos += 1_000_000_000);
         let at = now();
         let mut core = Engine::standalone(Settings::from_value(config.clone()).unwrap(), IdSeed::derive(&[]));
         let expected = run_case(&mut core, case, &config, at).unwrap().record;
         if let Err(error) = case.expect.compare(&expected) {
-            failures.push(format!("{name}: {}: {error}", case.name));
+            failures.push(failed_again(&config, &name, &error, &expected));
             continue;
         }
         let wire = case.request(&config, at).unwrap();
@@ -44,13 +50,13 @@ fn run_file(name: &str, text: &str, base: &Value) -> usize {
         });
         let record = outcome.record.unwrap();
         if let Err(error) = case.expect.compare(&record) {
-            failures.push(format!("{name}: {}: through the ABI: {error}", case.name));
+            failures.push(failed_again(&config, &format!("{name}, through the ABI"), &error, &record));
         }
         let allowed = record.decision == Verdict::Allow;
-        assert_eq!(outcome.passed, allowed, "{name}: {}", case.name);
-        assert_eq!(outcome.response.is_none(), allowed, "{name}: {}", case.name);
+        assert_eq!(outcome.passed, allowed, "{name}");
+        assert_eq!(outcome.response.is_none(), allowed, "{name}");
         if let Some(response) = outcome.response {
-            assert_eq!(response.status, u32::from(record.status));
+            assert_eq!(response.status, u32::from(record.status), "{name}");
             // A policy's own body does not have it.
             let of_header = response.headers.iter().find(|(name, _)| name == "x-everycall-decision-id");
             let id = match of_header {
@@ -60,12 +66,11 @@ fn run_file(name: &str, text: &str, base: &Value) -> usize {
                     .unwrap()
                     .to_owned(),
             };
-            assert_eq!(id, record.id);
+            assert_eq!(id, record.id, "{name}");
         }
         let summary = outcome.summary.unwrap();
-        assert_eq!(summary["id"], record.id.as_str());
-        assert_eq!(summary["reason"], record.reason.unwrap().code());
+        assert_eq!(summary["id"], record.id.as_str(), "{name}");
+        assert_eq!(summary["reason"], record.reason.unwrap().code(), "{name}");
     }
-    assert!(failures.is_empty(), "\n{}", failures.join("\n"));
-    file.cases.len()
+    (file.cases.len(), failures)
 }

@@ -4,7 +4,8 @@
 use std::collections::BTreeMap;
 
 use everycall::cases::{run_case, Case, CaseFile};
-use everycall_core::{DecisionRecord, Engine, IdSeed, Settings};
+use everycall::commands::explain::failed_again;
+use everycall_core::{DecisionRecord, Engine, IdSeed, Settings, UnixTime};
 use everycall_tests::envoy::connection_manager;
 use serde_json::{json, Value};
 
@@ -43,8 +44,12 @@ fn every_case_has_the_same_outcome_in_envoy_as_in_decide() {
                 Paths::Plain => case.envoy_plain.as_ref(),
             };
             by_envoy += usize::from(own.is_some());
-            if let Err(error) = run(&world, listener, &mut core, case, own.map(|answer| answer.status)) {
-                failures.push(format!("{name} ({:?}): {}: {error}", listener.paths, case.name));
+            let at = now();
+            let expected = run_case(&mut core, case, &listener.config, at).unwrap().record;
+            let own = own.map(|answer| answer.status);
+            if let Err(error) = run(&world, listener, case, (at, &expected), own) {
+                let name = format!("{name} ({:?}): {}", listener.paths, case.name);
+                failures.push(failed_again(&listener.config, &name, &error, &expected));
             }
         }
     }
@@ -57,16 +62,13 @@ fn every_case_has_the_same_outcome_in_envoy_as_in_decide() {
 fn run(
     world: &World,
     listener: &Listener,
-    core: &mut Engine,
     case: &Case,
+    (at, expected): (UnixTime, &DecisionRecord),
     before_filter: Option<u16>,
 ) -> Result<(), String> {
-    let at = now();
-    let config = &listener.config;
-    let expected = run_case(core, case, config, at).map_err(|error| error.to_string())?.record;
-    case.expect.compare(&expected)?;
-    world.answer(answers(case, &expected));
-    let wire = case.request(config, at).map_err(|error| error.to_string())?;
+    case.expect.compare(expected)?;
+    world.answer(answers(case, expected));
+    let wire = case.request(&listener.config, at).map_err(|error| error.to_string())?;
     let seen = world.send(&listener.name, &wire);
     if let Some(status) = before_filter {
         return match seen.response.status == status {
@@ -105,7 +107,11 @@ fn run(
     }
     match wrong.is_empty() {
         true => Ok(()),
-        false => Err(wrong.join("; ")),
+        false => {
+            let record = world.records(0).into_iter().find(|record| record["id"] == decision["id"]);
+            let detail = record.and_then(|record| Some(record["detail"].as_str()?.to_owned()));
+            Err(format!("{} (in Envoy: {})", wrong.join("; "), detail.as_deref().unwrap_or("no detail")))
+        }
     }
 }
 

@@ -1,5 +1,6 @@
 //! Authority records over time, and the groups of cases that the truth table names.
 
+use everycall::commands::explain::failed_again;
 use everycall_tests::hostile;
 
 use super::*;
@@ -26,8 +27,9 @@ fn cases(file: &str, names: &[&str]) {
     for name in names {
         let case = parsed.cases.iter().find(|case| case.name == *name);
         let case = case.unwrap_or_else(|| panic!("{file}: no case `{name}`"));
-        let decision = run_case(&mut engine, case, &config, NOW).unwrap();
-        case.expect.compare(&decision.record).unwrap_or_else(|wrong| panic!("{file}: {name}: {wrong}"));
+        let record = run_case(&mut engine, case, &config, NOW).unwrap().record;
+        let failed = |wrong: String| failed_again(&config, &format!("{file}: {name}"), &wrong, &record);
+        case.expect.compare(&record).unwrap_or_else(|wrong| panic!("{}", failed(wrong)));
     }
 }
 

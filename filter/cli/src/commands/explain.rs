@@ -3,7 +3,7 @@
 use everycall_core::authority::Exception;
 use everycall_core::policy::Trace;
 use everycall_core::record::{ShadowOutcome, ShadowRecord, SignalsRecord};
-use everycall_core::{DecisionRecord, Identity, Layer, Reason, Verdict};
+use everycall_core::{DecisionRecord, Engine, IdSeed, Identity, Layer, Reason, Settings, Verdict};
 use serde_json::Value;
 
 use crate::rego::{values_read, RegoFile};
@@ -19,6 +19,33 @@ impl Policies {
         let data = document.pointer("/bundle/inline/data").cloned().unwrap_or_default();
         Self { modules: RegoFile::all(document), data }
     }
+}
+
+/// A case that failed, as `everycall test` shows it: its name, what differs from what it expects, and the
+/// explanation of its decision.
+pub(super) fn failed(
+    name: &str,
+    failure: &str,
+    record: &DecisionRecord,
+    traces: &[Trace],
+    policies: &Policies,
+) -> String {
+    let text = text(record, traces, policies);
+    let lines = [visible(failure)].into_iter().chain(text.lines().map(str::to_owned));
+    let lines: String = lines.map(|line| format!("    {line}\n")).collect();
+    format!("\n  FAILED: {}\n{lines}", visible(name))
+}
+
+/// The same, for whoever knows the record alone: an engine of the case's configuration decides it once more.
+pub fn failed_again(config: &Value, name: &str, failure: &str, record: &DecisionRecord) -> String {
+    let mut traces = Vec::new();
+    if let Ok(settings) = Settings::from_value(config.clone()) {
+        let mut engine = Engine::standalone(settings, IdSeed::derive(&[]));
+        engine.traces();
+        engine.replay(record);
+        traces = engine.traces();
+    }
+    failed(name, failure, record, &traces, &Policies::of(config))
 }
 
 /// What is known of a call, in a line.

@@ -9,7 +9,7 @@ mod decide;
 #[cfg(feature = "server")]
 mod devserver;
 mod exceptions;
-mod explain;
+pub mod explain;
 mod feed;
 mod init;
 mod key;

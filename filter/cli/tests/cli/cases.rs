@@ -5,7 +5,8 @@ use std::path::Path;
 
 use base64::Engine as _;
 use everycall::cases::CaseFile;
-use everycall_core::UnixTime;
+use everycall::commands::explain::failed_again;
+use everycall_core::{DecisionRecord, UnixTime};
 use serde_json::{json, Value};
 
 use crate::common::everycall;
@@ -51,12 +52,14 @@ fn decide_agrees_with_every_case_file() {
                     continue;
                 }
                 decided += 1;
-                if let Err(error) = case.expect.compare(&serde_json::from_value(record).unwrap()) {
-                    failures.push(format!("{name}: {}: {error}", case.name));
+                let record: DecisionRecord = serde_json::from_value(record).unwrap();
+                if let Err(error) = case.expect.compare(&record) {
+                    let name = format!("{name}: {}", case.name);
+                    failures.push(failed_again(&config, &name, &error, &record));
                 }
             }
         }
     }
-    assert!(failures.is_empty(), "\n{}", failures.join("\n"));
+    assert!(failures.is_empty(), "{}", failures.join("\n"));
     assert!(decided > 500 && asked > 20, "{decided} decided, {asked} asked");
 }

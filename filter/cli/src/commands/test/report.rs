@@ -24,12 +24,11 @@ pub(super) fn table(
         writeln!(out, "{name:<width$}  {:>4} cases  {outcome}", cases.len())?;
         for ran in cases {
             if let Some(failure) = &ran.failure {
-                writeln!(out, "\n  FAILED: {}", visible(&ran.name))?;
-                writeln!(out, "    {}", visible(failure))?;
-                for line in explain::text(&ran.record, &ran.traces, &policies).lines() {
-                    writeln!(out, "    {line}")?;
-                }
-                writeln!(out)?;
+                writeln!(
+                    out,
+                    "{}",
+                    explain::failed(&ran.name, failure, &ran.record, &ran.traces, &policies)
+                )?;
             }
         }
     }
