@@ -100,7 +100,8 @@ pub fn cases() -> Value {
         "sign": "honest", "bind": "es256", "scheme": "DPoP"});
     let headers = json!([["a", "text"], ["a", {"b64": "/w=="}], ["a", {"bearer": {"issuer": "i", "claims": {"sub": null}}}],
         ["a", {"token": {"raw": "x"}}], ["dpop", {"dpop": proof}], ["a", {"$now": -1}], ["a", {"$instant": 60}]]);
-    json!({"about": "all", "as_of": "2026-01-01T00:00:00Z", "config": {"log": {"records": "off"}}, "cases": [
+    let config = json!({"log": {"records": "off"}, "bundle": {"inline": {"grants": []}}});
+    json!({"about": "all", "as_of": "2026-01-01T00:00:00Z", "grant_defaults": {"owner": "o"}, "config": config, "cases": [
         {
             "name": "a",
             "request": {"method": "GET", "host": "h", "path": {"b64": "Lw=="}, "scheme": "https", "headers": headers,

@@ -54,6 +54,9 @@ pub struct CaseFile {
     /// validity moves along with it to now. Absent: they stand as they are.
     #[serde(default)]
     as_of: Option<redate::Instant>,
+    /// Members of each grant of `config`, where the grant says nothing else: a `null` there leaves one out.
+    #[serde(default)]
+    grant_defaults: Map<String, Value>,
     /// A merge patch (RFC 7396) over the base configuration; `{"$instant": 60}` in it is an instant so many
     /// seconds from now, `{"$now": 60}` the same as a number, `{"$null": 0}` a null that stays.
     #[serde(default)]
@@ -111,6 +114,10 @@ impl CaseFile {
         if let Some(twice) = cases.cases.iter().find(|case| !names.insert(case.name.as_str())) {
             return Err(error(format!("two cases have the name `{}`", twice.name)));
         }
+        let grants = cases.config.get("bundle").and_then(|bundle| bundle.pointer("/inline/grants"));
+        if !cases.grant_defaults.is_empty() && grants.is_none() {
+            return Err(error("grant_defaults: `config` has no grants".to_owned()));
+        }
         if cases.cases.is_empty() {
             Err(error("it holds no case".to_owned()))
         } else {
@@ -124,7 +131,7 @@ impl CaseFile {
         if let Some(redate::Instant(as_of)) = self.as_of {
             redate::redate(&mut config, as_of, now);
         }
-        let change = patch::at(&Value::Object(self.config.clone()), now);
+        let change = patch::at(&self.patch(), now);
         // Elevations are for grants: where a file has its own, those of the base mean nothing.
         let base = config.pointer_mut("/bundle/inline").and_then(Value::as_object_mut);
         if let (Some(base), Some(_)) = (base, change.pointer("/bundle/inline/grants")) {
@@ -132,6 +139,22 @@ impl CaseFile {
         }
         patch::merge(&mut config, &change);
         config
+    }
+
+    /// The merge patch, its grants with all that they have.
+    fn patch(&self) -> Value {
+        let mut patch = Value::Object(self.config.clone());
+        let grants = patch.pointer_mut("/bundle/inline/grants").and_then(Value::as_array_mut);
+        for grant in grants.into_iter().flatten().filter_map(Value::as_object_mut) {
+            for (name, value) in &self.grant_defaults {
+                match grant.get(name) {
+                    None => drop(grant.insert(name.clone(), value.clone())),
+                    Some(Value::Null) => drop(grant.remove(name)),
+                    Some(_) => {}
+                }
+            }
+        }
+        patch
     }
 }
 

@@ -206,6 +206,39 @@ fn the_patch_changes_the_configuration_and_its_absence_nothing() {
 }
 
 #[test]
+fn grants_have_the_defaults_of_their_file_where_they_say_nothing_else() {
+    let file = |grants: Value| {
+        json!({"about": "a",
+            "grant_defaults": {"owner": "o", "delegation": {"principals": ["p"]}, "valid_from": {"$instant": 0}},
+            "config": {"bundle": {"inline": {"grants": grants}}},
+            "cases": [{"name": "n", "request": {"method": "GET", "host": "h", "path": "/"}, "expect": {"decision": "deny"}}]})
+    };
+    let parse = |file: &Value| CaseFile::parse("t.json", &file.to_string());
+    let written =
+        file(json!([{"id": "a"}, {"id": "b", "owner": "p", "delegation": {}}, {"owner": null, "id": null}]));
+    let grants = parse(&written).unwrap().config(&base(), now())["bundle"]["inline"]["grants"].take();
+    let (from, delegation) = ("2026-09-21T14:13:20Z", json!({"principals": ["p"]}));
+    assert_eq!(
+        grants,
+        json!([
+            {"id": "a", "owner": "o", "delegation": delegation, "valid_from": from},
+            {"id": "b", "owner": "p", "delegation": {}, "valid_from": from},
+            {"id": null, "delegation": delegation, "valid_from": from},
+        ])
+    );
+
+    let mut mistake = file(base()["bundle"]["inline"]["grants"].clone());
+    mistake["grant_defaults"] = json!({"onwer": "o"});
+    let config = parse(&mistake).unwrap().config(&base(), now());
+    let error = Settings::from_value(config).err().unwrap().to_string();
+    assert!(error.contains("bundle.inline.grants[0].onwer: "), "{error}");
+
+    let mut nothing = file(json!([]));
+    nothing.as_object_mut().unwrap().remove("config");
+    assert_eq!(parse(&nothing).unwrap_err().message(), "grant_defaults: `config` has no grants");
+}
+
+#[test]
 fn mistakes_in_case_files_are_named_with_their_path() {
     let parse = |request: Value, more: Value| {
         let mut case = json!({"name": "n", "expect": {"decision": "deny"},
