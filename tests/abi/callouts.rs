@@ -88,7 +88,7 @@ fn replies_that_cannot_be_read_are_failures() {
         for callout in &callouts {
             vm.reply_raw(callout, headers.clone(), br#"{"decision":true}"#.to_vec());
         }
-        assert_eq!(reason(&vm.end(context, action)), "pdp_unavailable");
+        assert_eq!(reason(&vm.end(context, action)), "pdp_unavailable", "{headers:?}");
     }
 }
 

@@ -194,8 +194,8 @@ fn clock_absent() {
     let mut vm = vm();
     let token = token_request(&configuration(), json!({}));
     host(|host| host.faults = BTreeMap::from([("time", INTERNAL_FAILURE)]));
-    for request in [&token, &get("/open")] {
-        assert_eq!(reason(&vm.request(request, |_| yes())), "not_ready");
+    for (what, request) in [("with a token", &token), ("without", &get("/open"))] {
+        assert_eq!(reason(&vm.request(request, |_| yes())), "not_ready", "{what}");
     }
     host(|host| host.faults.clear());
     assert_eq!(reason(&vm.request(&token, |_| yes())), "allowed", "nothing was forgotten meanwhile");

@@ -109,26 +109,28 @@ fn keys_that_can_not_be_fetched_are_a_503_in_time() {
         (None, Some(Reply::Failed(everycall_core::http::Failure::Unavailable))),
         (None, None),
     ] {
+        let case = format!("{fault:?}, {reply:?}");
         fresh(move || {
             let mut vm = Vm::start(&configuration()).unwrap();
             host(|host| host.faults.extend(fault));
             let (context, action) = vm.begin(&request());
-            assert_eq!(action, PAUSE);
+            assert_eq!(action, PAUSE, "{case}");
             vm.tick();
             if let (Some(reply), Some(call)) = (&reply, fetches().first()) {
                 vm.reply(call, reply);
             }
-            assert_eq!(host(|host| host.responses.len()), 0, "it waits");
+            assert_eq!(host(|host| host.responses.len()), 0, "it waits: {case}");
             wait(1_000);
             vm.tick();
             let outcome = vm.end(context, action);
-            assert!(!outcome.passed);
+            assert!(!outcome.passed, "{case}");
             let response = outcome.response.unwrap();
             assert_eq!(
                 (response.status, response.details.as_str()),
-                (503, "everycall_denied{reason=keys_unavailable}")
+                (503, "everycall_denied{reason=keys_unavailable}"),
+                "{case}"
             );
-            assert_eq!(outcome.record.unwrap().reason.unwrap().code(), "keys_unavailable");
+            assert_eq!(outcome.record.unwrap().reason.unwrap().code(), "keys_unavailable", "{case}");
         });
     }
 }
@@ -184,7 +186,7 @@ fn signatures_are_counted_by_who_checked_them() {
             let mut vm = Vm::start(&everycall_tests::cases::reference().unwrap()).unwrap();
             host(|host| host.crypto = crypto);
             let passed = vm.request(&request(), |_| panic!("asks nobody")).passed;
-            assert_eq!(passed, crypto != Crypto::SaysNo);
+            assert_eq!(passed, crypto != Crypto::SaysNo, "{by}");
             vm.tick();
             let count = |by: &str| {
                 host(|host| {

@@ -60,20 +60,20 @@ fn host_refuses_changes_to_the_response() {
         fresh(move || {
             let mut vm = vm();
             let (context, action) = vm.begin(&get("/changed"));
-            assert_eq!(action, CONTINUE);
+            assert_eq!(action, CONTINUE, "{fault}");
             host(|host| host.faults.insert(fault, INTERNAL_FAILURE));
             let (action, _) = vm.respond(context, RESPONSE);
             assert_eq!(action, PAUSE, "the client must not get the response");
             let answer = host(|host| host.responses[0].clone());
-            assert_eq!(answer.status, 503);
+            assert_eq!(answer.status, 503, "{fault}");
             let body: Value = serde_json::from_slice(&answer.body).unwrap();
-            assert_eq!(body["reason"], Reason::NotReady.code());
+            assert_eq!(body["reason"], Reason::NotReady.code(), "{fault}");
             let state = host(|host| host.filter_state["everycall.decision"].clone());
             let state: Value = serde_json::from_str(&state).unwrap();
-            assert_eq!((&state["decision"], &state["id"]), (&json!("deny"), &body["decision_id"]));
+            assert_eq!((&state["decision"], &state["id"]), (&json!("deny"), &body["decision_id"]), "{fault}");
             // The answer itself is left alone, though the host is broken still.
-            assert_eq!(vm.respond(context, RESPONSE).0, CONTINUE);
-            assert_eq!(host(|host| host.responses.len()), 1);
+            assert_eq!(vm.respond(context, RESPONSE).0, CONTINUE, "{fault}");
+            assert_eq!(host(|host| host.responses.len()), 1, "{fault}");
         });
     }
 }

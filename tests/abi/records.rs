@@ -29,11 +29,11 @@ fn a_record_is_written_once_where_it_is_to_be() {
             for (path, verdict, expected) in [("/open", "allow", admitted), ("/x", "deny", refused)] {
                 let outcome = vm.request(&get(path), |_| unreachable!());
                 let shown = outcome.summary.unwrap();
-                assert_eq!(shown["decision"], verdict);
+                assert_eq!(shown["decision"], verdict, "{path} under {log}");
                 let (in_access_log, in_log) = (shown.get("v").is_some(), outcome.record.is_some());
                 assert_eq!((in_access_log, in_log), expected, "{path} under {log}: {shown}");
                 if in_access_log {
-                    assert_eq!(shown["request"]["path"], path);
+                    assert_eq!(shown["request"]["path"], path, "{path} under {log}");
                 }
             }
         });

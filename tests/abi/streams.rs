@@ -161,7 +161,7 @@ fn the_root_context_asks_about_open_streams() {
             let (vm, context, again) = asked_again();
             vm.reply(&again, &answer);
             wait(&vm, 1);
-            assert_eq!(first_cut(), expected.map(|details| (context, details.to_owned())));
+            assert_eq!(first_cut(), expected.map(|details| (context, details.to_owned())), "{answer:?}");
         });
     }
 }

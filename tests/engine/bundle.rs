@@ -112,7 +112,7 @@ fn elevations_of_a_signed_bundle_count() {
         let mut parts = many.clone();
         parts["elevations"][at]["grants"] = wrong;
         let error = read(&file(&parts)).unwrap_err();
-        assert_eq!(error.fault(), FileFault::Invalid);
+        assert_eq!(error.fault(), FileFault::Invalid, "{at}: {error}");
         assert!(error.to_string().contains("there is no grant `"), "{error}");
     }
 }
@@ -138,7 +138,11 @@ fn each_byte_of_a_signed_bundle_counts() {
         assert!([FileFault::Malformed, FileFault::Digest].contains(&error.fault()), "{end}: {error}");
     }
     for more in ["\n", "x", POLICY] {
-        assert_eq!(read(&[&file, more.as_bytes()].concat()).unwrap_err().fault(), FileFault::Digest);
+        assert_eq!(
+            read(&[&file, more.as_bytes()].concat()).unwrap_err().fault(),
+            FileFault::Digest,
+            "{more:?}"
+        );
     }
 }
 

@@ -329,7 +329,7 @@ fn what_is_no_key_set_changes_nothing() {
         // Nothing was there before: nothing is there after.
         let mut workers = Workers::new(1, &configuration(json!({})));
         workers.server.reply = reply.clone();
-        assert_eq!(workers.send(0, 1, &token(Algorithm::Es256, 60, NOW), NOW), None);
+        assert_eq!(workers.send(0, 1, &token(Algorithm::Es256, 60, NOW), NOW), None, "{reply:?}");
         workers.tick(millis(100));
         workers.tick(millis(1_000));
         assert_eq!(workers.decided, [(1, Reason::KeysUnavailable)], "{reply:?}");

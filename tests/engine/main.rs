@@ -230,10 +230,10 @@ fn what_was_answered_before_a_change_is_no_answer_to_another_question() {
         config["bundle"]["inline"]["policies"]["ask.rego"] = json!(policy);
         engine.configure(settings(&config));
         let (calls, pending) = asks(engine.resume(pending, replies, NOW));
-        assert_eq!(calls.len(), 1);
+        assert_eq!(calls.len(), 1, "{policy}");
         let record = done(engine.resume(pending, yes(), NOW)).record;
         assert_eq!((record.reason, record.pdp.len()), (Some(Reason::Allowed), 1), "{record:?}");
-        assert_eq!(self::engine(&config).replay(&record).record, record);
+        assert_eq!(self::engine(&config).replay(&record).record, record, "{policy}");
     }
     // Nothing is asked any more.
     let (_, pending) = asks(engine.check(request(1, "/ask", &token(60)), NOW));
@@ -418,7 +418,7 @@ fn records_go_out_a_few_at_a_time_and_by_choice() {
         let mut written = 0;
         loop {
             let effects = engine.work(Work::Records, NOW);
-            assert!(effects.len() <= 20);
+            assert!(effects.len() <= 20, "{choice}");
             if effects.is_empty() {
                 break;
             }

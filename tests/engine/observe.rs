@@ -84,7 +84,7 @@ fn a_request_that_waited_past_the_end_is_refused() {
         let mut engine = engine(&observed(later(10)));
         let (_, pending) = asks(engine.check(request(1, "/ask", &token(60)), NOW));
         let no = vec![Reply::http(200, br#"{"decision":false}"#)];
-        assert_eq!(reason(engine.resume(pending, no, later(at))), expected);
+        assert_eq!(reason(engine.resume(pending, no, later(at))), expected, "{at}");
     }
 }
 
@@ -110,9 +110,13 @@ fn an_observed_decision_is_the_same_when_it_is_made_again() {
     for path in ["/no", "/none"] {
         let record = decided(&config, path).record;
         let again = engine(&config).replay(&record).record;
-        assert_eq!((again.reason, &again.would_refuse), (Some(Reason::Observed), &record.would_refuse));
+        assert_eq!(
+            (again.reason, &again.would_refuse),
+            (Some(Reason::Observed), &record.would_refuse),
+            "{path}"
+        );
         // Under a configuration that does not observe it is what it would have been.
         let again = engine(&configuration()).replay(&record).record;
-        assert_eq!(again.decision, Verdict::Deny);
+        assert_eq!(again.decision, Verdict::Deny, "{path}");
     }
 }

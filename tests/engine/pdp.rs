@@ -149,7 +149,7 @@ fn an_ext_authz_server_reads_what_envoy_would_tell_it_and_no_secrets() {
         assert!(!http.headers.contains_key(secret), "{secret}");
     }
     for (key, value) in [("id", "q"), ("subject.id", "s"), ("action.name", "a"), ("resource.id", "r")] {
-        assert_eq!(attributes.context_extensions[key], value);
+        assert_eq!(attributes.context_extensions[key], value, "{key}");
     }
     assert_eq!(
         reason(engine.resume(pending, vec![grpc(&CheckResponse::with_status(Status::ok("")))], NOW)),
@@ -221,7 +221,7 @@ fn answers_of_one_round_have_a_bound_together() {
     ] {
         let mut engine = engine(&config);
         let (calls, pending) = asks(engine.check(request(1, "/ask", &token(60)), NOW));
-        assert_eq!(calls.len(), 3);
+        assert_eq!(calls.len(), 3, "{sizes:?}");
         let replies = sizes.map(|bytes| Reply::http(200, body(bytes))).into();
         assert_eq!(reason(engine.resume(pending, replies, NOW)), expected, "{sizes:?}");
         assert!(!is_open(&engine), "it is there");

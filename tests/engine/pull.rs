@@ -159,7 +159,7 @@ fn bundle_refused_and_the_one_before_stays() {
         workers.server.reply = reply;
         workers.tick(later(10));
         workers.tick(later(12));
-        assert_eq!(workers.server.asked.len(), 2);
+        assert_eq!(workers.server.asked.len(), 2, "{fault:?}");
         let counted: u64 = (0..2).filter_map(|worker| workers.refused(worker).get(&fault).copied()).sum();
         assert_eq!(counted, 1, "{fault:?}: {:?}", workers.warnings);
         assert!(matches!(workers.warnings.as_slice(), [_]), "{fault:?}: {:?}", workers.warnings);
@@ -189,23 +189,23 @@ fn bundle_server_failures_keep_what_is_in_force_until_it_is_stale() {
         // With nothing in hand even 304 is a failure.
         workers.server.reply = reply.clone();
         workers.tick(later(-20));
-        assert_eq!(workers.engines[0].stats().bundle.unwrap().fetches.failed, 1);
-        assert_eq!(workers.decides(0, later(-20)), (Reason::NotReady, 0));
+        assert_eq!(workers.engines[0].stats().bundle.unwrap().fetches.failed, 1, "{reply:?}");
+        assert_eq!(workers.decides(0, later(-20)), (Reason::NotReady, 0), "{reply:?}");
         workers.server.reply = file(signed(5));
         workers.tick(later(-10));
-        workers.server.reply = reply;
+        workers.server.reply = reply.clone();
         for second in [0, 30, 60, 90, 100] {
             workers.tick(later(second));
-            assert_eq!(workers.decides(0, later(second)), (ALLOWED, 5));
+            assert_eq!(workers.decides(0, later(second)), (ALLOWED, 5), "{reply:?} at {second}");
         }
-        assert_eq!(workers.engines[0].stats().bundle.unwrap().fetches.failed, 6);
+        assert_eq!(workers.engines[0].stats().bundle.unwrap().fetches.failed, 6, "{reply:?}");
         workers.tick(later(101));
-        assert_eq!(workers.decides(0, later(101)).0, Reason::BundleStale);
-        assert_eq!(workers.engines[0].stats().bundle.unwrap().state, BundleState::Stale);
+        assert_eq!(workers.decides(0, later(101)).0, Reason::BundleStale, "{reply:?}");
+        assert_eq!(workers.engines[0].stats().bundle.unwrap().state, BundleState::Stale, "{reply:?}");
         workers.server.reply =
             file(test_bundle_file(&parts(), &Issue { issued_at: later(110), ..issue(6) }, &key()).unwrap());
         workers.tick(later(120));
-        assert_eq!(workers.decides(0, later(120)), (ALLOWED, 6));
+        assert_eq!(workers.decides(0, later(120)), (ALLOWED, 6), "{reply:?}");
     }
 }
 

@@ -418,7 +418,7 @@ fn without_a_list_callers_are_refused_whatever_is_configured() {
                 [Reason::RevocationsStale; 2],
                 "{when_stale}: {reply:?}"
             );
-            assert_eq!(workers.stats(0).state, FeedState::Missing);
+            assert_eq!(workers.stats(0).state, FeedState::Missing, "{when_stale}: {reply:?}");
         }
         // It is asked less and less often, but soon enough.
         assert!(workers.server.answers.len() < 120, "{}", workers.server.answers.len());
@@ -507,7 +507,9 @@ fn pages_of_another_list_are_not_taken() {
         |sequence, issued_at| test_feed_documents(&facts, &issue(sequence, None, issued_at), &key()).unwrap();
     let (one, later_one, next) = (pages(50, NOW), pages(50, later(1)), pages(51, NOW));
     assert_eq!(one.len(), 2);
-    for wrong in [&later_one[1], &next[1], &one[0]] {
+    for (what, wrong) in
+        [("signed later", &later_one[1]), ("of the next list", &next[1]), ("the first again", &one[0])]
+    {
         let mut workers = started(1, &configuration());
         let (first, second) = (one[0].clone(), wrong.clone());
         workers.feel(move |call, _| {
@@ -515,8 +517,8 @@ fn pages_of_another_list_are_not_taken() {
             Reply::http(200, if is_page { second.clone() } else { first.clone() })
         });
         workers.tick(NOW);
-        assert_eq!(workers.refused(0), BTreeMap::from([(FileFault::Malformed, 1)]));
-        assert_eq!(workers.all_say("t", NOW), [Reason::RevocationsStale]);
+        assert_eq!(workers.refused(0), BTreeMap::from([(FileFault::Malformed, 1)]), "{what}");
+        assert_eq!(workers.all_say("t", NOW), [Reason::RevocationsStale], "{what}");
     }
 }
 

@@ -99,11 +99,11 @@ fn a_shadow_changes_no_answer() {
             let shadow = said(&decision);
             assert_eq!((shadow.outcome, shadow.decision, shadow.reason), expected, "{config}");
             let mut plain = decided(&alone(&config), "/open");
-            assert_eq!(answer(&decision), answer(&plain));
+            assert_eq!(answer(&decision), answer(&plain), "{config}");
             // The records differ in nothing else.
             plain.record.shadow.clone_from(&decision.record.shadow);
             plain.record.revision.clone_from(&decision.record.revision);
-            assert_eq!(decision.record, plain.record);
+            assert_eq!(decision.record, plain.record, "{config}");
         }
     }
 }
@@ -152,7 +152,11 @@ fn a_shadow_that_fails_is_an_error_and_no_more() {
             assert_eq!(shadow.reason, Some(reason), "{rules}");
             assert_eq!(answer(&decision), answer(&decided(&alone(&config), "/open")), "{rules}");
             // And the next one is served.
-            assert_eq!(said(&done(engine.check(request(2, "/open", &token(60)), NOW))).outcome, Error);
+            assert_eq!(
+                said(&done(engine.check(request(2, "/open", &token(60)), NOW))).outcome,
+                Error,
+                "{rules}"
+            );
         }
     }
     // What it may do is its own: it takes nothing from the decision.
@@ -193,7 +197,7 @@ fn a_shadow_sees_the_layers_of_its_own_bundle() {
     // A bad credential, a bad request and a filter that can't decide are not a bundle's matter.
     let config = by_bundle(|_| {});
     for (path, token) in [("/open", "Bearer x.y.z"), ("/a//b", token(60).as_str())] {
-        assert_eq!(done(engine(&config).check(request(1, path, token), NOW)).record.shadow, []);
+        assert_eq!(done(engine(&config).check(request(1, path, token), NOW)).record.shadow, [], "{path}");
     }
 }
 
@@ -217,7 +221,11 @@ fn a_shadow_asks_nothing() {
         (reply(500, ""), Reason::PdpUnavailable, Same),
     ] {
         let (reason, shadow) = after(&same, "/ask", replies);
-        assert_eq!((reason, shadow.reason, shadow.outcome), (enforced, Some(enforced), outcome));
+        assert_eq!(
+            (reason, shadow.reason, shadow.outcome),
+            (enforced, Some(enforced), outcome),
+            "{enforced}"
+        );
     }
     // The no of a decision point may not be the last word.
     let (reason, shadow) = after(&by_rule_set("ask", ALLOW), "/ask", reply(200, "{\"decision\": false}"));
@@ -229,12 +237,12 @@ fn a_shadow_asks_nothing() {
         ("\"id\": \"q\"", "\"id\": \"q\", \"pdp\": \"other\""),
         ("\"id\": \"r\"}", "\"id\": \"r\"}, \"context\": {\"x\": 1}"),
     ] {
-        assert!(asks_the_same.contains(from));
+        assert!(asks_the_same.contains(from), "{from}");
         let config = by_rule_set("ask", &asks_the_same.replacen(from, to, 1));
         let (reason, shadow) = after(&config, "/ask", yes());
-        assert_eq!(reason, Reason::Allowed);
+        assert_eq!(reason, Reason::Allowed, "{to}");
         assert_eq!((shadow.outcome, shadow.decision, shadow.reason), (Unknown, Verdict::Ask, None), "{to}");
-        assert!(shadow.detail.unwrap().contains("was not asked"));
+        assert!(shadow.detail.unwrap().contains("was not asked"), "{to}");
     }
     let decision = decided(&by_rule_set("open", &asks_the_same), "/open");
     assert_eq!((decision.verdict.is_ok(), said(&decision).outcome), (true, Unknown));

@@ -149,17 +149,18 @@ fn without_a_list_only_what_reads_signals_is_refused() {
             for path in ["/calm", "/negated", "/low"] {
                 assert_eq!(host.says(path, "t-1"), STALE, "{path}");
             }
-            assert_eq!(host.says("/open", "t-1"), ALLOWED);
+            assert_eq!(host.says("/open", "t-1"), ALLOWED, "{when_stale}");
             host.until(millis(3_000));
         }
-        assert_eq!(host.engine.stats().feeds[0].state, FeedState::Missing);
+        assert_eq!(host.engine.stats().feeds[0].state, FeedState::Missing, "{when_stale}");
         let record = host.record("/negated", "t-1");
-        assert_eq!((record.status, record.signals.unwrap().list), (503, None));
+        assert_eq!((record.status, record.signals.unwrap().list), (503, None), "{when_stale}");
         host.signals(1, &[]);
         host.until(millis(20_000));
         assert_eq!(
             (host.says("/negated", "t-1"), host.says("/low", "t-1")),
-            (ALLOWED, Reason::PolicyUndefined)
+            (ALLOWED, Reason::PolicyUndefined),
+            "{when_stale}"
         );
     }
 }
@@ -197,7 +198,7 @@ fn last_known_signals_go_on_until_they_end_and_the_record_says_so() {
     let mut host = host(&config, &facts);
     host.until(later(69));
     for task in ["t-high", "t-short"] {
-        assert_eq!(host.says("/negated", task), Reason::PolicyUndefined);
+        assert_eq!(host.says("/negated", task), Reason::PolicyUndefined, "{task}");
     }
     let record = host.record("/negated", "t-1");
     assert_eq!(record.reason, Some(ALLOWED));
@@ -219,10 +220,11 @@ fn revocations_are_no_signals() {
     for line in
         [json!({"revoke": "task", "id": "t", "expires_at": later(60).to_string()}), json!({"about": "task"})]
     {
+        let text = line.to_string();
         let broken = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| host.signals(2, &[line])));
-        assert!(broken.is_ok());
+        assert!(broken.is_ok(), "{text}");
         host.until(UnixTime::from_micros(host.now.micros() + 12_000_000));
-        assert_eq!(host.says("/negated", "t-1"), STALE);
+        assert_eq!(host.says("/negated", "t-1"), STALE, "{text}");
     }
     let stats = host.engine.stats().feeds.remove(0);
     assert!(stats.fetches.refused.values().sum::<u64>() >= 3, "{stats:?}");

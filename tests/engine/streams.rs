@@ -436,7 +436,7 @@ fn a_caller_whom_the_configuration_does_not_know_any_more_is_cut() {
         host.until(millis(1_000));
         host.configure(&change);
         host.until(millis(2_000));
-        assert_eq!(host.cut_for(1), Some(expected));
+        assert_eq!(host.cut_for(1), Some(expected), "{expected}");
     }
 }
 
@@ -482,11 +482,11 @@ fn a_policy_that_reads_the_time_is_asked_again_as_time_goes_by() {
         host.admit(2, "/open", &token(600));
         host.admit(3, "/left", &token(50));
         host.until(later(low));
-        assert!(host.cut.is_empty());
+        assert!(host.cut.is_empty(), "every {every} s");
         host.until(later(high));
-        assert_eq!((host.cut_for(1), host.cut_for(2)), (Some("policy_undefined"), None));
+        assert_eq!((host.cut_for(1), host.cut_for(2)), (Some("policy_undefined"), None), "every {every} s");
         host.until(later(42));
-        assert_eq!(host.cut_for(3), Some("policy_undefined"));
+        assert_eq!(host.cut_for(3), Some("policy_undefined"), "every {every} s");
     }
 }
 
@@ -510,11 +510,11 @@ fn a_decision_point_is_asked_again_about_open_streams() {
         [(yes(), None), (no(), Some("pdp_denied")), (Vec::new(), Some("pdp_unavailable"))]
     {
         let (mut host, _) = asking(1);
-        assert_eq!(host.asked.len(), 1);
+        assert_eq!(host.asked.len(), 1, "{expected:?}");
         host.answer(replies);
         host.until(millis(3_000));
         assert_eq!(host.cut_for(1), expected);
-        assert_eq!(host.engine.stats().pending, 0);
+        assert_eq!(host.engine.stats().pending, 0, "{expected:?}");
     }
 }
 
