@@ -4,15 +4,15 @@
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use everycall::feed_file::{test_feed_documents, FeedIssue};
+use everycall::feed_file::FeedIssue;
 use everycall::mint::TestKey;
 use everycall::publisher::Publisher;
 use everycall_core::facts::FeedKind;
 use everycall_core::{Algorithm, UnixTime};
+use everycall_tests::feeds::{self, answer};
 use everycall_tests::server::{Answer, Received, Server};
 use serde_json::{json, Value};
 
-use crate::revocations::answer;
 use crate::streams::{get, start, token, wait_for_list, Revocations};
 use crate::world::{lead, now, World};
 
@@ -129,42 +129,25 @@ fn revocation_feed_with_bad_changes() {
     let faulty = Faulty::start(Vec::new(), good);
     wait_for_list(&faulty.world, &token("t-0", 600));
     let sequence = || faulty.publisher.lock().unwrap().sequence();
-    let document = |task: &str, key: &TestKey, since: u64| {
-        let (issued_at, expires_at) = (now(), UnixTime::from_secs(now().secs() + 600));
-        let issue = FeedIssue {
-            feed: FeedKind::Revocations,
-            sequence: since + 1,
-            since: Some(since),
-            issued_at,
-            expires_at,
-        };
-        test_feed_documents(&[end(task)], &issue, key).unwrap().remove(0)
+    let document = |fact: &Value, key: &TestKey, since: u64| {
+        let issue = feeds::issue(FeedKind::Revocations, since + 1, now());
+        feeds::document(std::slice::from_ref(fact), &FeedIssue { since: Some(since), ..issue }, key)
     };
+    let key = TestKey::es256().unwrap();
     let foreign = TestKey::foreign(Algorithm::Es256).unwrap();
     let mut unknown: Value = end("t-9");
     unknown["unless"] = json!("friend");
-    let issue = |since: u64| {
-        let (issued_at, expires_at) = (now(), UnixTime::from_secs(now().secs() + 600));
-        FeedIssue {
-            feed: FeedKind::Revocations,
-            sequence: since + 1,
-            since: Some(since),
-            issued_at,
-            expires_at,
-        }
-    };
     for (number, reason) in
         ["signature", "digest", "malformed", "invalid", "too_large"].into_iter().enumerate()
     {
         let task = format!("t-{}", number + 1);
         let bad = match reason {
-            "signature" => Some(document("t-9", &foreign, sequence())),
+            "signature" => Some(document(&end("t-9"), &foreign, sequence())),
+            "invalid" => Some(document(&unknown, &key, sequence())),
             "malformed" => Some(b"<html>Maintenance</html>\n".to_vec()),
             "too_large" => Some(vec![b'x'; 2_000_000]),
             _ => None,
         };
-        let unknown = test_feed_documents(&[unknown.clone()], &issue(sequence()), &TestKey::es256().unwrap());
-        let bad = bad.or_else(|| (reason == "invalid").then(|| unknown.unwrap().remove(0)));
         let before = faulty.stat("feed_refused", &format!(";reason={reason}"));
         faulty.spoil(move |_, answer| {
             changed(answer, |body| bad.clone().unwrap_or_else(|| body[..body.len() - 10].to_vec()))
@@ -185,7 +168,7 @@ fn revocation_feed_with_bad_changes() {
     faulty.end("t-6");
     std::thread::sleep(Duration::from_millis(1_500));
     assert_eq!((faulty.says("t-6"), faulty.says("t-1")), (200, 401));
-    let other_list = document("t-9", &TestKey::es256().unwrap(), sequence() + 40);
+    let other_list = document(&end("t-9"), &key, sequence() + 40);
     faulty.spoil(move |_, answer| changed(answer, |_| other_list.clone()));
     // They lead on from a state that is not ours: the full list is fetched.
     faulty.until("the full list is taken", || faulty.says("t-6") == 401);

@@ -5,13 +5,13 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use everycall::feed_file::{test_feed_documents, FeedIssue};
 use everycall::mint::TestKey;
-use everycall::publisher::{Asked, Publisher, DELTA};
+use everycall::publisher::Publisher;
 use everycall_core::facts::FeedKind;
 use everycall_core::{Algorithm, UnixTime};
 use everycall_tests::connection::Connection;
 use everycall_tests::envoy::Envoy;
+use everycall_tests::feeds::{self, answer};
 use everycall_tests::server::{Answer, Received, Server};
 use serde_json::{json, Value};
 
@@ -36,9 +36,7 @@ fn end(task: &str) -> Value {
 
 fn document(facts: &[Value], sequence: u64, key: &TestKey) -> Vec<u8> {
     let issued_at = UnixTime::from_secs(now().secs());
-    let expires_at = UnixTime::from_secs(now().secs() + 600);
-    let issue = FeedIssue { feed: FeedKind::Revocations, sequence, since: None, issued_at, expires_at };
-    test_feed_documents(facts, &issue, key).unwrap().remove(0)
+    feeds::document(facts, &feeds::issue(FeedKind::Revocations, sequence, issued_at), key)
 }
 
 struct Proxy {
@@ -125,21 +123,6 @@ impl Proxy {
         }
         said
     }
-}
-
-/// The protocol over HTTP, as far as the filter speaks it.
-pub fn answer(publisher: &mut Publisher, request: &Received) -> Answer {
-    let header =
-        |name: &str| request.all(name).first().map(|value| String::from_utf8_lossy(value).into_owned());
-    let asked = Asked {
-        page: request.path.split_once("?page=").map(|(_, page)| page.parse().unwrap()),
-        known: header("if-none-match"),
-        of: header("if-match"),
-        delta: header("a-im").as_deref() == Some(DELTA),
-    };
-    let answer = publisher.answer(&asked, now()).unwrap();
-    let etag = answer.etag.map(|etag| ("etag".to_owned(), etag));
-    Answer::Full(answer.status, etag.into_iter().collect(), answer.body)
 }
 
 fn only(said: BTreeMap<(u16, String), usize>) -> (u16, String) {

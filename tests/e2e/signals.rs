@@ -9,10 +9,10 @@ use everycall::mint::TestKey;
 use everycall::publisher::Publisher;
 use everycall_core::facts::FeedKind;
 use everycall_core::UnixTime;
+use everycall_tests::feeds::answer;
 use everycall_tests::server::{Answer, Received, Server};
 use serde_json::{json, Value};
 
-use crate::revocations::answer;
 use crate::streams::{configuration, ended, get, open, start, still_runs, token, wait_for_list};
 use crate::world::{lead, now, World};
 

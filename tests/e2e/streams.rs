@@ -12,11 +12,11 @@ use everycall_core::UnixTime;
 use everycall_tests::calls::Calls;
 use everycall_tests::client::{OpenStream, RawRequest, WEBSOCKET};
 use everycall_tests::envoy::{with_upgrades, Start};
+use everycall_tests::feeds::answer;
 use everycall_tests::grpc::{Answer as GrpcAnswer, Code, GrpcServer, EVENTS};
 use everycall_tests::server::Server;
 use serde_json::{json, Value};
 
-use crate::revocations::answer;
 use crate::world::{connection_manager, now, Discovery, Listener, Paths, World};
 
 const CHECKOUT: &str = "spiffe://shop.example/ns/checkout/sa/checkout";

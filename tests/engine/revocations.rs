@@ -7,11 +7,12 @@ use std::rc::Rc;
 
 use everycall::feed_file::{test_feed_documents, FeedIssue};
 use everycall::mint::TestKey;
-use everycall::publisher::{Asked, Publisher};
+use everycall::publisher::Publisher;
 use everycall_core::facts::FeedKind;
 use everycall_core::http::Failure;
 use everycall_core::sync::{FeedState, FeedStats, FileFault, LocalData, SharedData};
 use everycall_core::{Algorithm, Call, Effect, Headers, Reason, Reply, UnixTime};
+use everycall_tests::feeds::{self, document};
 use serde_json::{json, Value};
 
 use super::workers::{self, Server};
@@ -50,12 +51,7 @@ fn end(task: &str) -> Value {
 }
 
 fn issue(sequence: u64, since: Option<u64>, issued_at: UnixTime) -> FeedIssue {
-    let expires_at = UnixTime::from_secs(issued_at.secs() + 3_600);
-    FeedIssue { feed: FeedKind::Revocations, sequence, since, issued_at, expires_at }
-}
-
-fn document(facts: &[Value], issue: &FeedIssue, key: &TestKey) -> Vec<u8> {
-    test_feed_documents(facts, issue, key).unwrap().remove(0)
+    FeedIssue { since, ..feeds::issue(FeedKind::Revocations, sequence, issued_at) }
 }
 
 /// What the server does instead of its work.
@@ -79,13 +75,9 @@ impl Server for Feed {
             found.map(|(_, value)| value.clone())
         };
         let path = header(":path").unwrap();
-        let page = path.strip_prefix("/revocations?page=").map(|page| page.parse().unwrap());
-        let asked = Asked {
-            page,
-            known: header("if-none-match"),
-            of: header("if-match"),
-            delta: header("a-im").as_deref() == Some("everycall-delta") && !self.full_only,
-        };
+        assert!(path == "/revocations" || path.starts_with("/revocations?page="), "{path}");
+        let mut asked = feeds::asked(&path, header);
+        asked.delta &= !self.full_only;
         let answer = self.publisher.answer(&asked, now).unwrap();
         let etag = answer.etag.map(|etag| ("etag".to_owned(), etag.into_bytes()));
         let headers = Headers::new(etag.into_iter().collect());

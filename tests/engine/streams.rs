@@ -4,12 +4,13 @@
 use std::collections::BTreeMap;
 
 use everycall::cases::CaseFile;
-use everycall::feed_file::{test_feed_documents, FeedIssue};
+use everycall::feed_file::FeedIssue;
 use everycall_core::engine::StreamClose;
 use everycall_core::facts::FeedKind;
 use everycall_core::http::Failure;
 use everycall_core::record::{StreamEnd, StreamRecord};
 use everycall_core::{Effect, Engine, Pending, Reason, Reply, Request, Step, StreamId, UnixTime, Work};
+use everycall_tests::feeds;
 use serde_json::{json, Value};
 
 use super::{asks, configuration, done, engine, get, later, reason, request, settings, token, yes, NOW};
@@ -141,9 +142,8 @@ impl Host {
     }
 
     pub(super) fn publish_as(&mut self, feed: FeedKind, sequence: u64, facts: &[Value]) {
-        let issue = FeedIssue { feed, sequence, since: None, issued_at: self.now, expires_at: later(86_400) };
-        let pages = test_feed_documents(facts, &issue, &super::bundle::key()).unwrap();
-        self.list = Some(pages.into_iter().next().unwrap());
+        let issue = FeedIssue { expires_at: later(86_400), ..feeds::issue(feed, sequence, self.now) };
+        self.list = Some(feeds::document(facts, &issue, &super::bundle::key()));
     }
 
     pub(super) fn answer(&mut self, replies: Vec<Reply>) {

@@ -10,6 +10,7 @@ pub mod devserver;
 pub mod discovery;
 pub mod envoy;
 pub mod fault;
+pub mod feeds;
 pub mod grpc;
 pub mod h2;
 pub mod hostile;

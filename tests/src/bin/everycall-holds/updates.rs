@@ -7,7 +7,7 @@ use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use anyhow::{bail, Context};
-use everycall::feed_file::{test_feed_documents, FeedIssue};
+use everycall::feed_file::test_feed_documents;
 use everycall::mint::TestKey;
 use everycall_core::facts::FeedKind;
 use everycall_core::{Algorithm, UnixTime};
@@ -15,6 +15,7 @@ use everycall_tests::bundle;
 use everycall_tests::client::{self, RawRequest};
 use everycall_tests::discovery::Discovery;
 use everycall_tests::envoy::{self, Envoy};
+use everycall_tests::feeds;
 use everycall_tests::h2::{Field, H2};
 use everycall_tests::hostile;
 use everycall_tests::server::{Answer, Server};
@@ -266,10 +267,9 @@ fn key_sets() -> anyhow::Result<Vec<(&'static str, String)>> {
 
 /// A list of so many facts, signed now.
 fn list(feed: FeedKind, facts: usize, key: &TestKey) -> anyhow::Result<Vec<Vec<u8>>> {
-    let now = everycall::clock::now().secs();
-    let (issued_at, expires_at) = (UnixTime::from_secs(now), UnixTime::from_secs(now + 600));
+    let issue = feeds::issue(feed, 1, UnixTime::from_secs(everycall::clock::now().secs()));
     let fact = |at: usize| {
-        let (id, expires_at) = (format!("t{at}"), expires_at.to_string());
+        let (id, expires_at) = (format!("t{at}"), issue.expires_at.to_string());
         match feed {
             FeedKind::Revocations => json!({"revoke": "task", "id": id, "expires_at": expires_at}),
             FeedKind::Signals => {
@@ -278,7 +278,6 @@ fn list(feed: FeedKind, facts: usize, key: &TestKey) -> anyhow::Result<Vec<Vec<u
         }
     };
     let facts: Vec<Value> = (0..facts).map(fact).collect();
-    let issue = FeedIssue { feed, sequence: 1, since: None, issued_at, expires_at };
     test_feed_documents(&facts, &issue, key).map_err(anyhow::Error::msg)
 }
 

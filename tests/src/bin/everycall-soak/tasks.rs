@@ -5,9 +5,10 @@ use std::time::{Duration, Instant};
 
 use everycall::clock;
 use everycall::mint::TestKey;
-use everycall::publisher::{Asked, Publisher, DELTA};
+use everycall::publisher::Publisher;
 use everycall_core::facts::FeedKind;
 use everycall_core::UnixTime;
+use everycall_tests::feeds;
 use everycall_tests::server::{Answer, Received};
 use serde_json::json;
 
@@ -33,26 +34,12 @@ impl Tasks {
         Ok(Self { publisher: Mutex::new(publisher), fault: Mutex::default(), ended: Mutex::default() })
     }
 
-    /// What the server says to a request: the protocol over HTTP, as far as the filter speaks it.
+    /// What the server says to a request.
     pub fn answer(&self, request: &Received) -> Answer {
         if let Some(fault) = self.fault.lock().unwrap().clone() {
             return fault;
         }
-        let header =
-            |name: &str| request.all(name).first().map(|value| String::from_utf8_lossy(value).into_owned());
-        let asked = Asked {
-            page: request.path.split_once("?page=").and_then(|(_, page)| page.parse().ok()),
-            known: header("if-none-match"),
-            of: header("if-match"),
-            delta: header("a-im").as_deref() == Some(DELTA),
-        };
-        match self.publisher.lock().unwrap().answer(&asked, clock::now()) {
-            Ok(answer) => {
-                let etag = answer.etag.map(|etag| ("etag".to_owned(), etag));
-                Answer::Full(answer.status, etag.into_iter().collect(), answer.body)
-            }
-            Err(error) => Answer::Http(500, error.into_bytes()),
-        }
+        feeds::answer(&mut self.publisher.lock().unwrap(), request)
     }
 
     /// Ends a task. The fact is withdrawn when no token of the task can be alive any more.
