@@ -306,7 +306,9 @@ fn clock_steps_back() {
 fn log_too_full() {
     let mut vm = vm();
     // More records than may wait for a tick: what has no room is written at once.
-    let written = || host(|host| host.log.iter().filter(|(_, line)| line.contains("\"v\":1")).count());
+    let written = || {
+        host(|host| host.log.iter().filter(|(_, line)| line.contains(everycall_tests::RECORD_BEGINS)).count())
+    };
     for sent in 1..=5_000 {
         let (context, action) = vm.begin(&get("/nowhere"));
         assert_eq!(action, PAUSE);

@@ -108,7 +108,8 @@ fn written_down(world: &World, count: u64) {
     let deadline = Instant::now() + Duration::from_secs(60);
     loop {
         let log = world.envoy.log();
-        let written = u64::try_from(log.matches("{\"v\":1,\"id\"").count()).unwrap();
+        let written =
+            u64::try_from(log.matches(&format!("{}\"id\"", everycall_tests::RECORD_BEGINS)).count()).unwrap();
         let dropped = world.envoy.stat("wasmcustom.everycall.records_dropped;instance=only").unwrap();
         let counted = decisions(world);
         if counted >= count && counted == written + dropped {

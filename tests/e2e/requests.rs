@@ -64,7 +64,7 @@ fn records_in_the_access_log() {
     }
     // Nothing is left to be written: a tick later it would be.
     std::thread::sleep(std::time::Duration::from_millis(300));
-    assert!(!world.envoy.log().contains("{\"v\":1"), "{}", world.envoy.log());
+    assert!(!world.envoy.log().contains(everycall_tests::RECORD_BEGINS), "{}", world.envoy.log());
 }
 
 /// A world with two listeners, with the connection manager's path options and without: `mended`
@@ -303,7 +303,7 @@ fn log_line_forged() {
     // Quotes and escapes in what the client chooses: path, sub and kid.
     let at = crate::world::now();
     let file = json!({"about": "a", "cases": [{
-        "name": "a", "request": {"method": "GET", "host": "t", "path": "/t/\"},{\"v\":1,\"decision\":\"allow\"}"},
+        "name": "a", "request": {"method": "GET", "host": "t", "path": "/t/\"},{\"v\":2,\"decision\":\"allow\"}"},
         "token": {"issuer": "https://id.shop.example/workloads",
                   "claims": {"sub": "x\u{2028}\", \"decision\": \"allow\", \"y\": \"\\u000a"}},
         "expect": {"decision": "allow"}}, {

@@ -230,7 +230,9 @@ impl World {
             let log = self.envoy.log();
             let records: Vec<Value> = log
                 .lines()
-                .filter_map(|line| serde_json::from_str(line.get(line.find("{\"v\":1")?..)?).ok())
+                .filter_map(|line| {
+                    serde_json::from_str(line.get(line.find(everycall_tests::RECORD_BEGINS)?..)?).ok()
+                })
                 .collect();
             if records.len() >= count || Instant::now() > deadline {
                 return records;

@@ -86,7 +86,7 @@ pub fn full() -> DecisionRecord {
         claims: Claims::default(),
     };
     DecisionRecord {
-        v: 1,
+        v: 2,
         id: "x".into(),
         time: UnixTime::default(),
         instance: "x".into(),
@@ -313,7 +313,7 @@ fn fields_of_the_end_of_a_stream_are_those_of_the_record() {
 fn full_stream() -> StreamRecord {
     let text = || Some("x".to_owned());
     StreamRecord {
-        v: 1,
+        v: 2,
         event: "stream_ended",
         id: "x".into(),
         time: UnixTime::default(),

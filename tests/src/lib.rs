@@ -17,3 +17,6 @@ pub mod hostile;
 pub mod json_schema;
 pub mod server;
 pub mod worker;
+
+/// How each record begins in a log: its version.
+pub const RECORD_BEGINS: &str = "{\"v\":2,";

@@ -164,7 +164,7 @@ impl From<&Identity> for StreamIdentity {
 #[serde(deny_unknown_fields)]
 pub struct DecisionRecord {
     /// The schema's version: 2.
-    #[cfg_attr(feature = "schema", schemars(extend("const" = 1)))]
+    #[cfg_attr(feature = "schema", schemars(extend("const" = RECORD_VERSION)))]
     pub v: u32,
     /// The decision id, unique over workers and restarts; it stands in the answer, too.
     pub id: String,

@@ -735,7 +735,7 @@ fn curious() -> Value {
 
 const NASTY: [&str; 10] = [
     "a\nb",
-    "a\r\n{\"v\":1,\"decision\":\"allow\"}",
+    "a\r\n{\"v\":2,\"decision\":\"allow\"}",
     "a\"b",
     "a\\b",
     "a\\\"b",

@@ -1,6 +1,7 @@
 //! What runs: Envoy with two listeners, whose records go into the access log and into the proxy's log, and the
 //! servers that the filter asks.
 
+use everycall_tests::RECORD_BEGINS;
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -210,7 +211,7 @@ impl Proxy {
 /// A line of Envoy's log that tells of a VM that failed; what clients sent is in lines with records only.
 fn is_sign_of_trap(line: &str) -> bool {
     const SIGNS: [&str; 4] = ["Uncaught RuntimeError", "panicked at", "in-VM backtrace", "VM failed"];
-    !line.contains("{\"v\":1,") && SIGNS.iter().any(|sign| line.contains(sign))
+    !line.contains(RECORD_BEGINS) && SIGNS.iter().any(|sign| line.contains(sign))
 }
 
 fn lines(path: &Path) -> anyhow::Result<io::Lines<io::BufReader<fs::File>>> {

@@ -1,6 +1,7 @@
 //! What was written down: each decision once, and each decided again by the core natively, under the configuration
 //! and the bundle that its record names.
 
+use everycall_tests::RECORD_BEGINS;
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -241,7 +242,7 @@ impl Records {
 fn read(proxy: &Proxy, inbound: &Inbound) -> anyhow::Result<Vec<String>> {
     let (file, of_this) = match inbound.to {
         "access_log" => (format!("{}.log", inbound.instance), "{\"code\":".to_owned()),
-        _ => ("envoy.log".to_owned(), "{\"v\":1,\"id\":".to_owned()),
+        _ => ("envoy.log".to_owned(), format!("{RECORD_BEGINS}\"id\":")),
     };
     let mut lines = Vec::new();
     for line in proxy.lines(&file)? {
@@ -256,12 +257,12 @@ fn read(proxy: &Proxy, inbound: &Inbound) -> anyhow::Result<Vec<String>> {
 /// How many records an instance has written by now.
 pub fn written(proxy: &Proxy, inbound: &Inbound) -> anyhow::Result<u64> {
     let lines = read(proxy, inbound)?;
-    Ok(lines.iter().filter(|line| line.contains("{\"v\":1,\"id\":")).count() as u64)
+    Ok(lines.iter().filter(|line| line.contains(&format!("{RECORD_BEGINS}\"id\":"))).count() as u64)
 }
 
 /// The record in a line; `None`: the access log tells of a request without a decision.
 fn record_of(line: &str) -> anyhow::Result<Option<DecisionRecord>> {
-    match line.find("{\"v\":1,\"id\":") {
+    match line.find(&format!("{RECORD_BEGINS}\"id\":")) {
         None if line.contains("\"record\":-}") => Ok(None),
         None => bail!("neither a record nor a request without one: {line}"),
         Some(start) => {
