@@ -53,7 +53,7 @@ fn pdp_breaker_opens_and_closes() {
     assert!(!is_open(&engine));
     assert_eq!(engine.stats().pending, 0);
     let stats = engine.stats().pdps.into_iter().find(|stats| stats.pdp == "default").unwrap();
-    assert_eq!((stats.answered, stats.failed, stats.spared), (1, 2, 2));
+    assert_eq!((stats.answered, stats.failed, stats.short_circuited), (1, 2, 2));
 }
 
 #[test]

@@ -25,7 +25,7 @@ use crate::base::time::UnixTime;
 use crate::config::{self, ConfigError, InputFormat, Limits};
 use crate::jose::keys::KeySet;
 use crate::jose::signature::SignatureVerifier;
-use crate::policy::{Compiling, Entry, Library, RuleSet};
+use crate::policy::{Compiling, Entrypoint, Library, RuleSet};
 use crate::sync::signed::{FileError, FileFault};
 
 pub use head::{BundleHead, BundleName};
@@ -168,7 +168,7 @@ pub(crate) struct Builder {
     /// The module that is read, where it stands.
     reading: Option<String>,
     /// Rule sets with options that no grant has named so far: where they stand.
-    entries: BTreeMap<String, (String, Entry)>,
+    entries: BTreeMap<String, (String, Entrypoint)>,
     /// Rule sets that have a shadow: where that is named, and its name.
     shadowed: BTreeMap<String, (String, Arc<str>)>,
     shadows: BTreeMap<usize, (Arc<str>, usize)>,
@@ -254,8 +254,8 @@ impl Builder {
             self.shadowed.entry(name.clone()).or_insert((format!("{at}.shadow"), shadow.into()));
         }
         let entry = match (input_format, &entrypoint) {
-            (InputFormat::OpaEnvoy, entrypoint) => Entry::opa(entrypoint.as_deref()),
-            (InputFormat::Everycall, None) => Ok(Entry::named(Some(&name))),
+            (InputFormat::OpaEnvoy, entrypoint) => Entrypoint::opa(entrypoint.as_deref()),
+            (InputFormat::Everycall, None) => Ok(Entrypoint::named(Some(&name))),
             (InputFormat::Everycall, Some(_)) => {
                 Err("only with `input_format: opa-envoy`; else the package is named after the rule set"
                     .into())
@@ -321,7 +321,7 @@ impl Builder {
             return *known;
         }
         let entry = policy.and_then(|name| Some(self.entries.remove(name)?.1));
-        let entry = entry.unwrap_or_else(|| Entry::named(policy));
+        let entry = entry.unwrap_or_else(|| Entrypoint::named(policy));
         let index = self.wanted.len();
         self.wanted.insert(name, index);
         match self.library.begin_rule_set(entry) {

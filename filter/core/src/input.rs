@@ -1,12 +1,12 @@
 //! What policies see as `input`: facts, each answered from what the core holds, and only those that are read.
 
 mod contract;
+mod described;
 mod facts;
 mod opa;
 mod slots;
 #[cfg(test)]
 mod tests;
-mod told;
 
 use std::fmt;
 use std::sync::Arc;
@@ -24,9 +24,9 @@ use crate::identity::{Binding, Identity};
 use crate::pdp::Answer;
 use crate::record::{RequestRecord, SignalsRecord};
 pub(crate) use contract::renamed;
-pub(crate) use slots::Slots;
 #[cfg(feature = "schema")]
-pub use told::{input_rows, InputRow};
+pub use described::{input_rows, InputRow};
+pub(crate) use slots::Slots;
 
 /// What is known of a verified caller.
 #[derive(Clone, Copy)]

@@ -26,13 +26,13 @@ pub use trace::{RuleTrace, Trace};
 
 /// Which rule of which package decides, and what it is given.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Entry {
+pub(crate) struct Entrypoint {
     pub(crate) package: Arc<str>,
     pub(crate) rule: String,
     pub(crate) format: InputFormat,
 }
 
-impl Entry {
+impl Entrypoint {
     /// The rule set that a grant's `policy` names, in our own form.
     pub(crate) fn named(policy: Option<&str>) -> Self {
         let package = match policy {
@@ -64,7 +64,7 @@ impl Entry {
 
 /// One compiled rule set.
 pub struct RuleSet {
-    entry: Entry,
+    entry: Entrypoint,
     /// Its entries are `decision` and `ask`.
     plan: Plan,
     /// What one evaluation may take.

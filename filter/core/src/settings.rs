@@ -1,8 +1,8 @@
 //! The configuration, resolved: what exists here is valid, and the engine reads nothing else.
 
 mod configuring;
+mod offline;
 mod resolve;
-mod stand_in;
 
 use std::collections::BTreeMap;
 use std::io;
@@ -32,7 +32,7 @@ use crate::jose::checks::Checks;
 use crate::jose::signature::SignatureVerifier;
 use crate::sync::feed::FeedSource;
 pub use configuring::Configuring;
-pub use stand_in::FeedRules;
+pub use offline::FeedRules;
 
 /// Headers that are secret besides those that credentials are looked for in.
 const SECRET_HEADERS: [&str; 3] = ["authorization", "proxy-authorization", "dpop"];

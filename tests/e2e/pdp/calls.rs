@@ -34,10 +34,10 @@ fn pdp_left_alone_while_its_breaker_is_open() {
     for protocol in PROTOCOLS {
         let name = format!("breaking_{protocol}");
         let door = &POINTS.point(&name).door;
-        let spared = |times: usize| {
+        let short_circuited = |times: usize| {
             let before = door.connections();
             for _ in 0..times {
-                POINTS.fails(&name, "spared", "unavailable");
+                POINTS.fails(&name, "short_circuited", "unavailable");
             }
             assert_eq!(door.connections(), before, "{name} is left alone");
         };
@@ -49,7 +49,7 @@ fn pdp_left_alone_while_its_breaker_is_open() {
             POINTS.ask(&name, "alice");
         }
         assert_eq!(door.connections() - before, usize::try_from(FAILURES).unwrap());
-        spared(1);
+        short_circuited(1);
         assert!(opened.elapsed() < Duration::from_millis(OPEN_MS.into()), "this machine is too busy");
         // One is tried, and fails: open again.
         std::thread::sleep(Duration::from_millis(u64::from(OPEN_MS) + 10));
@@ -58,7 +58,7 @@ fn pdp_left_alone_while_its_breaker_is_open() {
         assert_eq!(door.connections() - before, 1, "{name} is tried once");
         door.set(Fault::None);
         // That it works again is not known yet.
-        spared(1);
+        short_circuited(1);
         gauge(&name, 1);
         // One is tried, and works: closed.
         std::thread::sleep(Duration::from_millis(u64::from(OPEN_MS) + 10));

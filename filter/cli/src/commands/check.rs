@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use everycall_core::{Bundle, FileError, UnixTime};
 use serde_json::{json, Value};
 
-use super::stand_in::{Opened, StandInArg};
+use super::offline::{BundleArg, Opened};
 use super::{exceptions, explain, Configuration, Invalid, Outcome};
 use crate::clock;
 use crate::lint::{lint, lint_source, Finding, Level};
@@ -26,7 +26,7 @@ pub(super) struct Args {
     /// The configuration: YAML or JSON; `-` is JSON on the standard input
     config: PathBuf,
     #[command(flatten)]
-    bundle: StandInArg,
+    bundle: BundleArg,
     /// Print the result as one JSON object on the standard output
     #[arg(long)]
     json: bool,

@@ -6,10 +6,10 @@ use std::path::PathBuf;
 use everycall_core::engine::StreamClose;
 use everycall_core::{DecisionRecord, Engine, IdSeed, Settings, Step, StreamId, UnixTime};
 
+use super::feed_lists::FeedListArgs;
+use super::offline::BundleArg;
 use super::pdp::{Answers, Pdp};
 use super::remote_keys::RemoteKeysArg;
-use super::stand_in::StandInArg;
-use super::told::ToldArgs;
 use super::{explain, replay, request, ConfigArg, Configuration, Outcome};
 use crate::clock;
 use crate::wire::WireRequest;
@@ -30,9 +30,9 @@ pub(super) struct Args {
     #[command(flatten)]
     keys: RemoteKeysArg,
     #[command(flatten)]
-    bundle: StandInArg,
+    bundle: BundleArg,
     #[command(flatten)]
-    told: ToldArgs,
+    feed_lists: FeedListArgs,
     /// Requests, one JSON object a line; `-` is the standard input
     #[arg(long, value_name = "FILE", default_value = "-")]
     requests: PathBuf,
@@ -57,7 +57,7 @@ pub(super) fn run(args: &Args, out: &mut dyn Write) -> anyhow::Result<Outcome> {
     let at = args.at.map(UnixTime::from_secs);
     // A record may be of a time when a bundle served that does not any more.
     let now = args.record.is_none().then(|| at.unwrap_or_else(clock::now));
-    let configuration = args.told.apply(args.bundle.apply(configuration, now)?, now)?;
+    let configuration = args.feed_lists.apply(args.bundle.apply(configuration, now)?, now)?;
     configuration.needs_bundle()?;
     configuration.warn_of_unread();
     // A record tells what was known.

@@ -7,7 +7,7 @@ use everycall_core::authority::Exception;
 use everycall_core::{Settings, UnixTime};
 use serde_json::{json, Value};
 
-use super::stand_in::StandInArg;
+use super::offline::BundleArg;
 use super::{explain, Configuration, Outcome};
 use crate::clock;
 
@@ -22,7 +22,7 @@ pub(super) struct Args {
     /// The configuration: YAML or JSON; `-` is JSON on the standard input
     config: PathBuf,
     #[command(flatten)]
-    bundle: StandInArg,
+    bundle: BundleArg,
     /// Judge at this time, in seconds since 1970
     #[arg(long, value_name = "UNIX", allow_negative_numbers = true)]
     at: Option<i64>,

@@ -11,8 +11,10 @@ mod devserver;
 mod exceptions;
 pub mod explain;
 mod feed;
+mod feed_lists;
 mod init;
 mod key;
+mod offline;
 mod pdp;
 mod remote_keys;
 pub mod render;
@@ -20,12 +22,10 @@ mod replay;
 mod request;
 mod schema;
 mod signed;
-mod stand_in;
 #[cfg(feature = "server")]
 mod task;
 mod test;
 mod token;
-mod told;
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
@@ -179,7 +179,7 @@ struct Configuration {
     /// The bundle file that was taken in the place of what a server would send.
     taken: Option<Vec<u8>>,
     /// The facts of feeds, in the place of what servers would tell.
-    told: BTreeMap<FeedKind, Vec<Value>>,
+    feed_facts: BTreeMap<FeedKind, Vec<Value>>,
 }
 
 /// Everything that is wrong with a configuration: JSON path and message.
@@ -214,7 +214,7 @@ impl Configuration {
             unreadable: error.is_unreadable(),
         })?;
         let settings = settings(&document)?;
-        Ok(Self { document, settings, taken: None, told: BTreeMap::new() })
+        Ok(Self { document, settings, taken: None, feed_facts: BTreeMap::new() })
     }
 
     /// The test keys that it trusts: JSON path and key id.

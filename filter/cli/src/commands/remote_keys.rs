@@ -45,12 +45,12 @@ impl RemoteKeysArg {
         if self.keys.is_empty() {
             return Ok(configuration);
         }
-        let Configuration { mut document, taken, told, .. } = configuration;
+        let Configuration { mut document, taken, feed_facts, .. } = configuration;
         for stored in &self.keys {
             stored.put_into(&mut document)?;
         }
         let settings = settings(&document)?;
-        Ok(Configuration { document, settings, taken, told })
+        Ok(Configuration { document, settings, taken, feed_facts })
     }
 }
 

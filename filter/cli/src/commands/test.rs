@@ -9,8 +9,8 @@ use anyhow::Context as _;
 use everycall_core::UnixTime;
 use serde_json::json;
 
-use super::stand_in::StandInArg;
-use super::told::ToldArgs;
+use super::feed_lists::FeedListArgs;
+use super::offline::BundleArg;
 use super::{Configuration, Outcome};
 use crate::clock;
 use crate::suite::{Ran, Suite};
@@ -30,9 +30,9 @@ pub(super) struct Args {
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
     #[command(flatten)]
-    bundle: StandInArg,
+    bundle: BundleArg,
     #[command(flatten)]
-    told: ToldArgs,
+    feed_lists: FeedListArgs,
     /// Run the cases whose file or name holds this text; the coverage is that of these cases
     #[arg(long, value_name = "TEXT", default_value = "")]
     filter: String,
@@ -57,7 +57,7 @@ pub(super) fn run(args: &Args, out: &mut dyn Write) -> anyhow::Result<Outcome> {
     let config = args.config.clone().unwrap_or_else(|| args.directory.join("everycall.yaml"));
     let now = args.at.map_or_else(clock::now, UnixTime::from_secs);
     let configuration = args.bundle.apply(Configuration::read(&config)?, Some(now))?;
-    let mut configuration = args.told.apply(configuration, Some(now))?;
+    let mut configuration = args.feed_lists.apply(configuration, Some(now))?;
     configuration.needs_bundle()?;
     configuration.judge_bundle(now)?;
     configuration.warn_of_unread();

@@ -14,17 +14,17 @@ mod check;
 mod common;
 mod decide;
 mod exceptions;
+mod feed_lists;
 mod init;
 mod key;
+mod offline;
 #[cfg(feature = "server")]
 mod pdp;
 mod remote_keys;
 mod render;
 mod revocations;
 mod schema;
-mod stand_in;
 #[cfg(feature = "server")]
 mod task;
 mod test;
 mod token;
-mod told;

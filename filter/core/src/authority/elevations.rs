@@ -50,7 +50,7 @@ pub(crate) struct Elevations {
 type ByGrant = BTreeMap<Arc<str>, Vec<Arc<Elevation>>>;
 
 /// What is asked of an elevation.
-pub(crate) struct Call<'a> {
+pub(crate) struct ElevatedCall<'a> {
     pub(crate) caller: &'a Identity,
     pub(crate) grant: &'a Grant,
     /// `None`: the host does not tell.
@@ -110,7 +110,10 @@ impl Elevations {
 ///
 /// # Errors
 /// Why there is none.
-pub(crate) fn active(known: &[Arc<Elevation>], call: &Call<'_>) -> Result<Elevated, (Reason, String)> {
+pub(crate) fn active(
+    known: &[Arc<Elevation>],
+    call: &ElevatedCall<'_>,
+) -> Result<Elevated, (Reason, String)> {
     let mut nearest = None;
     // All behind one that is over are over, too.
     let current = known.iter().take_while(|elevation| call.now < elevation.valid_until);
@@ -145,7 +148,7 @@ pub(crate) fn active(known: &[Arc<Elevation>], call: &Call<'_>) -> Result<Elevat
 
 impl Elevation {
     /// The rules of an elevation of this subject for this grant.
-    fn admits(&self, call: &Call<'_>) -> Result<(), String> {
+    fn admits(&self, call: &ElevatedCall<'_>) -> Result<(), String> {
         self.valid_at(call.now)?;
         if let Some(networks) = &self.networks {
             let Some(source) = call.source else {

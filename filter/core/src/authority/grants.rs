@@ -137,10 +137,10 @@ pub(crate) struct Grants {
 }
 
 /// By where a template ends and whom it is for: those that are alike, in the order of writing.
-type Entries = ShardedMap<(NodeId, SelectorId), Vec<Entry>>;
+type Entries = ShardedMap<(NodeId, SelectorId), Vec<PlacedGrant>>;
 
 #[derive(Debug)]
-struct Entry {
+struct PlacedGrant {
     grant: Arc<Grant>,
     /// Names of the template's parameters, in order, with `,` between them.
     names: Arc<str>,
@@ -187,7 +187,7 @@ impl Grants {
         for host in hosts.iter().filter(|host| seen.insert(*host)) {
             for (path, (template, names)) in paths.iter().enumerate() {
                 let node = self.tree.insert(host, template);
-                let entry = Entry { grant: Arc::clone(&grant), names: Arc::clone(names), order };
+                let entry = PlacedGrant { grant: Arc::clone(&grant), names: Arc::clone(names), order };
                 let Some(alike) = self.entries.slot((node, selector)) else { continue };
                 let clash = alike.iter().find_map(|other| clash(other, &entry));
                 let many = (alike.len() >= MAX_ALIKE)
@@ -270,7 +270,7 @@ impl<'p> Visit<'p> for Search<'_> {
 
     fn visit(&mut self, places: Places, values: &[&'p str], rest: &'p [String]) -> bool {
         let entries = self.entries;
-        let mut here: Vec<(u32, usize, &Entry)> = Vec::new();
+        let mut here: Vec<(u32, usize, &PlacedGrant)> = Vec::new();
         let mut tried: usize = 0;
         for Fit { rank, selector } in &self.fits {
             for (at, node) in places.iter().enumerate() {
@@ -284,7 +284,7 @@ impl<'p> Visit<'p> for Search<'_> {
             return true;
         }
         here.sort_by_key(|(rank, at, entry)| (*rank, *at, entry.order));
-        for (_, _, Entry { grant, names, .. }) in here {
+        for (_, _, PlacedGrant { grant, names, .. }) in here {
             if self.spend(grant.except.len().saturating_mul(self.target.segments.len())) {
                 return true;
             }
@@ -392,7 +392,7 @@ impl Grant {
 /// Why two grants for one subject, host and path can't both stand: some call is admitted by both,
 /// and it would matter which of them decides. Those that differ in nothing but what is recorded, or
 /// in whom they admit, may: the first one written decides.
-fn clash(one: &Entry, other: &Entry) -> Option<String> {
+fn clash(one: &PlacedGrant, other: &PlacedGrant) -> Option<String> {
     let (a, b) = (&*one.grant, &*other.grant);
     if Arc::ptr_eq(&one.grant, &other.grant) {
         return Some("matches what another path of this grant matches".into());

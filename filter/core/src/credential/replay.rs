@@ -4,7 +4,7 @@
 use crate::base::reason::{Denied, Reason};
 use crate::base::time::UnixTime;
 use crate::credential::token::dpop::Proof;
-use crate::sync::shared::{Entry, Shared};
+use crate::sync::shared::{Shared, SharedEntry};
 
 /// Buckets, and the proofs that one holds: a million together, 25 MB. They are kept for the longest
 /// `dpop.max_age_s` that there may be, so that another configuration takes none of them again: some three
@@ -31,9 +31,11 @@ pub(crate) fn claim(shared: &Shared, proof: &Proof, now: UnixTime) -> Result<(),
     for _ in 0..ROUNDS {
         let read = shared.read(&name).map_err(|_| unavailable("shared data can't be read"))?;
         let mut live = match &read {
-            Entry::Absent => Vec::new(),
-            Entry::Ours { payload, .. } => living(payload, now),
-            Entry::Foreign { .. } => return Err(unavailable("shared data was written by somebody else")),
+            SharedEntry::Absent => Vec::new(),
+            SharedEntry::Ours { payload, .. } => living(payload, now),
+            SharedEntry::Foreign { .. } => {
+                return Err(unavailable("shared data was written by somebody else"))
+            }
         };
         if live.chunks_exact(ENTRY).any(|entry| entry.starts_with(id)) {
             return Err(Denied {

@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use super::case::{Case, Refused};
 use super::layers::Layers;
-use crate::authority::elevations::{self, Call};
+use crate::authority::elevations::{self, ElevatedCall};
 use crate::authority::grants::Granted;
 use crate::base::reason::Reason;
 use crate::base::time::UnixTime;
@@ -42,7 +42,7 @@ impl Layers<'_> {
                 case.record.connection.insert(SOURCE_IP.to_owned(), Value::clone(address));
             }
         }
-        let call = Call {
+        let call = ElevatedCall {
             caller,
             grant: &granted.grant,
             source,

@@ -23,7 +23,7 @@ pub struct PdpStats {
     /// Questions that failed.
     pub failed: u64,
     /// Questions that were not asked because its breaker was open.
-    pub spared: u64,
+    pub short_circuited: u64,
 }
 
 /// What an engine knows of one decision point.
@@ -33,7 +33,7 @@ pub(super) struct PdpState {
     in_flight: usize,
     answered: u64,
     failed: u64,
-    spared: u64,
+    short_circuited: u64,
 }
 
 /// All decision points of an engine, and the streams that wait for them.
@@ -149,7 +149,7 @@ impl Pdps {
             } else if !has_breaker || state.breaker.lets_through(stream, now) {
                 asked.push(question);
             } else {
-                state.spared = state.spared.saturating_add(1);
+                state.short_circuited = state.short_circuited.saturating_add(1);
                 case.note_answer(question, Answer::Error(AnswerError::Unavailable));
             }
         }
@@ -217,7 +217,7 @@ impl Pdps {
                 breaker_open: state.breaker.is_open(),
                 answered: state.answered,
                 failed: state.failed,
-                spared: state.spared,
+                short_circuited: state.short_circuited,
             })
             .collect()
     }

@@ -152,7 +152,7 @@ struct Resolved {
 
 /// What is kept of one signal.
 #[derive(Debug)]
-struct Entry {
+struct RaisedSignal {
     value: Value,
     expires: UnixTime,
     /// The full list that named it last.
@@ -168,7 +168,7 @@ type Key = (Handle, Box<str>);
 /// the time that their list was signed at. Whether one counts is asked again at each decision.
 #[derive(Debug, Default)]
 pub(crate) struct Signals {
-    facts: BTreeMap<Key, Entry>,
+    facts: BTreeMap<Key, RaisedSignal>,
     round: u8,
     /// Grows whenever one comes, changes or goes.
     version: u64,
@@ -214,7 +214,7 @@ impl Signals {
         found
     }
 
-    fn of(&self, handle: Handle) -> impl Iterator<Item = (&str, &Entry)> {
+    fn of(&self, handle: Handle) -> impl Iterator<Item = (&str, &RaisedSignal)> {
         let all = self.facts.range((handle, Box::default())..);
         all.take_while(move |((of, _), _)| *of == handle).map(|((_, name), entry)| (&**name, entry))
     }
@@ -249,7 +249,7 @@ impl Signals {
             if self.facts.len() >= max {
                 return Err(Full::ENTRIES);
             }
-            self.facts.insert(key, Entry { value, expires, round });
+            self.facts.insert(key, RaisedSignal { value, expires, round });
             self.is_news(handle);
             return Ok(());
         };

@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use everycall_rego::{Kind, Object, Sure, Value};
 
+use super::described::{Description, Member};
 use super::facts::FACTS;
-use super::told::{Member, Told};
 use super::{opa, Sources};
 use crate::base::reads::{Path, Reads};
 use crate::config::InputFormat;
@@ -21,7 +21,7 @@ pub(crate) struct Fact {
     kind: Option<Kind>,
     timed: bool,
     reads: Option<&'static str>,
-    pub(super) told: Told,
+    pub(super) description: Description,
 }
 
 /// What answers a fact.
@@ -51,7 +51,15 @@ pub(super) const fn answers(path: &'static str) -> Fact {
 }
 
 const fn fact(path: &'static str, answer: Answer) -> Fact {
-    Fact { path, answer, nullable: false, kind: None, timed: false, reads: None, told: Told::NOTHING }
+    Fact {
+        path,
+        answer,
+        nullable: false,
+        kind: None,
+        timed: false,
+        reads: None,
+        description: Description::NOTHING,
+    }
 }
 
 impl Fact {
@@ -62,7 +70,7 @@ impl Fact {
 
     /// What it is where it is anything.
     pub(super) const fn sometimes(self, kind: Kind) -> Self {
-        Self { told: self.told.kind(kind), ..self }
+        Self { description: self.description.kind(kind), ..self }
     }
 
     /// It is there for whatever call, where nothing above it is null: a negation may be sure of it.
@@ -72,17 +80,17 @@ impl Fact {
 
     /// What it is, for people.
     pub(super) const fn says(self, meaning: &'static str) -> Self {
-        Self { told: self.told.says(meaning), ..self }
+        Self { description: self.description.says(meaning), ..self }
     }
 
     /// What the members of its list are, where they are no texts.
     pub(super) const fn of(self, items: Kind) -> Self {
-        Self { told: self.told.items(items), ..self }
+        Self { description: self.description.items(items), ..self }
     }
 
     /// What stands below it, for people.
     pub(super) const fn holding(self, members: &'static [Member]) -> Self {
-        Self { told: self.told.members(members), ..self }
+        Self { description: self.description.members(members), ..self }
     }
 
     /// Time alone changes it.

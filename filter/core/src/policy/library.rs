@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use everycall_rego::{Budget, Planning, Site, Value};
 
-use super::{opa, Entry, RuleSet};
+use super::{opa, Entrypoint, RuleSet};
 use crate::base::reads::Names;
 use crate::config::{InputFormat, Limits};
 use crate::input::{self, Slots};
@@ -19,7 +19,7 @@ pub(super) struct Source {
 /// A rule set that is being compiled.
 #[derive(Debug)]
 pub(crate) struct Compiling {
-    entry: Entry,
+    entry: Entrypoint,
     /// It may ask.
     asks: bool,
     planning: Planning,
@@ -78,8 +78,8 @@ impl Library {
     ///
     /// # Errors
     /// None has its package.
-    pub(crate) fn begin_rule_set(&self, entry: Entry) -> Result<Compiling, String> {
-        let Entry { package, rule, format } = &entry;
+    pub(crate) fn begin_rule_set(&self, entry: Entrypoint) -> Result<Compiling, String> {
+        let Entrypoint { package, rule, format } = &entry;
         if !self.rego.has_package(package) {
             return Err(format!("no module has the package `{package}`"));
         }
@@ -102,7 +102,7 @@ impl Library {
         limits: &Limits,
     ) -> Result<Option<RuleSet>, Vec<String>> {
         let Compiling { entry, asks, planning } = compiling;
-        let Entry { package, rule, format } = &*entry;
+        let Entrypoint { package, rule, format } = &*entry;
         let Some(plan) = self.rego.go_on(planning)? else { return Ok(None) };
         if !self.rego.declares(package, rule) {
             return Err(vec![format!("the package `{package}` has no rule `{rule}`")]);
@@ -152,7 +152,7 @@ impl Library {
     }
 
     #[cfg(test)]
-    pub(crate) fn rule_set(&mut self, entry: Entry, limits: &Limits) -> Result<RuleSet, Vec<String>> {
+    pub(crate) fn rule_set(&mut self, entry: Entrypoint, limits: &Limits) -> Result<RuleSet, Vec<String>> {
         let mut compiling = self.begin_rule_set(entry).map_err(|message| vec![message])?;
         loop {
             if let Some(rules) = self.compile(&mut compiling, limits)? {
@@ -190,11 +190,11 @@ mod tests {
         library
     }
 
-    fn compiled(entry: Entry, modules: &[&str], data: &Json) -> Result<RuleSet, Vec<String>> {
+    fn compiled(entry: Entrypoint, modules: &[&str], data: &Json) -> Result<RuleSet, Vec<String>> {
         library(modules, data).rule_set(entry, &Limits::default())
     }
 
-    fn refused(entry: Entry, modules: &[&str], data: &Json) -> Vec<String> {
+    fn refused(entry: Entrypoint, modules: &[&str], data: &Json) -> Vec<String> {
         compiled(entry, modules, data).err().unwrap_or_default()
     }
 
@@ -202,7 +202,7 @@ mod tests {
     fn what_is_null_where_there_is_none_is_no_condition() {
         let own = |body: &str| {
             let module = format!("package everycall\n\nimport input.identity as who\n\nx := input.time\n\ndecision := {{\"allow\": true}} if {body}");
-            refused(Entry::named(None), &[&module], &json!({}))
+            refused(Entrypoint::named(None), &[&module], &json!({}))
         };
         for (body, line, member) in [
             ("input.identity", 7, "identity"),
@@ -231,7 +231,7 @@ mod tests {
             assert_eq!(own(body), [""; 0], "{body}");
         }
         let module = "package envoy.authz\n\nallow if input.everycall.identity";
-        let found = refused(Entry::opa(None).unwrap(), &[module], &json!({}));
+        let found = refused(Entrypoint::opa(None).unwrap(), &[module], &json!({}));
         assert!(
             found.len() == 1 && found[0].starts_with("0.rego:3: `input.everycall.identity` is null"),
             "{found:?}"
@@ -245,7 +245,7 @@ mod tests {
                 "package envoy.authz\n\nimport input.attributes.request.http as r\n\nallow if {body}"
             );
             refused(
-                Entry::opa(None).unwrap(),
+                Entrypoint::opa(None).unwrap(),
                 &[&module, "package lib\n\nok if input.truncated_body"],
                 &json!({}),
             )
@@ -275,7 +275,7 @@ mod tests {
     fn names_of_before_are_refused_where_they_are_read() {
         let own = |body: &str| {
             let module = format!("package everycall\n\nimport input.identity as who\n\ndecision := {{\"allow\": true}} if {body}");
-            refused(Entry::named(None), &[&module], &json!({}))
+            refused(Entrypoint::named(None), &[&module], &json!({}))
         };
         for (body, name) in [
             ("not input.identity.principal == \"x\"", "identity.principal"),
@@ -297,13 +297,13 @@ mod tests {
             assert_eq!(own(body), [""; 0], "{body}");
         }
         let opa = "package envoy.authz\n\nallow if input.attributes.source.principal == input.everycall.identity.principal";
-        let found = refused(Entry::opa(None).unwrap(), &[opa], &json!({}));
+        let found = refused(Entrypoint::opa(None).unwrap(), &[opa], &json!({}));
         assert_eq!(found, ["0.rego:3: `input.everycall.identity.principal` is not there: it is called `on_behalf_of`, beside it"]);
     }
 
     #[test]
     fn what_decides_is_a_rule_of_its_package() {
-        let named = || Entry::named(Some("a"));
+        let named = || Entrypoint::named(Some("a"));
         let one = |module: &str, data: Json| refused(named(), &[module], &data);
         assert_eq!(one("package everycall", json!({})), ["no module has the package `everycall.a`"]);
         let missing = ["the package `everycall.a` has no rule `decision`"];
@@ -322,7 +322,7 @@ mod tests {
     #[test]
     fn base_data_has_no_place_where_rules_stand() {
         let module = "package everycall.a\ndecision := {\"allow\": true}\nlimits[k] := 1 if some k in [\"x\"]\nq.r := 1";
-        let with = |data: Json| refused(Entry::named(Some("a")), &[module], &data);
+        let with = |data: Json| refused(Entrypoint::named(Some("a")), &[module], &data);
         for (data, rule) in [
             (json!({"decision": {"allow": true}}), "decision"),
             (json!({"decision": null}), "decision"),
@@ -346,7 +346,7 @@ mod tests {
         let reads = |body: &str| {
             let module = format!("package everycall.a\ndecision := {{\"allow\": true}} if {body}");
             let other = "package other\nx if input.signals.task.risk";
-            compiled(Entry::named(Some("a")), &[&module, other], &json!({})).unwrap().reads_signals()
+            compiled(Entrypoint::named(Some("a")), &[&module, other], &json!({})).unwrap().reads_signals()
         };
         for body in [
             "input.signals.task.risk == 1",

@@ -92,7 +92,7 @@ fn number(n: u32) -> usize {
 mod tests {
     use serde_json::json;
 
-    use super::super::{Entry, Library};
+    use super::super::{Entrypoint, Library};
     use crate::input::PolicyInput;
 
     /// Rule, line, entered, held and where it stopped.
@@ -101,7 +101,7 @@ mod tests {
         for (file, source) in modules {
             library.add(file, source).unwrap();
         }
-        let rules = library.rule_set(Entry::named(None), &crate::config::Limits::default()).unwrap();
+        let rules = library.rule_set(Entrypoint::named(None), &crate::config::Limits::default()).unwrap();
         let input = PolicyInput::of_document(rules.plan.inputs().map(|(path, _)| path), &input.into());
         let mut traces: Vec<_> = rules
             .trace(&input, true)

@@ -2,7 +2,7 @@
 //! it.
 
 use crate::base::time::UnixTime;
-use crate::sync::shared::{read_time, Entry, Shared};
+use crate::sync::shared::{read_time, Shared, SharedEntry};
 
 /// By how much the clock may go back without a lease being taken for a wrong one, in seconds.
 const CLOCK_SLACK_S: i64 = 60;
@@ -24,8 +24,10 @@ impl Lease {
         let until = now.plus_millis(interval_ms);
         let leased = shared.read(name).and_then(|read| {
             let free_at = match &read {
-                Entry::Ours { payload, .. } => read_time(payload).map(|(time, _)| time).unwrap_or_default(),
-                Entry::Absent | Entry::Foreign { .. } => UnixTime::default(),
+                SharedEntry::Ours { payload, .. } => {
+                    read_time(payload).map(|(time, _)| time).unwrap_or_default()
+                }
+                SharedEntry::Absent | SharedEntry::Foreign { .. } => UnixTime::default(),
             };
             // One further ahead than any that is taken now was taken before the clock went back. A
             // little further is another worker's reading of the clock.

@@ -2,7 +2,7 @@
 //! notice of the newest, which is written last. Shared data copies whole entries, so each worker looks at the notice
 //! alone until there is news.
 
-use super::shared::{read_time, Entry, Shared};
+use super::shared::{read_time, Shared, SharedEntry};
 use crate::base::time::UnixTime;
 
 const NOTICE: &str = "notice";
@@ -63,7 +63,7 @@ pub(crate) fn put(shared: &Shared, name: &str, notice: &Notice, text: &[u8]) -> 
 
 /// What was shared under this name.
 pub(crate) fn get(shared: &Shared, name: &str) -> Option<(Notice, Vec<u8>)> {
-    let Ok(Entry::Ours { payload, .. }) = shared.read(name) else { return None };
+    let Ok(SharedEntry::Ours { payload, .. }) = shared.read(name) else { return None };
     let (notice, text) = Notice::split(&payload)?;
     Some((notice, text.to_vec()))
 }

@@ -1,7 +1,7 @@
 //! Rollback protection: the newest file of a server that was in force here is remembered, and what is older is not taken
 //! again.
 
-use crate::sync::shared::{Entry, Shared};
+use crate::sync::shared::{Shared, SharedEntry};
 use crate::sync::signed::{FileError, FileFault};
 
 const ENTRY: &str = "rollback";
@@ -86,8 +86,8 @@ fn read(shared: &Shared) -> Option<(u64, Option<Digest>)> {
     decode(&shared.read(ENTRY).ok()?)
 }
 
-fn decode(entry: &Entry) -> Option<(u64, Option<Digest>)> {
-    let Entry::Ours { payload, .. } = entry else { return None };
+fn decode(entry: &SharedEntry) -> Option<(u64, Option<Digest>)> {
+    let SharedEntry::Ours { payload, .. } = entry else { return None };
     let (sequence, digest) = payload.split_first_chunk::<8>()?;
     Some((u64::from_le_bytes(*sequence), digest.try_into().ok()))
 }

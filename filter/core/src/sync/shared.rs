@@ -74,7 +74,7 @@ impl<T: SharedData + ?Sized> SharedData for Rc<T> {
 
 /// What stands at a name.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) enum Entry {
+pub(crate) enum SharedEntry {
     /// Nothing was ever written.
     Absent,
     /// Ours.
@@ -83,12 +83,12 @@ pub(crate) enum Entry {
     Foreign { version: u32 },
 }
 
-impl Entry {
+impl SharedEntry {
     /// What [`Shared::write`] has to expect in order to replace this.
     pub(crate) const fn version(&self) -> Option<u32> {
         match self {
-            Entry::Absent => None,
-            Entry::Ours { version, .. } | Entry::Foreign { version } => Some(*version),
+            SharedEntry::Absent => None,
+            SharedEntry::Ours { version, .. } | SharedEntry::Foreign { version } => Some(*version),
         }
     }
 }
@@ -139,12 +139,14 @@ impl Shared {
 
     /// # Errors
     /// The host failed.
-    pub(crate) fn read(&self, name: &str) -> Result<Entry, Unavailable> {
-        let Some((bytes, version)) = self.data.get(&self.full(name))? else { return Ok(Entry::Absent) };
-        let Some((mac, payload)) = bytes.split_at_checked(MAC) else { return Ok(Entry::Foreign { version }) };
+    pub(crate) fn read(&self, name: &str) -> Result<SharedEntry, Unavailable> {
+        let Some((bytes, version)) = self.data.get(&self.full(name))? else { return Ok(SharedEntry::Absent) };
+        let Some((mac, payload)) = bytes.split_at_checked(MAC) else {
+            return Ok(SharedEntry::Foreign { version });
+        };
         Ok(match self.mac(name, payload)?.verify_slice(mac) {
-            Ok(()) => Entry::Ours { payload: payload.to_vec(), version },
-            Err(_) => Entry::Foreign { version },
+            Ok(()) => SharedEntry::Ours { payload: payload.to_vec(), version },
+            Err(_) => SharedEntry::Foreign { version },
         })
     }
 
@@ -152,7 +154,7 @@ impl Shared {
     ///
     /// # Errors
     /// The host failed.
-    pub(crate) fn write(&self, name: &str, payload: &[u8], read: &Entry) -> Result<bool, Unavailable> {
+    pub(crate) fn write(&self, name: &str, payload: &[u8], read: &SharedEntry) -> Result<bool, Unavailable> {
         let mut bytes = self.mac(name, payload)?.finalize().into_bytes().to_vec();
         bytes.extend_from_slice(payload);
         self.data.put(&self.full(name), &bytes, read.version())
@@ -184,12 +186,12 @@ mod tests {
         let data = Rc::new(LocalData::default());
         let shared = |digest: u8| Shared::new(Rc::<LocalData>::clone(&data), &[digest; 32]);
         let (one, two, other) = (shared(1), shared(1), shared(2));
-        assert!(one.write("a", b"payload", &Entry::Absent).unwrap());
+        assert!(one.write("a", b"payload", &SharedEntry::Absent).unwrap());
         let read = two.read("a").unwrap();
-        assert!(matches!(&read, Entry::Ours { payload, .. } if payload == b"payload"));
-        assert_eq!(other.read("a").unwrap(), Entry::Absent);
+        assert!(matches!(&read, SharedEntry::Ours { payload, .. } if payload == b"payload"));
+        assert_eq!(other.read("a").unwrap(), SharedEntry::Absent);
         // Lost races.
-        assert!(!two.write("a", b"x", &Entry::Absent).unwrap());
+        assert!(!two.write("a", b"x", &SharedEntry::Absent).unwrap());
         assert!(two.write("a", b"y", &read).unwrap());
         assert!(!two.write("a", b"z", &read).unwrap());
         // Each byte counts, and the name does.
@@ -198,13 +200,13 @@ mod tests {
             let mut forged = bytes.clone();
             forged[at] ^= 1;
             data.entries.borrow_mut().insert(one.full("a"), (forged, 9));
-            assert_eq!(one.read("a").unwrap(), Entry::Foreign { version: 9 });
+            assert_eq!(one.read("a").unwrap(), SharedEntry::Foreign { version: 9 });
         }
         data.entries.borrow_mut().insert(one.full("b"), (bytes.clone(), 9));
-        assert_eq!(one.read("b").unwrap(), Entry::Foreign { version: 9 });
+        assert_eq!(one.read("b").unwrap(), SharedEntry::Foreign { version: 9 });
         for short in [&bytes[..0], &bytes[..31], &bytes[..32]] {
             data.entries.borrow_mut().insert(one.full("a"), (short.to_vec(), 9));
-            assert_eq!(one.read("a").unwrap(), Entry::Foreign { version: 9 });
+            assert_eq!(one.read("a").unwrap(), SharedEntry::Foreign { version: 9 });
         }
     }
 }

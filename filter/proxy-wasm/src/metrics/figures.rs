@@ -37,7 +37,7 @@ const PDP: Names<4> = [
     (table::PDP_BREAKERS_OPEN, ""),
     (table::PDP_QUESTIONS, ";outcome=answered"),
     (table::PDP_QUESTIONS, ";outcome=failed"),
-    (table::PDP_QUESTIONS, ";outcome=spared"),
+    (table::PDP_QUESTIONS, ";outcome=short_circuited"),
 ];
 /// Of bundles that come from a server.
 const BUNDLES: PulledNames = PulledNames {
@@ -144,8 +144,10 @@ fn of_keys(KeyStats { issuer, state, fetched, failed }: &KeyStats) -> (String, [
     (format!(";issuer={}", label(issuer)), [missing, fresh, stale, expired, total(*fetched), total(*failed)])
 }
 
-fn of_pdp(PdpStats { pdp, breaker_open, answered, failed, spared }: &PdpStats) -> (String, [i64; 4]) {
-    let values = [i64::from(*breaker_open), total(*answered), total(*failed), total(*spared)];
+fn of_pdp(
+    PdpStats { pdp, breaker_open, answered, failed, short_circuited }: &PdpStats,
+) -> (String, [i64; 4]) {
+    let values = [i64::from(*breaker_open), total(*answered), total(*failed), total(*short_circuited)];
     (format!(";pdp={}", label(pdp)), values)
 }
 

@@ -72,7 +72,8 @@ metrics! {
     KEY_FETCHES = Counter, "everycall.key_fetches", ["issuer", "outcome"];
     /// Workers that leave the PDP alone.
     PDP_BREAKERS_OPEN = Gauge, "everycall.pdp_breakers_open", ["pdp"];
-    /// Questions; `outcome` is `answered` (also with a 4xx), `failed` or `spared` (not asked: the breaker is open).
+    /// Questions; `outcome` is `answered` (also with a 4xx), `failed` or `short_circuited` (not asked: the breaker is
+    /// open).
     PDP_QUESTIONS = Counter, "everycall.pdp_questions", ["pdp", "outcome"];
     /// Workers, the main thread included, whose bundle is `missing`, `serving` or `stale`; only with `bundle.remote`,
     /// like all `bundle_…`.

@@ -175,7 +175,10 @@ pub fn figures(
         Figure::some("streams cut, as the filter counts", count("streams_cut", &[("reason", "revoked")])),
         Figure::some("questions answered", count("pdp_questions", &[("outcome", "answered")])),
         Figure::some("questions failed", count("pdp_questions", &[("outcome", "failed")])),
-        Figure::some("questions spared by a breaker", count("pdp_questions", &[("outcome", "spared")])),
+        Figure::some(
+            "questions short-circuited by a breaker",
+            count("pdp_questions", &[("outcome", "short_circuited")]),
+        ),
     ];
     for gauge in ["pending", "awaiting_keys", "streams_open"] {
         figures.push(Figure::never(&format!("`everycall.{gauge}` at the end"), count(gauge, &[]), 0));

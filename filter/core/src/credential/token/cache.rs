@@ -44,7 +44,7 @@ impl Verified {
 }
 
 #[derive(Debug)]
-struct Entry {
+struct CachedToken {
     /// The token: its header and the dot behind it, which many tokens have in common, and all the rest.
     header: Arc<str>,
     rest: Box<str>,
@@ -52,7 +52,7 @@ struct Entry {
     verified: Arc<Verified>,
 }
 
-impl Entry {
+impl CachedToken {
     /// Whether it is for this token, to the last byte.
     fn is_of(&self, token: &str) -> bool {
         token.strip_prefix(&*self.header) == Some(&*self.rest)
@@ -71,7 +71,7 @@ const TEXTS: usize = 1_024;
 /// cannot fill it with rubbish; two tokens with one tail replace each other.
 #[derive(Debug)]
 pub(crate) struct TokenCache {
-    entries: BoundedMap<Tail, Entry>,
+    entries: BoundedMap<Tail, CachedToken>,
     texts: Texts,
 }
 
@@ -98,7 +98,7 @@ impl TokenCache {
         let weight = token.len().saturating_add(claims).saturating_add(ENTRY_BYTES);
         let end = token.find('.').map_or(0, |dot| dot.saturating_add(1));
         let Some((header, rest)) = token.split_at_checked(end) else { return };
-        let entry = Entry { header: self.texts.share(header), rest: rest.into(), generation, verified };
+        let entry = CachedToken { header: self.texts.share(header), rest: rest.into(), generation, verified };
         self.entries.insert_weighed(tail, entry, weight);
     }
 

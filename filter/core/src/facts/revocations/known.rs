@@ -11,14 +11,14 @@ use crate::facts::content::{Content, Full};
 
 /// What is kept of one revocation. Bytes, because padding would make it a tenth larger.
 #[derive(Debug, Clone, Copy)]
-struct Entry {
+struct KnownRevocation {
     expires: [u8; 4],
     before: [u8; 4],
     /// The full list that named it last.
     round: u8,
 }
 
-impl Entry {
+impl KnownRevocation {
     const fn expires(self) -> u32 {
         u32::from_le_bytes(self.expires)
     }
@@ -36,7 +36,7 @@ impl Entry {
 #[derive(Debug, Default)]
 pub(crate) struct Revocations {
     /// By kind, in the order of [`RevocationKind::ALL`].
-    sets: [BTreeMap<Handle, Entry>; 6],
+    sets: [BTreeMap<Handle, KnownRevocation>; 6],
     len: usize,
     round: u8,
     /// Grows whenever more is revoked.
@@ -97,7 +97,7 @@ impl Revocations {
         if known.is_none() && len >= max {
             return Err(Full::ENTRIES);
         }
-        let entry = Entry { expires: expires.to_le_bytes(), before: before.to_le_bytes(), round };
+        let entry = KnownRevocation { expires: expires.to_le_bytes(), before: before.to_le_bytes(), round };
         set.insert(handle, entry);
         if known.is_none() {
             self.len = len.saturating_add(1);
@@ -114,7 +114,7 @@ impl Revocations {
         std::mem::take(&mut self.newly)
     }
 
-    fn set(&self, kind: RevocationKind) -> Option<&BTreeMap<Handle, Entry>> {
+    fn set(&self, kind: RevocationKind) -> Option<&BTreeMap<Handle, KnownRevocation>> {
         self.sets.get(index(kind))
     }
 }

@@ -7,13 +7,13 @@ pub(super) type Member = (&'static str, Kind, &'static str);
 
 /// What people are told of one fact.
 #[derive(Clone, Copy)]
-pub(super) struct Told {
+pub(super) struct Description {
     #[cfg(feature = "schema")]
     row: Row,
 }
 
 #[cfg(not(feature = "schema"))]
-impl Told {
+impl Description {
     pub(super) const NOTHING: Self = Self {};
 
     pub(super) const fn kind(self, _: Kind) -> Self {
@@ -42,7 +42,7 @@ pub use with_sentences::{input_rows, InputRow};
 mod with_sentences {
     use everycall_rego::Kind;
 
-    use super::{Member, Told};
+    use super::{Description, Member};
     use crate::http::attributes::{Encoding, ATTRIBUTES};
     use crate::input::facts::FACTS;
 
@@ -55,7 +55,7 @@ mod with_sentences {
         members: &'static [Member],
     }
 
-    impl Told {
+    impl Description {
         pub(in crate::input) const NOTHING: Self =
             Self { row: Row { kind: Kind::Any, items: Kind::Text, meaning: "", members: &[] } };
 
@@ -91,7 +91,7 @@ mod with_sentences {
     pub fn input_rows() -> Vec<InputRow> {
         let mut rows = Vec::new();
         for fact in FACTS {
-            let Row { kind, items, meaning, members } = fact.told.row;
+            let Row { kind, items, meaning, members } = fact.description.row;
             let mut add = |path: String, kind: String, meaning| rows.push(InputRow { path, kind, meaning });
             let below = |name: &str| format!("{}.{name}", fact.path());
             if fact.path() == "connection" {

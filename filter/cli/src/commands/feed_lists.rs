@@ -13,7 +13,7 @@ use super::{signed, Configuration, Invalid};
 
 /// What stands in for the servers of feeds.
 #[derive(clap::Args)]
-pub(super) struct ToldArgs {
+pub(super) struct FeedListArgs {
     /// Take this file for what the server of `revocations.remote` sends: revocations in JSON, one a line,
     /// or a signed list; repeated for the pages of one
     #[arg(long, value_name = "FILE")]
@@ -23,7 +23,7 @@ pub(super) struct ToldArgs {
     signals: Vec<PathBuf>,
 }
 
-impl ToldArgs {
+impl FeedListArgs {
     /// The configuration after it has taken the lists as the filter would, now; without `now` the lists'
     /// times are not looked at. Lines that nobody signed have none.
     pub(super) fn apply(
@@ -42,7 +42,7 @@ impl ToldArgs {
                 );
             };
             let facts = facts(feed, files, rules, now)?;
-            configuration.take_told(feed, facts);
+            configuration.take_facts_of(feed, facts);
         }
         Ok(configuration)
     }
@@ -155,9 +155,9 @@ fn whole(
 }
 
 impl Configuration {
-    fn take_told(&mut self, feed: FeedKind, facts: Vec<Value>) {
+    fn take_facts_of(&mut self, feed: FeedKind, facts: Vec<Value>) {
         self.settings.take_facts(feed, facts.clone());
-        self.told.insert(feed, facts);
+        self.feed_facts.insert(feed, facts);
     }
 
     /// The feeds whose servers nothing stands in for.
@@ -171,7 +171,7 @@ impl Configuration {
         let untold: Vec<FeedKind> = self.untold().collect();
         let assume = |feed: FeedKind| {
             eprintln!("WARNING: there are no {feed} here: `--{feed} FILE` takes a list in the place of what `{feed}.remote` sends");
-            self.take_told(feed, Vec::new());
+            self.take_facts_of(feed, Vec::new());
             match feed {
                 FeedKind::Revocations => "revocations.remote",
                 FeedKind::Signals => "signals.remote",

@@ -9,18 +9,18 @@ use anyhow::Context as _;
 use everycall_core::{FileError, Settings, UnixTime};
 use serde_json::{json, Value};
 
-use super::{settings, told, Configuration, Invalid};
+use super::{feed_lists, settings, Configuration, Invalid};
 use crate::bundle_file::bundle_parts;
 
 /// What stands in for a server of bundles.
 #[derive(clap::Args)]
-pub(super) struct StandInArg {
+pub(super) struct BundleArg {
     /// Take this bundle file for what the server of `bundle.remote` sends
     #[arg(long, value_name = "FILE")]
     bundle: Option<PathBuf>,
 }
 
-impl StandInArg {
+impl BundleArg {
     /// The configuration after it has taken the file as the filter would, now; without `now` the
     /// bundle's times are not looked at.
     pub(super) fn apply(
@@ -73,7 +73,7 @@ impl Configuration {
                 .take_bundle(text, None)
                 .map_err(|error| not_taken("bundle.remote", "not taken", &error))?;
         }
-        for (feed, facts) in &self.told {
+        for (feed, facts) in &self.feed_facts {
             settings.take_facts(*feed, facts.clone());
         }
         Ok(settings)
@@ -83,8 +83,8 @@ impl Configuration {
     /// when the configuration was read.
     pub(super) fn opened(&self) -> anyhow::Result<Opened<'_>> {
         let mut opened = self.opened_bundle()?;
-        for (feed, facts) in &self.told {
-            told::lay_open(opened.document.to_mut(), *feed, facts);
+        for (feed, facts) in &self.feed_facts {
+            feed_lists::lay_open(opened.document.to_mut(), *feed, facts);
         }
         Ok(opened)
     }
