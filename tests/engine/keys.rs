@@ -7,7 +7,7 @@ use std::rc::Rc;
 use everycall::mint::TestKey;
 use everycall_core::engine::StreamClose;
 use everycall_core::http::Failure;
-use everycall_core::sync::{KeyState, LocalData, SharedData};
+use everycall_core::sync::{Freshness, LocalData, SharedData};
 use everycall_core::{
     Algorithm, Effect, Engine, FetchId, Headers, IdSeed, Pending, PureRust, Reason, Reply, Step, StreamId,
     UnixTime,
@@ -116,8 +116,8 @@ impl Workers {
         }
     }
 
-    fn state(&self, worker: usize) -> KeyState {
-        self.engines[worker].stats().keys[0].state
+    fn state(&self, worker: usize) -> Freshness {
+        self.engines[worker].stats().keys[0].freshness
     }
 }
 
@@ -139,7 +139,7 @@ fn four_workers_fetch_once_and_all_have_the_keys() {
     assert_eq!(workers.server.asked, 1);
     assert_eq!(workers.decided, [(1, Reason::Allowed)]);
     for worker in 0..4 {
-        assert_eq!(workers.state(worker), KeyState::Fresh);
+        assert_eq!(workers.state(worker), Freshness::Fresh);
         assert_eq!(
             workers.send(worker, 2, &token(Algorithm::Es256, 60, NOW), later(3)),
             Some(Reason::Allowed)
@@ -259,9 +259,9 @@ fn keys_serve_stale_until_the_hard_age_and_recover() {
             _ => assert_eq!(reason, None, "{second}: it waits"),
         }
         let expected = match second {
-            0..=60 => KeyState::Fresh,
-            61..=600 => KeyState::Stale,
-            _ => KeyState::Expired,
+            0..=60 => Freshness::Fresh,
+            61..=600 => Freshness::Stale,
+            _ => Freshness::Expired,
         };
         assert_eq!(workers.state(1), expected, "{second}");
     }
@@ -276,7 +276,7 @@ fn keys_serve_stale_until_the_hard_age_and_recover() {
         workers.send(0, 2, &token(Algorithm::Es256, 60, later(620)), later(620)),
         Some(Reason::Allowed)
     );
-    assert_eq!(workers.state(0), KeyState::Fresh);
+    assert_eq!(workers.state(0), Freshness::Fresh);
 }
 
 #[test]
@@ -333,7 +333,7 @@ fn what_is_no_key_set_changes_nothing() {
         workers.tick(millis(100));
         workers.tick(millis(1_000));
         assert_eq!(workers.decided, [(1, Reason::KeysUnavailable)], "{reply:?}");
-        assert_eq!((workers.state(0), workers.server.asked), (KeyState::Missing, 1), "{reply:?}");
+        assert_eq!((workers.state(0), workers.server.asked), (Freshness::Missing, 1), "{reply:?}");
         assert_eq!(workers.warnings.len(), 1, "{reply:?}: {:?}", workers.warnings);
         // A good set was there before: it stays.
         let mut workers = Workers::new(1, &configuration(json!({})));
@@ -401,7 +401,7 @@ fn discovery_leads_to_the_configured_server_only() {
         let (id, path, host) = next?;
         assert_eq!(host, "id.shop.example");
         drop(engine.fetched(id, set(&[Algorithm::Es256]), NOW));
-        assert_eq!(engine.stats().keys[0].state, KeyState::Fresh);
+        assert_eq!(engine.stats().keys[0].freshness, Freshness::Fresh);
         Some(path)
     };
     assert_eq!(run(document("https://id.shop.example/keys/1")), Some("/keys/1".into()));
@@ -430,7 +430,7 @@ fn a_clock_that_steps_back_neither_hangs_nor_keeps_keys_for_ever() {
         None,
         "older than max_stale_s"
     );
-    assert_eq!(workers.state(0), KeyState::Expired);
+    assert_eq!(workers.state(0), Freshness::Expired);
     workers.server.reply = set(&[Algorithm::Es256]);
     for second in 602..640 {
         workers.tick(at(second));
@@ -449,11 +449,11 @@ fn keys_live_on_over_a_changed_policy_and_not_over_a_changed_source() {
     let mut config = configuration(json!({}));
     config["log"] = json!({"records": "off"});
     workers.engines[0].configure(settings(&config));
-    assert_eq!(workers.state(0), KeyState::Fresh);
+    assert_eq!(workers.state(0), Freshness::Fresh);
     // A request that waits for keys of a source that is gone is decided anew.
     assert_eq!(workers.send(0, 1, &token(Algorithm::EdDsa, 60, later(20)), later(20)), None);
     workers.engines[0].configure(settings(&configuration(json!({"host": "other.shop.example"}))));
-    assert_eq!(workers.state(0), KeyState::Missing);
+    assert_eq!(workers.state(0), Freshness::Missing);
     workers.tick(later(20));
     workers.tick(millis(21_100));
     assert_eq!(workers.decided, [(1, Reason::TokenKeyUnknown)]);

@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 
 use everycall::bundle_file::{test_bundle_file, Issue};
 use everycall::mint::TestKey;
-use everycall_core::bundle::BundleState;
 use everycall_core::http::Failure;
+use everycall_core::sync::Freshness;
 use everycall_core::sync::{FileFault, LocalData, SharedData};
 use everycall_core::{Algorithm, Call, Effect, Headers, Reason, Reply, UnixTime, Work};
 use serde_json::{json, Value};
@@ -107,7 +107,7 @@ fn one_worker_fetches_and_all_of_them_decide_by_it() {
     }
     assert_eq!(workers.server.asked.len(), 2);
     let stats = workers.engines[3].stats().bundle.unwrap();
-    assert_eq!((stats.state, stats.signed), (BundleState::Serving, Some((6, NOW))));
+    assert_eq!((stats.freshness, stats.signed), (Freshness::Fresh, Some((6, NOW))));
 }
 
 #[test]
@@ -201,7 +201,7 @@ fn bundle_server_failures_keep_what_is_in_force_until_it_is_stale() {
         assert_eq!(workers.engines[0].stats().bundle.unwrap().fetches.failed, 6, "{reply:?}");
         workers.tick(later(101));
         assert_eq!(workers.decides(0, later(101)).0, Reason::BundleStale, "{reply:?}");
-        assert_eq!(workers.engines[0].stats().bundle.unwrap().state, BundleState::Stale, "{reply:?}");
+        assert_eq!(workers.engines[0].stats().bundle.unwrap().freshness, Freshness::Stale, "{reply:?}");
         workers.server.reply =
             file(test_bundle_file(&parts(), &Issue { issued_at: later(110), ..issue(6) }, &key()).unwrap());
         workers.tick(later(120));

@@ -10,7 +10,7 @@ use everycall::mint::TestKey;
 use everycall::publisher::Publisher;
 use everycall_core::facts::FeedKind;
 use everycall_core::http::Failure;
-use everycall_core::sync::{FeedState, FeedStats, FileFault, LocalData, SharedData};
+use everycall_core::sync::{FileFault, FollowerStats, Freshness, LocalData, SharedData};
 use everycall_core::{Algorithm, Call, Effect, Headers, Reason, Reply, UnixTime};
 use everycall_tests::feeds::{self, document};
 use serde_json::{json, Value};
@@ -134,7 +134,7 @@ impl<D: SharedData + 'static> Workers<D> {
         (0..self.engines.len()).map(|worker| self.decides(worker, task, now)).collect()
     }
 
-    fn stats(&self, worker: usize) -> FeedStats {
+    fn stats(&self, worker: usize) -> FollowerStats {
         self.engines[worker].stats().feeds.remove(0)
     }
 
@@ -272,7 +272,7 @@ fn a_heartbeat_renews_the_list_and_a_304_does_not() {
         let expected = if now.secs() - last.secs() > 60 { Reason::RevocationsStale } else { ALLOWED };
         assert_eq!(workers.all_say("t", now), [expected; 2], "{second}");
     }
-    assert_eq!(workers.stats(0).state, FeedState::Stale);
+    assert_eq!(workers.stats(0).freshness, Freshness::Stale);
     workers.server.mood = None;
     workers.ticks(201_000, 202_000);
     assert_eq!(workers.all_say("t", at(202_000)), [ALLOWED; 2]);
@@ -410,7 +410,7 @@ fn without_a_list_callers_are_refused_whatever_is_configured() {
                 [Reason::RevocationsStale; 2],
                 "{when_stale}: {reply:?}"
             );
-            assert_eq!(workers.stats(0).state, FeedState::Missing, "{when_stale}: {reply:?}");
+            assert_eq!(workers.stats(0).freshness, Freshness::Missing, "{when_stale}: {reply:?}");
         }
         // It is asked less and less often, but soon enough.
         assert!(workers.server.answers.len() < 120, "{}", workers.server.answers.len());
@@ -433,7 +433,7 @@ fn last_known_goes_on_by_the_last_list_and_says_so() {
     let record =
         done(workers.engines[0].check(request(1, "/open", &token("t-2", later(11))), later(11))).record;
     assert_eq!((record.reason, record.revocations.unwrap().stale), (Some(ALLOWED), true));
-    assert_eq!(workers.stats(0).state, FeedState::Stale);
+    assert_eq!(workers.stats(0).freshness, Freshness::Stale);
     assert_eq!(workers.all_say("t-1", later(11)), [Reason::Revoked]);
 }
 

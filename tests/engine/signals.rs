@@ -2,7 +2,7 @@
 //! when something about them becomes known.
 
 use everycall_core::facts::FeedKind;
-use everycall_core::sync::FeedState;
+use everycall_core::sync::Freshness;
 use everycall_core::{DecisionRecord, Reason, Settings, UnixTime};
 use serde_json::{json, Value};
 
@@ -152,7 +152,7 @@ fn without_a_list_only_what_reads_signals_is_refused() {
             assert_eq!(host.says("/open", "t-1"), ALLOWED, "{when_stale}");
             host.until(millis(3_000));
         }
-        assert_eq!(host.engine.stats().feeds[0].state, FeedState::Missing, "{when_stale}");
+        assert_eq!(host.engine.stats().feeds[0].freshness, Freshness::Missing, "{when_stale}");
         let record = host.record("/negated", "t-1");
         assert_eq!((record.status, record.signals.unwrap().list), (503, None), "{when_stale}");
         host.signals(1, &[]);

@@ -26,6 +26,7 @@ use crate::config::{self, ConfigError, InputFormat, Limits};
 use crate::jose::keys::KeySet;
 use crate::jose::signature::SignatureVerifier;
 use crate::policy::{Compiling, Entrypoint, Library, RuleSet};
+use crate::sync::follower::Freshness;
 use crate::sync::signed::{FileError, FileFault};
 
 pub use head::{BundleHead, BundleName};
@@ -33,7 +34,6 @@ pub(crate) use item::Item;
 pub use prepare::MAX_BUNDLE_LINE;
 pub(crate) use prepare::{Preparation, Progress, DROP_SLICE};
 pub(crate) use pull::{server, BundleSource, Puller, World};
-pub use pull::{BundleState, BundleStats};
 
 /// Where a bundle comes from, which says how long it may serve.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -104,6 +104,14 @@ impl Bundle {
                 };
                 (reason, error.first())
             }),
+        }
+    }
+
+    pub(crate) fn freshness(&self, now: UnixTime, max_stale_s: Option<i64>) -> Freshness {
+        match (&self.origin, self.serves_at(now, max_stale_s)) {
+            (Origin::Absent, _) => Freshness::Missing,
+            (_, Ok(())) => Freshness::Fresh,
+            (_, Err(_)) => Freshness::Stale,
         }
     }
 

@@ -32,7 +32,6 @@ use std::sync::Arc;
 use crate::authority::grants::Granted;
 use crate::base::reason::{Layer, Reason};
 use crate::base::time::UnixTime;
-use crate::bundle::BundleStats;
 use crate::credential::token::cache::Verified;
 use crate::engine::decision::{Decision, Denial, Permit};
 use crate::engine::step::{Effect, Pending, Step};
@@ -47,8 +46,7 @@ use crate::pdp::Question;
 use crate::policy::Trace;
 use crate::record::{DecisionRecord, Verdict, WouldRefuse};
 use crate::settings::Settings;
-use crate::sync::feed::FeedStats;
-use crate::sync::keyring::KeyStats;
+use crate::sync::follower::FollowerStats;
 use crate::sync::shared::{LocalData, SharedData};
 use crate::sync::Event;
 
@@ -92,11 +90,11 @@ pub struct Stats {
     /// Records that could not be written down.
     pub records_dropped: u64,
     /// Keys that come from servers.
-    pub keys: Vec<KeyStats>,
+    pub keys: Vec<FollowerStats>,
     /// The bundle, if bundles come from a server.
-    pub bundle: Option<BundleStats>,
+    pub bundle: Option<FollowerStats>,
     /// Feeds that come from servers.
-    pub feeds: Vec<FeedStats>,
+    pub feeds: Vec<FollowerStats>,
     /// Decision points.
     pub pdps: Vec<PdpStats>,
     /// Streams.

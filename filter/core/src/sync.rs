@@ -10,9 +10,8 @@ pub(crate) mod rollback;
 pub(crate) mod shared;
 pub(crate) mod signed;
 
-pub use feed::{read_feed, FeedHead, FeedPart, FeedState, FeedStats, MAX_FEED_LINE, MAX_FEED_PAGE};
-pub use follower::FetchStats;
-pub use keyring::{KeyState, KeyStats};
+pub use feed::{read_feed, FeedHead, FeedPart, MAX_FEED_LINE, MAX_FEED_PAGE};
+pub use follower::{FetchStats, FollowerStats, Freshness};
 pub use shared::{LocalData, SharedData};
 pub use signed::{FileFault, FileKind, Head};
 

@@ -11,7 +11,7 @@ use crate::base::time::UnixTime;
 use crate::config::{Limits, RemoteBundle};
 use crate::jose::keys::KeySet;
 use crate::jose::signature::SignatureVerifier;
-use crate::sync::follower::{Answer, Ask, FetchStats, Follower, Link, Server, Source};
+use crate::sync::follower::{Answer, Ask, Follower, Link, Server, Source};
 use crate::sync::relay::{self, Notice};
 use crate::sync::rollback::RollbackProtection;
 use crate::sync::shared::Shared;
@@ -27,28 +27,6 @@ pub(crate) struct BundleSource {
     /// Of those who may sign.
     pub(crate) keys: KeySet,
     pub(crate) max_stale_s: Option<i64>,
-}
-
-/// How good the bundle of a worker is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum BundleState {
-    /// There is none: requests are refused.
-    Missing,
-    /// It decides.
-    Serving,
-    /// It has expired, or is too old: requests are refused.
-    Stale,
-}
-
-/// Figures of the bundle in one worker.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct BundleStats {
-    /// How good it is.
-    pub state: BundleState,
-    /// Number and time of signing of the one in force, if it is signed.
-    pub signed: Option<(u64, UnixTime)>,
-    /// What came of fetches.
-    pub fetches: FetchStats,
 }
 
 /// Everything about bundles from one server, in one worker.
@@ -308,21 +286,6 @@ impl Follower<Puller> {
             puller.in_force = None;
         }
         keeps
-    }
-
-    pub(crate) fn bundle_stats(
-        &self,
-        bundle: &Bundle,
-        max_stale_s: Option<i64>,
-        now: UnixTime,
-    ) -> BundleStats {
-        let state = match (&bundle.origin, bundle.serves_at(now, max_stale_s)) {
-            (Origin::Absent, _) => BundleState::Missing,
-            (_, Ok(())) => BundleState::Serving,
-            (_, Err(_)) => BundleState::Stale,
-        };
-        let signed = bundle.head().map(|head| (head.sequence, head.issued_at));
-        BundleStats { state, signed, fetches: self.stats().clone() }
     }
 }
 

@@ -25,8 +25,8 @@ use crate::jose::checks::CheckBudget;
 use crate::jose::keys::KeySet;
 use crate::record::DecisionRecord;
 use crate::settings::Settings;
-use crate::sync::follower::Follower;
-use crate::sync::keyring::{KeyStats, Keyring, Lookup};
+use crate::sync::follower::{Follower, FollowerStats};
+use crate::sync::keyring::{Keyring, Lookup};
 use crate::sync::Event;
 
 /// What the layer comes to.
@@ -112,8 +112,12 @@ impl Authenticator {
         self.tokens.len()
     }
 
-    pub(super) fn key_stats(&self, now: UnixTime) -> Vec<KeyStats> {
-        self.keyrings.values().map(|keyring| keyring.key_stats(now)).collect()
+    pub(super) fn key_stats(&self, now: UnixTime) -> Vec<FollowerStats> {
+        let figures = |keyring: &Follower<Keyring>| {
+            let Keyring { source, .. } = &keyring.source;
+            keyring.figures(&source.issuer, keyring.source.freshness(now), None)
+        };
+        self.keyrings.values().map(figures).collect()
     }
 
     /// Who is calling? A bad credential is refused, also where none is needed.

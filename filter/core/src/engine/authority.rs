@@ -7,14 +7,14 @@ use super::case::{Case, Occasion, Refused};
 use super::worker::Worker;
 use crate::base::reason::Reason;
 use crate::base::time::UnixTime;
-use crate::bundle::{self, Bundle, BundleHead, BundleStats, Puller, World, DROP_SLICE};
+use crate::bundle::{self, Bundle, BundleHead, Puller, World, DROP_SLICE};
 use crate::http::attributes::{Attribute, SOURCE_IP, SOURCE_STATE};
 use crate::http::call::FetchId;
 use crate::http::request::{dashed, no_client_sets};
 use crate::obligations::no_policy_changes;
 use crate::policy::RuleSet;
 use crate::settings::{Settings, Shadow};
-use crate::sync::follower::{Follower, Source as _};
+use crate::sync::follower::{Follower, FollowerStats, Source as _};
 use crate::sync::Event;
 
 /// Everything about bundles in one engine.
@@ -186,9 +186,10 @@ impl Authority {
     }
 
     /// Current figures of the bundle, if bundles come from a server.
-    pub(super) fn bundle_stats(&self, settings: &Settings, now: UnixTime) -> Option<BundleStats> {
-        let max_stale_s = settings.bundle_source.max_stale_s;
-        self.puller.as_ref().map(|puller| puller.bundle_stats(&self.bundle, max_stale_s, now))
+    pub(super) fn bundle_stats(&self, settings: &Settings, now: UnixTime) -> Option<FollowerStats> {
+        let freshness = self.bundle.freshness(now, settings.bundle_source.max_stale_s);
+        let signed = self.bundle.head().map(|head| (head.sequence, head.issued_at));
+        self.puller.as_ref().map(|puller| puller.figures(BUNDLE, freshness, signed))
     }
 }
 

@@ -14,8 +14,8 @@ use crate::facts::signals::Signals;
 use crate::http::call::FetchId;
 use crate::record::{DecisionRecord, FeedRecord, SignalsRecord};
 use crate::settings::Settings;
-use crate::sync::feed::{self, Feed, FeedSource, FeedStats, World};
-use crate::sync::follower::{Follower, Source as _};
+use crate::sync::feed::{self, Feed, FeedSource, World};
+use crate::sync::follower::{Follower, FollowerStats, Source as _};
 use crate::sync::Event;
 
 /// Facts that are looked at in one slice.
@@ -105,8 +105,11 @@ impl<C: Content> Followed<C> {
         }
     }
 
-    fn stats(&self, source: Option<&FeedSource>, now: UnixTime) -> Option<FeedStats> {
-        Some(self.feed.as_ref()?.feed_stats(source?.max_age_s, self.facts.len(), now))
+    fn stats(&self, kind: FeedKind, settings: &Settings, now: UnixTime) -> Option<FollowerStats> {
+        let (follower, source) = (self.feed.as_ref()?, settings.feed(kind)?);
+        let Follower { source: feed, .. } = follower;
+        let figures = follower.figures(kind.as_str(), feed.freshness(source.max_age_s, now), feed.signed());
+        Some(FollowerStats { entries: self.facts.len(), ..figures })
     }
 }
 
@@ -158,10 +161,10 @@ impl Feeds {
     }
 
     /// Current figures of those that come from servers.
-    pub(super) fn stats(&self, settings: &Settings, now: UnixTime) -> Vec<FeedStats> {
+    pub(super) fn stats(&self, settings: &Settings, now: UnixTime) -> Vec<FollowerStats> {
         let stats = [
-            self.revocations.stats(settings.revocations.as_ref(), now),
-            self.signals.stats(settings.signals.as_ref(), now),
+            self.revocations.stats(FeedKind::Revocations, settings, now),
+            self.signals.stats(FeedKind::Signals, settings, now),
         ];
         stats.into_iter().flatten().collect()
     }

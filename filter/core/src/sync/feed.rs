@@ -15,4 +15,3 @@ pub use document::read_feed;
 pub use head::{FeedHead, FeedPart, MAX_FEED_LINE, MAX_FEED_PAGE};
 pub(crate) use pull::Feed;
 pub(crate) use source::{server, FeedSource, World};
-pub use source::{FeedState, FeedStats};

@@ -5,9 +5,9 @@
 use sha2::{Digest as _, Sha256};
 
 use super::lease::Lease;
-pub use super::link::FetchStats;
 use super::link::{count, Open};
 pub(crate) use super::link::{Answer, Ask, FetchIds, Link, Server};
+pub use super::link::{FetchStats, FollowerStats, Freshness};
 use super::shared::Shared;
 use super::signed::FileFault;
 use super::Event;
@@ -106,8 +106,15 @@ impl<S: Source> Follower<S> {
         Self { link: Link { shared, ..self.link }, ..self }
     }
 
-    pub(crate) const fn stats(&self) -> &FetchStats {
-        &self.link.stats
+    /// Its figures, for those who know the rest of them.
+    pub(crate) fn figures(
+        &self,
+        name: &str,
+        freshness: Freshness,
+        signed: Option<(u64, UnixTime)>,
+    ) -> FollowerStats {
+        let (name, fetches) = (name.to_owned(), self.link.stats.clone());
+        FollowerStats { name, freshness, signed, entries: 0, fetches }
     }
 
     /// The clock went back: what was counted by the old time means nothing.

@@ -15,7 +15,7 @@ use crate::base::time::UnixTime;
 use crate::config::RemoteKeys;
 use crate::http::request::StreamId;
 use crate::jose::keys::{Algorithm, KeyRules, KeySet, Usage};
-use crate::sync::follower::{Answer, Ask, Follower, Link, Server, Source};
+use crate::sync::follower::{Answer, Ask, Freshness, Link, Server, Source};
 use crate::sync::relay::{self, Notice};
 
 /// The largest key set, and discovery document, in bytes.
@@ -48,32 +48,6 @@ impl RemoteIssuer {
             max_body: MAX_SET,
         }
     }
-}
-
-/// How old the keys of an issuer are.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum KeyState {
-    /// None were ever fetched.
-    Missing,
-    /// Younger than the server or the configuration wants them.
-    Fresh,
-    /// Older than that; they serve, since none could be fetched.
-    Stale,
-    /// Older than `max_stale_s`: they don't serve.
-    Expired,
-}
-
-/// Figures of one issuer's keys in this worker.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct KeyStats {
-    /// The issuer.
-    pub issuer: String,
-    /// How old its keys are.
-    pub state: KeyState,
-    /// Fetches of this worker that brought a usable set.
-    pub fetched: u64,
-    /// Fetches of this worker that did not.
-    pub failed: u64,
 }
 
 /// What to say to a token whose key is not at hand.
@@ -179,12 +153,13 @@ impl Keyring {
         self.waiting.into_keys()
     }
 
-    fn state(&self, now: UnixTime) -> KeyState {
+    /// How old its keys are.
+    pub(crate) fn freshness(&self, now: UnixTime) -> Freshness {
         match &self.current {
-            None => KeyState::Missing,
-            Some(_) if self.usable(now).is_none() => KeyState::Expired,
-            Some(current) if age_s(current, now) > current.lifetime_s => KeyState::Stale,
-            Some(_) => KeyState::Fresh,
+            None => Freshness::Missing,
+            Some(_) if self.usable(now).is_none() => Freshness::Expired,
+            Some(current) if age_s(current, now) > current.lifetime_s => Freshness::Stale,
+            Some(_) => Freshness::Fresh,
         }
     }
 
@@ -323,14 +298,6 @@ impl Source for Keyring {
             waiter.since = waiter.since.min(now);
         }
         self.gone.clear();
-    }
-}
-
-impl Follower<Keyring> {
-    /// Figures of the keys.
-    pub(crate) fn key_stats(&self, now: UnixTime) -> KeyStats {
-        let (issuer, state) = (self.source.source.issuer.clone(), self.source.state(now));
-        KeyStats { issuer, state, fetched: self.stats().fetched, failed: self.stats().failed }
     }
 }
 

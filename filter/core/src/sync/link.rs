@@ -67,6 +67,35 @@ pub(crate) struct Answer {
     pub(crate) asked_at: UnixTime,
 }
 
+/// How fresh something is that is followed, in one worker.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Freshness {
+    /// There is none yet.
+    Missing,
+    /// It is as young as it has to be.
+    Fresh,
+    /// It is older. Keys serve all the same while their server is down; what rests on a bundle or a feed is refused,
+    /// unless the configuration says that a feed's last known facts do.
+    Stale,
+    /// Keys that are older than even then: they don't serve.
+    Expired,
+}
+
+/// Figures of what is followed at one server, in one worker.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FollowerStats {
+    /// What it is: the issuer whose keys it is, the feed, or `bundle`.
+    pub name: String,
+    /// How fresh it is.
+    pub freshness: Freshness,
+    /// Number and time of signing of what is in force, if it is signed.
+    pub signed: Option<(u64, UnixTime)>,
+    /// Facts of a feed that are known.
+    pub entries: usize,
+    /// What came of fetches.
+    pub fetches: FetchStats,
+}
+
 /// What came of the fetches of one worker.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct FetchStats {

@@ -2,9 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use everycall_core::bundle::{BundleState, BundleStats};
 use everycall_core::engine::{PdpStats, Stats, StreamStats};
-use everycall_core::sync::{FeedState, FeedStats, FetchStats, KeyState, KeyStats};
+use everycall_core::sync::{FetchStats, FollowerStats, Freshness};
 use everycall_core::{Engine, UnixTime};
 
 use super::table::{self, Metric};
@@ -124,9 +123,11 @@ impl Figures {
         self.keys.publish(instance, &keys);
         let pdps: Vec<_> = stats.pdps.iter().map(of_pdp).collect();
         self.pdps.publish(instance, &pdps);
-        let bundles: Vec<_> = stats.bundle.into_iter().map(State::of_bundle).collect();
+        let bundles: Vec<_> =
+            stats.bundle.into_iter().map(|bundle| State::of(String::new(), bundle)).collect();
         self.bundles.publish(instance, &bundles);
-        let feeds: Vec<_> = stats.feeds.into_iter().map(State::of_feed).collect();
+        let feeds: Vec<_> =
+            stats.feeds.into_iter().map(|feed| State::of(format!(";feed={}", feed.name), feed)).collect();
         self.feeds.publish(instance, &feeds);
         for (end, times) in ended {
             self.streams.publish(instance, table::STREAMS_ENDED, format!(";reason={end}"), times);
@@ -137,11 +138,12 @@ impl Figures {
     }
 }
 
-fn of_keys(KeyStats { issuer, state, fetched, failed }: &KeyStats) -> (String, [i64; 6]) {
-    let is = |other| i64::from(*state == other);
-    let [missing, fresh] = [is(KeyState::Missing), is(KeyState::Fresh)];
-    let [stale, expired] = [is(KeyState::Stale), is(KeyState::Expired)];
-    (format!(";issuer={}", label(issuer)), [missing, fresh, stale, expired, total(*fetched), total(*failed)])
+fn of_keys(FollowerStats { name, freshness, fetches, .. }: &FollowerStats) -> (String, [i64; 6]) {
+    let is = |other| i64::from(*freshness == other);
+    let [missing, fresh] = [is(Freshness::Missing), is(Freshness::Fresh)];
+    let [stale, expired] = [is(Freshness::Stale), is(Freshness::Expired)];
+    let values = [missing, fresh, stale, expired, total(fetches.fetched), total(fetches.failed)];
+    (format!(";issuer={}", label(name)), values)
 }
 
 fn of_pdp(
@@ -162,17 +164,11 @@ struct State {
 }
 
 impl State {
-    fn of_bundle(BundleStats { state, signed, fetches }: BundleStats) -> Self {
-        let states = [BundleState::Missing, BundleState::Serving, BundleState::Stale];
-        let latest = signed.map(|(sequence, issued_at)| [sequence, secs(issued_at), 0]);
-        Self { labels: String::new(), states: states.map(|other| state == other), fetches, latest }
-    }
-
-    fn of_feed(FeedStats { feed, state, signed, entries, fetches }: FeedStats) -> Self {
-        let states = [FeedState::Missing, FeedState::Fresh, FeedState::Stale];
+    fn of(labels: String, FollowerStats { freshness, signed, entries, fetches, .. }: FollowerStats) -> Self {
+        let states = [Freshness::Missing, Freshness::Fresh, Freshness::Stale];
         let entries = u64::try_from(entries).unwrap_or_default();
         let latest = signed.map(|(sequence, issued_at)| [sequence, secs(issued_at), entries]);
-        Self { labels: format!(";feed={feed}"), states: states.map(|other| state == other), fetches, latest }
+        Self { labels, states: states.map(|other| freshness == other), fetches, latest }
     }
 }
 

@@ -7,10 +7,10 @@
 use super::document::{self, too_many};
 use super::head::{FeedHead, FeedPart};
 use super::relay;
-use super::source::{FeedState, FeedStats, World};
+use super::source::World;
 use crate::base::time::UnixTime;
 use crate::facts::content::FeedKind;
-use crate::sync::follower::{Answer, Ask, Follower, Link, Server, Source};
+use crate::sync::follower::{Answer, Ask, Follower, Freshness, Link, Server, Source};
 use crate::sync::relay::Notice;
 use crate::sync::rollback::{Offer, RollbackProtection};
 use crate::sync::shared::Shared;
@@ -125,6 +125,14 @@ impl Feed {
     pub(crate) fn is_fresh(&self, max_age_s: i64, now: UnixTime) -> Result<(), String> {
         let Some(list) = &self.list else { return Err(format!("there are no {} yet", self.kind)) };
         list.head.judge_times(Some(max_age_s), now).map_err(|error| error.first())
+    }
+
+    pub(crate) fn freshness(&self, max_age_s: i64, now: UnixTime) -> Freshness {
+        match (&self.list, self.is_fresh(max_age_s, now)) {
+            (None, _) => Freshness::Missing,
+            (_, Ok(())) => Freshness::Fresh,
+            (_, Err(_)) => Freshness::Stale,
+        }
     }
 
     /// Number and time of signing of the list, if there is one.
@@ -424,16 +432,6 @@ impl Follower<Feed> {
         }
         feed.etag = None;
         feed.passed = None;
-    }
-
-    pub(crate) fn feed_stats(&self, max_age_s: i64, entries: usize, now: UnixTime) -> FeedStats {
-        let feed = &self.source;
-        let state = match (&feed.list, feed.is_fresh(max_age_s, now)) {
-            (None, _) => FeedState::Missing,
-            (_, Ok(())) => FeedState::Fresh,
-            (_, Err(_)) => FeedState::Stale,
-        };
-        FeedStats { feed: feed.kind, state, signed: feed.signed(), entries, fetches: self.stats().clone() }
     }
 }
 

@@ -3,12 +3,11 @@
 use serde_json::Value;
 
 use super::head::MAX_FEED_PAGE;
-use crate::base::time::UnixTime;
 use crate::config::{RemoteFeed, WhenStale};
-use crate::facts::content::{Content, FeedKind};
+use crate::facts::content::Content;
 use crate::jose::keys::KeySet;
 use crate::jose::signature::SignatureVerifier;
-use crate::sync::follower::{FetchStats, Server};
+use crate::sync::follower::Server;
 use crate::sync::signed::MAX_HEAD;
 
 /// The largest answer.
@@ -25,32 +24,6 @@ pub(crate) struct FeedSource {
     pub(crate) keys: KeySet,
     pub(crate) max_age_s: i64,
     pub(crate) when_stale: WhenStale,
-}
-
-/// How fresh a feed is in one worker.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum FeedState {
-    /// There is no list yet.
-    Missing,
-    /// It is as young as it has to be.
-    Fresh,
-    /// It is older.
-    Stale,
-}
-
-/// Figures of one feed in one worker.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct FeedStats {
-    /// Which feed.
-    pub feed: FeedKind,
-    /// How fresh it is.
-    pub state: FeedState,
-    /// Number and time of signing of the list, if there is one.
-    pub signed: Option<(u64, UnixTime)>,
-    /// Facts that are known.
-    pub entries: usize,
-    /// What came of fetches. One that brought changes of another list has failed.
-    pub fetches: FetchStats,
 }
 
 /// What is in force besides the feed.
