@@ -51,6 +51,24 @@ pub enum LogTo {
     AccessLog,
 }
 
+impl LogTo {
+    /// Whether records wait until a tick writes them to the proxy's log.
+    pub(crate) const fn is_queued(self) -> bool {
+        match self {
+            Self::ProxyLog => true,
+            Self::AccessLog => false,
+        }
+    }
+
+    /// Whether the access log is shown them.
+    pub(crate) const fn is_shown(self) -> bool {
+        match self {
+            Self::ProxyLog => false,
+            Self::AccessLog => true,
+        }
+    }
+}
+
 /// Where refusals of grants and policies are passed on and written down, until a day comes.
 #[derive(Debug, Clone, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]

@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 
 use super::trace::Watched;
 use crate::base::json;
-use crate::config::{LogRecords, LogTo};
+use crate::config::LogRecords;
 use crate::record::{DecisionRecord, Record, StreamEnd, Verdict};
 use crate::settings::Settings;
 
@@ -35,13 +35,21 @@ impl Journal {
             }
             LogRecords::Off => false,
         };
-        if is_wanted {
+        let line = is_wanted.then(|| {
             let cut = record.cut(*settings.log.value_bytes);
-            match (json::line(cut.as_ref().unwrap_or(record)), settings.log.to) {
-                (Ok(line), LogTo::AccessLog) => return line,
-                (Ok(line), LogTo::ProxyLog) => self.write_down(Record::Decision(line)),
-                (Err(_), _) => self.drop_one(),
+            json::line(cut.as_ref().unwrap_or(record))
+        });
+        let to = settings.log.to;
+        match line {
+            Some(Ok(line)) if to.is_shown() => {
+                if to.is_queued() {
+                    self.write_down(Record::Decision(line.clone()));
+                }
+                return line;
             }
+            Some(Ok(line)) => self.write_down(Record::Decision(line)),
+            Some(Err(_)) => self.drop_one(),
+            None => {}
         }
         record.summary().unwrap_or_default()
     }
