@@ -59,19 +59,11 @@ impl Builder {
             requires_binding,
         } = written;
         let id: Arc<str> = id.into();
-        if !is_label(&id) {
-            self.error(format!("{at}.id"), not_a_label(&id));
-        }
-        if !self.grant_ids.insert(Arc::clone(&id)) {
-            self.error(format!("{at}.id"), format!("duplicate grant id `{id}`"));
-        }
+        let is_new = self.grant_ids.insert(Arc::clone(&id));
+        self.named(at, "grant", &id, is_new);
         let texts = [("source", &source), ("ticket", &ticket), ("sensitivity", &sensitivity)];
         let optional = texts.into_iter().filter_map(|(name, text)| Some((name, text.as_ref()?)));
-        for (name, text) in [("owner", &owner), ("purpose", &purpose)].into_iter().chain(optional) {
-            if text.trim().is_empty() {
-                self.error(format!("{at}.{name}"), "must not be empty");
-            }
-        }
+        self.filled(at, [("owner", &owner), ("purpose", &purpose)].into_iter().chain(optional));
         let segments = paths.iter().map(|path| path.matches('/').count()).fold(0, usize::saturating_add);
         let places = hosts.len().saturating_mul(paths.len());
         for (name, many, most, what) in [
@@ -308,19 +300,11 @@ impl Builder {
             networks,
             break_glass,
         } = written;
-        if !is_label(&id) {
-            self.error(format!("{at}.id"), not_a_label(&id));
-        }
-        if !self.elevation_ids.insert(id.clone()) {
-            self.error(format!("{at}.id"), format!("duplicate elevation id `{id}`"));
-        }
+        let is_new = self.elevation_ids.insert(id.clone());
+        self.named(&at, "elevation", &id, is_new);
         let texts =
             [("subject", &subject), ("approver", &approver), ("ticket", &ticket), ("reason", &reason)];
-        for (name, text) in texts.into_iter().chain(owner.as_ref().map(|owner| ("owner", owner))) {
-            if text.trim().is_empty() {
-                self.error(format!("{at}.{name}"), "must not be empty");
-            }
-        }
+        self.filled(&at, texts.into_iter().chain(owner.as_ref().map(|owner| ("owner", owner))));
         if subject == ANONYMOUS {
             self.error(format!("{at}.subject"), "an anonymous caller is never elevated");
         }
@@ -353,22 +337,13 @@ impl Builder {
         for (index, network) in networks.iter().flatten().enumerate() {
             self.networks.entry(network.clone()).or_insert_with(|| format!("{at}.networks[{index}]"));
         }
-        let from = self.instant(&format_args!("{at}.valid_from"), &valid_from);
-        let until = self.instant(&format_args!("{at}.valid_until"), &valid_until);
-        let (Some(valid_from), Some(valid_until)) = (from, until) else { return };
-        let (most, unit, limit, seconds) = if break_glass {
-            (*self.limits.break_glass_minutes, "minutes", "break_glass_minutes", 60)
+        let (most, unit, seconds, limit) = if break_glass {
+            (*self.limits.break_glass_minutes, "minutes", 60, "break_glass_minutes")
         } else {
-            (*self.limits.elevation_hours, "hours", "elevation_hours", 3_600)
+            (*self.limits.elevation_hours, "hours", 3_600, "elevation_hours")
         };
-        let lasts = valid_until.secs().saturating_sub(valid_from.secs());
-        let ceiling = i64::try_from(most).unwrap_or(i64::MAX).saturating_mul(seconds);
-        if !(1..=ceiling).contains(&lasts) {
-            self.error(
-                format!("{at}.valid_until"),
-                format!("`{valid_until}` is not within {most} {unit} after `valid_from` (`limits.{limit}`)"),
-            );
-        }
+        let span = self.span(at, (&valid_from, &valid_until), most, (unit, seconds), limit);
+        let Some((valid_from, valid_until)) = span else { return };
         let elevation =
             Elevation { id, owner, approver, ticket, reason, valid_from, valid_until, networks, break_glass };
         if let Some(index) = self.elevations.insert(&subject, &grants, elevation) {
@@ -380,41 +355,58 @@ impl Builder {
     /// One documented exception.
     pub(crate) fn exception(&mut self, at: &str, written: config::Exception) {
         let config::Exception { id, owner, reason, compensating_control, valid_from, valid_until } = written;
-        if !is_label(&id) {
-            self.error(format!("{at}.id"), not_a_label(&id));
+        let is_new = !self.exceptions.contains_key(&*id);
+        self.named(&at, "exception", &id, is_new);
+        let texts = [("owner", &owner), ("reason", &reason), ("compensating_control", &compensating_control)];
+        self.filled(&at, texts);
+        let days = *self.limits.exception_days;
+        let span = self.span(at, (&valid_from, &valid_until), days, ("days", 86_400), "exception_days");
+        let Some((valid_from, valid_until)) = span else { return };
+        let exception = Exception { id, owner, reason, compensating_control, valid_from, valid_until };
+        self.exceptions.insert(exception.id.as_str().into(), Arc::new(exception));
+    }
+
+    /// The id of a record, which is a name, and its own.
+    fn named(&mut self, at: &dyn Display, what: &str, id: &str, is_new: bool) {
+        if !is_label(id) {
+            let message = format!("`{id}` is not a name of 1 to 64 letters, digits, `-`, `_` or `.`");
+            self.error(format!("{at}.id"), message);
         }
-        if self.exceptions.contains_key(&*id) {
-            self.error(format!("{at}.id"), format!("duplicate exception id `{id}`"));
+        if !is_new {
+            self.error(format!("{at}.id"), format!("duplicate {what} id `{id}`"));
         }
-        for (name, value) in
-            [("owner", &owner), ("reason", &reason), ("compensating_control", &compensating_control)]
-        {
-            if value.trim().is_empty() {
+    }
+
+    fn filled<'t>(&mut self, at: &dyn Display, texts: impl IntoIterator<Item = (&'t str, &'t String)>) {
+        for (name, text) in texts {
+            if text.trim().is_empty() {
                 self.error(format!("{at}.{name}"), "must not be empty");
             }
         }
-        let from = self.instant(&format_args!("{at}.valid_from"), &valid_from);
-        let until = self.instant(&format_args!("{at}.valid_until"), &valid_until);
-        let (Some(valid_from), Some(valid_until)) = (from, until) else { return };
-        let seconds = valid_until.secs().saturating_sub(valid_from.secs());
-        let days = i64::try_from(*self.limits.exception_days).unwrap_or(i64::MAX);
-        if !(1..=days.saturating_mul(86_400)).contains(&seconds) {
-            self.error(
-                format!("{at}.valid_until"),
-                format!(
-                    "`{valid_until}` is not within {days} days after `valid_from` (`limits.exception_days`)"
-                ),
-            );
+    }
+
+    /// From when until when a record is valid: for no longer than `most` units of so many seconds, as a limit has it.
+    fn span(
+        &mut self,
+        at: &str,
+        (from, until): (&str, &str),
+        most: usize,
+        (unit, seconds): (&str, i64),
+        limit: &str,
+    ) -> Option<(UnixTime, UnixTime)> {
+        let from = self.instant(&format_args!("{at}.valid_from"), from);
+        let until = self.instant(&format_args!("{at}.valid_until"), until);
+        let (from, until) = (from?, until?);
+        let ceiling = i64::try_from(most).unwrap_or(i64::MAX).saturating_mul(seconds);
+        if !(1..=ceiling).contains(&until.secs().saturating_sub(from.secs())) {
+            let message =
+                format!("`{until}` is not within {most} {unit} after `valid_from` (`limits.{limit}`)");
+            self.error(format!("{at}.valid_until"), message);
         }
-        let exception = Exception { id, owner, reason, compensating_control, valid_from, valid_until };
-        self.exceptions.insert(exception.id.as_str().into(), Arc::new(exception));
+        Some((from, until))
     }
 
     fn instant(&mut self, path: &dyn Display, text: &str) -> Option<UnixTime> {
         instant(text).map_err(|message| self.error(path.to_string(), message)).ok()
     }
-}
-
-fn not_a_label(id: &str) -> String {
-    format!("`{id}` is not a name of 1 to 64 letters, digits, `-`, `_` or `.`")
 }
