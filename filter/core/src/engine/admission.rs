@@ -133,9 +133,7 @@ impl Admission {
             signals: case.signals_at,
         }
     }
-}
 
-impl Admission {
     /// Of a request what it takes to decide it again.
     pub(super) fn bring_down(&mut self, settings: &Settings) {
         if let HeldRequest::Whole(request) = &self.request {
@@ -188,9 +186,7 @@ impl Admission {
             elevation: self.elevation.as_ref().map(|elevation| elevation.id.clone()),
         }
     }
-}
 
-impl Admission {
     /// What revocations find it by.
     pub(super) fn handles(&self) -> impl Iterator<Item = Handle> + '_ {
         self.caller.iter().flat_map(|caller| caller.revocable.handles())

@@ -35,6 +35,17 @@ impl Notice {
         put(shared, NOTICE, self, &[]);
     }
 
+    /// The same, unless a newer one is known, whoever is faster.
+    pub(crate) fn raise(&self, shared: &Shared) {
+        let is_known = |entry: &SharedEntry| match entry {
+            SharedEntry::Ours { payload, .. } => {
+                Self::split(payload).is_some_and(|(known, _)| known.age() >= self.age())
+            }
+            SharedEntry::Absent | SharedEntry::Foreign { .. } => false,
+        };
+        shared.raise(NOTICE, &self.encode(), is_known);
+    }
+
     fn split(payload: &[u8]) -> Option<(Self, &[u8])> {
         let number = |bytes: &[u8; 8]| u64::from_le_bytes(*bytes);
         let (sequence, rest) = payload.split_first_chunk::<8>()?;
@@ -66,4 +77,47 @@ pub(crate) fn get(shared: &Shared, name: &str) -> Option<(Notice, Vec<u8>)> {
     let Ok(SharedEntry::Ours { payload, .. }) = shared.read(name) else { return None };
     let (notice, text) = Notice::split(&payload)?;
     Some((notice, text.to_vec()))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::RefCell;
+    use std::rc::Rc;
+
+    use super::super::shared::{LocalData, SharedData};
+    use super::*;
+    use crate::jose::signature::Unavailable;
+
+    /// A map in which another worker is faster: it writes before the first write of ours.
+    struct Race {
+        data: Rc<LocalData>,
+        other: RefCell<Option<Notice>>,
+    }
+
+    impl SharedData for Race {
+        fn get(&self, key: &str) -> Result<Option<(Vec<u8>, u32)>, Unavailable> {
+            self.data.get(key)
+        }
+
+        fn put(&self, key: &str, bytes: &[u8], expect: Option<u32>) -> Result<bool, Unavailable> {
+            if let Some(other) = self.other.take() {
+                other.raise(&Shared::new(Rc::<LocalData>::clone(&self.data), &[1; 32]));
+            }
+            self.data.put(key, bytes, expect)
+        }
+    }
+
+    #[test]
+    fn of_two_workers_the_newer_notice_stands_whoever_is_faster() {
+        let notice = |sequence| Notice { sequence, issued_at: UnixTime::default(), number: 0, etag: None };
+        for (ours, theirs) in [(6, 7), (7, 6), (6, 6)] {
+            let data = Rc::new(LocalData::default());
+            let race = Race { data: Rc::clone(&data), other: RefCell::new(Some(notice(theirs))) };
+            let shared = Shared::new(Rc::new(race), &[1; 32]);
+            notice(5).publish(&Shared::new(Rc::<LocalData>::clone(&data), &[1; 32]));
+            notice(ours).raise(&shared);
+            let newest = Notice::newest(&shared).unwrap();
+            assert_eq!(newest.sequence, ours.max(theirs), "{ours} and {theirs}");
+        }
+    }
 }

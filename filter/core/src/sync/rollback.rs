@@ -8,8 +8,8 @@ const ENTRY: &str = "rollback";
 /// SHA-256 of what the file said.
 type Digest = [u8; 32];
 
-/// The newest sequence, and what that said, as far as this worker knows it itself. The others' is in shared data, which may be lost or forged:
-/// a forged one is not believed, and this one stays.
+/// The newest sequence, and what that said, as far as this worker knows it itself. The others' is in shared data, which
+/// may be lost or forged: a forged one is not believed, and this one stays.
 #[derive(Debug)]
 pub(crate) struct RollbackProtection(Option<(u64, Option<Digest>)>);
 
@@ -68,17 +68,8 @@ impl RollbackProtection {
     /// Tells the other workers.
     pub(crate) fn publish(&self, shared: &Shared) {
         let Some((sequence, digest)) = self.0 else { return };
-        // Another worker may raise it at the same time; both have to be seen.
-        for _ in 0..8 {
-            let Ok(entry) = shared.read(ENTRY) else { return };
-            if decode(&entry).is_some_and(|(known, _)| known >= sequence) {
-                return;
-            }
-            let payload = [&sequence.to_le_bytes()[..], digest.as_ref().map_or(&[], |all| all)].concat();
-            if shared.write(ENTRY, &payload, &entry) != Ok(false) {
-                return;
-            }
-        }
+        let payload = [&sequence.to_le_bytes()[..], digest.as_ref().map_or(&[], |all| all)].concat();
+        shared.raise(ENTRY, &payload, |entry| decode(entry).is_some_and(|(known, _)| known >= sequence));
     }
 }
 

@@ -160,6 +160,17 @@ impl Shared {
         self.data.put(&self.full(name), &bytes, read.version())
     }
 
+    /// Writes a payload unless what stands there is enough. Several workers may write at a time: the last word is that of
+    /// whoever's is enough for the others.
+    pub(crate) fn raise(&self, name: &str, payload: &[u8], is_enough: impl Fn(&SharedEntry) -> bool) {
+        for _ in 0..8 {
+            let Ok(entry) = self.read(name) else { return };
+            if is_enough(&entry) || self.write(name, payload, &entry) != Ok(false) {
+                return;
+            }
+        }
+    }
+
     fn full(&self, name: &str) -> String {
         format!("everycall/{}/{name}", self.prefix)
     }

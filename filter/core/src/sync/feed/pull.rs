@@ -260,7 +260,8 @@ impl Feed {
         }
         let Gathering { head, etag, facts, .. } = gathered;
         self.rollback.raise(head.sequence, Some(head.digest), &link.shared);
-        relay::announce(&link.shared, &notice(&head, head.sequence, &None));
+        // It is too much to be shared: each worker fetches it for itself.
+        notice(&head, head.sequence, &None).raise(&link.shared);
         link.now_in_force(format!(
             "the full list of {} (sequence {}, {facts} entries) is in force",
             self.kind, head.sequence

@@ -9,25 +9,14 @@ const RING: u64 = 64;
 /// The longest one that is shared: shared data copies whole entries. Beyond it each worker fetches.
 const MAX_SHARED: usize = 256 * 1024;
 
-/// Shares a document that changes the sequence `notice.number`, and says so. What is too long is announced.
+/// Shares a document that changes the sequence `notice.number`, if that is news, and says so. What is too long is
+/// announced only: each worker fetches it for itself.
 pub(super) fn share(shared: &Shared, notice: &Notice, text: &[u8]) {
-    if is_news(shared, notice) {
-        if text.len() <= MAX_SHARED {
-            relay::put(shared, &slot(notice.number), notice, text);
-        }
-        notice.publish(shared);
+    let is_news = Notice::newest(shared).is_none_or(|known| known.age() < notice.age());
+    if is_news && text.len() <= MAX_SHARED {
+        relay::put(shared, &slot(notice.number), notice, text);
     }
-}
-
-/// Says that there is more: each worker fetches it for itself.
-pub(super) fn announce(shared: &Shared, notice: &Notice) {
-    if is_news(shared, notice) {
-        notice.publish(shared);
-    }
-}
-
-fn is_news(shared: &Shared, notice: &Notice) -> bool {
-    Notice::newest(shared).is_none_or(|known| known.age() < notice.age())
+    notice.raise(shared);
 }
 
 /// What changes `since`: where it leads, and its text.
