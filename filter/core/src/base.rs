@@ -16,3 +16,4 @@ pub(crate) mod spiffe;
 pub(crate) mod texts;
 pub(crate) mod time;
 pub(crate) mod unicode;
+pub(crate) mod words;

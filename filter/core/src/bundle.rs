@@ -151,12 +151,13 @@ impl Bundle {
 
 /// A bundle in the making. What is wrong is noted under the path that the caller gives, and
 /// building goes on, so that all mistakes are reported at once.
+#[derive(Default)]
 pub(crate) struct Builder {
     limits: Limits,
     errors: Vec<ConfigError>,
     library: Library,
-    /// All modules could be parsed so far.
-    parses: bool,
+    /// A module could not be parsed: it was reported, and what is missing because of it is not.
+    unparsed: bool,
     grants: Grants,
     grant_ids: BTreeSet<Arc<str>>,
     /// Texts that many records have in common, held once.
@@ -184,27 +185,7 @@ pub(crate) struct Builder {
 
 impl Builder {
     pub(crate) fn new(limits: &Limits) -> Self {
-        Self {
-            limits: limits.clone(),
-            errors: Vec::new(),
-            library: Library::default(),
-            parses: true,
-            grants: Grants::default(),
-            grant_ids: BTreeSet::new(),
-            texts: BTreeSet::new(),
-            exceptions: BTreeMap::new(),
-            elevations: Elevations::default(),
-            elevation_ids: BTreeSet::new(),
-            elevated_grants: BTreeMap::new(),
-            networks: BTreeMap::new(),
-            rule_sets: Vec::new(),
-            wanted: BTreeMap::new(),
-            uncompiled: VecDeque::new(),
-            reading: None,
-            entries: BTreeMap::new(),
-            shadowed: BTreeMap::new(),
-            shadows: BTreeMap::new(),
-        }
+        Self { limits: limits.clone(), ..Self::default() }
     }
 
     /// What policies see as `data`, or a piece of it. Before any grant.
@@ -223,7 +204,7 @@ impl Builder {
     }
 
     fn does_not_parse(&mut self, at: &str, message: String) {
-        self.parses = false;
+        self.unparsed = true;
         self.error(at, message);
     }
 
@@ -244,8 +225,7 @@ impl Builder {
             return true;
         }
         let Some((at, mut compiling)) = self.uncompiled.pop_front() else { return false };
-        // A module that does not parse was reported; what is missing because of it is not.
-        if self.parses {
+        if !self.unparsed {
             match self.library.compile(&mut compiling, &self.limits) {
                 Ok(Some(rules)) => self.rule_sets.push(rules),
                 Ok(None) => self.uncompiled.push_front((at, compiling)),
@@ -334,9 +314,8 @@ impl Builder {
         self.wanted.insert(name, index);
         match self.library.begin_rule_set(entry) {
             Ok(compiling) => self.uncompiled.push_back((at.to_string(), compiling)),
-            // It may be missing because a module does not parse, which was reported.
-            Err(message) if self.parses => self.error(at.to_string(), message),
-            Err(_) => {}
+            Err(_) if self.unparsed => {}
+            Err(message) => self.error(at.to_string(), message),
         }
         if let Some(name) = policy {
             self.shadow(index, name);

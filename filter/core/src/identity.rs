@@ -5,34 +5,22 @@ pub(crate) mod claims;
 use std::sync::Arc;
 
 use crate::base::time::UnixTime;
+use crate::base::words::words;
 pub use claims::Claims;
 use serde::{Deserialize, Serialize};
 
-/// What sort of caller an identity is. It follows from the issuer's configuration, never from the
-/// caller's word.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[serde(rename_all = "snake_case")]
-pub enum Kind {
-    /// A service or job.
-    Workload,
-    /// An AI agent.
-    Agent,
-    /// A person.
-    Human,
-    /// A credential that predates workload identity.
-    Legacy,
-}
-
-impl Kind {
-    /// The word that stands in configuration, records and headers.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Kind::Workload => "workload",
-            Kind::Agent => "agent",
-            Kind::Human => "human",
-            Kind::Legacy => "legacy",
-        }
+words! {
+    /// What sort of caller an identity is. It follows from the issuer's configuration, never from the
+    /// caller's word.
+    pub enum Kind {
+        /// A service or job.
+        Workload = "workload",
+        /// An AI agent.
+        Agent = "agent",
+        /// A person.
+        Human = "human",
+        /// A credential that predates workload identity.
+        Legacy = "legacy",
     }
 }
 
@@ -66,27 +54,15 @@ impl FromIterator<Kind> for Kinds {
     }
 }
 
-/// What a token is bound to, and was proven to be with.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[serde(rename_all = "snake_case")]
-pub enum Binding {
-    /// A key of the client (RFC 9449).
-    Dpop,
-    /// The client's certificate (RFC 8705).
-    Certificate,
-    /// Both of them.
-    Both,
-}
-
-impl Binding {
-    /// The word that stands in records and inputs.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Binding::Dpop => "dpop",
-            Binding::Certificate => "certificate",
-            Binding::Both => "both",
-        }
+words! {
+    /// What a token is bound to, and was proven to be with.
+    pub enum Binding {
+        /// A key of the client (RFC 9449).
+        Dpop = "dpop",
+        /// The client's certificate (RFC 8705).
+        Certificate = "certificate",
+        /// Both of them.
+        Both = "both",
     }
 }
 

@@ -3,10 +3,12 @@
 //! It holds what is needed to reproduce the decision, and never the token or a header that no
 //! policy read.
 
-use std::fmt;
+mod shadow;
+mod stream;
+
 use std::sync::Arc;
 
-use serde::{Deserialize, Serialize, Serializer};
+use serde::{Deserialize, Serialize};
 use serde_json::{json, Map, Value};
 use sha2::{Digest as _, Sha256};
 
@@ -17,6 +19,8 @@ use crate::base::time::UnixTime;
 use crate::base::{hex, json};
 pub use crate::facts::record::{FeedRecord, SignalsRecord};
 use crate::identity::{Identity, Kind};
+pub use shadow::{ShadowOutcome, ShadowReads, ShadowRecord};
+pub use stream::{StreamEnd, StreamIdentity, StreamRecord};
 
 /// The version of the schema of records. Before 2 `on_behalf_of` was called `principal`; such records are still read.
 pub(crate) const RECORD_VERSION: u32 = 2;
@@ -89,73 +93,6 @@ struct Summary<'r> {
     grant: Option<&'r str>,
     would_refuse: Option<Reason>,
     duration_us: Option<u64>,
-}
-
-/// The end of an admitted request. The schema's version is `v`.
-#[derive(Debug, Clone, PartialEq, Serialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-pub struct StreamRecord {
-    /// The schema's version: 2.
-    pub v: u32,
-    /// `stream_ended`. A decision's record has none.
-    pub event: &'static str,
-    /// The decision id: that of the request's record.
-    pub id: String,
-    /// When it ended, in Unix seconds.
-    pub time: UnixTime,
-    /// Which engine decided.
-    pub instance: Arc<str>,
-    /// `closed`: one of its sides ended it. Else from the list of reasons.
-    pub reason: StreamEnd,
-    /// The fact behind it.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub detail: Option<String>,
-    /// It did not end by itself.
-    pub cut: bool,
-    /// Seconds from its admission to its end.
-    pub open_s: f64,
-    /// Bytes from the client, headers included; null if Envoy does not tell.
-    pub bytes_received: Option<u64>,
-    /// Bytes to the client, headers included; null if Envoy does not tell.
-    pub bytes_sent: Option<u64>,
-    /// The verified caller; null without one.
-    pub identity: Option<StreamIdentity>,
-    /// The id of the grant; null for a request that `observe` passed on.
-    pub grant: Option<String>,
-    /// The id of the elevation; null without one.
-    pub elevation: Option<String>,
-}
-
-/// The caller of a stream that ended: by what revocations name it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-pub struct StreamIdentity {
-    /// The caller.
-    pub id: String,
-    /// Who vouches for it.
-    pub issuer: String,
-    /// On whose behalf.
-    pub on_behalf_of: Option<String>,
-    /// The task.
-    pub task: Option<String>,
-    /// `jti`.
-    pub token_id: Option<String>,
-    /// `kid`, or the id of an API key.
-    pub key_id: Option<String>,
-}
-
-impl From<&Identity> for StreamIdentity {
-    fn from(identity: &Identity) -> Self {
-        let Identity { id, issuer, on_behalf_of, task, token_id, key_id, .. } = identity;
-        Self {
-            id: id.clone(),
-            issuer: issuer.as_ref().to_owned(),
-            on_behalf_of: on_behalf_of.clone(),
-            task: task.clone(),
-            token_id: token_id.as_deref().map(str::to_owned),
-            key_id: key_id.as_deref().map(str::to_owned),
-        }
-    }
 }
 
 /// One decision. The schema's version is `v`.
@@ -350,80 +287,6 @@ pub struct BundleRecord {
     pub sequence: u64,
 }
 
-/// What a shadow says of a request.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[serde(deny_unknown_fields)]
-pub struct ShadowRecord {
-    /// The rule set's name, or `bundle`.
-    pub name: String,
-    /// The shadow bundle, if it is signed.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub bundle: Option<BundleRecord>,
-    /// `same`, `differs`, `unknown` or `error`.
-    pub outcome: ShadowOutcome,
-    /// `allow` or `deny`; `ask` if the outcome is `unknown`.
-    pub decision: Verdict,
-    /// From the list of reasons; null if it asks.
-    pub reason: Option<Reason>,
-    /// The policy's own code for the rule that decided.
-    pub rule: Option<String>,
-    /// The fact behind it.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub detail: Option<String>,
-    /// What it read and the decision did not.
-    pub read: ShadowReads,
-}
-
-/// What only a shadow read.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[serde(deny_unknown_fields)]
-pub struct ShadowReads {
-    /// The path with the query as it came, if a policy in the form of OPA-Envoy read it.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub path_and_query: Option<String>,
-    /// Values of headers.
-    #[serde(default, skip_serializing_if = "Map::is_empty")]
-    pub headers: Map<String, Value>,
-    /// Values of query parameters.
-    #[serde(default, skip_serializing_if = "Map::is_empty")]
-    pub query: Map<String, Value>,
-    /// Attributes of the connection.
-    #[serde(default, skip_serializing_if = "Map::is_empty")]
-    pub connection: Map<String, Value>,
-    /// Signals, as `signals`.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub signals: Option<SignalsRecord>,
-}
-
-/// How what a shadow says compares with the decision: allow or deny, whatever the reason.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[serde(rename_all = "snake_case")]
-pub enum ShadowOutcome {
-    /// It says the same.
-    Same,
-    /// It says the opposite.
-    Differs,
-    /// It asks a decision point what the decision did not.
-    Unknown,
-    /// It came to no decision: a limit, an error, a result of no known shape, or a bundle that does not serve.
-    Error,
-}
-
-impl ShadowOutcome {
-    /// The word in records and metrics.
-    pub const fn code(self) -> &'static str {
-        match self {
-            ShadowOutcome::Same => "same",
-            ShadowOutcome::Differs => "differs",
-            ShadowOutcome::Unknown => "unknown",
-            ShadowOutcome::Error => "error",
-        }
-    }
-}
-
 /// A refusal that was passed on because the route is observed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
@@ -529,37 +392,6 @@ pub struct PdpExchange {
     pub question: Map<String, Value>,
     /// What stands in `input.pdp`; null while it is awaited.
     pub answer: Option<Value>,
-}
-
-/// Why a stream ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum StreamEnd {
-    /// One of its sides ended it.
-    Closed,
-    /// What it rested on ended.
-    Over(Reason),
-}
-
-impl StreamEnd {
-    /// The code in records and metrics.
-    pub const fn code(self) -> &'static str {
-        match self {
-            StreamEnd::Closed => "closed",
-            StreamEnd::Over(reason) => reason.code(),
-        }
-    }
-}
-
-impl fmt::Display for StreamEnd {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.code())
-    }
-}
-
-impl Serialize for StreamEnd {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str(self.code())
-    }
 }
 
 #[cfg(test)]

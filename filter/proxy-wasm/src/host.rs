@@ -1,8 +1,9 @@
 //! The host's functions, as safe ones that never panic.
 //!
 //! The SDK's wrappers panic on a status they don't expect and on header values that are not UTF-8,
-//! and a panic is an outage of the whole worker. So the raw imports are called here, in one file,
-//! bytes only. Callouts alone go through the SDK, which has to know whose reply it delivers.
+//! and a panic is an outage of the whole worker. So all raw imports are called here, bytes only, and
+//! nowhere else, which is why it is long. Callouts alone go through the SDK, which has to know whose
+//! reply it delivers.
 #![allow(unsafe_code)] // INVARIANT: every unsafe block below calls one import with live buffers
 
 use std::cell::Cell;

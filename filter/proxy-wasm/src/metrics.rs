@@ -78,7 +78,7 @@ impl Metrics {
     /// Counts what a shadow said.
     pub(crate) fn shadow(&self, name: &str, outcome: ShadowOutcome) {
         self.increment(table::SHADOW, &self.shadows, (name.to_owned(), outcome), || {
-            format!(";shadow={};outcome={}", label(name), outcome.code())
+            format!(";shadow={};outcome={}", label(name), outcome.as_str())
         });
     }
 

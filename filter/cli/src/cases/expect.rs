@@ -82,7 +82,7 @@ impl Expect {
         );
         let outcomes = |all: &BTreeMap<String, ShadowOutcome>| {
             let texts: Vec<String> =
-                all.iter().map(|(name, outcome)| format!("{name} {}", outcome.code())).collect();
+                all.iter().map(|(name, outcome)| format!("{name} {}", outcome.as_str())).collect();
             texts.join(", ")
         };
         let found = record.shadow.iter().map(|shadow| (shadow.name.clone(), shadow.outcome)).collect();

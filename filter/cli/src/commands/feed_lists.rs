@@ -90,7 +90,7 @@ struct Fault {
 
 impl Fault {
     fn new(fault: FileFault, message: String) -> Self {
-        Self { code: fault.code(), messages: vec![message] }
+        Self { code: fault.as_str(), messages: vec![message] }
     }
 
     fn of(self, feed: FeedKind, file: &Path) -> Invalid {
@@ -127,7 +127,7 @@ fn signed_list(
             "" => error.message.clone(),
             path => format!("{path}: {}", error.message),
         };
-        Fault { code: error.fault().code(), messages: error.errors().iter().map(message).collect() }
+        Fault { code: error.fault().as_str(), messages: error.errors().iter().map(message).collect() }
     })
 }
 

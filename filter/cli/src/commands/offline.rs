@@ -37,7 +37,7 @@ impl BundleArg {
         let shown = file.display();
         let text = std::fs::read(file).with_context(|| format!("`{shown}` cannot be read"))?;
         configuration.settings.take_bundle(&text, now).map_err(|error| {
-            let why = format!("`{shown}` is not taken ({})", error.fault().code());
+            let why = format!("`{shown}` is not taken ({})", error.fault().as_str());
             not_taken("bundle.remote", &why, &error)
         })?;
         configuration.taken = Some(text);

@@ -60,7 +60,7 @@ fn compare(recorded: &DecisionRecord, record: &DecisionRecord) -> String {
         record.shadow.iter().map(|shadow| (shadow.name.clone(), shadow.outcome)).collect()
     };
     for (name, outcome) in outcomes(recorded).iter().filter(|known| !outcomes(record).contains(known)) {
-        let _ = write!(text, "\n  recorded    another outcome of the shadow `{name}`: {}", outcome.code());
+        let _ = write!(text, "\n  recorded    another outcome of the shadow `{name}`: {}", outcome.as_str());
     }
     if recorded.revision != record.revision {
         let _ = write!(text, "\n  recorded    under another configuration: revision {}", recorded.revision);

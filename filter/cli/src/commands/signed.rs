@@ -85,7 +85,8 @@ pub(super) fn refuse(out: &mut dyn Write, as_json: bool, error: &FileError) -> a
         return Err(invalid(error).into());
     }
     let errors = error.errors().iter().map(|error| json!({"path": error.path, "message": error.message}));
-    let document = json!({"ok": false, "fault": error.fault().code(), "errors": errors.collect::<Vec<_>>()});
+    let document =
+        json!({"ok": false, "fault": error.fault().as_str(), "errors": errors.collect::<Vec<_>>()});
     super::write_line(out, &document)?;
     Ok(Outcome::Bad)
 }

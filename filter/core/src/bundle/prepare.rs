@@ -23,7 +23,7 @@ const MAX_ERRORS: usize = 20;
 
 /// A bundle file on its way.
 pub(crate) struct Preparation {
-    file: SignedFile<BundleName>,
+    pub(super) file: SignedFile<BundleName>,
     stage: Stage,
     /// What was built of one that turned out bad.
     pub(super) remains: Option<Bundle>,
@@ -48,12 +48,6 @@ enum Stage {
     Over,
 }
 
-impl std::fmt::Debug for Preparation {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "Preparation({})", self.head().about.revision)
-    }
-}
-
 impl Preparation {
     /// Takes the bytes of a file and verifies its head.
     ///
@@ -71,11 +65,6 @@ impl Preparation {
 
     pub(crate) const fn head(&self) -> &BundleHead {
         self.file.head()
-    }
-
-    /// The bytes that it was begun with.
-    pub(crate) fn into_text(self) -> Vec<u8> {
-        self.file.into_text()
     }
 
     /// One slice of the work. A content with the digest `known` is not built again.

@@ -12,7 +12,7 @@ use crate::config::{Limits, RemoteBundle};
 use crate::jose::keys::KeySet;
 use crate::jose::signature::SignatureVerifier;
 use crate::sync::follower::{Answer, Ask, Follower, Link, Server, Source};
-use crate::sync::relay::{self, Notice};
+use crate::sync::relay::{self, Notice, Sender};
 use crate::sync::rollback::RollbackProtection;
 use crate::sync::shared::Shared;
 use crate::sync::signed::{FileError, FileFault};
@@ -30,6 +30,7 @@ pub(crate) struct BundleSource {
 }
 
 /// Everything about bundles from one server, in one worker.
+#[derive(Default)]
 pub(crate) struct Puller {
     work: Option<Work>,
     rollback: RollbackProtection,
@@ -56,12 +57,6 @@ enum Work {
         text: Vec<u8>,
         chunk: usize,
     },
-}
-
-/// Who sent a bundle.
-enum Sender {
-    Server { etag: Option<String> },
-    Worker(Notice),
 }
 
 /// What is in force besides the puller.
@@ -91,10 +86,6 @@ pub(crate) fn server(remote: &RemoteBundle) -> Server {
 }
 
 impl Puller {
-    pub(crate) const fn new() -> Self {
-        Self { work: None, rollback: RollbackProtection::new(), etag: None, refused: None, in_force: None }
-    }
-
     /// The rules on a head whose signature is good.
     fn admit(
         &self,
@@ -115,18 +106,12 @@ impl Puller {
         let BundleHead { sequence, issued_at, about, .. } = head;
         link.now_in_force(format!("the bundle `{}` (sequence {sequence}) is in force", about.revision));
         if let Sender::Server { etag } = &sender {
-            let text = preparation.into_text();
+            let text = preparation.file.into_text();
             let number = u64::try_from(text.len()).unwrap_or(u64::MAX);
             let notice = Notice { sequence, issued_at, number, etag: etag.clone() };
             self.work = Some(Work::Share { notice, text, chunk: 0 });
         }
-        self.judged(sender);
-    }
-
-    /// There is no need to see this file again.
-    fn judged(&mut self, sender: Sender) {
-        let (Sender::Server { etag } | Sender::Worker(Notice { etag, .. })) = sender;
-        self.etag = etag;
+        self.etag = sender.etag();
     }
 
     fn refuse(&mut self, error: &FileError, sender: Sender, link: &mut Link, now: UnixTime) {
@@ -136,8 +121,8 @@ impl Puller {
         let passes = matches!(error.fault(), FileFault::NotYetValid | FileFault::Unverifiable);
         match sender {
             Sender::Server { .. } if passes => self.etag = None,
-            Sender::Worker(_) if passes => {}
-            Sender::Worker(notice) => self.refused = Some(notice),
+            Sender::Worker { .. } if passes => {}
+            Sender::Worker { notice, .. } => self.refused = Some(notice),
             Sender::Server { etag } => self.etag = etag,
         }
     }
@@ -232,7 +217,7 @@ impl Source for Puller {
                         self.work = Some(if text.len() < length {
                             Work::Gather { notice, text }
                         } else {
-                            Work::Begin(text, Sender::Worker(notice))
+                            Work::Begin(text, Sender::Worker { etag: notice.etag.clone(), notice })
                         });
                     }
                 }
@@ -242,7 +227,7 @@ impl Source for Puller {
                 match begun.and_then(|begun| self.admit(begun.head(), link, world, now).map(|()| begun)) {
                     // The server sends it again and again.
                     Ok(begun) if world.bundle.head() == Some(begun.head()) && !self.must_rebuild(world) => {
-                        self.judged(sender);
+                        self.etag = sender.etag();
                     }
                     Ok(begun) => self.work = Some(Work::Prepare(Box::new(begun), sender)),
                     Err(error) => self.refuse(&error, sender, link, now),

@@ -75,8 +75,7 @@ impl Builder {
         ] {
             // What is too long is not looked at any further.
             if many > most {
-                return self
-                    .error(format!("{at}.{name}"), format!("{many} {what}; a grant has at most {most}"));
+                return self.wrong(at, name, format!("{many} {what}; a grant has at most {most}"));
             }
         }
         let selector = self.selector(at, subject, subject_prefix, claims, issuer.as_deref());
@@ -89,52 +88,30 @@ impl Builder {
                 ("requires_binding", requires_binding.is_some(), "an anonymous caller has no token"),
             ] {
                 if is_there {
-                    self.error(format!("{at}.{name}"), message);
+                    self.wrong(at, name, message);
                 }
             }
         } else if kinds.is_empty() {
-            self.error(
-                format!("{at}.kinds"),
-                "missing; expected a list of `workload`, `agent`, `human` or `legacy`",
-            );
+            self.wrong(at, "kinds", "missing; expected a list of `workload`, `agent`, `human` or `legacy`");
         }
         if matches!(selector, Selector::Claims { .. }) && delegation.is_some() {
-            self.error(
-                format!("{at}.delegation"),
-                "claims tell of the token's subject, not of who acts for it; expected `subject`",
-            );
+            let message = "claims tell of the token's subject, not of who acts for it; expected `subject`";
+            self.wrong(at, "delegation", message);
         }
         self.routes(at, &hosts, &methods);
         let mut templates = Vec::with_capacity(paths.len());
-        for (index, path) in paths.iter().enumerate() {
-            match Template::parse(path) {
-                Ok(template) => {
-                    let names = self.shared(&template.names());
-                    templates.push((template, names));
-                }
-                Err(message) => self.error(format!("{at}.paths[{index}]"), message),
-            }
+        for template in self.templates(at, "paths", &paths) {
+            let names = self.shared(&template.names());
+            templates.push((template, names));
         }
-        if paths.is_empty() {
-            self.error(format!("{at}.paths"), EMPTY);
-        }
-        let mut exceptions = Vec::new();
-        for (index, path) in except.iter().flatten().enumerate() {
-            match Template::parse(path) {
-                Ok(template) => exceptions.push(template),
-                Err(message) => self.error(format!("{at}.except[{index}]"), message),
-            }
-        }
-        if except.is_some_and(|except| except.is_empty()) {
-            self.error(format!("{at}.except"), EMPTY);
-        }
+        let exceptions = except.map(|except| self.templates(at, "except", &except)).unwrap_or_default();
         let mut instant =
             |name: &str, text: Option<String>| self.instant(&format_args!("{at}.{name}"), &text?);
         let valid_from = instant("valid_from", valid_from);
         let valid_until = instant("valid_until", valid_until);
         if let (Some(from), Some(until)) = (valid_from, valid_until) {
             if until <= from {
-                self.error(format!("{at}.valid_until"), "is not after `valid_from`");
+                self.wrong(at, "valid_until", "is not after `valid_from`");
             }
         }
         let delegation = delegation.map(|delegation| self.delegation(at, delegation));
@@ -163,7 +140,7 @@ impl Builder {
         if !self.grants.has_room_for(&selector) {
             let message =
                 format!("more than {MAX_CLAIM_SETS} different sets of claims are asked for of this issuer");
-            return self.error(format!("{at}.claims"), message);
+            return self.wrong(at, "claims", message);
         }
         // Numbers of paths count only if all of them could be read.
         let whole = templates.len() == paths.len();
@@ -172,6 +149,21 @@ impl Builder {
                 self.error(format!("{at}.paths[{path}]"), message);
             }
         }
+    }
+
+    /// The path templates of a list, which is not empty.
+    fn templates(&mut self, at: &dyn Display, name: &str, paths: &[String]) -> Vec<Template> {
+        if paths.is_empty() {
+            self.wrong(at, name, EMPTY);
+        }
+        let mut templates = Vec::with_capacity(paths.len());
+        for (index, path) in paths.iter().enumerate() {
+            match Template::parse(path) {
+                Ok(template) => templates.push(template),
+                Err(message) => self.error(format!("{at}.{name}[{index}]"), message),
+            }
+        }
+        templates
     }
 
     /// Whom a grant is for: exactly one of the three.
@@ -186,7 +178,7 @@ impl Builder {
         match (subject, prefix, claims) {
             (Some(subject), None, None) => {
                 if subject.trim().is_empty() {
-                    self.error(format!("{at}.subject"), "must not be empty");
+                    self.wrong(at, "subject", "must not be empty");
                 }
                 self.no_wildcard(format_args!("{at}.subject"), &subject);
                 Selector::Subject(subject)
@@ -194,16 +186,14 @@ impl Builder {
             (None, Some(prefix), None) => {
                 let id = prefix.strip_suffix('/');
                 if id.is_none_or(|id| SpiffeId::parse(id).is_err()) {
-                    self.error(
-                        format!("{at}.subject_prefix"),
-                        format!("`{prefix}` is not a SPIFFE ID with `/` behind it"),
-                    );
+                    let message = format!("`{prefix}` is not a SPIFFE ID with `/` behind it");
+                    self.wrong(at, "subject_prefix", message);
                 }
                 Selector::Prefix(prefix)
             }
             (None, None, Some(claims)) => {
                 if claims.is_empty() {
-                    self.error(format!("{at}.claims"), "no claim admits every caller; expected at least one");
+                    self.wrong(at, "claims", "no claim admits every caller; expected at least one");
                 }
                 for (claim, text) in &claims {
                     self.no_wildcard(format_args!("{at}.claims.{claim}"), text);
@@ -215,10 +205,7 @@ impl Builder {
                     }
                 }
                 if issuer.is_none() {
-                    self.error(
-                        format!("{at}.issuer"),
-                        "missing; claims mean what their issuer says they mean",
-                    );
+                    self.wrong(at, "issuer", "missing; claims mean what their issuer says they mean");
                 }
                 Selector::Claims { issuer: issuer.unwrap_or_default().to_owned(), claims }
             }
@@ -242,7 +229,7 @@ impl Builder {
     fn routes(&mut self, at: &dyn Display, hosts: &[String], methods: &[String]) {
         for (name, list) in [("hosts", hosts), ("methods", methods)] {
             if list.is_empty() {
-                self.error(format!("{at}.{name}"), EMPTY);
+                self.wrong(at, name, EMPTY);
             }
         }
         let mut seen = BTreeSet::new();
@@ -306,24 +293,21 @@ impl Builder {
             [("subject", &subject), ("approver", &approver), ("ticket", &ticket), ("reason", &reason)];
         self.filled(&at, texts.into_iter().chain(owner.as_ref().map(|owner| ("owner", owner))));
         if subject == ANONYMOUS {
-            self.error(format!("{at}.subject"), "an anonymous caller is never elevated");
+            self.wrong(&at, "subject", "an anonymous caller is never elevated");
         }
         self.no_wildcard(format_args!("{at}.subject"), &subject);
         if is_same_person(&approver, &subject) && !break_glass {
-            self.error(
-                format!("{at}.approver"),
-                "is the subject; expected somebody else, or `break_glass: true`",
-            );
+            self.wrong(&at, "approver", "is the subject; expected somebody else, or `break_glass: true`");
         }
         for (name, list) in [("grants", Some(&grants)), ("networks", networks.as_ref())] {
             if list.is_some_and(Vec::is_empty) {
-                self.error(format!("{at}.{name}"), EMPTY);
+                self.wrong(&at, name, EMPTY);
             }
         }
         for (name, many) in [("grants", grants.len()), ("networks", networks.as_ref().map_or(0, Vec::len))] {
             if many > MAX_ELEVATED {
                 let message = format!("{many} {name}; an elevation has at most {MAX_ELEVATED}");
-                return self.error(format!("{at}.{name}"), message);
+                return self.wrong(&at, name, message);
             }
         }
         let mut seen = BTreeSet::new();
@@ -370,17 +354,21 @@ impl Builder {
     fn named(&mut self, at: &dyn Display, what: &str, id: &str, is_new: bool) {
         if !is_label(id) {
             let message = format!("`{id}` is not a name of 1 to 64 letters, digits, `-`, `_` or `.`");
-            self.error(format!("{at}.id"), message);
+            self.wrong(&at, "id", message);
         }
         if !is_new {
-            self.error(format!("{at}.id"), format!("duplicate {what} id `{id}`"));
+            self.wrong(&at, "id", format!("duplicate {what} id `{id}`"));
         }
+    }
+
+    fn wrong(&mut self, at: &dyn Display, member: &str, message: impl Into<String>) {
+        self.error(format!("{at}.{member}"), message);
     }
 
     fn filled<'t>(&mut self, at: &dyn Display, texts: impl IntoIterator<Item = (&'t str, &'t String)>) {
         for (name, text) in texts {
             if text.trim().is_empty() {
-                self.error(format!("{at}.{name}"), "must not be empty");
+                self.wrong(at, name, "must not be empty");
             }
         }
     }
@@ -401,7 +389,7 @@ impl Builder {
         if !(1..=ceiling).contains(&until.secs().saturating_sub(from.secs())) {
             let message =
                 format!("`{until}` is not within {most} {unit} after `valid_from` (`limits.{limit}`)");
-            self.error(format!("{at}.valid_until"), message);
+            self.wrong(&at, "valid_until", message);
         }
         Some((from, until))
     }

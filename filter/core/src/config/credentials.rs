@@ -7,6 +7,7 @@ use serde::Serialize;
 use super::{Leeway, Ranged};
 #[cfg(feature = "schema")]
 use crate::base::patterns;
+use crate::base::words::words;
 use crate::identity::Kind;
 
 /// One place where a credential may stand.
@@ -49,23 +50,13 @@ pub struct Dpop {
     pub scheme: Option<Scheme>,
 }
 
-/// URL schemes that a request can come by.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[serde(rename_all = "snake_case")]
-pub enum Scheme {
-    /// Plain text.
-    Http,
-    /// TLS.
-    Https,
-}
-
-impl Scheme {
-    pub(crate) const fn as_str(self) -> &'static str {
-        match self {
-            Self::Http => "http",
-            Self::Https => "https",
-        }
+words! {
+    /// URL schemes that a request can come by.
+    pub enum Scheme {
+        /// Plain text.
+        Http = "http",
+        /// TLS.
+        Https = "https",
     }
 }
 

@@ -69,7 +69,7 @@ impl Authority {
         if let (None, Some(remote)) = (&self.puller, &settings.bundle_source.remote) {
             let server = bundle::server(remote);
             let shared = worker.shared_at(settings, BUNDLE, &server);
-            self.puller = Some(worker.follow(Puller::new(), server, shared));
+            self.puller = Some(worker.follow(Puller::default(), server, shared));
         }
     }
 

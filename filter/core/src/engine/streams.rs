@@ -6,6 +6,7 @@
 //! be revoked by. Nothing is decided here; `sweep` does that, in slices.
 
 mod packed;
+mod stats;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
@@ -16,6 +17,7 @@ use crate::facts::revocations::Handle;
 use crate::http::request::StreamId;
 use crate::record::StreamEnd;
 pub(crate) use packed::{PackedRequest, MAX_PACKED};
+pub use stats::{StreamClose, StreamStats};
 
 /// Streams about which decision points are asked at a time: requests need them, too.
 const MAX_ASKING: usize = 16;
@@ -23,28 +25,6 @@ const MAX_ASKING: usize = 16;
 pub(crate) const MAX_HELD: usize = 32 * 1024 * 1024;
 /// When a cut that the host did not carry out is tried again, in milliseconds.
 const CUT_AGAIN_MS: i64 = 1_000;
-
-/// What the host tells of a stream that has ended; nothing by default.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct StreamClose {
-    /// Bytes from the client, headers included.
-    pub received: Option<u64>,
-    /// Bytes to the client, headers included.
-    pub sent: Option<u64>,
-    /// The host ended it because it was open for as long as it may be.
-    pub timed_out: bool,
-}
-
-/// Figures of the streams of an engine, for metrics.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct StreamStats {
-    /// Admitted requests that are open.
-    pub open: usize,
-    /// Those that ended, by why.
-    pub ended: BTreeMap<StreamEnd, u64>,
-    /// Those that were told to end, by why.
-    pub cut: BTreeMap<Reason, u64>,
-}
 
 /// Why a stream is to end before its time.
 #[derive(Debug, Clone)]

@@ -1,36 +1,23 @@
 //! What feeds tell of, and how a list of facts is taken in.
 
-use std::fmt;
-
-use serde::Deserialize;
 use serde_json::Value;
 
 use crate::base::time::UnixTime;
+use crate::base::words::words;
 use crate::facts::revocations::Revocation;
 use crate::facts::signals::Signal;
 
-/// What a feed tells of.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum FeedKind {
-    /// What was revoked.
-    Revocations,
-    /// What is known of callers and tasks.
-    Signals,
+words! {
+    /// What a feed tells of.
+    pub enum FeedKind {
+        /// What was revoked.
+        Revocations = "revocations",
+        /// What is known of callers and tasks.
+        Signals = "signals",
+    }
 }
 
 impl FeedKind {
-    /// All feeds.
-    pub const ALL: [Self; 2] = [Self::Revocations, Self::Signals];
-
-    /// The word in heads, metrics and configurations.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Revocations => "revocations",
-            Self::Signals => "signals",
-        }
-    }
-
     /// Whether this is a fact of such a feed.
     ///
     /// # Errors
@@ -40,12 +27,6 @@ impl FeedKind {
             Self::Revocations => Revocation::read(fact)?.check(),
             Self::Signals => Signal::read(fact)?.check(),
         }
-    }
-}
-
-impl fmt::Display for FeedKind {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
     }
 }
 

@@ -15,46 +15,31 @@ use serde_json::Value;
 use crate::base::patterns;
 #[cfg(feature = "schema")]
 use crate::base::relations;
+use crate::base::words::words;
 use crate::facts::fact;
 
 pub(crate) use known::Revocations;
 pub(crate) use revocable::{Handle, Revocable};
 
-/// What a revocation ends.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[serde(rename_all = "snake_case")]
-pub enum RevocationKind {
-    /// One token, by its `jti` and issuer.
-    Token,
-    /// All that somebody does or that is done for them: the caller, or the principal it acts for.
-    Subject,
-    /// All that somebody does for others: the actor of a delegated call, or a prior one.
-    Actor,
-    /// All credentials that are bound to a task.
-    Task,
-    /// All tokens that a key signed, by its id and issuer; an API key, with the issuer `api_keys`.
-    Key,
-    /// All tokens of an issuer that were issued before a time.
-    Issuer,
+words! {
+    /// What a revocation ends.
+    pub enum RevocationKind {
+        /// One token, by its `jti` and issuer.
+        Token = "token",
+        /// All that somebody does or that is done for them: the caller, or the principal it acts for.
+        Subject = "subject",
+        /// All that somebody does for others: the actor of a delegated call, or a prior one.
+        Actor = "actor",
+        /// All credentials that are bound to a task.
+        Task = "task",
+        /// All tokens that a key signed, by its id and issuer; an API key, with the issuer `api_keys`.
+        Key = "key",
+        /// All tokens of an issuer that were issued before a time.
+        Issuer = "issuer",
+    }
 }
 
 impl RevocationKind {
-    /// All kinds.
-    pub const ALL: [Self; 6] = [Self::Token, Self::Subject, Self::Actor, Self::Task, Self::Key, Self::Issuer];
-
-    /// The word in feeds and records.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Token => "token",
-            Self::Subject => "subject",
-            Self::Actor => "actor",
-            Self::Task => "task",
-            Self::Key => "key",
-            Self::Issuer => "issuer",
-        }
-    }
-
     /// An id of this kind means nothing without its issuer.
     const fn needs_issuer(self) -> bool {
         matches!(self, Self::Token | Self::Key | Self::Issuer)

@@ -14,6 +14,7 @@ use serde_json::{Map, Value};
 use crate::base::patterns;
 use crate::base::reads::Reads;
 use crate::base::time::UnixTime;
+use crate::base::words::words;
 use crate::facts::content::{Content, Full};
 use crate::facts::fact;
 use crate::facts::record::SignalsRecord;
@@ -26,27 +27,13 @@ const MAX_VALUE: usize = 256;
 /// How many signals there may be about one thing.
 const MAX_ABOUT_ONE: usize = 16;
 
-/// What a signal is about.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[serde(rename_all = "snake_case")]
-pub enum About {
-    /// Somebody, in whatever part: the caller, the principal it acts for, a prior actor.
-    Identity,
-    /// A task.
-    Task,
-}
-
-impl About {
-    /// All of them.
-    pub const ALL: [Self; 2] = [Self::Identity, Self::Task];
-
-    /// The word in feeds.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Identity => "identity",
-            Self::Task => "task",
-        }
+words! {
+    /// What a signal is about.
+    pub enum About {
+        /// Somebody, in whatever part: the caller, the principal it acts for, a prior actor.
+        Identity = "identity",
+        /// A task.
+        Task = "task",
     }
 }
 

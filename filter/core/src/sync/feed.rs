@@ -7,6 +7,7 @@
 
 mod document;
 mod head;
+mod list;
 mod pull;
 mod relay;
 mod source;

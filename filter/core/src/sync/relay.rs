@@ -66,6 +66,25 @@ impl Notice {
     }
 }
 
+/// Who sent a text.
+pub(crate) enum Sender {
+    Server {
+        etag: Option<String>,
+    },
+    /// After this notice; the text has its own entity tag.
+    Worker {
+        notice: Notice,
+        etag: Option<String>,
+    },
+}
+
+impl Sender {
+    pub(crate) fn etag(&self) -> Option<String> {
+        let (Self::Server { etag } | Self::Worker { etag, .. }) = self;
+        etag.clone()
+    }
+}
+
 /// Shares a text; whether it was written.
 pub(crate) fn put(shared: &Shared, name: &str, notice: &Notice, text: &[u8]) -> bool {
     let payload = [&notice.encode(), text].concat();

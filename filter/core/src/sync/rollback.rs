@@ -10,7 +10,7 @@ type Digest = [u8; 32];
 
 /// The newest sequence, and what that said, as far as this worker knows it itself. The others' is in shared data, which
 /// may be lost or forged: a forged one is not believed, and this one stays.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct RollbackProtection(Option<(u64, Option<Digest>)>);
 
 /// A file that may come into force.
@@ -45,10 +45,6 @@ impl Offer<'_> {
 }
 
 impl RollbackProtection {
-    pub(crate) const fn new() -> Self {
-        Self(None)
-    }
-
     /// Whether this may be in force after all that were. `current` may come from the configuration.
     pub(crate) fn admit(
         &self,

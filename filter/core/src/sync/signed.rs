@@ -14,6 +14,7 @@ use sha2::{Digest as _, Sha256};
 use crate::base::json;
 use crate::base::reason::{Denied, Reason};
 use crate::base::time::UnixTime;
+use crate::base::words::words;
 use crate::config::ConfigError;
 use crate::jose::checks::Checks;
 use crate::jose::jws::Unverified;
@@ -29,56 +30,27 @@ const VERSION: u32 = 1;
 /// Bytes that one slice hashes.
 const HASH_SLICE: usize = 64 * 1024;
 
-/// Kinds of refusals, for metrics.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum FileFault {
-    /// It does not have the form of such a file.
-    Malformed,
-    /// It is not signed by one of the configured keys.
-    Signature,
-    /// The signature could not be checked.
-    Unverifiable,
-    /// It is not what was signed.
-    Digest,
-    /// It is older than one that was in force, or another one of the same sequence.
-    Older,
-    /// It has expired, or is older than is allowed.
-    Expired,
-    /// It was signed in the future.
-    NotYetValid,
-    /// It is larger than is allowed.
-    TooLarge,
-    /// Something in it is wrong, or does not compile.
-    Invalid,
-}
-
-impl FileFault {
-    /// All kinds.
-    pub const ALL: [Self; 9] = [
-        Self::Malformed,
-        Self::Signature,
-        Self::Unverifiable,
-        Self::Digest,
-        Self::Older,
-        Self::Expired,
-        Self::NotYetValid,
-        Self::TooLarge,
-        Self::Invalid,
-    ];
-
-    /// The word for it in metrics.
-    pub const fn code(self) -> &'static str {
-        match self {
-            Self::Malformed => "malformed",
-            Self::Signature => "signature",
-            Self::Unverifiable => "unverifiable",
-            Self::Digest => "digest",
-            Self::Older => "older",
-            Self::Expired => "expired",
-            Self::NotYetValid => "not_yet_valid",
-            Self::TooLarge => "too_large",
-            Self::Invalid => "invalid",
-        }
+words! {
+    /// Kinds of refusals, for metrics.
+    pub enum FileFault {
+        /// It does not have the form of such a file.
+        Malformed = "malformed",
+        /// It is not signed by one of the configured keys.
+        Signature = "signature",
+        /// The signature could not be checked.
+        Unverifiable = "unverifiable",
+        /// It is not what was signed.
+        Digest = "digest",
+        /// It is older than one that was in force, or another one of the same sequence.
+        Older = "older",
+        /// It has expired, or is older than is allowed.
+        Expired = "expired",
+        /// It was signed in the future.
+        NotYetValid = "not_yet_valid",
+        /// It is larger than is allowed.
+        TooLarge = "too_large",
+        /// Something in it is wrong, or does not compile.
+        Invalid = "invalid",
     }
 }
 
@@ -123,7 +95,7 @@ impl fmt::Display for FileError {
             path => format!("{path}: {}", error.message),
         };
         let shown: Vec<String> = self.errors.iter().take(SHOWN).map(text).collect();
-        write!(f, "{}: {}", self.fault.code(), shown.join("; "))?;
+        write!(f, "{}: {}", self.fault, shown.join("; "))?;
         match self.errors.len().saturating_sub(SHOWN) {
             0 => Ok(()),
             more => write!(f, "; and {more} more"),

@@ -207,7 +207,7 @@ impl Pulled {
         self.states_and_fetches.publish(instance, &now.iter().map(values).collect::<Vec<_>>());
         for State { labels, fetches, latest, .. } in now {
             for (fault, times) in &fetches.refused {
-                let labels = format!(";reason={}{labels}", fault.code());
+                let labels = format!(";reason={}{labels}", fault.as_str());
                 self.refused.publish(instance, self.names.refused, labels, *times);
             }
             let Some(values) = *latest else { continue };

@@ -5,6 +5,8 @@ use serde_json::json;
 use super::testing::{bytes, EC, OKP, P384, RSA};
 use super::*;
 
+mod sets;
+
 const SIGNATURES: KeyRules<'static> = KeyRules { algorithms: &Algorithm::ALL, usage: Usage::Signature };
 const SPIFFE: KeyRules<'static> = KeyRules { algorithms: &Algorithm::ALL, usage: Usage::JwtSvid };
 
@@ -250,93 +252,6 @@ fn keys_for_something_else_are_left_alone() {
     assert!(read(&[changed(OKP, json!({"key_ops": ["sign", "verify"], "use": null}))], &SIGNATURES).is_ok());
     let twice = changed(OKP, json!({"key_ops": ["verify", "x", "verify"]}));
     refused(twice, &SIGNATURES, "key_ops", "duplicate operation `verify`");
-}
-
-#[test]
-fn a_spiffe_bundle_holds_keys_that_are_named_and_for_jwt_svids() {
-    let svid = |changes: Value| {
-        let Value::Object(mut key) = changed(EC, json!({"use": "jwt-svid"})) else { panic!() };
-        key.extend(changes.as_object().unwrap().clone());
-        Value::Object(key)
-    };
-    let mut nameless = svid(json!({}));
-    nameless.as_object_mut().unwrap().remove("kid");
-    refused(nameless, &SPIFFE, "kid", "missing");
-    let bundle = json!({
-        "keys": [svid(json!({"kid": "a"})), svid(json!({"use": "x509-svid", "x5c": 1})), changed(OKP, json!({"use": null})), changed(P384, json!({}))],
-        "spiffe_sequence": 7, "spiffe_refresh_hint": 300, "other": {}
-    });
-    let set = fetched(&bundle, &SPIFFE).unwrap();
-    assert_eq!(set.keys.ids().collect::<Vec<_>>(), ["a"]);
-    assert_eq!((set.sequence, set.refresh_hint_s), (Some(7), Some(300)));
-    assert_eq!(set.skipped, []);
-
-    let set = fetched(&json!({"keys": []}), &SPIFFE).unwrap();
-    assert_eq!((set.keys.fingerprints().count(), set.sequence, set.refresh_hint_s), (0, None, None));
-    assert_eq!(fetched(&json!({"keys": [changed(EC, json!({}))]}), &SPIFFE).unwrap_err(), "no usable key");
-    for wrong in [json!(-1), json!(1.5), json!("7"), Value::Null] {
-        for member in ["spiffe_sequence", "spiffe_refresh_hint"] {
-            let error = fetched(&json!({"keys": [], member: wrong}), &SPIFFE).unwrap_err();
-            assert_eq!(error, format!("`{member}` is not a whole number"));
-            assert!(fetched(&json!({"keys": [changed(EC, json!({}))], member: wrong}), &SIGNATURES).is_ok());
-        }
-    }
-}
-
-#[test]
-fn two_keys_with_one_name_or_none_spoil_the_set() {
-    let rules = &SIGNATURES;
-    let twice = [changed(EC, json!({"kid": "a"})), changed(OKP, json!({"kid": "a"}))];
-    let error = ("keys[1].kid".to_owned(), "duplicate key id `a`".to_owned());
-    assert_eq!(read(&twice, rules).unwrap_err(), [error]);
-    let error = fetched(&json!({"keys": twice}), rules).unwrap_err();
-    assert_eq!(error, "`keys[1].kid`: duplicate key id `a`");
-    let nameless = [changed(EC, json!({"kid": null})), changed(OKP, json!({"kid": null}))];
-    assert_eq!(read(&nameless, rules).unwrap_err()[0].0, "keys[1].kid");
-    assert!(fetched(&json!({"keys": nameless}), rules).is_err());
-    // A key that can't be used has no say.
-    let unusable = [changed(EC, json!({"kid": "a"})), changed(OKP, json!({"kid": "a", "use": "enc"}))];
-    assert!(fetched(&json!({"keys": unusable}), rules).is_ok());
-}
-
-#[test]
-fn a_fetched_set_is_strict_json_and_not_endless() {
-    for body in ["", "<html></html>", "[]", "{\"keys\":[],\"keys\":[]}", "{\"keys\":[]} x", "null"] {
-        let error = KeySet::fetched(body.as_bytes(), &SIGNATURES).unwrap_err();
-        assert!(error.contains("JSON"), "{error}");
-    }
-    for set in [json!({}), json!({"keys": {}}), json!({"keys": null})] {
-        assert_eq!(fetched(&set, &SIGNATURES).unwrap_err(), "`keys` is missing or not an array");
-    }
-    for keys in [json!([]), json!([1, null]), json!([changed(EC, json!({"use": "enc"}))])] {
-        assert_eq!(fetched(&json!({"keys": keys}), &SIGNATURES).unwrap_err(), "no usable key");
-    }
-    let mut keys = vec![json!({}); 99];
-    keys.push(changed(EC, json!({})));
-    assert_eq!(fetched(&json!({"keys": keys}), &SIGNATURES).unwrap().skipped.len(), 99);
-    keys.push(json!({}));
-    assert_eq!(
-        fetched(&json!({"keys": keys}), &SIGNATURES).unwrap_err(),
-        "`keys`: 101 keys; expected at most 100"
-    );
-    assert_eq!(read(&keys, &SIGNATURES).unwrap_err().len(), 1);
-}
-
-#[test]
-fn a_member_of_a_wrong_type_skips_its_key_alone_and_is_not_repeated() {
-    let keys = json!([
-        changed(OKP, json!({"x": 5})),
-        changed(OKP, json!({"key_ops": "S3CRET"})),
-        changed(OKP, json!({"key_ops": ["verify", {"S3CRET": 1}]})),
-        ["RSA", "a"],
-        "S3CRET",
-        changed(EC, json!({"x5c": 5, "x5t": [], "x5u": {}, "n": null})),
-    ]);
-    let set = fetched(&json!({"keys": keys}), &SIGNATURES).unwrap();
-    assert_eq!(set.keys.ids().collect::<Vec<_>>(), ["test-only-es256"]);
-    let paths: Vec<&str> = set.skipped.iter().map(|(path, _)| path.as_str()).collect();
-    assert_eq!(paths, ["keys[0].x", "keys[1].key_ops", "keys[2].key_ops[1]", "keys[3]", "keys[4]"]);
-    assert!(set.skipped.iter().all(|(_, message)| !message.contains("S3CRET")));
 }
 
 #[test]

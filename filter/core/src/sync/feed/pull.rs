@@ -6,12 +6,13 @@
 
 use super::document::{self, too_many};
 use super::head::{FeedHead, FeedPart};
+use super::list::{Gathering, List};
 use super::relay;
 use super::source::World;
 use crate::base::time::UnixTime;
 use crate::facts::content::FeedKind;
 use crate::sync::follower::{Answer, Ask, Follower, Freshness, Link, Server, Source};
-use crate::sync::relay::Notice;
+use crate::sync::relay::{Notice, Sender};
 use crate::sync::rollback::{Offer, RollbackProtection};
 use crate::sync::shared::Shared;
 use crate::sync::signed::{FileError, FileFault, SignedFile};
@@ -24,7 +25,6 @@ const TIDY_SLICE: usize = 1_000;
 const SPREAD_MS: u64 = 100;
 
 /// Everything about one feed from a server, in one worker.
-#[derive(Debug)]
 pub(crate) struct Feed {
     kind: FeedKind,
     rollback: RollbackProtection,
@@ -40,25 +40,6 @@ pub(crate) struct Feed {
     passed: Option<Notice>,
     gathering: Option<Gathering>,
     work: Option<Work>,
-}
-
-/// What is remembered of a list.
-#[derive(Debug, Clone)]
-struct List {
-    head: FeedHead,
-    /// Of the full list's first page, if it came as one.
-    digest: Option<[u8; 32]>,
-}
-
-/// A full list of several pages that are fetched one after the other.
-#[derive(Debug)]
-struct Gathering {
-    /// Of the first page.
-    head: FeedHead,
-    etag: Option<String>,
-    next: u32,
-    /// Facts so far.
-    facts: usize,
 }
 
 /// What is done in slices.
@@ -78,36 +59,11 @@ enum Work {
     Sweep,
 }
 
-impl std::fmt::Debug for Work {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Work")
-    }
-}
-
-/// Who sent a document.
-enum Sender {
-    Server {
-        etag: Option<String>,
-    },
-    /// After this notice.
-    Worker {
-        notice: Notice,
-        etag: Option<String>,
-    },
-}
-
-impl Sender {
-    fn etag(&self) -> Option<String> {
-        let (Self::Server { etag } | Self::Worker { etag, .. }) = self;
-        etag.clone()
-    }
-}
-
 impl Feed {
-    pub(crate) const fn new(kind: FeedKind) -> Self {
+    pub(crate) fn new(kind: FeedKind) -> Self {
         Self {
             kind,
-            rollback: RollbackProtection::new(),
+            rollback: RollbackProtection::default(),
             list: None,
             broken: false,
             behind: false,
@@ -323,14 +279,6 @@ impl Feed {
         }
         let message = format!("a list of {} is refused, what was in force stays: {error}", self.kind);
         link.refused(error.fault(), message, now);
-    }
-}
-
-impl Gathering {
-    /// For the next page.
-    fn ask(&self) -> Ask {
-        // The heads tell whether it is of the same list, too.
-        Ask { query: Some(format!("page={}", self.next)), part_of: self.etag.clone(), ..Ask::default() }
     }
 }
 
