@@ -1,5 +1,8 @@
 //! The modules that plans are made of, and the tree of their rules below `data`.
 
+mod pieces;
+mod tree;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -10,6 +13,8 @@ use crate::hir::{Path, Site};
 use crate::plan::Plan;
 use crate::reading::{Limits, Reading, MAX_PART};
 use crate::syntax;
+use pieces::{values, Pieces};
+pub(crate) use tree::{Definition, Document, Origin, Tree};
 
 /// How many values there may be in data: they are put together at once, and dropped at once.
 const MAX_VALUES: usize = 40_000;
@@ -56,110 +61,6 @@ pub(crate) struct Module {
     pub(crate) imports: Vec<(String, Path)>,
     /// It says the word that modules are looked through for.
     pub(crate) mentions: bool,
-}
-
-/// Where a part of a module begins that was parsed by itself.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Origin {
-    pub(crate) module: usize,
-    /// Bytes and line ends before it.
-    pub(crate) start: u32,
-    pub(crate) line: u32,
-}
-
-/// One definition.
-#[derive(Clone)]
-pub(crate) struct Definition {
-    pub(crate) origin: Origin,
-    pub(crate) rule: ast::Ref<ast::Rule>,
-    /// Components of the head's reference that name the document it belongs to.
-    pub(crate) named: usize,
-}
-
-/// What stands at one path: all definitions of one rule.
-#[derive(Default)]
-pub(crate) struct Document {
-    pub(crate) definitions: Vec<Definition>,
-    /// Some definition has a head that is not constant, or a key that is no text.
-    pub(crate) open: bool,
-}
-
-/// What stands below `data` but for base data.
-#[derive(Default)]
-pub(crate) struct Tree {
-    /// By path.
-    pub(crate) documents: BTreeMap<Path, Document>,
-    /// Packages, also those without rules: each is an object.
-    pub(crate) packages: BTreeSet<Path>,
-}
-
-impl Tree {
-    /// The paths of documents and packages at this path and below, but for those of packages that are
-    /// documents' too.
-    pub(crate) fn below<'t>(&'t self, path: &'t [Arc<str>]) -> impl Iterator<Item = &'t Path> {
-        let documents = self.documents.range(path.to_vec()..).map(|(known, _)| known);
-        let packages = self.packages.range(path.to_vec()..);
-        let within = |known: &&Path| known.starts_with(path);
-        documents.take_while(within).chain(packages.take_while(within))
-    }
-}
-
-impl Tree {
-    /// Adds a definition.
-    fn plant(&mut self, package: &[Arc<str>], origin: Origin, rule: ast::Ref<ast::Rule>) {
-        let (names, more) = syntax::head_path(&rule);
-        let path = package.iter().chain(&names).cloned().collect();
-        let document = self.documents.entry(path).or_default();
-        document.open |= more;
-        document.definitions.push(Definition { origin, rule, named: names.len() });
-    }
-
-    /// What is below a document whose keys are found when it is evaluated, becomes part of it.
-    fn join(&mut self) {
-        let open: Vec<Path> = self
-            .documents
-            .iter()
-            .filter(|(_, document)| document.open)
-            .map(|(path, _)| path.clone())
-            .collect();
-        for path in open {
-            let below: Vec<Path> = self
-                .documents
-                .range(path.clone()..)
-                .skip(1)
-                .map(|(other, _)| other.clone())
-                .take_while(|other| other.starts_with(&path))
-                .collect();
-            for other in below {
-                let Some(inner) = self.documents.remove(&other) else { continue };
-                let deeper = other.len().saturating_sub(path.len());
-                let inner = inner.definitions.into_iter().map(|definition| Definition {
-                    named: definition.named.saturating_sub(deeper),
-                    ..definition
-                });
-                if let Some(document) = self.documents.get_mut(&path) {
-                    document.definitions.extend(inner);
-                }
-            }
-        }
-    }
-
-    /// A message for each rule that stands below another one.
-    fn below_others(&self) -> Vec<String> {
-        let mut problems = Vec::new();
-        let mut above: Option<&Path> = None;
-        for path in self.documents.keys() {
-            match above {
-                Some(above) if path.starts_with(above) => problems.push(format!(
-                    "the rule `data.{}` stands below the rule `data.{}`",
-                    path.join("."),
-                    above.join(".")
-                )),
-                _ => above = Some(path),
-            }
-        }
-        problems
-    }
 }
 
 impl Default for Library {
@@ -363,76 +264,5 @@ impl Library {
         } else {
             Err(self.misplaced.clone())
         }
-    }
-}
-
-/// Data in the making.
-enum Pieces {
-    /// An object whose members came in pieces.
-    Members(BTreeMap<Value, Pieces>),
-    /// What came at once.
-    Whole(Value),
-}
-
-impl Default for Pieces {
-    fn default() -> Self {
-        Self::Members(BTreeMap::new())
-    }
-}
-
-impl Pieces {
-    /// Objects become one; anything else must not meet. As deep as JSON that was read may be.
-    fn add(&mut self, piece: &Value) -> Result<(), String> {
-        if let Self::Whole(Value::Object(known)) = self {
-            let whole = |(name, value): &(Value, Value)| (name.clone(), Self::Whole(value.clone()));
-            *self = Self::Members(known.iter().map(whole).collect());
-        }
-        let (Self::Members(known), Value::Object(members)) = (self, piece) else {
-            return Err("`data` has two values at one place".to_owned());
-        };
-        for (name, value) in members.iter() {
-            match known.get_mut(name) {
-                Some(known) => known.add(value).map_err(|_| {
-                    format!("`data` has two values at `{}`", name.as_str().unwrap_or_default())
-                })?,
-                None => drop(known.insert(name.clone(), Self::Whole(value.clone()))),
-            }
-        }
-        Ok(())
-    }
-
-    /// Drops one of the smaller parts; how many values that were. `None`: it is empty.
-    fn drop_one(&mut self) -> Option<usize> {
-        let Self::Members(members) = self else { return None };
-        let mut last = members.last_entry()?;
-        if let Some(size) = last.get_mut().drop_one() {
-            return Some(size);
-        }
-        match last.remove() {
-            Self::Whole(value) => Some(values(&value)),
-            Self::Members(_) => Some(1),
-        }
-    }
-
-    fn value(&self) -> Value {
-        match self {
-            Self::Whole(value) => value.clone(),
-            Self::Members(members) => {
-                let members = members.iter().map(|(name, piece)| (name.clone(), piece.value()));
-                Value::Object(Object::from(members.collect::<Vec<_>>()))
-            }
-        }
-    }
-}
-
-/// How many values it is made of.
-fn values(value: &Value) -> usize {
-    let sum = |values: &mut dyn Iterator<Item = &Value>| {
-        values.fold(1, |sum: usize, value| sum.saturating_add(self::values(value)))
-    };
-    match value {
-        Value::Array(items) => sum(&mut items.iter()),
-        Value::Object(members) => sum(&mut members.values()),
-        _ => 1,
     }
 }
