@@ -5,6 +5,7 @@
 
 mod matcher;
 mod syntax;
+mod text;
 mod tree;
 
 use crate::budget::{Budget, Failure};

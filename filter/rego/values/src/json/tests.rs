@@ -1,3 +1,4 @@
+use super::reader::MAX_TEXT_DEPTH;
 use super::*;
 
 #[test]

@@ -7,6 +7,7 @@ mod class;
 mod parse;
 mod program;
 mod search;
+mod tree;
 mod unicode;
 
 use std::cell::RefCell;

@@ -1,7 +1,7 @@
 //! A pattern's tree, to instructions for the search.
 
 use super::class::Class;
-use super::parse::{Kind, Node, Parsed, Place, Repeat};
+use super::tree::{Kind, Node, Parsed, Place, Repeat};
 use crate::budget::{Budget, Failure};
 
 /// One goes on with the instruction after it, unless it says where.

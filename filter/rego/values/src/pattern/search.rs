@@ -1,8 +1,8 @@
 //! The search: all ways through a program at once, position by position, so that it takes time in
 //! proportion to the text whatever the pattern is. Of several matches it finds the one that Go finds.
 
-use super::parse::Place;
 use super::program::{Instruction, Program};
+use super::tree::Place;
 use crate::budget::{Budget, Failure};
 
 /// A position that nothing was found at.

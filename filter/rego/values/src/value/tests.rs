@@ -1,3 +1,4 @@
+use super::collections::FEW;
 use super::*;
 
 fn n(value: i64) -> Value {
