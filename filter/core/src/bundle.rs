@@ -107,11 +107,12 @@ impl Bundle {
         }
     }
 
-    pub(crate) fn freshness(&self, now: UnixTime, max_stale_s: Option<i64>) -> Freshness {
+    /// How fresh it is; if it does not serve, why.
+    pub(crate) fn freshness(&self, now: UnixTime, max_stale_s: Option<i64>) -> (Freshness, String) {
         match (&self.origin, self.serves_at(now, max_stale_s)) {
-            (Origin::Absent, _) => Freshness::Missing,
-            (_, Ok(())) => Freshness::Fresh,
-            (_, Err(_)) => Freshness::Stale,
+            (_, Ok(())) => (Freshness::Fresh, String::new()),
+            (Origin::Absent, Err((_, why))) => (Freshness::Missing, why),
+            (_, Err((_, why))) => (Freshness::Stale, why),
         }
     }
 

@@ -21,6 +21,7 @@ mod memory;
 mod pdps;
 mod replay;
 mod shadow;
+mod staleness;
 pub(crate) mod step;
 pub(crate) mod streams;
 mod sweep;
@@ -34,6 +35,7 @@ use crate::base::reason::{Layer, Reason};
 use crate::base::time::UnixTime;
 use crate::credential::token::cache::Verified;
 use crate::engine::decision::{Decision, Denial, Permit};
+use crate::engine::staleness::Staleness;
 use crate::engine::step::{Effect, Pending, Step};
 use crate::engine::streams::Streams;
 use crate::http::attributes::Attribute;
@@ -125,6 +127,7 @@ pub struct Engine {
     pdps: Pdps,
     /// Admitted requests that are open.
     streams: Streams,
+    staleness: Staleness,
     journal: Journal,
 }
 
@@ -159,6 +162,7 @@ impl Engine {
             feeds: Feeds::default(),
             pdps: Pdps::default(),
             streams: Streams::default(),
+            staleness: Staleness::default(),
             journal: Journal::default(),
         };
         engine.pdps.reset(&engine.settings);
@@ -439,13 +443,18 @@ impl Engine {
     /// What is due now. Work in slices is [`Self::work`]'s.
     pub fn tick(&mut self, now: UnixTime) -> Vec<Effect> {
         let now = self.clock(now);
-        let Self { settings, worker, authenticator, authority, feeds, streams, .. } = self;
+        let Self { settings, worker, authenticator, authority, feeds, streams, staleness, .. } = self;
         let mut events = authenticator.tick(now);
         events.extend(feeds.tick(settings, worker, now));
         events.extend(authority.tick(settings, worker, now));
         streams.begin_sweep(now, *settings.streams.sweep_ms);
+        let mut effects: Vec<Effect> = events.into_iter().map(Effect::from).collect();
+        if staleness.is_due(now) {
+            let (keys, bundles) = (authenticator.ages(now), authority.ages(settings, now));
+            effects.extend(staleness.look(keys.chain(bundles).chain(feeds.ages(settings, now))));
+        }
         self.pass_on();
-        events.into_iter().map(Effect::from).collect()
+        effects
     }
 
     /// Whether there is such work.
@@ -592,6 +601,7 @@ impl Engine {
             self.authority.clock_stepped(now);
             self.feeds.clock_stepped(now);
             self.streams.clock_stepped(before, now);
+            self.staleness.clock_stepped();
         }
         self.clock.latest()
     }
@@ -638,6 +648,7 @@ impl From<Event> for Effect {
         match event {
             Event::Fetch { id, call } => Effect::Fetch { id, call },
             Event::Wake(stream) => Effect::Wake { stream },
+            Event::Info(message) => Effect::Info { message },
             Event::Warn(message) => Effect::Warn { message },
         }
     }

@@ -25,6 +25,8 @@ pub(crate) enum Event {
     Fetch { id: FetchId, call: Call },
     /// What this stream waited for is there.
     Wake(StreamId),
-    /// Tell the operator, in one line with nothing secret in it.
+    /// Tell the operator, in one line with nothing secret in it, that all is well.
+    Info(String),
+    /// Likewise, that something is not.
     Warn(String),
 }

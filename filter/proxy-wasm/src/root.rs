@@ -76,6 +76,7 @@ impl Root {
         while let Some(effect) = open.pop_front() {
             match effect {
                 Effect::Emit { record } => host::write_record(record),
+                Effect::Info { message } => log::info!("everycall: {}", message.escape_debug()),
                 Effect::Warn { message } => log::warn!("everycall: {}", message.escape_debug()),
                 Effect::Fetch { id, call } => match host::http_call(&call) {
                     Ok(token) => drop(self.fetches.insert(token, (id, call.max_body))),

@@ -144,6 +144,10 @@ impl Puller {
         let known = world.bundle.head().filter(|_| !self.must_rebuild(world)).map(|head| head.digest);
         match preparation.step(known) {
             Ok(Progress::More) => self.work = Some(Work::Prepare(preparation, sender)),
+            // The server sends it again and again.
+            Ok(Progress::Same) if world.bundle.head() == Some(preparation.head()) => {
+                self.etag = sender.etag();
+            }
             Ok(Progress::Same) => {
                 world.bundle.origin = Origin::Signed(preparation.head().clone());
                 self.adopted(*preparation, sender, link, world.limits);
@@ -225,10 +229,6 @@ impl Source for Puller {
             Work::Begin(text, sender) => {
                 let begun = Preparation::begin(text, &world.source.keys, world.verifier, world.limits);
                 match begun.and_then(|begun| self.admit(begun.head(), link, world, now).map(|()| begun)) {
-                    // The server sends it again and again.
-                    Ok(begun) if world.bundle.head() == Some(begun.head()) && !self.must_rebuild(world) => {
-                        self.etag = sender.etag();
-                    }
                     Ok(begun) => self.work = Some(Work::Prepare(Box::new(begun), sender)),
                     Err(error) => self.refuse(&error, sender, link, now),
                 }

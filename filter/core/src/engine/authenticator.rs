@@ -17,6 +17,7 @@ use crate::credential::token::cache::{TokenCache, Verified};
 use crate::credential::token::dpop::{self, Proof};
 use crate::credential::token::source::{self, Presented};
 use crate::credential::token::{self, Failure, Issuer};
+use crate::engine::staleness::Age;
 use crate::http::call::FetchId;
 use crate::http::request::{Request, StreamId};
 use crate::http::target::Target;
@@ -112,10 +113,18 @@ impl Authenticator {
         self.tokens.len()
     }
 
+    /// How fresh each set of keys is that comes from a server.
+    pub(super) fn ages(&self, now: UnixTime) -> impl Iterator<Item = Age> + '_ {
+        self.keyrings.values().map(move |keyring| {
+            let Keyring { source, .. } = &keyring.source;
+            (format!("the key set of `{}`", source.issuer), keyring.source.freshness(now))
+        })
+    }
+
     pub(super) fn key_stats(&self, now: UnixTime) -> Vec<FollowerStats> {
         let figures = |keyring: &Follower<Keyring>| {
             let Keyring { source, .. } = &keyring.source;
-            keyring.figures(&source.issuer, keyring.source.freshness(now), None)
+            keyring.figures(&source.issuer, keyring.source.freshness(now).0, None)
         };
         self.keyrings.values().map(figures).collect()
     }

@@ -8,6 +8,7 @@ use super::worker::Worker;
 use crate::base::reason::Reason;
 use crate::base::time::UnixTime;
 use crate::bundle::{self, Bundle, BundleHead, Puller, World, DROP_SLICE};
+use crate::engine::staleness::Age;
 use crate::http::attributes::{Attribute, SOURCE_IP, SOURCE_STATE};
 use crate::http::call::FetchId;
 use crate::http::request::{dashed, no_client_sets};
@@ -185,9 +186,18 @@ impl Authority {
         self.puller.as_mut().filter(|puller| puller.awaits(id))
     }
 
+    /// How fresh each bundle is.
+    pub(super) fn ages(&self, settings: &Settings, now: UnixTime) -> impl Iterator<Item = Age> + '_ {
+        let bundle = self.bundle.freshness(now, settings.bundle_source.max_stale_s);
+        let shadow = self.shadow.as_ref().map(|Shadow { bundle, max_stale_s }| {
+            ("the shadow bundle".to_owned(), bundle.freshness(now, *max_stale_s))
+        });
+        [("the bundle".to_owned(), bundle)].into_iter().chain(shadow)
+    }
+
     /// Current figures of the bundle, if bundles come from a server.
     pub(super) fn bundle_stats(&self, settings: &Settings, now: UnixTime) -> Option<FollowerStats> {
-        let freshness = self.bundle.freshness(now, settings.bundle_source.max_stale_s);
+        let (freshness, _) = self.bundle.freshness(now, settings.bundle_source.max_stale_s);
         let signed = self.bundle.head().map(|head| (head.sequence, head.issued_at));
         self.puller.as_ref().map(|puller| puller.figures(BUNDLE, freshness, signed))
     }

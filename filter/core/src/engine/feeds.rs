@@ -8,6 +8,7 @@ use crate::base::reason::Reason;
 use crate::base::time::UnixTime;
 use crate::config::WhenStale;
 use crate::credential::token::cache::Verified;
+use crate::engine::staleness::Age;
 use crate::facts::content::{Content, FeedKind};
 use crate::facts::revocations::Revocations;
 use crate::facts::signals::Signals;
@@ -105,10 +106,15 @@ impl<C: Content> Followed<C> {
         }
     }
 
+    fn age(&self, kind: FeedKind, settings: &Settings, now: UnixTime) -> Option<Age> {
+        let (feed, source) = (&self.feed.as_ref()?.source, settings.feed(kind)?);
+        Some((format!("the list of {kind}"), feed.freshness(source.max_age_s, now)))
+    }
+
     fn stats(&self, kind: FeedKind, settings: &Settings, now: UnixTime) -> Option<FollowerStats> {
         let (follower, source) = (self.feed.as_ref()?, settings.feed(kind)?);
         let Follower { source: feed, .. } = follower;
-        let figures = follower.figures(kind.as_str(), feed.freshness(source.max_age_s, now), feed.signed());
+        let figures = follower.figures(kind.as_str(), feed.freshness(source.max_age_s, now).0, feed.signed());
         Some(FollowerStats { entries: self.facts.len(), ..figures })
     }
 }
@@ -158,6 +164,12 @@ impl Feeds {
     pub(super) fn awaits(&mut self, id: FetchId) -> Option<&mut Follower<Feed>> {
         let Self { revocations, signals } = self;
         [&mut revocations.feed, &mut signals.feed].into_iter().flatten().find(|feed| feed.awaits(id))
+    }
+
+    /// How fresh each list is that comes from a server.
+    pub(super) fn ages(&self, settings: &Settings, now: UnixTime) -> impl Iterator<Item = Age> {
+        let revocations = self.revocations.age(FeedKind::Revocations, settings, now);
+        revocations.into_iter().chain(self.signals.age(FeedKind::Signals, settings, now))
     }
 
     /// Current figures of those that come from servers.

@@ -64,7 +64,12 @@ pub enum Effect {
         /// What waits for the replies.
         pending: Pending,
     },
-    /// Tell the operator.
+    /// Tell the operator: nothing is wrong.
+    Info {
+        /// One line; nothing secret in it.
+        message: String,
+    },
+    /// Tell the operator what is wrong.
     Warn {
         /// One line; nothing secret in it.
         message: String,

@@ -153,14 +153,16 @@ impl Keyring {
         self.waiting.into_keys()
     }
 
-    /// How old its keys are.
-    pub(crate) fn freshness(&self, now: UnixTime) -> Freshness {
-        match &self.current {
-            None => Freshness::Missing,
-            Some(_) if self.usable(now).is_none() => Freshness::Expired,
-            Some(current) if age_s(current, now) > current.lifetime_s => Freshness::Stale,
-            Some(_) => Freshness::Fresh,
+    /// How fresh its keys are; if they are not, for how long they serve all the same.
+    pub(crate) fn freshness(&self, now: UnixTime) -> (Freshness, String) {
+        let Some(current) = &self.current else { return (Freshness::Missing, String::new()) };
+        let (age_s, max_s) = (age_s(current, now), *self.source.remote.max_stale_s);
+        if age_s <= current.lifetime_s {
+            return (Freshness::Fresh, String::new());
         }
+        let is_over = age_s > max_s;
+        let freshness = if is_over { Freshness::Expired } else { Freshness::Stale };
+        (freshness, format!("it is {age_s} s old; keys serve for {max_s} s at most"))
     }
 
     fn wants(&self, now: UnixTime) -> bool {

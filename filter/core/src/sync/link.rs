@@ -209,7 +209,7 @@ impl Link {
     /// Something is in force: what was wrong before is worth a word again.
     pub(crate) fn now_in_force(&mut self, message: String) {
         self.said = None;
-        self.warn(message);
+        self.events.push(Event::Info(message));
     }
 
     /// Counts a file that is not taken, waits longer with each, and warns.

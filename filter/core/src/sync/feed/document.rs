@@ -8,6 +8,7 @@ use crate::config::ConfigError;
 use crate::facts::content::{FeedKind, Full};
 use crate::jose::keys::KeySet;
 use crate::jose::signature::SignatureVerifier;
+use crate::sync::relay::Sender;
 use crate::sync::signed::{FileError, FileFault, SignedFile};
 
 /// Bytes of lines that one slice reads.
@@ -29,36 +30,47 @@ pub(super) fn begin(
     Ok(file)
 }
 
-/// Reads some of the facts of a document, of which there may be `most`; `lines` counts them. Whether there may be more.
-///
-/// # Errors
-/// It is not what was signed, holds a fact that is not understood, or too many of them.
-pub(super) fn read(
-    file: &mut SignedFile<FeedPart>,
-    lines: &mut usize,
-    most: usize,
-    mut stage: impl FnMut(Value) -> Result<(), String>,
-) -> Result<bool, FileError> {
-    if file.hash()? {
-        return Ok(true);
+/// A document on its way.
+pub(super) struct Document {
+    pub(super) file: SignedFile<FeedPart>,
+    /// How many of its facts were read.
+    pub(super) lines: usize,
+    pub(super) sender: Sender,
+}
+
+impl Document {
+    pub(super) const fn is_of_worker(&self) -> bool {
+        matches!(self.sender, Sender::Worker { .. })
     }
-    let mut done: usize = 0;
-    while done < LINES_SLICE {
-        let Some(line) = file.line(MAX_FEED_LINE) else { return Ok(false) };
-        *lines = lines.saturating_add(1);
-        let staged = line.and_then(|line| {
-            done = done.saturating_add(line.len()).saturating_add(1);
-            fact(line).and_then(&mut stage)
-        });
-        if let Err(message) = staged {
-            let line = format!("line {}", lines.saturating_add(1));
-            return Err(FileError::invalid(vec![ConfigError::new(&line, message)]));
+
+    /// Reads some of the facts of a document that is known to be what was signed, of which there may be `most`.
+    /// Whether there may be more.
+    ///
+    /// # Errors
+    /// It holds a fact that is not understood, or too many of them.
+    pub(super) fn read(
+        &mut self,
+        most: usize,
+        mut stage: impl FnMut(Value) -> Result<(), String>,
+    ) -> Result<bool, FileError> {
+        let mut done: usize = 0;
+        while done < LINES_SLICE {
+            let Some(line) = self.file.line(MAX_FEED_LINE) else { return Ok(false) };
+            self.lines = self.lines.saturating_add(1);
+            let staged = line.and_then(|line| {
+                done = done.saturating_add(line.len()).saturating_add(1);
+                fact(line).and_then(&mut stage)
+            });
+            if let Err(message) = staged {
+                let line = format!("line {}", self.lines.saturating_add(1));
+                return Err(FileError::invalid(vec![ConfigError::new(&line, message)]));
+            }
+            if self.lines > most {
+                return Err(too_many(&Full::ENTRIES));
+            }
         }
-        if *lines > most {
-            return Err(too_many(&Full::ENTRIES));
-        }
+        Ok(true)
     }
-    Ok(true)
 }
 
 fn fact(line: &[u8]) -> Result<Value, String> {
@@ -85,11 +97,13 @@ pub fn read_feed(
     verifier: &dyn SignatureVerifier,
 ) -> Result<(FeedHead, Vec<Value>), FileError> {
     let mut file = begin(feed, text.to_vec(), keys, verifier)?;
-    let (mut facts, mut lines) = (Vec::new(), 0);
+    while file.hash()? {}
+    let mut document = Document { file, lines: 0, sender: Sender::Server { etag: None } };
+    let mut facts = Vec::new();
     let mut take = |fact: Value| {
         facts.push(fact.clone());
         feed.check(fact)
     };
-    while read(&mut file, &mut lines, usize::MAX, &mut take)? {}
-    Ok((file.head().clone(), facts))
+    while document.read(usize::MAX, &mut take)? {}
+    Ok((document.file.head().clone(), facts))
 }

@@ -4,7 +4,7 @@
 //! A document is taken if its signature is good and it leads on from what is known. How fresh the list
 //! is follows from when its server signed it, so an answer that nothing has changed renews nothing.
 
-use super::document::{self, too_many};
+use super::document::{self, too_many, Document};
 use super::head::{FeedHead, FeedPart};
 use super::list::{Gathering, List};
 use super::relay;
@@ -15,7 +15,7 @@ use crate::sync::follower::{Answer, Ask, Follower, Freshness, Link, Server, Sour
 use crate::sync::relay::{Notice, Sender};
 use crate::sync::rollback::{Offer, RollbackProtection};
 use crate::sync::shared::Shared;
-use crate::sync::signed::{FileError, FileFault, SignedFile};
+use crate::sync::signed::{FileError, FileFault};
 
 /// Facts that count after one slice.
 const COMMIT_SLICE: usize = 500;
@@ -45,16 +45,10 @@ pub(crate) struct Feed {
 /// What is done in slices.
 enum Work {
     Begin(Vec<u8>, Sender),
-    Read {
-        file: Box<SignedFile<FeedPart>>,
-        lines: usize,
-        sender: Sender,
-    },
-    Commit {
-        file: Box<SignedFile<FeedPart>>,
-        lines: usize,
-        sender: Sender,
-    },
+    /// Is it what was signed?
+    Hash(Box<Document>),
+    Read(Box<Document>),
+    Commit(Box<Document>),
     /// A full list is complete: what it did not name goes.
     Sweep,
 }
@@ -83,11 +77,12 @@ impl Feed {
         list.head.judge_times(Some(max_age_s), now).map_err(|error| error.first())
     }
 
-    pub(crate) fn freshness(&self, max_age_s: i64, now: UnixTime) -> Freshness {
+    /// The same in a word.
+    pub(crate) fn freshness(&self, max_age_s: i64, now: UnixTime) -> (Freshness, String) {
         match (&self.list, self.is_fresh(max_age_s, now)) {
-            (None, _) => Freshness::Missing,
-            (_, Ok(())) => Freshness::Fresh,
-            (_, Err(_)) => Freshness::Stale,
+            (_, Ok(())) => (Freshness::Fresh, String::new()),
+            (None, Err(why)) => (Freshness::Missing, why),
+            (_, Err(why)) => (Freshness::Stale, why),
         }
     }
 
@@ -96,31 +91,25 @@ impl Feed {
         self.list.as_ref().map(|List { head, .. }| (head.sequence, head.issued_at))
     }
 
-    /// What to do with a document, by its head.
-    fn begin(
-        &mut self,
-        text: Vec<u8>,
-        sender: Sender,
-        link: &mut Link,
-        world: &mut World<'_>,
-        now: UnixTime,
-    ) {
-        let file = document::begin(self.kind, text, &world.source.keys, world.verifier)
-            .and_then(|file| self.admit(file.head(), link, now).map(|()| file));
-        let file = match file {
-            Ok(file) => file,
-            Err(error) => return self.refuse(&error, &sender, link, world, now),
-        };
-        let FeedHead { sequence, about, .. } = file.head();
-        let known = self.list.as_ref().filter(|_| !self.broken).map(|list| list.head.sequence);
+    /// The sequence that changes may lead on from.
+    fn known(&self) -> Option<u64> {
+        self.list.as_ref().filter(|_| !self.broken).map(|list| list.head.sequence)
+    }
+
+    /// Whether a document says that the list is still what it was.
+    fn is_renewal(&self, head: &FeedHead) -> bool {
+        self.known() == Some(head.sequence) && self.gathering.is_none()
+    }
+
+    /// What to do with a document that is what was signed, by its head.
+    fn judge(&mut self, document: Box<Document>, link: &mut Link, world: &mut World<'_>, now: UnixTime) {
+        let FeedHead { sequence, about, .. } = document.file.head();
+        let known = self.known();
         match about.since {
-            // It says that the list is still what it was; its head is all that is needed to know that.
-            _ if known == Some(*sequence) && self.gathering.is_none() => {
-                return self.renewed(&file, sender, link);
-            }
+            _ if self.is_renewal(document.file.head()) => return self.renewed(*document, link),
             // Overtaken by what another worker shared.
             Some(_) if known.is_some_and(|known| *sequence < known) => {
-                return self.nothing_new(sender, link);
+                return self.nothing_new(document.sender, link);
             }
             // Each line stands for itself, so what is known of these changes does no harm.
             Some(since) if known.is_some_and(|known| since <= known) => {}
@@ -132,7 +121,7 @@ impl Feed {
             None if about.page == 1 => world.content.begin_full(),
             None => {}
         }
-        self.work = Some(Work::Read { file: Box::new(file), lines: 0, sender });
+        self.work = Some(Work::Read(document));
     }
 
     /// The rules on a head whose signature is good.
@@ -159,7 +148,7 @@ impl Feed {
     }
 
     /// The list that is known was signed again.
-    fn renewed(&mut self, file: &SignedFile<FeedPart>, sender: Sender, link: &mut Link) {
+    fn renewed(&mut self, Document { file, sender, .. }: Document, link: &mut Link) {
         let head = file.head();
         let Some(list) = self.list.as_mut().filter(|list| head.issued_at > list.head.issued_at) else {
             return self.nothing_new(sender, link);
@@ -183,9 +172,7 @@ impl Feed {
     /// All facts of a document count. What to ask for next.
     fn taken(
         &mut self,
-        file: SignedFile<FeedPart>,
-        lines: usize,
-        sender: Sender,
+        Document { file, lines, sender }: Document,
         link: &mut Link,
         world: &mut World<'_>,
         now: UnixTime,
@@ -331,28 +318,44 @@ impl Source for Feed {
 
     fn slice(&mut self, link: &mut Link, world: &mut World<'_>, now: UnixTime) -> Option<Ask> {
         match self.work.take()? {
-            Work::Begin(text, sender) => self.begin(text, sender, link, world, now),
-            Work::Read { mut file, mut lines, sender } => {
-                let gathered = self.gathering.as_ref().map_or(0, |gathering| gathering.facts);
-                let most = world.max_entries().saturating_sub(gathered);
-                let content = &mut *world.content;
-                match document::read(&mut file, &mut lines, most, |fact| content.stage(fact)) {
-                    Ok(true) => self.work = Some(Work::Read { file, lines, sender }),
-                    Ok(false) => self.work = Some(Work::Commit { file, lines, sender }),
+            Work::Begin(text, sender) => {
+                let file = document::begin(self.kind, text, &world.source.keys, world.verifier)
+                    .and_then(|file| self.admit(file.head(), link, now).map(|()| file));
+                match file {
+                    Ok(file) => self.work = Some(Work::Hash(Box::new(Document { file, lines: 0, sender }))),
                     Err(error) => self.refuse(&error, &sender, link, world, now),
                 }
             }
-            Work::Commit { file, lines, sender } => {
-                let is_full = file.head().about.since.is_none();
+            // Another worker, which has seen all of it, shared its head alone.
+            Work::Hash(document) if document.is_of_worker() && self.is_renewal(document.file.head()) => {
+                self.judge(document, link, world, now);
+            }
+            Work::Hash(mut document) => match document.file.hash() {
+                Ok(true) => self.work = Some(Work::Hash(document)),
+                Ok(false) => self.judge(document, link, world, now),
+                Err(error) => self.refuse(&error, &document.sender, link, world, now),
+            },
+            Work::Read(mut document) => {
+                let gathered = self.gathering.as_ref().map_or(0, |gathering| gathering.facts);
+                let most = world.max_entries().saturating_sub(gathered);
+                match document.read(most, |fact| world.content.stage(fact)) {
+                    Ok(true) => self.work = Some(Work::Read(document)),
+                    Ok(false) => self.work = Some(Work::Commit(document)),
+                    Err(error) => self.refuse(&error, &document.sender, link, world, now),
+                }
+            }
+            Work::Commit(document) => {
+                let head = document.file.head();
+                let is_full = head.about.since.is_none();
                 self.broken |= is_full;
                 // While a full list is merged, what it replaces is still there.
                 let max = world.max_entries().saturating_mul(if is_full { 2 } else { 1 });
-                match world.content.commit(COMMIT_SLICE, file.head().issued_at, max) {
-                    Ok(true) => self.work = Some(Work::Commit { file, lines, sender }),
-                    Ok(false) => return self.taken(*file, lines, sender, link, world, now),
+                match world.content.commit(COMMIT_SLICE, head.issued_at, max) {
+                    Ok(true) => self.work = Some(Work::Commit(document)),
+                    Ok(false) => return self.taken(*document, link, world, now),
                     Err(full) => {
                         self.broken = true;
-                        self.refuse(&too_many(&full), &sender, link, world, now);
+                        self.refuse(&too_many(&full), &document.sender, link, world, now);
                     }
                 }
             }
