@@ -6,8 +6,8 @@ use everycall::mint::{self, TestKey};
 use everycall::WireRequest;
 use everycall_core::sync::LocalData;
 use everycall_core::{
-    Decision, Effect, Engine, FetchId, IdSeed, Pending, PureRust, Reply, Request, Settings, Step, StreamId,
-    UnixTime,
+    Algorithm, Decision, Effect, Engine, FetchId, IdSeed, Pending, PureRust, Reply, Request, Settings, Step,
+    StreamId, UnixTime,
 };
 use serde_json::{json, Map, Value};
 
@@ -27,12 +27,21 @@ pub fn base64url(bytes: impl AsRef<[u8]>) -> String {
     URL_SAFE_NO_PAD.encode(bytes)
 }
 
+/// The key that `config` trusts.
+pub fn key() -> TestKey {
+    TestKey::es256().unwrap()
+}
+
+pub fn of(algorithm: Algorithm) -> TestKey {
+    TestKey::of(algorithm).unwrap()
+}
+
 /// A configuration that trusts the ES256 test key and lets `CALLER` do everything on `HOST`.
 pub fn config() -> Value {
     json!({
         "version": 1,
         "instance": "conformance",
-        "issuers": [issuer(ISSUER, &TestKey::es256().unwrap())],
+        "issuers": [issuer(ISSUER, &key())],
         "bundle": {"inline": {
             "policies": {"open.rego": "package everycall\ndecision := {\"allow\": true}"},
             "grants": [grant(CALLER)],
@@ -49,6 +58,13 @@ pub fn issuer(name: &str, key: &TestKey) -> Value {
         "kind": "workload",
         "keys": {"inline": key.public_jwks()},
     })
+}
+
+/// The configuration with one issuer, whose key is this one.
+pub fn trusting(key: &TestKey) -> Value {
+    let mut config = config();
+    config["issuers"][0] = issuer(ISSUER, key);
+    config
 }
 
 /// Everything on `HOST`. For `anonymous`, who has no kind, take `kinds` out.
@@ -117,6 +133,11 @@ impl Forge {
     pub fn unsigned(&self) -> String {
         mint::signing_input(&self.header, &self.claims)
     }
+}
+
+/// An honest token.
+pub fn token() -> String {
+    Forge::new(&key()).signed(&key())
 }
 
 /// The claims of an honest token of `CALLER`.
