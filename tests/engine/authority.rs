@@ -1,5 +1,6 @@
 //! Authority records over time, and the groups of cases that the truth table names.
 
+use everycall::cases::run_case;
 use everycall::commands::explain::failed_again;
 use everycall_tests::hostile;
 

@@ -1,19 +1,21 @@
 //! Bundles from a server: several workers that share one map, one clock, and a server that is told
 //! what to answer.
 
+mod changes;
+mod shared;
+
 use std::collections::BTreeMap;
 
 use everycall::bundle_file::{test_bundle_file, Issue};
 use everycall::mint::TestKey;
 use everycall_core::http::Failure;
-use everycall_core::sync::Freshness;
-use everycall_core::sync::{FileFault, LocalData, SharedData};
+use everycall_core::sync::{FileFault, Freshness, LocalData, SharedData};
 use everycall_core::{Algorithm, Call, Effect, Headers, Reason, Reply, UnixTime, Work};
 use serde_json::{json, Value};
 
 use super::bundle::{issue, key, parts, signed};
 use super::workers::{self, Server};
-use super::{asks, done, later, reason, request, settings, yes, Broken, NOW};
+use super::{done, later, request, settings, NOW};
 
 /// A server that answers what it is told.
 struct Files {
@@ -84,31 +86,6 @@ fn token_at(now: UnixTime) -> String {
 }
 
 const ALLOWED: Reason = Reason::Allowed;
-
-#[test]
-fn one_worker_fetches_and_all_of_them_decide_by_it() {
-    let mut workers = started(3, &configuration());
-    assert_eq!(workers.decides(0, NOW), (Reason::NotReady, 0));
-    workers.tick(NOW);
-    for worker in 0..3 {
-        assert_eq!(workers.decides(worker, NOW), (ALLOWED, 5), "{worker}");
-    }
-    assert_eq!(workers.server.asked, [None]);
-    // Once in an interval, and a worker that starts later needs no fetch.
-    workers.add(&configuration());
-    workers.tick(later(9));
-    assert_eq!(workers.decides(3, later(9)), (ALLOWED, 5));
-    assert_eq!(workers.server.asked.len(), 1);
-    workers.server.reply = file(closed(6));
-    workers.tick(later(10));
-    workers.tick(later(11));
-    for worker in 0..4 {
-        assert_eq!(workers.decides(worker, later(11)), (Reason::NotGranted, 6), "{worker}");
-    }
-    assert_eq!(workers.server.asked.len(), 2);
-    let stats = workers.engines[3].stats().bundle.unwrap();
-    assert_eq!((stats.freshness, stats.signed), (Freshness::Fresh, Some((6, NOW))));
-}
 
 #[test]
 fn bundle_refused_and_the_one_before_stays() {
@@ -254,208 +231,6 @@ fn garbage_entity_tags_are_not_sent_back() {
         workers.tick(later(10));
         assert_eq!(workers.server.asked, [None, None], "{garbage}");
     }
-}
-
-#[test]
-fn a_worker_that_starts_anew_takes_no_older_one() {
-    let mut workers = started(1, &configuration());
-    workers.server.reply = file(signed(8));
-    workers.tick(NOW);
-    // All workers start anew, and what is shared of the text is lost; the floor is not.
-    workers.engines.clear();
-    for name in
-        workers.data.names().into_iter().filter(|name| name.contains("notice") || name.contains("chunk"))
-    {
-        let (_, version) = workers.data.get(&name).unwrap().unwrap();
-        assert!(workers.data.put(&name, b"", Some(version)).unwrap());
-    }
-    workers.add(&configuration());
-    workers.server.reply = file(signed(7));
-    workers.tick(later(10));
-    assert_eq!(workers.decides(0, later(10)), (Reason::NotReady, 0));
-    assert_eq!(workers.refused(0)[&FileFault::Older], 1);
-    workers.server.reply = file(signed(8));
-    workers.tick(later(20));
-    assert_eq!(workers.decides(0, later(20)), (ALLOWED, 8));
-}
-
-#[test]
-fn forged_shared_data_is_not_believed() {
-    let mut workers = started(1, &configuration());
-    workers.tick(NOW);
-    let names = workers.data.names();
-    assert!(["rollback", "notice", "chunk/0", "lease"]
-        .iter()
-        .all(|part| names.iter().any(|name| name.ends_with(part))));
-    for name in names {
-        let (mut bytes, version) = workers.data.get(&name).unwrap().unwrap();
-        let last = bytes.len() - 1;
-        bytes[last] ^= 1;
-        assert!(workers.data.put(&name, &bytes, Some(version)).unwrap());
-    }
-    workers.add(&configuration());
-    workers.server.reply = Reply::http(503, "");
-    workers.tick(later(1));
-    assert_eq!(workers.decides(0, later(1)), (ALLOWED, 5));
-    assert_eq!(workers.decides(1, later(1)), (Reason::NotReady, 0));
-    // The floor of the worker that knows it holds.
-    workers.engines.pop();
-    workers.server.reply = file(closed(4));
-    workers.tick(later(20));
-    assert_eq!(workers.decides(0, later(20)), (ALLOWED, 5));
-}
-
-#[test]
-fn what_another_worker_shared_is_verified() {
-    // Another configuration's workers share under the same name and key, and trust another key.
-    let foreign = TestKey::foreign(Algorithm::Es256).unwrap();
-    let mut trusting = configuration();
-    trusting["bundle"]["keys"] = foreign.public_jwks();
-    let mut workers = started(1, &trusting);
-    workers.server.reply = file(test_bundle_file(&parts(), &issue(9), &foreign).unwrap());
-    workers.tick(NOW);
-    assert_eq!(workers.decides(0, NOW), (ALLOWED, 9));
-    workers.add(&configuration());
-    workers.server.reply = Reply::http(503, "");
-    workers.tick(later(1));
-    workers.tick(later(3));
-    assert_eq!(workers.decides(1, later(3)), (Reason::NotReady, 0));
-    assert_eq!(workers.refused(1), BTreeMap::from([(FileFault::Signature, 1)]), "once, not each second");
-}
-
-#[test]
-fn where_shared_data_fails_each_worker_fetches_for_itself() {
-    let mut workers = started_on(Broken, 2, &configuration());
-    workers.tick(NOW);
-    workers.tick(later(5));
-    assert_eq!(workers.server.asked.len(), 2);
-    assert_eq!((workers.decides(0, NOW), workers.decides(1, NOW)), ((ALLOWED, 5), (ALLOWED, 5)));
-    workers.server.reply = file(closed(4));
-    workers.tick(later(10));
-    assert_eq!(workers.decides(0, later(10)), (ALLOWED, 5));
-}
-
-#[test]
-fn what_waits_for_an_answer_is_decided_again_under_the_new_bundle() {
-    let mut workers = started(1, &configuration());
-    workers.tick(NOW);
-    let waits = |workers: &mut Workers, stream, now| {
-        asks(workers.engines[0].check(request(stream, "/ask", &token_at(now)), now)).1
-    };
-    let (kept, gone) = (waits(&mut workers, 1, NOW), waits(&mut workers, 2, NOW));
-    // Half prepared it is not in force.
-    workers.server.reply = file(closed(6));
-    let effects = workers.engines[0].tick(later(10));
-    workers.run(0, effects, later(10));
-    workers.engines[0].work(Work::Updates, later(10));
-    assert_eq!(workers.decides(0, later(10)), (ALLOWED, 5));
-    let decided = done(workers.engines[0].resume(kept, yes(), later(10))).record;
-    assert_eq!((decided.reason, decided.bundle.unwrap().sequence), (Some(ALLOWED), 5));
-    workers.prepare(0, later(10));
-    assert_eq!(workers.decides(0, later(10)), (Reason::NotGranted, 6));
-    let decided = done(workers.engines[0].resume(gone, yes(), later(10))).record;
-    assert_eq!(
-        (decided.reason, decided.bundle.unwrap().sequence),
-        (Some(ALLOWED), 6),
-        "the grant for it is still there"
-    );
-
-    let pending = waits(&mut workers, 3, later(10));
-    let mut parts = parts();
-    parts["grants"].as_array_mut().unwrap().retain(|grant| grant["id"] != "ask");
-    workers.server.reply = file(test_bundle_file(&parts, &issue(7), &key()).unwrap());
-    workers.tick(later(20));
-    assert_eq!(reason(workers.engines[0].resume(pending, yes(), later(20))), Reason::NotGranted);
-}
-
-/// Facts that nobody asked the host for are not taken for absent.
-#[test]
-fn what_waits_is_not_decided_by_facts_that_were_not_asked_for() {
-    let mut workers = started(1, &configuration());
-    workers.tick(NOW);
-    let (_, pending) = asks(workers.engines[0].check(request(1, "/ask", &token_at(NOW)), NOW));
-    let mut parts = parts();
-    parts["policies"]["ask.rego"] =
-        json!("package everycall.ask\ndecision := {\"allow\": true} if not input.connection.mtls");
-    workers.server.reply = file(test_bundle_file(&parts, &issue(6), &key()).unwrap());
-    workers.tick(later(10));
-    assert_eq!(workers.engines[0].attributes().len(), 1);
-    assert_eq!(reason(workers.engines[0].resume(pending, yes(), later(10))), Reason::NotReady);
-}
-
-#[test]
-fn a_configuration_keeps_the_pulled_bundle_of_the_same_server() {
-    let mut workers = started(1, &configuration());
-    workers.server.reply = file(closed(6));
-    workers.tick(NOW);
-    let mut config = configuration();
-    config["log"] = json!({"records": "off"});
-    config["bundle"]["remote"]["interval_s"] = json!(20);
-    config["bundle"]["inline"] = parts();
-    workers.engines[0].configure(settings(&config));
-    assert_eq!(workers.decides(0, NOW), (Reason::NotGranted, 6));
-    // Under other limits it is built again, out of what is shared.
-    config["limits"] = json!({"instructions": 200});
-    workers.engines[0].configure(settings(&config));
-    let asked = workers.server.asked.len();
-    workers.slices = 0;
-    workers.tick(later(2));
-    assert!(workers.slices > 4 && workers.server.asked.len() == asked, "{}", workers.slices);
-    assert_eq!(workers.decides(0, later(2)), (Reason::NotGranted, 6));
-    // What the configuration holds counts if it is newer, and where there is another server.
-    let mut newer = config.clone();
-    newer["bundle"].as_object_mut().unwrap().remove("inline");
-    newer["bundle"]["signed"] = json!(String::from_utf8(signed(7)).unwrap());
-    workers.engines[0].configure(settings(&newer));
-    assert_eq!(workers.decides(0, later(3)), (ALLOWED, 7));
-    workers.tick(later(4));
-    assert_eq!(workers.decides(0, later(4)), (ALLOWED, 7), "what is shared is older");
-    config["bundle"]["remote"]["path"] = json!("/other");
-    workers.engines[0].configure(settings(&config));
-    assert_eq!(workers.decides(0, later(4)), (ALLOWED, 0));
-}
-
-#[test]
-fn a_bundle_whose_key_is_withdrawn_decides_no_more() {
-    let mut workers = started(1, &configuration());
-    workers.tick(NOW);
-    let other = TestKey::eddsa().unwrap();
-    let mut config = configuration();
-    config["bundle"]["keys"]["keys"].as_array_mut().unwrap().push(other.public_jwk());
-    workers.engines[0].configure(settings(&config));
-    assert_eq!(workers.decides(0, NOW), (ALLOWED, 5), "its key may still sign");
-    config["bundle"]["keys"] = other.public_jwks();
-    workers.engines[0].configure(settings(&config));
-    assert_eq!(workers.decides(0, NOW), (Reason::NotReady, 0));
-    workers.server.reply = file(test_bundle_file(&parts(), &issue(6), &other).unwrap());
-    // First it looks at what is shared, and refuses it.
-    workers.tick(later(10));
-    workers.tick(later(11));
-    assert_eq!(workers.decides(0, later(11)), (ALLOWED, 6));
-}
-
-#[test]
-fn what_the_configuration_holds_serves_until_the_first_answer() {
-    let mut config = configuration();
-    config["bundle"]["inline"] = parts();
-    let mut workers = started(1, &config);
-    assert_eq!(workers.decides(0, NOW), (ALLOWED, 0));
-    workers.server.reply = Reply::http(503, "");
-    workers.tick(NOW);
-    assert_eq!(workers.decides(0, NOW), (ALLOWED, 0));
-    workers.server.reply = file(closed(1));
-    workers.tick(later(10));
-    assert_eq!(workers.decides(0, later(10)), (Reason::NotGranted, 1));
-    // A signed one is a floor.
-    let mut config = configuration();
-    config["bundle"]["signed"] = json!(String::from_utf8(signed(5)).unwrap());
-    let mut workers = started(1, &config);
-    workers.server.reply = file(closed(4));
-    workers.tick(NOW);
-    assert_eq!(workers.decides(0, NOW), (ALLOWED, 5));
-    workers.server.reply = file(closed(6));
-    workers.tick(later(10));
-    assert_eq!(workers.decides(0, later(10)), (Reason::NotGranted, 6));
 }
 
 #[test]

@@ -1,16 +1,18 @@
 //! Shadows: they decide too, are written down, and nothing comes of it.
 
-use everycall_core::record::{ShadowOutcome, ShadowRecord};
-use everycall_core::{
-    Connection, Decision, Effect, Reason, Reply, Request, Settings, Step, StreamId, UnixTime, Verdict, Work,
-};
-use serde_json::{json, Value};
+mod config;
 
-use super::bundle::{issue, key};
-use super::{asks, configuration, done, engine, get, headers, later, request, settings, token, yes, NOW};
 use everycall::bundle_file::test_bundle_file;
 use everycall::cases::Expect;
+use everycall_core::record::{ShadowOutcome, ShadowRecord};
+use everycall_core::{
+    Connection, Decision, Effect, Reason, Reply, Request, StreamId, UnixTime, Verdict, Work,
+};
+use serde_json::{json, Value};
 use ShadowOutcome::{Differs, Error, Same, Unknown};
+
+use super::bundle::{issue, key};
+use super::{asks, configuration, done, engine, get, headers, later, request, token, yes, NOW};
 
 const ALLOW: &str = "decision := {\"allow\": true, \"reason\": \"new\"}";
 const DENY: &str = "decision := {\"allow\": false, \"reason\": \"never\"}";
@@ -341,83 +343,4 @@ fn a_shadow_on_an_observed_route_is_compared_with_the_refusal() {
     config["observe"] = json!({"hosts": ["h"], "paths": ["/open"], "until": later(60).to_string()});
     let decision = decided(&config, "/open");
     assert_eq!((decision.record.reason, said(&decision).outcome), (Some(Reason::Observed), Differs));
-}
-
-#[test]
-fn a_shadow_comes_and_goes_with_the_configuration() {
-    let mut engine = engine(&configuration());
-    let check = |engine: &mut everycall_core::Engine| {
-        done(engine.check(request(1, "/open", &token(60)), NOW)).record.shadow.len()
-    };
-    assert_eq!(check(&mut engine), 0);
-    engine.configure(settings(&by_bundle(|_| {})));
-    assert_eq!(check(&mut engine), 1);
-    // While one waits, too: it is decided anew, and heard once.
-    let (_, pending) = asks(engine.check(request(2, "/ask", &token(60)), NOW));
-    engine.configure(settings(&by_rule_set("ask", ALLOW)));
-    let Step::Done(decision) = engine.resume(pending, yes(), NOW) else { panic!("asks again") };
-    assert_eq!(said(&decision).name, "next");
-    engine.configure(settings(&configuration()));
-    assert_eq!(check(&mut engine), 0);
-    while engine.has_work(Work::Updates) {
-        engine.work(Work::Updates, NOW);
-    }
-}
-
-#[test]
-fn config_shadow() {
-    let refused = |config: &Value, path: &str, expected: &str| {
-        let errors = Settings::from_value(config.clone()).unwrap_err();
-        let found = errors.iter().any(|error| error.path == path && error.message.contains(expected));
-        assert!(found, "{path}, {expected}: {errors}");
-        errors.iter().count()
-    };
-    let rule_sets = |options: Value| {
-        let mut config = by_rule_set("open", ALLOW);
-        config["bundle"]["inline"]["rule_sets"] = options;
-        config
-    };
-    let at = |name: &str| format!("bundle.inline.rule_sets.{name}.shadow");
-    for (options, expected) in [
-        (json!({"open": {"shadow": "none"}}), "no module has the package `everycall.none`"),
-        (json!({"open": {"shadow": "open"}}), "not its own shadow"),
-        (json!({"open": {"shadow": "bundle"}}), "what a shadow bundle is called"),
-        (json!({"open": {"shadow": "next"}, "next": {"shadow": "ask"}}), "has a shadow itself"),
-        (json!({"open": {"shadow": "ask"}, "ask": {"shadow": "open"}}), "has a shadow itself"),
-        (json!({"open": {"shadow": 1}}), "expected a string"),
-    ] {
-        refused(&rule_sets(options), &at("open"), expected);
-    }
-    refused(
-        &rule_sets(json!({"next": {"shadow": "open"}})),
-        "bundle.inline.rule_sets.next",
-        "no grant names",
-    );
-    refused(
-        &rule_sets(json!({"open": {"shade": "x"}})),
-        "bundle.inline.rule_sets.open.shade",
-        "unknown field",
-    );
-    // The options of a shadow are its own, and it may decide elsewhere.
-    assert!(Settings::from_value(rule_sets(json!({"open": {"shadow": "next"}, "next": {}}))).is_ok());
-    assert!(Settings::from_value(rule_sets(json!({"open": {"shadow": "ask"}}))).is_ok());
-
-    let shadow = |shadow: Value| {
-        let mut config = configuration();
-        config["shadow"] = shadow;
-        config
-    };
-    let inline = || by_bundle(|_| {})["shadow"]["inline"].clone();
-    let remote = json!({"remote": {"cluster": "c", "host": "h", "path": "/p"}, "keys": key().public_jwks()});
-    assert_eq!(refused(&shadow(remote), "shadow.remote", "is not fetched"), 1);
-    assert_eq!(refused(&shadow(json!({})), "shadow", "expected `inline` or `signed`"), 1);
-    refused(&shadow(json!({"inline": inline(), "signed": "x"})), "shadow", "exclude each other");
-    refused(&shadow(json!({"signed": "x"})), "shadow.keys", "missing");
-    refused(&shadow(json!({"inline": inline(), "zzz": 1})), "shadow.zzz", "unknown field");
-    let mut nested = inline();
-    nested["rule_sets"] = json!({"open": {"shadow": "ask"}});
-    refused(&shadow(json!({"inline": nested})), "shadow", "no shadows of their own");
-    let mut wrong = inline();
-    wrong["grants"][0]["owner"] = json!("");
-    refused(&shadow(json!({"inline": wrong})), "shadow.inline.grants[0].owner", "empty");
 }
