@@ -1,9 +1,13 @@
 //! Programs at random: typed, so that OPA takes most of them, of every construct and builtin, with
 //! undefined values, errors and conflicts where policies have them.
 
+mod bindings;
 mod bodies;
 pub mod builtins;
+mod calls;
 mod documents;
+mod functions;
+mod replacements;
 mod rules;
 mod terms;
 mod types;

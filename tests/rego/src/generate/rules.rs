@@ -163,7 +163,7 @@ impl Maker {
         self.rules.push(made);
     }
 
-    fn definitions(&mut self) -> usize {
+    pub fn definitions(&mut self) -> usize {
         self.random.weighted(&[(60, 1), (30, 2), (10, 3)])
     }
 
@@ -207,7 +207,7 @@ impl Maker {
         into.push(Node::Seq(parts));
     }
 
-    fn head_value(&mut self, ty: &Ty) -> Node {
+    pub fn head_value(&mut self, ty: &Ty) -> Node {
         if self.random.percent(8) {
             self.mark("comprehension in head");
             return match ty {
@@ -258,7 +258,7 @@ impl Maker {
     }
 
     /// One `else`, and whether another can follow.
-    fn otherwise(&mut self, ty: &Ty) -> (Node, bool) {
+    pub fn otherwise(&mut self, ty: &Ty) -> (Node, bool) {
         self.mark("else");
         let from = self.scope.len();
         let body = self.random.percent(80).then(|| self.statements(2));
@@ -273,83 +273,13 @@ impl Maker {
         (Node::Seq(parts), conditional)
     }
 
-    fn sign(&mut self) -> &'static str {
+    pub fn sign(&mut self) -> &'static str {
         if self.random.percent(85) {
             self.mark("head with :=");
             " := "
         } else {
             self.mark("head with =");
             " = "
-        }
-    }
-
-    fn function(&mut self, name: &str, ty: &Ty, arguments: &[Ty], into: &mut Vec<Node>) {
-        self.mark("function");
-        for _ in 0..self.definitions() {
-            let mut patterns = Vec::new();
-            for argument in arguments {
-                patterns.push(self.pattern(argument));
-            }
-            let parameters: Vec<Variable> = self.scope.clone();
-            let body = self.random.percent(85).then(|| self.statements(2));
-            let value = self.head_value(ty);
-            let sign = self.sign();
-            let mut parts = vec![
-                t(format!("{name}(")),
-                Node::List { between: ", ", least: patterns.len(), items: patterns },
-                t(")"),
-            ];
-            // A function that is true where its body holds.
-            if *ty != Ty::Bool || body.is_none() || self.random.percent(50) {
-                parts.push(t(sign));
-                parts.push(value);
-            }
-            if let Some(body) = body {
-                parts.push(t(" if "));
-                parts.push(block(body));
-                self.scope = parameters;
-                if self.random.percent(15) {
-                    let (node, _) = self.otherwise(ty);
-                    parts.push(node);
-                }
-            }
-            self.scope.clear();
-            into.push(Node::Seq(parts));
-        }
-        if self.random.percent(25) {
-            self.mark("default function");
-            let wildcards = vec!["_"; arguments.len()].join(", ");
-            let value = self.literal(ty, 0);
-            into.push(Node::Seq(vec![t(format!("default {name}({wildcards}) := ")), value]));
-        }
-    }
-
-    /// A parameter: mostly a variable.
-    fn pattern(&mut self, ty: &Ty) -> Node {
-        let variable = |maker: &mut Self, ty: &Ty| {
-            let name = maker.fresh("a");
-            maker.scope.push(Variable { name: name.clone(), ty: ty.clone() });
-            t(name)
-        };
-        match (self.random.below(10), ty) {
-            (0, _) => {
-                self.mark("argument pattern: wildcard");
-                t("_")
-            }
-            (1, Ty::Num | Ty::Str | Ty::Bool) => {
-                self.mark("argument pattern: constant");
-                self.literal(ty, 0)
-            }
-            (1..=5, Ty::Arr(item)) => {
-                self.mark("argument pattern: array");
-                let second = if self.random.percent(50) { t("_") } else { variable(self, item) };
-                Node::Seq(vec![t("["), variable(self, item), t(", "), second, t("]")])
-            }
-            (1..=5, Ty::Obj(member)) => {
-                self.mark("argument pattern: object");
-                Node::Seq(vec![t(format!("{{{}: ", self.key())), variable(self, member), t("}")])
-            }
-            _ => variable(self, ty),
         }
     }
 
