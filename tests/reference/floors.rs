@@ -2,9 +2,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
-use crate::page::file;
+use crate::page::{file, files_below};
 
 const SOURCES: &str = "filter/core/src";
 
@@ -21,18 +21,6 @@ fn drawn() -> Vec<(String, Vec<String>)> {
         )
     })
     .collect()
-}
-
-fn sources(below: &Path) -> Vec<PathBuf> {
-    let mut found = Vec::new();
-    for entry in fs::read_dir(below).unwrap() {
-        let path = entry.unwrap().path();
-        match path.is_dir() {
-            true => found.extend(sources(&path)),
-            false => found.push(path),
-        }
-    }
-    found
 }
 
 /// The names behind `crate::` in a source, without those of its tests.
@@ -55,7 +43,7 @@ fn named(source: &str) -> BTreeSet<String> {
 fn built() -> BTreeMap<String, BTreeSet<String>> {
     let root = everycall_tests::envoy::root().join(SOURCES);
     let mut folders: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
-    for path in sources(&root) {
+    for path in files_below(&root) {
         let inside = path.strip_prefix(&root).unwrap().to_string_lossy().into_owned();
         let folder = inside.split('/').next().unwrap().trim_end_matches(".rs").to_owned();
         if folder == "lib" || inside.ends_with("tests.rs") || inside.contains("/tests/") {
@@ -100,7 +88,7 @@ fn the_engine_is_of_parts_and_one_file_uses_them() {
     let root = everycall_tests::envoy::root().join(SOURCES);
     let code = |path: &PathBuf| fs::read_to_string(path).unwrap();
     let with_engine: Vec<PathBuf> =
-        sources(&root).into_iter().filter(|path| code(path).contains("impl Engine {")).collect();
+        files_below(&root).into_iter().filter(|path| code(path).contains("impl Engine {")).collect();
     assert_eq!(with_engine, [root.join("engine.rs")]);
     let source = code(&root.join("engine.rs"));
     let fields = block(&source, "pub struct Engine {").iter().filter(|line| line.contains(": ")).count();

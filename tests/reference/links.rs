@@ -7,25 +7,12 @@ use std::path::{Component, Path, PathBuf};
 use everycall_tests::envoy::root;
 use regex::Regex;
 
-use crate::page::{COMMANDS, CONFIGURATION, FRONT, IDENTITY, POLICIES, PROXY, RECORDS};
+use crate::page::{files_below, COMMANDS, CONFIGURATION, FRONT, IDENTITY, POLICIES, PROXY, RECORDS};
 
 /// The most lines of the front page.
 const FRONT_LINES: usize = 250;
 /// A longer page begins with a table of contents.
 const SHORT_LINES: usize = 150;
-
-/// All `*.md` below a folder, but for what is built and fetched.
-fn pages(below: &Path, found: &mut Vec<PathBuf>) {
-    for entry in fs::read_dir(below).unwrap() {
-        let path = entry.unwrap().path();
-        let name = path.file_name().unwrap().to_string_lossy().into_owned();
-        if path.is_dir() && !name.starts_with('.') && name != "target" && name != "node_modules" {
-            pages(&path, found);
-        } else if name.ends_with(".md") {
-            found.push(path);
-        }
-    }
-}
 
 /// The lines of a page that are no code: what stands between fences is empty.
 fn prose(text: &str) -> Vec<&str> {
@@ -127,8 +114,8 @@ fn broken(page: &Path, target: &str) -> Option<String> {
 #[test]
 fn every_link_leads_somewhere() {
     let top = root().canonicalize().unwrap();
-    let mut found = Vec::new();
-    pages(&top, &mut found);
+    let mut found = files_below(&top);
+    found.retain(|path| path.extension().is_some_and(|extension| extension == "md"));
     let (mut all, mut wrong) = (0, Vec::new());
     for path in &found {
         let page = path.strip_prefix(&top).unwrap();

@@ -8,6 +8,7 @@ mod features;
 mod floors;
 mod identity;
 mod istio;
+mod lengths;
 mod links;
 mod lints;
 mod lists;

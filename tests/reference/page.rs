@@ -1,6 +1,7 @@
 //! The pages, as far as tests read them: sections, their first table, their code blocks.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
 
 use everycall_tests::envoy::root;
 
@@ -30,6 +31,21 @@ pub struct Section {
 /// A file of the project.
 pub fn file(path: &str) -> String {
     std::fs::read_to_string(root().join(path)).unwrap_or_else(|error| panic!("{path}: {error}"))
+}
+
+/// All files below a folder, but for what is built and fetched.
+pub fn files_below(folder: &Path) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        let name = path.file_name().unwrap().to_string_lossy().into_owned();
+        match path.is_dir() {
+            true if name.starts_with('.') || ["target", "node_modules"].contains(&name.as_str()) => {}
+            true => found.extend(files_below(&path)),
+            false => found.push(path),
+        }
+    }
+    found
 }
 
 /// The section of a page with this heading, `#` marks included.
