@@ -5,6 +5,7 @@
 use std::alloc::{GlobalAlloc, Layout};
 use std::hint::black_box;
 use std::path::Path;
+use std::rc::Rc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
@@ -96,7 +97,7 @@ fn pages(count: usize) -> Vec<Vec<u8>> {
 /// An engine that has read these pages, what it takes, and how long each slice of that took.
 fn load(config: &Value, pages: Vec<Vec<u8>>) -> (Engine, usize, Vec<Duration>) {
     let settings = Settings::from_value(config.clone()).expect("a valid configuration");
-    let data = Box::<LocalData>::default();
+    let data = Rc::<LocalData>::default();
     let mut engine = Engine::new(settings, Box::new(PureRust), data, IdSeed::derive(&[]));
     // The pages will be gone.
     let held: usize = pages.iter().map(|page| page.capacity() + 16).sum();

@@ -31,6 +31,7 @@ struct Workers {
     server: Server,
     parked: BTreeMap<(usize, u64), Pending>,
     decided: Vec<(u64, Reason)>,
+    notes: Vec<String>,
     warnings: Vec<String>,
 }
 
@@ -63,7 +64,7 @@ impl Workers {
     fn new(count: usize, config: &Value) -> Self {
         let data = Rc::new(LocalData::default());
         let engine = |number: usize| {
-            let data = Box::new(Rc::clone(&data));
+            let data = Rc::clone(&data);
             Engine::new(settings(config), Box::new(PureRust), data, IdSeed::derive(&[&number.to_le_bytes()]))
         };
         Self {
@@ -71,6 +72,7 @@ impl Workers {
             server: Server { reply: set(&[Algorithm::Es256]), asked: 0 },
             parked: BTreeMap::new(),
             decided: Vec::new(),
+            notes: Vec::new(),
             warnings: Vec::new(),
         }
     }
@@ -111,6 +113,7 @@ impl Workers {
                         step => self.decided.push((stream.0, reason(step))),
                     }
                 }
+                Effect::Info { message } => self.notes.push(message),
                 Effect::Warn { message } => self.warnings.push(message),
                 other => panic!("{other:?}"),
             }
@@ -300,7 +303,7 @@ fn without_shared_data_each_worker_keeps_the_interval_for_itself() {
     for number in 0..2_u8 {
         let settings = settings(&configuration(json!({})));
         let seed = IdSeed::derive(&[&[number]]);
-        workers.engines.push(Engine::new(settings, Box::new(PureRust), Box::new(Broken), seed));
+        workers.engines.push(Engine::new(settings, Box::new(PureRust), Rc::new(Broken), seed));
     }
     workers.server.reply = Reply::Failed(Failure::Unavailable);
     for second in 0..30 {
@@ -322,7 +325,7 @@ fn what_somebody_else_shares_is_not_believed() {
     let data = Rc::new(LocalData::default());
     let config = configuration(json!({}));
     let engine = |data: &Rc<LocalData>| {
-        let data = Box::new(Rc::clone(data));
+        let data = Rc::clone(data);
         Engine::new(settings(&config), Box::new(PureRust), data, IdSeed::derive(&[]))
     };
     let mut first = engine(&data);

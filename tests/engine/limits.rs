@@ -1,6 +1,8 @@
 //! The limits of one evaluation, natively: the policies of `everycall_tests::hostile` end at them, and
 //! what would end the module is refused with the configuration. In Envoy: `tests/e2e/limits.rs`.
 
+use std::rc::Rc;
+
 use everycall_core::jose::{Key, SignatureVerifier, Unavailable};
 use everycall_core::sync::LocalData;
 use everycall_core::{DecisionRecord, Effect, Engine, IdSeed, PureRust, Reason, Settings, Work};
@@ -176,7 +178,7 @@ impl SignatureVerifier for Dear {
 fn signatures_too_many() {
     let mut config = configuration();
     config["limits"] = json!({"signature_ms": 10});
-    let data = Box::<LocalData>::default();
+    let data = Rc::<LocalData>::default();
     let mut engine = Engine::new(settings(&config), Box::new(Dear), data, IdSeed::derive(&[]));
     let mut decided = |token: &str, secs: i64| {
         let decision = done(engine.check(request(1, "/open", token), later(secs))).record;

@@ -103,6 +103,9 @@ fn bundle_refused_and_the_one_before_stays() {
     let at = tampered.len() - 20;
     tampered[at] ^= 1;
     let cut = signed(6)[..signed(6).len() - 10].to_vec();
+    // Its head is the one in force.
+    let mut tampered_again = signed(5);
+    tampered_again[at] ^= 1;
     let mut grants = vec![parts()["grants"][2].clone(); 3];
     grants[1]["id"] = json!("other");
     let mut doubled = parts();
@@ -110,6 +113,7 @@ fn bundle_refused_and_the_one_before_stays() {
     for (reply, fault) in [
         (with(&|_| {}, &foreign), FileFault::Signature),
         (file(tampered), FileFault::Digest),
+        (file(tampered_again), FileFault::Digest),
         (file(cut), FileFault::Digest),
         (file(closed(4)), FileFault::Older),
         (file(closed(5)), FileFault::Older),
@@ -176,13 +180,24 @@ fn bundle_server_failures_keep_what_is_in_force_until_it_is_stale() {
             assert_eq!(workers.decides(0, later(second)), (ALLOWED, 5), "{reply:?} at {second}");
         }
         assert_eq!(workers.engines[0].stats().bundle.unwrap().fetches.failed, 6, "{reply:?}");
+        let stale = |workers: &Workers| {
+            workers.warnings.iter().filter(|warning| warning.starts_with("the bundle is stale: ")).count()
+        };
+        assert_eq!(stale(&workers), 0, "{reply:?}: {:?}", workers.warnings);
         workers.tick(later(101));
+        workers.tick(later(103));
+        assert_eq!(stale(&workers), 1, "{reply:?}: {:?}", workers.warnings);
+        workers.notes.clear();
         assert_eq!(workers.decides(0, later(101)).0, Reason::BundleStale, "{reply:?}");
         assert_eq!(workers.engines[0].stats().bundle.unwrap().freshness, Freshness::Stale, "{reply:?}");
         workers.server.reply =
             file(test_bundle_file(&parts(), &Issue { issued_at: later(110), ..issue(6) }, &key()).unwrap());
         workers.tick(later(120));
         assert_eq!(workers.decides(0, later(120)), (ALLOWED, 6), "{reply:?}");
+        workers.tick(later(121));
+        let [in_force, fresh] = workers.notes.as_slice() else { panic!("{:?}", workers.notes) };
+        assert!(in_force.ends_with("(sequence 6) is in force"), "{in_force}");
+        assert_eq!((fresh.as_str(), stale(&workers)), ("the bundle is fresh again", 1));
     }
 }
 
@@ -199,7 +214,7 @@ fn an_entity_tag_saves_the_fetch_and_not_the_age() {
     }
     let tag = Some("\"five\"".to_owned());
     assert_eq!(workers.server.asked, [None, tag.clone(), tag.clone(), tag.clone()]);
-    assert!(workers.warnings.iter().all(|warning| warning.contains("in force")), "{:?}", workers.warnings);
+    assert!(workers.warnings.is_empty(), "{:?}", workers.warnings);
     assert_eq!(workers.decides(0, later(100)), (ALLOWED, 5));
     assert_eq!(workers.decides(0, later(101)).0, Reason::BundleStale);
     // Signed anew, with the same content: nothing is built again, and it is fresh.

@@ -134,7 +134,7 @@ impl Host {
                     let effects = self.engine.fetched(id, reply, self.now);
                     self.run(effects);
                 }
-                Effect::Warn { .. } => {}
+                Effect::Info { .. } | Effect::Warn { .. } => {}
                 other => panic!("{other:?}"),
             }
         }

@@ -18,21 +18,28 @@ pub struct Workers<S, D = LocalData> {
     pub engines: Vec<Engine>,
     pub data: Rc<D>,
     pub server: S,
+    pub notes: Vec<String>,
     pub warnings: Vec<String>,
     pub slices: usize,
 }
 
 impl<S: Server, D: SharedData + 'static> Workers<S, D> {
     pub fn with(count: usize, config: &Value, data: D, server: S) -> Self {
-        let mut workers =
-            Self { engines: Vec::new(), data: Rc::new(data), server, warnings: Vec::new(), slices: 0 };
+        let mut workers = Self {
+            engines: Vec::new(),
+            data: Rc::new(data),
+            server,
+            notes: Vec::new(),
+            warnings: Vec::new(),
+            slices: 0,
+        };
         (0..count).for_each(|_| workers.add(config));
         workers
     }
 
     pub fn add(&mut self, config: &Value) {
         let seed = IdSeed::derive(&[&self.engines.len().to_le_bytes()]);
-        let data = Box::new(Rc::clone(&self.data));
+        let data = Rc::clone(&self.data);
         self.engines.push(Engine::new(settings(config), Box::new(PureRust), data, seed));
     }
 
@@ -66,6 +73,7 @@ impl<S: Server, D: SharedData + 'static> Workers<S, D> {
                     let effects = self.engines[worker].fetched(id, reply, now);
                     self.run(worker, effects, now);
                 }
+                Effect::Info { message } => self.notes.push(message),
                 Effect::Warn { message } => self.warnings.push(message),
                 other => panic!("{other:?}"),
             }

@@ -1,6 +1,7 @@
 //! A worker that has many grants, and remembers many tokens.
 
 use std::fmt::Write as _;
+use std::rc::Rc;
 
 use anyhow::bail;
 use everycall::mint::{self, TestKey};
@@ -65,7 +66,7 @@ impl SignatureVerifier for Believes {
 /// An engine of this configuration.
 pub fn engine(text: Vec<u8>) -> anyhow::Result<Engine> {
     let settings = Settings::from_json(text).map_err(|error| anyhow::anyhow!("{error}"))?;
-    Ok(Engine::new(settings, Box::new(Believes), Box::<LocalData>::default(), IdSeed::derive(&[])))
+    Ok(Engine::new(settings, Box::new(Believes), Rc::<LocalData>::default(), IdSeed::derive(&[])))
 }
 
 /// Lets the engine see that many different tokens.

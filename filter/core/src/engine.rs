@@ -28,6 +28,7 @@ mod sweep;
 mod trace;
 mod worker;
 
+use std::rc::Rc;
 use std::sync::Arc;
 
 use crate::authority::grants::Granted;
@@ -149,7 +150,7 @@ impl Engine {
     pub fn new(
         mut settings: Settings,
         verifier: Box<dyn SignatureVerifier>,
-        shared: Box<dyn SharedData>,
+        shared: Rc<dyn SharedData>,
         seed: IdSeed,
     ) -> Self {
         let worker = Worker::new(&settings, verifier, shared, seed);
@@ -174,7 +175,7 @@ impl Engine {
     /// An engine for a process of its own: signatures in pure Rust, nothing shared, nothing fetched.
     /// A token whose keys are not at hand is refused at once.
     pub fn standalone(settings: Settings, seed: IdSeed) -> Self {
-        let mut engine = Self::new(settings, Box::new(PureRust), Box::<LocalData>::default(), seed);
+        let mut engine = Self::new(settings, Box::new(PureRust), Rc::<LocalData>::default(), seed);
         engine.authenticator.fetching = false;
         engine
     }

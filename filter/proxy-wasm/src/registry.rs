@@ -70,7 +70,7 @@ pub(crate) fn configure(settings: Settings, root: u32) -> Rc<Instance> {
     }
     let signatures = Rc::new(Signatures::default());
     let verifier = HostVerifier::new(Rc::clone(&signatures));
-    let engine = Engine::new(settings, Box::new(verifier), Box::new(HostData), id_seed());
+    let engine = Engine::new(settings, Box::new(verifier), Rc::new(HostData), id_seed());
     let instance = Rc::new(Instance {
         engine: RefCell::new(engine),
         signatures,

@@ -1,5 +1,7 @@
 //! What a server answers: sets of keys and what is none, how long they count, where discovery leads.
 
+use std::rc::Rc;
+
 use everycall::mint::TestKey;
 use everycall_core::http::Failure;
 use everycall_core::sync::{Freshness, LocalData};
@@ -34,6 +36,16 @@ fn keys_serve_stale_until_the_hard_age_and_recover() {
     workers.tick(later(603));
     assert_eq!(workers.decided.last(), Some(&(1, Reason::KeysUnavailable)));
     assert!(workers.warnings.iter().all(|warning| warning.contains(ISSUER)) && !workers.warnings.is_empty());
+    let name = format!("the key set of `{ISSUER}`");
+    let said = |warnings: &[String], how: &str| {
+        warnings
+            .iter()
+            .filter(|warning| **warning == format!("{name} {how}; keys serve for 600 s at most"))
+            .count()
+    };
+    assert_eq!(said(&workers.warnings, "is stale: it is 61 s old"), 2, "{:?}", workers.warnings);
+    assert_eq!(said(&workers.warnings, "has expired: it is 601 s old"), 2, "{:?}", workers.warnings);
+    assert_eq!(workers.notes, [""; 0]);
     workers.server.reply = set(&[Algorithm::Es256]);
     for second in 604..620 {
         workers.tick(later(second));
@@ -43,6 +55,7 @@ fn keys_serve_stale_until_the_hard_age_and_recover() {
         Some(Reason::Allowed)
     );
     assert_eq!(workers.state(0), Freshness::Fresh);
+    assert_eq!(workers.notes, [format!("{name} is fresh again"), format!("{name} is fresh again")]);
 }
 
 #[test]
@@ -146,7 +159,7 @@ fn discovery_leads_to_the_configured_server_only() {
         Reply::http(200, document.to_string())
     };
     let run = |first: Reply| {
-        let data = Box::<LocalData>::default();
+        let data = Rc::<LocalData>::default();
         let mut engine = Engine::new(settings(&config), Box::new(PureRust), data, IdSeed::derive(&[]));
         let fetch = |effects: Vec<Effect>| {
             effects.into_iter().find_map(|effect| match effect {

@@ -57,6 +57,23 @@ fn a_bad_answer_changes_nothing_until_the_list_is_too_old() {
             Some(FileFault::Digest),
         ),
         (
+            "changed, under the sequence that is known",
+            http({
+                let text = String::from_utf8(full(&[end("t-1")], sequence + 1, later(1))).unwrap();
+                text.replace("t-1", "t-2").into_bytes()
+            }),
+            Some(FileFault::Digest),
+        ),
+        (
+            "changes of before, changed",
+            Reply::http(226, {
+                let old = issue(sequence, Some(sequence - 1), later(1));
+                let text = String::from_utf8(document(&[end("t-1")], &old, &key())).unwrap();
+                text.replace("t-1", "t-2").into_bytes()
+            }),
+            Some(FileFault::Digest),
+        ),
+        (
             "another key",
             http(document(&[end("t-2")], &issue(next, None, NOW), &foreign)),
             Some(FileFault::Signature),
@@ -108,6 +125,7 @@ fn a_bad_answer_changes_nothing_until_the_list_is_too_old() {
             assert_eq!(workers.all_say(task, at(5_000)), [expected; 2], "{name}: {task}");
         }
         assert!((1..=2).contains(&workers.warnings.len()), "{name}: {:?}", workers.warnings);
+        workers.notes.clear();
         let faults: BTreeMap<_, _> = (0..2).flat_map(|worker| workers.refused(worker)).collect();
         assert_eq!(faults.keys().copied().collect::<Vec<_>>(), Vec::from_iter(fault), "{name}");
         let failed: u64 = (0..2).map(|worker| workers.stats(worker).fetches.failed).sum();
@@ -118,10 +136,21 @@ fn a_bad_answer_changes_nothing_until_the_list_is_too_old() {
         workers.tick(at(61_000));
         assert_eq!(workers.all_say("t-4", at(61_000)), [Reason::RevocationsStale; 2], "{name}");
         assert_eq!(workers.all_say("t-1", at(61_000)), [Reason::Revoked; 2], "{name}");
+        workers.ticks(61_000, 63_000);
+        let stale = |warnings: &[String]| {
+            let said =
+                warnings.iter().filter(|warning| warning.starts_with("the list of revocations is stale: "));
+            said.count()
+        };
+        assert_eq!(stale(&workers.warnings), 2, "{name}: once by each: {:?}", workers.warnings);
+        assert_eq!(workers.notes, [""; 0], "{name}");
         workers.server.mood = None;
         workers.server.publisher.publish([end("t-4")], at(61_000));
-        workers.ticks(61_100, 70_000);
+        workers.ticks(63_100, 70_000);
         assert_eq!(workers.all_say("t-4", at(70_000)), [Reason::Revoked; 2], "{name}");
+        assert_eq!(stale(&workers.warnings), 2, "{name}: {:?}", workers.warnings);
+        let fresh = workers.notes.iter().filter(|note| *note == "the list of revocations is fresh again");
+        assert_eq!(fresh.count(), 2, "{name}: {:?}", workers.notes);
         assert_eq!(workers.all_say("t-2", at(70_000)), [ALLOWED; 2], "{name}");
     }
 }

@@ -24,11 +24,8 @@ impl FileKind for BundleName {
 
     fn check(head: &BundleHead) -> Result<(), String> {
         let revision = &head.about.revision;
-        if (1..=128).contains(&revision.len()) && revision.bytes().all(|b| b.is_ascii_graphic()) {
-            Ok(())
-        } else {
-            Err("`revision` is not 1 to 128 printable ASCII characters".into())
-        }
+        let is_good = (1..=128).contains(&revision.len()) && revision.bytes().all(|b| b.is_ascii_graphic());
+        is_good.then_some(()).ok_or_else(|| "`revision` is not 1 to 128 printable ASCII characters".into())
     }
 
     fn name(head: &BundleHead) -> String {

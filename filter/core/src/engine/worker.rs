@@ -44,10 +44,9 @@ impl Worker {
     pub(super) fn new(
         settings: &Settings,
         verifier: Box<dyn SignatureVerifier>,
-        shared: Box<dyn SharedData>,
+        data: Rc<dyn SharedData>,
         seed: IdSeed,
     ) -> Self {
-        let data: Rc<dyn SharedData> = shared.into();
         let shared = Shared::new(Rc::clone(&data), &settings.credential_digest);
         let (counter, fetches) = (0, FetchIds::default());
         Self { seed, counter, fetches, verifier, shared, common: Shared::common(data) }

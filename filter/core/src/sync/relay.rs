@@ -66,16 +66,10 @@ impl Notice {
     }
 }
 
-/// Who sent a text.
+/// Who sent a text, and its entity tag; another worker did after this notice.
 pub(crate) enum Sender {
-    Server {
-        etag: Option<String>,
-    },
-    /// After this notice; the text has its own entity tag.
-    Worker {
-        notice: Notice,
-        etag: Option<String>,
-    },
+    Server { etag: Option<String> },
+    Worker { notice: Notice, etag: Option<String> },
 }
 
 impl Sender {

@@ -61,17 +61,6 @@ impl SharedData for LocalData {
     }
 }
 
-/// One map for several engines, as the workers of a proxy have it.
-impl<T: SharedData + ?Sized> SharedData for Rc<T> {
-    fn get(&self, key: &str) -> Result<Option<(Vec<u8>, u32)>, Unavailable> {
-        (**self).get(key)
-    }
-
-    fn put(&self, key: &str, bytes: &[u8], expect: Option<u32>) -> Result<bool, Unavailable> {
-        (**self).put(key, bytes, expect)
-    }
-}
-
 /// What stands at a name.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum SharedEntry {

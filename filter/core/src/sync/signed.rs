@@ -96,9 +96,11 @@ impl fmt::Display for FileError {
         };
         let shown: Vec<String> = self.errors.iter().take(SHOWN).map(text).collect();
         write!(f, "{}: {}", self.fault, shown.join("; "))?;
-        match self.errors.len().saturating_sub(SHOWN) {
-            0 => Ok(()),
-            more => write!(f, "; and {more} more"),
+        let more = self.errors.len().saturating_sub(SHOWN);
+        if more > 0 {
+            write!(f, "; and {more} more")
+        } else {
+            Ok(())
         }
     }
 }
@@ -335,8 +337,9 @@ impl<K: FileKind> SignedFile<K> {
                 rest.get(..end).map(Ok)
             }
             None => {
+                let is_long = rest.len() > max;
                 self.at = self.text.len();
-                Some(Err(if rest.len() > max {
+                Some(Err(if is_long {
                     format!("longer than {max} bytes")
                 } else {
                     "it has no end".to_owned()

@@ -293,7 +293,7 @@ fn replays(row: &mut Row) {
     let mut client = Client::new(TestKey::foreign(Algorithm::Es256).unwrap());
     let data = Rc::new(LocalData::default());
     let worker = |name: &[u8]| {
-        let shared = Box::new(Rc::clone(&data));
+        let shared = Rc::clone(&data);
         Engine::new(settings(&config()), Box::new(PureRust), shared, IdSeed::derive(&[name]))
     };
     let mut workers = [worker(b"1"), worker(b"2")];

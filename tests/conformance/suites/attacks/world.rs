@@ -1,5 +1,7 @@
 //! A small world to attack: one issuer, one caller, one host that is open to it, and the engine.
 
+use std::rc::Rc;
+
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use base64::Engine as _;
 use everycall::mint::{self, TestKey};
@@ -219,7 +221,7 @@ impl World {
 
     /// An engine whose fetches somebody carries out.
     pub fn fetching(config: &Value) -> Self {
-        let shared = Box::<LocalData>::default();
+        let shared = Rc::<LocalData>::default();
         let engine = Engine::new(settings(config), Box::new(PureRust), shared, IdSeed::derive(&[]));
         Self { engine, streams: 0 }
     }
@@ -279,6 +281,7 @@ impl Due {
                     due.fetches.push((id, call.cluster.clone(), header(":authority"), header(":path")));
                 }
                 Effect::Wake { stream } => due.woken.push(stream),
+                Effect::Info { .. } => {}
                 Effect::Warn { message } => due.warnings.push(message),
                 other => panic!("unexpected: {other:?}"),
             }

@@ -67,11 +67,7 @@ impl FeedHead {
     /// Of which one it is.
     pub fn is_of(&self, feed: FeedKind) -> Result<(), String> {
         let own = self.about.feed;
-        if own == feed {
-            Ok(())
-        } else {
-            Err(format!("`feed` is `{own}`; expected `{feed}`"))
-        }
+        (own == feed).then_some(()).ok_or_else(|| format!("`feed` is `{own}`; expected `{feed}`"))
     }
 
     /// Whether this is a page of the list that the other is a page of.
