@@ -29,7 +29,7 @@ demo: wasm envoy ## the tour: Envoy with the module, requests and decisions, the
 run: wasm envoy ## the same set-up, kept running for your own requests
 	@cargo run --locked --quiet --package everycall-tests --bin everycall-demo -- --keep
 
-render: wasm ## envoy/envoy.yaml, envoy/istio/wasmplugin.yaml and the tables of the pages, rendered anew
+render: ## envoy/envoy.yaml, envoy/istio/wasmplugin.yaml and the tables of the pages, rendered anew
 	EVERYCALL_RENDER=1 cargo test --locked --quiet --package everycall-tests --test reference are_current
 
 test: lint test-native test-wasm ## everything that CI checks

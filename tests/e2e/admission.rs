@@ -175,21 +175,3 @@ fn attribute_absent() {
     let seen = world.send("only", &crate::requests::get("t", "/t/a"));
     assert_eq!((seen.response.status, seen.reason()), (403, "policy_undefined"), "{}", seen.line);
 }
-
-#[test]
-fn decisions_are_counted_by_outcome_and_reason() {
-    let world = World::with(&everycall_tests::cases::reference().unwrap());
-    let request = crate::requests::get("orders.shop.example", "/orders");
-    for _ in 0..3 {
-        world.send("only", &request);
-    }
-    let text = world.envoy.admin("/stats/prometheus").unwrap();
-    let line = text
-        .lines()
-        .find(|line| line.starts_with("everycall_decisions{"))
-        .unwrap_or_else(|| panic!("{text}"));
-    for label in ["outcome=\"deny\"", "reason=\"credential_missing\"", "instance=\"only\""] {
-        assert!(line.contains(label), "{line}");
-    }
-    assert!(line.ends_with(" 3"), "{line}");
-}

@@ -48,7 +48,8 @@ fn resources(more: &[&str]) -> Vec<Value> {
     let module = directory.path().join("m.wasm");
     std::fs::write(&module, b"\0asm").unwrap();
     let module = module.display().to_string();
-    let text = render(&[ISTIO.1, &["--module", &module], more].concat());
+    let from = ["--url", "https://modules.example/everycall.wasm", "--module", &module];
+    let text = render(&[ISTIO.1, &from, more].concat());
     text.split("\n---\n").map(|document| serde_yaml_ng::from_str(document).unwrap()).collect()
 }
 

@@ -13,6 +13,7 @@ mod links;
 mod lints;
 mod lists;
 mod memory;
+mod metrics;
 mod page;
 mod rendered;
 mod schemas;

@@ -1,17 +1,10 @@
 //! The renderings that are committed are what `everycall render` prints now. `make render` writes
 //! them anew: it runs this test with EVERYCALL_RENDER set.
 
-use std::path::Path;
-
 use everycall_tests::envoy::{connection_manager, plugin as plugin_in, root};
 use serde_json::Value;
-use sha2::{Digest as _, Sha256};
 
 use crate::page::{file, section, PROXY};
-use crate::structural::is_sha256;
-
-/// Where `make wasm` puts the module.
-const MODULE: &str = "target/everycall.wasm";
 
 /// The options behind `--config policies/everycall.yaml`. Addresses are those of the compose file.
 pub const ENVOY: (&str, &[&str]) = (
@@ -46,48 +39,15 @@ pub fn render(options: &[&str]) -> String {
     String::from_utf8(out).unwrap()
 }
 
-/// A rendering with the digest of this module.
-fn render_pinned(options: &[&str], module: &Path) -> String {
-    render(&[options, &["--module", &module.display().to_string()]].concat())
-}
-
-/// The digest that a WasmPlugin pins, and the text without it.
-fn without_digest(text: &str) -> (Vec<&str>, String) {
-    let (pins, rest): (Vec<&str>, Vec<&str>) = text.lines().partition(|line| line.starts_with("  sha256:"));
-    let pins =
-        pins.iter().map(|line| line.trim_start_matches("  sha256:").trim().trim_matches('"')).collect();
-    (pins, rest.join("\n"))
-}
-
 #[test]
 fn committed_renderings_are_current() {
-    let module = root().join(MODULE);
     if std::env::var_os("EVERYCALL_RENDER").is_some() {
         std::fs::write(root().join(ENVOY.0), render(ENVOY.1)).unwrap();
-        std::fs::write(root().join(ISTIO.0), render_pinned(ISTIO.1, &module)).unwrap();
+        std::fs::write(root().join(ISTIO.0), render(ISTIO.1)).unwrap();
     }
     let stale = "is not what the configuration renders to now: run `make render`";
     assert!(file(ENVOY.0) == render(ENVOY.1), "{} {stale}", ENVOY.0);
-    // The digest is that of the module on the machine that rendered it: builds differ by toolchain.
-    let committed = file(ISTIO.0);
-    let (pins, rest) = without_digest(&committed);
-    assert!(rest == render(ISTIO.1).trim_end(), "{} {stale}", ISTIO.0);
-    assert!(matches!(pins[..], [pin] if is_sha256(pin)), "{}: {pins:?}", ISTIO.0);
-}
-
-#[test]
-fn a_plugin_pins_the_module_it_is_rendered_with() {
-    let built = root().join(MODULE);
-    let directory = tempfile::tempdir().unwrap();
-    let other = directory.path().join("other.wasm");
-    std::fs::write(&other, b"\0asm").unwrap();
-    for module in [built, other].into_iter().filter(|module| module.exists()) {
-        let digest: String = Sha256::digest(std::fs::read(&module).unwrap())
-            .iter()
-            .map(|byte| format!("{byte:02x}"))
-            .collect();
-        assert_eq!(without_digest(&render_pinned(ISTIO.1, &module)).0, [digest], "{}", module.display());
-    }
+    assert!(file(ISTIO.0) == render(ISTIO.1), "{} {stale}", ISTIO.0);
 }
 
 /// Both hold the one configuration that the demo runs and, but for revocations, every test starts from.
@@ -109,7 +69,7 @@ fn renderings_hold_the_configuration_of_the_demo() {
 #[test]
 fn the_page_shows_the_committed_plugin() {
     let shown = section(PROXY, "## Loading it").block("yaml");
-    let committed = without_digest(&file(ISTIO.0)).1;
+    let committed = file(ISTIO.0);
     let mut rest = committed.lines();
     for line in shown.lines().filter(|line| !line.contains('…')) {
         assert!(rest.any(|other| other == line), "`{line}` is not in {}, or stands elsewhere", ISTIO.0);

@@ -43,11 +43,6 @@ fn dialect(keyword: &str, rule: &Value, value: &Value) -> Option<Vec<String>> {
     Some(messages.filter(|message| !holds(message, value).unwrap_or(false)).map(str::to_owned).collect())
 }
 
-/// 64 hexadecimal digits in lower case.
-pub fn is_sha256(text: &str) -> bool {
-    text.len() == 64 && text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
-}
-
 /// The CEL rules that ours meet, by their message; `None` for any other.
 fn holds(message: &str, value: &Value) -> Option<bool> {
     let names = || value.as_object().into_iter().flatten().map(|(name, _)| name);

@@ -451,8 +451,11 @@ impl Engine {
         streams.begin_sweep(now, *settings.streams.sweep_ms);
         let mut effects: Vec<Effect> = events.into_iter().map(Effect::from).collect();
         if staleness.is_due(now) {
-            let (keys, bundles) = (authenticator.ages(now), authority.ages(settings, now));
-            effects.extend(staleness.look(keys.chain(bundles).chain(feeds.ages(settings, now))));
+            let mut ages = Vec::new();
+            authenticator.ages(&mut ages, now);
+            authority.ages(&mut ages, settings, now);
+            feeds.ages(&mut ages, settings, now);
+            effects.append(&mut staleness.look(ages));
         }
         self.pass_on();
         effects

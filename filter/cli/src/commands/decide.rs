@@ -10,7 +10,8 @@ use super::feed_lists::FeedListArgs;
 use super::offline::BundleArg;
 use super::pdp::{Answers, Pdp};
 use super::remote_keys::RemoteKeysArg;
-use super::{explain, replay, request, ConfigArg, Configuration, Outcome};
+use super::replay::{self, Line, Passed};
+use super::{explain, request, ConfigArg, Configuration, Outcome};
 use crate::clock;
 use crate::wire::WireRequest;
 
@@ -22,6 +23,8 @@ use crate::wire::WireRequest;
     A request has `method`, `host`, `path`, `headers` as [[name, value], ...] and may have `scheme`,\n\
     `source_ip`, `peer_id` and `at`. `path` and header values are text or {\"b64\": \"...\"}.\n\
     Exit code 1 if a line was malformed; the others are decided all the same.\n\n\
+    Why a call was refused that is in a log:\n  \
+    everycall decide --config c.yaml --record envoy.log --id 4534e7f22102a684f26ff0697927241b --explain\n\n\
     With a bundle and revocations on servers (`bundle.remote`, `revocations.remote`):\n  \
     everycall decide --config c.yaml --bundle shop.bundle --revocations revoked.jsonl --requests requests.jsonl")]
 pub(super) struct Args {
@@ -43,9 +46,13 @@ pub(super) struct Args {
     /// that asks is printed as it waits
     #[arg(long, value_name = "ANSWER")]
     pdp: Option<Pdp>,
-    /// Decide recorded decisions again instead, one record a line; text before a record is ignored
+    /// Decide the decisions again that are recorded in this log instead: the proxy's, or an access log with records in
+    /// it. `-` is the standard input; lines of something else are passed over
     #[arg(long, value_name = "FILE", conflicts_with_all = ["requests", "at", "pdp"])]
     record: Option<PathBuf>,
+    /// Only the decision with this id, which each refusal and each log line has
+    #[arg(long, value_name = "ID", requires = "record")]
+    id: Option<String>,
     /// Explain each decision to a person instead of printing its record
     #[arg(long)]
     explain: bool,
@@ -66,15 +73,31 @@ pub(super) fn run(args: &Args, out: &mut dyn Write) -> anyhow::Result<Outcome> {
     }
     let mut decider = Decider::new(configuration, at)?;
     let answers = args.pdp.as_ref().map(Answers::new).transpose()?;
-    let mut good = true;
+    let id = args.id.as_deref();
+    let mut passed = Passed::default();
+    let (mut good, mut found) = (true, false);
     for (index, line) in super::lines(file)?.enumerate() {
         let line = line?;
         if line.trim_ascii().is_empty() {
             continue;
         }
-        let result = match &args.record {
-            Some(_) => replay::run(&mut decider, &line, args.explain),
-            None => one(&mut decider, &line, answers.as_ref(), args.explain),
+        let result = if args.record.is_some() {
+            let line = Line::read(&line);
+            // Of one that is looked for, others don't matter.
+            match line {
+                Err(_) if id.is_some() => continue,
+                Err(wrong) => Err(wrong),
+                Ok(Line::Record(record)) if id.is_none_or(|id| id == record.id) => {
+                    found = true;
+                    replay::again(&mut decider, &record, args.explain)
+                }
+                Ok(line) => {
+                    passed.count(&line, id);
+                    continue;
+                }
+            }
+        } else {
+            one(&mut decider, &line, answers.as_ref(), args.explain)
         };
         match result {
             Ok(text) => {
@@ -86,6 +109,10 @@ pub(super) fn run(args: &Args, out: &mut dyn Write) -> anyhow::Result<Outcome> {
                 eprintln!("{}:{}: {message}", file.display(), index.saturating_add(1));
             }
         }
+    }
+    if args.record.is_some() {
+        passed.report(found, id).iter().for_each(|said| eprintln!("{}: {said}", file.display()));
+        good &= found;
     }
     Ok(Outcome::from_good(good))
 }

@@ -238,11 +238,72 @@ fn a_record_is_replayed_to_the_same_outcome() {
         &["decide", "--config", &config_name, "--record", "-"],
         "no record\n{\"v\":1}\n{\"decision\":\"allow\"}\n{\"record\":{\"v\":1}}\n",
     );
-    assert_eq!((output.code, output.err.lines().count()), (1, 4));
+    let errors: Vec<&str> = output.err.lines().collect();
+    let [first, second, none, others] = errors.as_slice() else { panic!("{}", output.err) };
+    assert!(
+        output.code == 1
+            && first.starts_with("-:2: missing field")
+            && second.starts_with("-:4: missing field")
+    );
+    assert_eq!((*none, *others), ("-: there is no record here", "-: 2 lines of something else passed over"));
     assert_eq!(
         everycall(&["decide", "--config", &config_name, "--record", "-", "--pdp", "allow"], "").code,
         2
     );
+}
+
+/// A whole log: records of several calls, and everything that a proxy writes besides.
+#[test]
+fn a_record_is_found_in_a_log_by_its_id() {
+    let files = Files::with_config();
+    let config = files.name("config.json");
+    let good = token(json!({}));
+    let lines = [request("GET", fulfilment(), Some(&good)), request("DELETE", json!([]), Some(&good))];
+    let records = decide(&[], &lines.join("\n"));
+    let ids: Vec<String> = records.json().iter().map(|one| one["id"].as_str().unwrap().to_owned()).collect();
+    let lines: Vec<&str> = records.out.lines().collect();
+    let (cut, _) = lines[0].split_at(lines[0].len() / 2);
+    let summary = |id: &str| json!({"response_code": 200, "decision": json!({"id": id, "decision": "allow"}).to_string()});
+    let ended = json!({"v": 2, "event": "stream_ended", "id": ids[0]});
+    let sent = json!({"agent": lines[0].replace(&ids[0], "forged"), "decision": null});
+    let log = format!(
+        "[2026-12-01][info][main] starting {{base}}\n\n[info][wasm] wasm log: {}\n[info][wasm] wasm log: {}\n{ended}\n{sent}\n{}\n",
+        lines[0],
+        lines[1],
+        summary("in-short"),
+    );
+    let record = |log: &str, more: &[&str]| {
+        everycall(&[&["decide", "--config", &config, "--record", "-"], more].concat(), log)
+    };
+    let all = record(&log, &[]);
+    assert_eq!((all.code, all.json()), (0, records.json()));
+    let said: Vec<&str> = all.err.lines().collect();
+    let [others, summaries] = said.as_slice() else { panic!("{}", all.err) };
+    assert_eq!(*others, "-: 3 lines of something else passed over");
+    assert!(
+        summaries.starts_with("-: 1 line with a decision in short passed over: records are in"),
+        "{summaries}"
+    );
+    for (id, expected) in ids.iter().zip(records.json()) {
+        let one = record(&log, &["--id", id]);
+        assert_eq!((one.code, one.err.as_str(), one.json()), (0, "", vec![expected]));
+    }
+    for (id, why) in [
+        ("in-short", "is here only in short"),
+        ("forged", "there is no record of the decision `forged`"),
+        ("", "there is no record of the decision ``"),
+    ] {
+        let none = record(&log, &["--id", id]);
+        assert_eq!((none.code, none.out.as_str()), (1, ""), "{id}");
+        assert!(none.err.contains(why), "{id}: {}", none.err);
+    }
+    // Another line's fault is not in the way of the one that is looked for.
+    let torn = format!("[info] {cut}\n{}\n", lines[1]);
+    assert_eq!((record(&torn, &["--id", &ids[1]]).code, record(&torn, &["--id", &ids[0]]).code), (0, 1));
+    let whole = record(&torn, &[]);
+    assert!(whole.code == 1 && whole.err.starts_with("-:1: ") && whole.json().len() == 1, "{}", whole.err);
+    assert_eq!(record("", &[]).code, 1);
+    assert_eq!(everycall(&["decide", "--config", &config, "--id", "x"], "").code, 2);
 }
 
 #[test]

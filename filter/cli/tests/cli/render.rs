@@ -73,17 +73,8 @@ fn envoy_needs_an_address_for_each_cluster_and_a_private_admin() {
 fn istio_gets_a_pinned_plugin() {
     let files = Files::new();
     let module = files.put("m.wasm", "module");
-    let plugin = yaml(&[
-        "istio",
-        "--module",
-        &module,
-        "--namespace",
-        "shop",
-        "--selector",
-        "app=orders",
-        "--url",
-        "oci://r.example/e:1",
-    ]);
+    let options = ["istio", "--module", &module, "--namespace", "shop", "--selector", "app=orders"];
+    let plugin = yaml(&[&options[..], &["--url", "https://r.example/e.wasm"]].concat());
     assert_eq!(
         (&plugin["apiVersion"], &plugin["kind"]),
         (&json!("extensions.istio.io/v1alpha1"), &json!("WasmPlugin"))
@@ -97,7 +88,65 @@ fn istio_gets_a_pinned_plugin() {
     assert_eq!(yaml(&["istio", "--fail-close"])["spec"]["failStrategy"], "FAIL_CLOSE");
     assert_eq!(render(&["istio", "--url", "ftp://x"]).code, 2);
     assert_eq!(render(&["istio", "--selector", "app"]).code, 2);
-    assert_eq!(render(&["istio", "--module", "/absent"]).code, 2);
+    assert_eq!(render(&["istio", "--url", "https://x/y", "--module", "/absent"]).code, 2);
+}
+
+/// Istio compares an image's digest, and a mismatch is a mesh that refuses every request.
+#[test]
+fn istio_is_told_the_digest_of_what_it_fetches() {
+    let files = Files::new();
+    let module = files.put("m.wasm", "module");
+    let of_module = "120970d812836f19888625587a4606a5ad23cef31c8684e601771552548fc6b9";
+    let image = "a".repeat(64);
+    let digest = format!("sha256:{image}");
+    let in_url = format!("oci://r.example/e@{digest}");
+    let (oci, https, file) = ("oci://r.example/e:1", "https://r.example/e.wasm", "file:///e.wasm");
+    for (url, options, pinned) in [
+        (oci, vec!["--image-digest", &digest], Some(image.as_str())),
+        (oci, vec![], None),
+        (&in_url, vec![], None),
+        (&in_url, vec!["--image-digest", &digest], Some(&image)),
+        (https, vec!["--module", &module], Some(of_module)),
+        ("http://r.example/e.wasm", vec!["--module", &module], Some(of_module)),
+        (https, vec![], None),
+        (file, vec![], None),
+    ] {
+        let output = render(&[&["istio", "--url", url], &options[..]].concat());
+        let plugin = output.out.split("\n---\n").next().unwrap();
+        let plugin: Value = serde_yaml_ng::from_str(plugin).unwrap();
+        assert_eq!(
+            plugin["spec"].get("sha256").map(|pin| pin.as_str().unwrap()),
+            pinned,
+            "{url} {options:?}"
+        );
+        let is_open = pinned.is_none() && url != in_url;
+        assert_eq!(output.err.contains("WARNING: what runs is not pinned"), is_open, "{url}: {}", output.err);
+        assert_eq!(output.out.contains("# What runs is not pinned"), is_open, "{url}");
+    }
+    let (upper, short) = (digest.to_uppercase(), &digest[..70]);
+    let other = format!("sha256:{}", "b".repeat(64));
+    for (url, options, why) in [
+        (oci, vec!["--module", &module], "expected `--image-digest` beside `oci://`"),
+        (
+            oci,
+            vec!["--module", &module, "--image-digest", &digest],
+            "expected `--image-digest` beside `oci://`",
+        ),
+        (https, vec!["--image-digest", &digest], "expected `--module` beside `https://`"),
+        (file, vec!["--module", &module], "Istio compares no digest of a file"),
+        (file, vec!["--image-digest", &digest], "Istio compares no digest of a file"),
+        (oci, vec!["--image-digest", &image], "is not `sha256:` and 64 hex digits"),
+        (oci, vec!["--image-digest", &upper], "is not `sha256:` and 64 hex digits"),
+        (oci, vec!["--image-digest", short], "is not `sha256:` and 64 hex digits"),
+        ("oci://r.example/e@sha256:1", vec![], "`--url`: `sha256:1` is not"),
+        (&in_url, vec!["--image-digest", &other], "`--url` names sha256:aaaa"),
+        ("r.example/e:1", vec![], "expected `oci://`"),
+        ("gs://r.example/e", vec![], "expected `oci://`"),
+    ] {
+        let output = render(&[&["istio", "--url", url], &options[..]].concat());
+        assert_eq!((output.code, output.out.as_str()), (2, ""), "{url} {options:?}");
+        assert!(output.err.contains(why), "{url} {options:?}: {}", output.err);
+    }
 }
 
 #[test]

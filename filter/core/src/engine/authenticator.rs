@@ -114,11 +114,10 @@ impl Authenticator {
     }
 
     /// How fresh each set of keys is that comes from a server.
-    pub(super) fn ages(&self, now: UnixTime) -> impl Iterator<Item = Age> + '_ {
-        self.keyrings.values().map(move |keyring| {
-            let Keyring { source, .. } = &keyring.source;
-            (format!("the key set of `{}`", source.issuer), keyring.source.freshness(now))
-        })
+    pub(super) fn ages(&self, ages: &mut Vec<Age>, now: UnixTime) {
+        for Follower { source: keyring, .. } in self.keyrings.values() {
+            ages.push((["the key set of `", &*keyring.source.issuer, "`"].concat(), keyring.freshness(now)));
+        }
     }
 
     pub(super) fn key_stats(&self, now: UnixTime) -> Vec<FollowerStats> {

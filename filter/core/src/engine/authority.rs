@@ -187,12 +187,12 @@ impl Authority {
     }
 
     /// How fresh each bundle is.
-    pub(super) fn ages(&self, settings: &Settings, now: UnixTime) -> impl Iterator<Item = Age> + '_ {
-        let bundle = self.bundle.freshness(now, settings.bundle_source.max_stale_s);
-        let shadow = self.shadow.as_ref().map(|Shadow { bundle, max_stale_s }| {
-            ("the shadow bundle".to_owned(), bundle.freshness(now, *max_stale_s))
-        });
-        [("the bundle".to_owned(), bundle)].into_iter().chain(shadow)
+    pub(super) fn ages(&self, ages: &mut Vec<Age>, settings: &Settings, now: UnixTime) {
+        let max_stale_s = settings.bundle_source.max_stale_s;
+        ages.push(("the bundle".to_owned(), self.bundle.freshness(now, max_stale_s)));
+        if let Some(Shadow { bundle, max_stale_s }) = &self.shadow {
+            ages.push(("the shadow bundle".to_owned(), bundle.freshness(now, *max_stale_s)));
+        }
     }
 
     /// Current figures of the bundle, if bundles come from a server.

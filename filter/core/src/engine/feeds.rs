@@ -106,9 +106,13 @@ impl<C: Content> Followed<C> {
         }
     }
 
-    fn age(&self, kind: FeedKind, settings: &Settings, now: UnixTime) -> Option<Age> {
-        let (feed, source) = (&self.feed.as_ref()?.source, settings.feed(kind)?);
-        Some((format!("the list of {kind}"), feed.freshness(source.max_age_s, now)))
+    fn age(&self, ages: &mut Vec<Age>, kind: FeedKind, settings: &Settings, now: UnixTime) {
+        if let (Some(feed), Some(source)) = (&self.feed, settings.feed(kind)) {
+            ages.push((
+                ["the list of ", kind.as_str()].concat(),
+                feed.source.freshness(source.max_age_s, now),
+            ));
+        }
     }
 
     fn stats(&self, kind: FeedKind, settings: &Settings, now: UnixTime) -> Option<FollowerStats> {
@@ -167,9 +171,9 @@ impl Feeds {
     }
 
     /// How fresh each list is that comes from a server.
-    pub(super) fn ages(&self, settings: &Settings, now: UnixTime) -> impl Iterator<Item = Age> {
-        let revocations = self.revocations.age(FeedKind::Revocations, settings, now);
-        revocations.into_iter().chain(self.signals.age(FeedKind::Signals, settings, now))
+    pub(super) fn ages(&self, ages: &mut Vec<Age>, settings: &Settings, now: UnixTime) {
+        self.revocations.age(ages, FeedKind::Revocations, settings, now);
+        self.signals.age(ages, FeedKind::Signals, settings, now);
     }
 
     /// Current figures of those that come from servers.

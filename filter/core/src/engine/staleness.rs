@@ -1,7 +1,5 @@
 //! Says once when something that decides becomes stale, and when it is well again.
 
-use std::collections::BTreeMap;
-
 use crate::base::time::UnixTime;
 use crate::engine::step::Effect;
 use crate::sync::follower::Freshness;
@@ -12,7 +10,7 @@ const LOOK_S: i64 = 1;
 /// What was said last, by what it is of.
 #[derive(Debug, Default)]
 pub(super) struct Staleness {
-    known: BTreeMap<String, Freshness>,
+    known: Vec<(String, Freshness)>,
     look_at: UnixTime,
 }
 
@@ -30,23 +28,23 @@ impl Staleness {
     }
 
     /// Looks at everything that there is.
-    pub(super) fn look(&mut self, ages: impl IntoIterator<Item = Age>) -> Vec<Effect> {
+    pub(super) fn look(&mut self, ages: Vec<Age>) -> Vec<Effect> {
         let mut effects = Vec::new();
         let before = std::mem::take(&mut self.known);
         for (name, (freshness, why)) in ages {
-            match (before.get(&name).copied().unwrap_or(Freshness::Missing), freshness) {
-                (Freshness::Stale | Freshness::Expired, Freshness::Fresh) => {
-                    effects.push(Effect::Info { message: format!("{name} is fresh again") });
-                }
-                (known, Freshness::Stale) if known != Freshness::Stale => {
-                    effects.push(Effect::Warn { message: format!("{name} is stale: {why}") });
-                }
-                (known, Freshness::Expired) if known != Freshness::Expired => {
-                    effects.push(Effect::Warn { message: format!("{name} has expired: {why}") });
-                }
-                _ => {}
+            let known = before.iter().find(|(known, _)| *known == name).map(|(_, known)| *known);
+            let how = match (known.unwrap_or(Freshness::Missing), freshness) {
+                (Freshness::Stale | Freshness::Expired, Freshness::Fresh) => Some(" is fresh again"),
+                (known, Freshness::Stale) if known != Freshness::Stale => Some(" is stale: "),
+                (known, Freshness::Expired) if known != Freshness::Expired => Some(" has expired: "),
+                _ => None,
+            };
+            if let Some(how) = how {
+                let message = [&name, how, &why].concat();
+                let is_well = freshness == Freshness::Fresh;
+                effects.push(if is_well { Effect::Info { message } } else { Effect::Warn { message } });
             }
-            self.known.insert(name, freshness);
+            self.known.push((name, freshness));
         }
         effects
     }

@@ -27,7 +27,7 @@ pub struct Bootstrap {
     #[arg(long, value_name = "ADDR:PORT", default_value = "127.0.0.1:9901")]
     pub admin: HostPort,
     /// Where admitted requests go
-    #[arg(long, value_name = "ADDR:PORT", default_value = "127.0.0.1:8081")]
+    #[arg(long, value_name = "ADDR:PORT", default_value = "127.0.0.1:8082")]
     pub upstream: HostPort,
     /// Where the clusters of `pdps` lead; with `CLUSTER=` in front for one of them; may be repeated
     #[arg(long, value_name = "[CLUSTER=]ADDR:PORT")]
@@ -58,7 +58,7 @@ pub struct Bootstrap {
 #[derive(clap::Args)]
 #[command(after_help = "Example:\n  \
     everycall render envoy --config policies/everycall.yaml --module target/everycall.wasm \\\n    \
-    --listen 127.0.0.1:8080 --upstream 127.0.0.1:8081 --pdp 127.0.0.1:8082 > envoy.yaml")]
+    --listen 127.0.0.1:8080 --upstream 127.0.0.1:8082 --pdp 127.0.0.1:8081 > envoy.yaml")]
 pub(super) struct Args {
     #[command(flatten)]
     pub(super) config: ConfigArg,

@@ -1,4 +1,4 @@
-//! `everycall render istio`: a WasmPlugin with the module pinned by its digest, and what it needs in front.
+//! `everycall render istio`: a WasmPlugin that pins what runs by its digest, and what it needs in front.
 
 use std::path::PathBuf;
 
@@ -13,14 +13,18 @@ use super::{yaml, ConfigArg};
 /// Print an Istio WasmPlugin with the configuration in it
 #[derive(clap::Args)]
 #[command(after_help = "Example:\n  \
-    everycall render istio --config policies/everycall.yaml --module target/everycall.wasm \\\n    \
-    --namespace shop --selector app=orders --url oci://registry.example/everycall:0.1.0 > wasmplugin.yaml")]
+    everycall render istio --config policies/everycall.yaml --namespace shop --selector app=orders \\\n    \
+    --url oci://registry.example/everycall:0.1.0 --image-digest sha256:… > wasmplugin.yaml")]
 pub(super) struct Args {
     #[command(flatten)]
     pub(super) config: ConfigArg,
-    /// The module, for its SHA-256; without it the WasmPlugin does not pin what runs
+    /// The module behind an `https://` or `http://` URL, for its SHA-256: without it the WasmPlugin does not pin what runs
     #[arg(long, value_name = "FILE")]
     module: Option<PathBuf>,
+    /// The digest of the manifest of the image behind an `oci://` URL, as `crane digest` prints it; not of an index of
+    /// several images, which Istio compares with none of them. Without it the WasmPlugin does not pin what runs
+    #[arg(long, value_name = "sha256:HEX")]
+    image_digest: Option<String>,
     /// Where Istio gets the module
     #[arg(long, value_name = "URL", default_value = concat!("oci://registry.example/everycall:", env!("CARGO_PKG_VERSION")))]
     url: String,
@@ -39,19 +43,14 @@ pub(super) struct Args {
 }
 
 pub(super) fn render(args: &Args, document: &Value) -> anyhow::Result<String> {
-    if !["oci://", "https://", "http://", "file://"].iter().any(|scheme| args.url.starts_with(scheme)) {
-        bail!("`--url {}`: expected `oci://`, `https://`, `http://` or `file://`", args.url);
-    }
+    let pin = Pin::of(args)?;
     let mut spec = Map::new();
     spec.insert("failStrategy".into(), json!(if args.fail_close { "FAIL_CLOSE" } else { "FAIL_RELOAD" }));
     spec.insert("phase".into(), json!("AUTHZ"));
     spec.insert("pluginName".into(), json!("everycall"));
     spec.insert("type".into(), json!("HTTP"));
     spec.insert("url".into(), json!(args.url));
-    if let Some(module) = &args.module {
-        let bytes =
-            std::fs::read(module).with_context(|| format!("`{}` cannot be read", module.display()))?;
-        let digest = hex::encode(&Sha256::digest(bytes));
+    if let Pin::Sha256(digest) = &pin {
         spec.insert("sha256".into(), json!(digest));
     }
     if !args.selector.is_empty() {
@@ -67,6 +66,10 @@ pub(super) fn render(args: &Args, document: &Value) -> anyhow::Result<String> {
         Source::UseRemoteAddress { hops } => (Some(hops), None),
     };
     let mut text = how.to_owned();
+    if let Pin::Open(why) = pin {
+        eprintln!("WARNING: what runs is not pinned: {why}");
+        text.push_str(&format!("\n# What runs is not pinned: {why}."));
+    }
     if let Some(hops) = hops {
         text.push_str(&format!(
             "\n# For gateways whose `numTrustedProxies` is {hops}. In a sidecar a client would say where it is: \
@@ -78,6 +81,65 @@ pub(super) fn render(args: &Args, document: &Value) -> anyhow::Result<String> {
         text.extend(["---\n", &yaml::text(&beside)]);
     }
     Ok(text)
+}
+
+/// What of the thing behind the URL is fixed. On a mismatch Istio refuses every request.
+#[derive(Debug, PartialEq)]
+enum Pin {
+    /// In the field `sha256`: of an image Istio compares the digest of its manifest, of a file that it fetches the file's.
+    Sha256(String),
+    /// In the URL itself.
+    InUrl,
+    Open(&'static str),
+}
+
+impl Pin {
+    fn of(args: &Args) -> anyhow::Result<Self> {
+        let url = &args.url;
+        let Some((scheme @ ("oci" | "https" | "http" | "file"), place)) = url.split_once("://") else {
+            bail!("`--url {url}`: expected `oci://`, `https://`, `http://` or `file://`");
+        };
+        match (scheme, &args.module, &args.image_digest) {
+            ("oci", Some(_), _) => bail!(
+                "`--module`: Istio compares the digest of an image's manifest, not of the module in it, and refuses every \
+                 request where they differ; expected `--image-digest` beside `oci://`"
+            ),
+            ("https" | "http", _, Some(_)) => {
+                bail!("`--image-digest`: `{url}` is no image; expected `--module` beside `{scheme}://`")
+            }
+            ("file", Some(_), _) | ("file", _, Some(_)) => {
+                bail!("`--url {url}`: Istio compares no digest of a file; expected neither `--module` nor `--image-digest`")
+            }
+            ("oci", None, given) => {
+                let in_url = place.split_once('@').map(|(_, digest)| sha256(digest, "--url")).transpose()?;
+                let given = given.as_ref().map(|digest| sha256(digest, "--image-digest")).transpose()?;
+                match (in_url, given) {
+                    (Some(one), Some(other)) if one != other => {
+                        bail!("`--image-digest sha256:{other}`: `--url` names sha256:{one}")
+                    }
+                    (_, Some(digest)) => Ok(Self::Sha256(digest)),
+                    (Some(_), None) => Ok(Self::InUrl),
+                    (None, None) => Ok(Self::Open("`--image-digest` takes the digest of the image's manifest")),
+                }
+            }
+            (_, Some(module), None) => {
+                let bytes =
+                    std::fs::read(module).with_context(|| format!("`{}` cannot be read", module.display()))?;
+                Ok(Self::Sha256(hex::encode(&Sha256::digest(bytes))))
+            }
+            ("file", ..) => Ok(Self::Open("Istio compares no digest of a file")),
+            _ => Ok(Self::Open("`--module` takes the file that the URL leads to")),
+        }
+    }
+}
+
+/// The hex of a digest, as registries write it.
+fn sha256(digest: &str, option: &str) -> anyhow::Result<String> {
+    let hex = digest.strip_prefix("sha256:").filter(|hex| {
+        hex.len() == 64 && hex.bytes().all(|byte| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte))
+    });
+    hex.map(str::to_owned)
+        .with_context(|| format!("`{option}`: `{digest}` is not `sha256:` and 64 hex digits in lower case"))
 }
 
 /// The EnvoyFilter that puts [`FILTER`] in front of all others.
