@@ -2,6 +2,7 @@
 
 pub(crate) mod ascii;
 pub(crate) mod bounded;
+pub(crate) mod freshness;
 pub mod hex;
 pub mod json;
 #[cfg(feature = "schema")]

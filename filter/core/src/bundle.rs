@@ -19,6 +19,7 @@ use serde_json::{Map, Value};
 use crate::authority::elevations::Elevations;
 use crate::authority::exceptions::Exception;
 use crate::authority::grants::Grants;
+use crate::base::freshness::Freshness;
 use crate::base::reads::Reads;
 use crate::base::reason::Reason;
 use crate::base::time::UnixTime;
@@ -26,7 +27,6 @@ use crate::config::{self, ConfigError, InputFormat, Limits};
 use crate::jose::keys::KeySet;
 use crate::jose::signature::SignatureVerifier;
 use crate::policy::{Compiling, Entrypoint, Library, RuleSet};
-use crate::sync::follower::Freshness;
 use crate::sync::signed::{FileError, FileFault};
 
 pub use head::{BundleHead, BundleName};
@@ -109,11 +109,8 @@ impl Bundle {
 
     /// How fresh it is; if it does not serve, why.
     pub(crate) fn freshness(&self, now: UnixTime, max_stale_s: Option<i64>) -> (Freshness, String) {
-        match (&self.origin, self.serves_at(now, max_stale_s)) {
-            (_, Ok(())) => (Freshness::Fresh, String::new()),
-            (Origin::Absent, Err((_, why))) => (Freshness::Missing, why),
-            (_, Err((_, why))) => (Freshness::Stale, why),
-        }
+        let served = self.serves_at(now, max_stale_s).map_err(|(_, why)| why);
+        Freshness::of(self.origin == Origin::Absent, served)
     }
 
     /// The compiled rule sets that grants name.

@@ -10,8 +10,9 @@ pub(crate) mod rollback;
 pub(crate) mod shared;
 pub(crate) mod signed;
 
+pub use crate::base::freshness::Freshness;
 pub use feed::{read_feed, FeedHead, FeedPart, MAX_FEED_LINE, MAX_FEED_PAGE};
-pub use follower::{FetchStats, FollowerStats, Freshness};
+pub use follower::{FetchStats, FollowerStats};
 pub use shared::{LocalData, SharedData};
 pub use signed::{FileFault, FileKind, Head};
 

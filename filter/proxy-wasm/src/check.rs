@@ -179,7 +179,7 @@ impl Check {
         match host::change_headers(Message::Request, remove, permit.headers_to_set()) {
             Ok(()) => Ok(permit.into_parts()),
             Err(_) => {
-                log::error!("everycall: the host refused to change the request's headers");
+                log::error!("the host refused to change the request's headers");
                 Err(Denial::new(Reason::NotReady, &record.id))
             }
         }
@@ -198,7 +198,7 @@ impl Check {
             return Action::Continue;
         }
         let denial = Denial::new(Reason::NotReady, id);
-        log::error!("everycall: {id}: the host refused to change the response's headers");
+        log::error!("{id}: the host refused to change the response's headers");
         self.overrule(&denial);
         self.refuse(&denial)
     }
@@ -217,7 +217,7 @@ impl Check {
             refusal.headers.iter().map(|(name, value)| (&**name, value.as_str())).collect();
         if host::send_local_response(refusal.status, &refusal.details, &headers, &refusal.body).is_err() {
             // It stays paused until the proxy's own timeout: unanswered, and not passed on.
-            log::error!("everycall: the host refused to send an answer");
+            log::error!("the host refused to send an answer");
         }
         Action::Pause
     }
@@ -226,7 +226,7 @@ impl Check {
     /// but that it was refused, and why.
     fn refuse_unread(&mut self, why: &str) -> Action {
         let denial = Denial::new(Reason::NotReady, &format!("unread-{}", self.id.0));
-        log::error!("everycall: request {} refused: {why}", denial.decision_id);
+        log::error!("request {} refused: {why}", denial.decision_id);
         self.overrule(&denial);
         self.refuse(&denial)
     }
@@ -296,9 +296,9 @@ impl Check {
         if taken_out.is_ok() {
             return Action::Continue;
         }
-        log::error!("everycall: the host refused to change the request's trailers");
+        log::error!("the host refused to change the request's trailers");
         if host::close_stream().is_err() {
-            log::error!("everycall: the host refused to end a request");
+            log::error!("the host refused to end a request");
         }
         Action::Pause
     }

@@ -157,7 +157,7 @@ impl log::Log for ProxyLog {
             log::Level::Warn => 3,
             log::Level::Error => 4,
         };
-        let message = record.args().to_string();
+        let message = format!("everycall: {}", record.args());
         // A log that can't be written can't be reported either.
         let _ = unsafe { proxy_log(level, message.as_ptr(), message.len()) };
     }
@@ -170,7 +170,7 @@ pub(crate) fn write_record(record: Record) {
     const INFO: u32 = 2;
     let line = match record.into_line() {
         Ok(line) => line,
-        Err(error) => return log::error!("everycall: a record can't be written: {error}"),
+        Err(error) => return log::error!("a record can't be written: {error}"),
     };
     // As above.
     let _ = unsafe { proxy_log(INFO, line.as_ptr(), line.len()) };
@@ -182,7 +182,7 @@ pub(crate) fn init_log() {
     let _ = log::set_logger(&ProxyLog);
     log::set_max_level(log::LevelFilter::Info);
     #[cfg(target_arch = "wasm32")]
-    std::panic::set_hook(Box::new(|info| log::error!("everycall: {info}")));
+    std::panic::set_hook(Box::new(|info| log::error!("{info}")));
 }
 
 thread_local! {
@@ -212,7 +212,7 @@ pub(crate) fn set_tick_period(period: Duration) -> bool {
     let millis = u32::try_from(period.as_millis()).unwrap_or(u32::MAX);
     let set = check(unsafe { proxy_set_tick_period_milliseconds(millis) }).is_ok();
     if !set {
-        log::error!("everycall: the host offers no ticks: records and gauges stay unwritten");
+        log::error!("the host offers no ticks: records and gauges stay unwritten");
     }
     set
 }
@@ -378,7 +378,7 @@ pub(crate) fn set_effective_context(context: u32) -> Result<(), Error> {
 pub(crate) fn resume_request() {
     if check(unsafe { proxy_continue_stream(HTTP_REQUEST) }).is_err() {
         // It stays paused until the proxy's own timeout.
-        log::error!("everycall: the host refused to let an admitted request go on");
+        log::error!("the host refused to let an admitted request go on");
     }
 }
 

@@ -76,8 +76,8 @@ impl Root {
         while let Some(effect) = open.pop_front() {
             match effect {
                 Effect::Emit { record } => host::write_record(record),
-                Effect::Info { message } => log::info!("everycall: {}", message.escape_debug()),
-                Effect::Warn { message } => log::warn!("everycall: {}", message.escape_debug()),
+                Effect::Info { message } => tell(log::Level::Info, &message),
+                Effect::Warn { message } => tell(log::Level::Warn, &message),
                 Effect::Fetch { id, call } => match host::http_call(&call) {
                     Ok(token) => drop(self.fetches.insert(token, (id, call.max_body))),
                     Err(_) => open.extend(self.fetched(id, Reply::Failed(Failure::Unavailable))),
@@ -118,7 +118,7 @@ impl Root {
         if host::send_local_response(*status, details, &headers, body).is_err()
             && host::close_stream().is_err()
         {
-            log::error!("everycall: the host refused to end a stream: {details}");
+            log::error!("the host refused to end a stream: {details}");
         }
         self.take_effect_back();
     }
@@ -160,9 +160,7 @@ impl Root {
     fn put_in_force(&mut self, configuring: Configuring) -> Result<(), ConfigErrors> {
         let settings = configuring.finish()?;
         for (place, id) in settings.test_keys() {
-            log::warn!(
-                "everycall: `{place}` has the public test key `{id}`: anybody can forge what it is for"
-            );
+            log::warn!("`{place}` has the public test key `{id}`: anybody can forge what it is for");
         }
         self.instance = Some(registry::configure(settings, self.id));
         Ok(())
@@ -276,7 +274,7 @@ impl Root {
     /// Calls of the host are this context's again.
     fn take_effect_back(&self) {
         if host::set_effective_context(self.id).is_err() {
-            log::error!("everycall: the host does not know the root context any more");
+            log::error!("the host does not know the root context any more");
         }
     }
 }
@@ -327,7 +325,7 @@ impl Context for Root {
 impl RootContext for Root {
     fn on_configure(&mut self, _size: usize) -> bool {
         let Ok(text) = host::plugin_configuration() else {
-            log::error!("everycall: the configuration can't be read from the host");
+            log::error!("the configuration can't be read from the host");
             return false;
         };
         let begun = host::now_or_last_told();
@@ -381,11 +379,16 @@ impl RootContext for Root {
 
 fn refuse(errors: &ConfigErrors) {
     for error in errors.iter() {
-        log::error!("everycall: configuration refused: {error}");
+        log::error!("configuration refused: {error}");
     }
 }
 
 /// A clock that went back tells nothing: then it was long.
 fn micros_between(from: UnixTime, to: UnixTime) -> u64 {
     u64::try_from(to.micros().saturating_sub(from.micros())).unwrap_or(u64::MAX)
+}
+
+/// One line for the operator, whatever a server may have put into it.
+fn tell(level: log::Level, message: &str) {
+    log::log!(level, "{}", message.escape_debug());
 }

@@ -111,7 +111,7 @@ impl Puller {
             let notice = Notice { sequence, issued_at, number, etag: etag.clone() };
             self.work = Some(Work::Share { notice, text, chunk: 0 });
         }
-        self.etag = sender.etag();
+        self.etag = sender.etag().clone();
     }
 
     fn refuse(&mut self, error: &FileError, sender: Sender, link: &mut Link, now: UnixTime) {
@@ -146,7 +146,7 @@ impl Puller {
             Ok(Progress::More) => self.work = Some(Work::Prepare(preparation, sender)),
             // The server sends it again and again.
             Ok(Progress::Same) if world.bundle.head() == Some(preparation.head()) => {
-                self.etag = sender.etag();
+                self.etag = sender.etag().clone();
             }
             Ok(Progress::Same) => {
                 world.bundle.origin = Origin::Signed(preparation.head().clone());

@@ -1,8 +1,8 @@
 //! Says once when something that decides becomes stale, and when it is well again.
 
+use crate::base::freshness::Freshness;
 use crate::base::time::UnixTime;
 use crate::engine::step::Effect;
-use crate::sync::follower::Freshness;
 
 /// How often it is looked, in seconds.
 const LOOK_S: i64 = 1;

@@ -7,10 +7,11 @@ use sha2::{Digest as _, Sha256};
 use super::lease::Lease;
 use super::link::{count, Open};
 pub(crate) use super::link::{Answer, Ask, FetchIds, Link, Server};
-pub use super::link::{FetchStats, FollowerStats, Freshness};
+pub use super::link::{FetchStats, FollowerStats};
 use super::shared::Shared;
 use super::signed::FileFault;
 use super::Event;
+use crate::base::freshness::Freshness;
 use crate::base::time::UnixTime;
 use crate::http::call::{Failure, FetchId, Reply};
 

@@ -11,11 +11,12 @@ use std::collections::BTreeMap;
 use sha2::{Digest as _, Sha256};
 
 use crate::base::bounded::BoundedMap;
+use crate::base::freshness::Freshness;
 use crate::base::time::UnixTime;
 use crate::config::RemoteKeys;
 use crate::http::request::StreamId;
 use crate::jose::keys::{Algorithm, KeyRules, KeySet, Usage};
-use crate::sync::follower::{Answer, Ask, Freshness, Link, Server, Source};
+use crate::sync::follower::{Answer, Ask, Link, Server, Source};
 use crate::sync::relay::{self, Notice};
 
 /// The largest key set, and discovery document, in bytes.

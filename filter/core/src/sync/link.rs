@@ -8,6 +8,7 @@ use super::lease::Lease;
 use super::shared::Shared;
 use super::signed::FileFault;
 use super::Event;
+use crate::base::freshness::Freshness;
 use crate::base::time::UnixTime;
 use crate::http::call::{Call, FetchId};
 use crate::http::request::StreamId;
@@ -65,20 +66,6 @@ pub(crate) struct Answer {
     pub(crate) max_age_s: Option<i64>,
     /// When it was asked for: it is no older than this.
     pub(crate) asked_at: UnixTime,
-}
-
-/// How fresh something is that is followed, in one worker.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Freshness {
-    /// There is none yet.
-    Missing,
-    /// It is as young as it has to be.
-    Fresh,
-    /// It is older. Keys serve all the same while their server is down; what rests on a bundle or a feed is refused,
-    /// unless the configuration says that a feed's last known facts do.
-    Stale,
-    /// Keys that are older than even then: they don't serve.
-    Expired,
 }
 
 /// Figures of what is followed at one server, in one worker.

@@ -73,9 +73,9 @@ pub(crate) enum Sender {
 }
 
 impl Sender {
-    pub(crate) fn etag(&self) -> Option<String> {
+    pub(crate) fn etag(&self) -> &Option<String> {
         let (Self::Server { etag } | Self::Worker { etag, .. }) = self;
-        etag.clone()
+        etag
     }
 }
 

@@ -9,9 +9,10 @@ use super::head::{FeedHead, FeedPart};
 use super::list::{Gathering, List};
 use super::relay;
 use super::source::World;
+use crate::base::freshness::Freshness;
 use crate::base::time::UnixTime;
 use crate::facts::content::FeedKind;
-use crate::sync::follower::{Answer, Ask, Follower, Freshness, Link, Server, Source};
+use crate::sync::follower::{Answer, Ask, Follower, Link, Server, Source};
 use crate::sync::relay::{Notice, Sender};
 use crate::sync::rollback::{Offer, RollbackProtection};
 use crate::sync::shared::Shared;
@@ -79,11 +80,7 @@ impl Feed {
 
     /// The same in a word.
     pub(crate) fn freshness(&self, max_age_s: i64, now: UnixTime) -> (Freshness, String) {
-        match (&self.list, self.is_fresh(max_age_s, now)) {
-            (_, Ok(())) => (Freshness::Fresh, String::new()),
-            (None, Err(why)) => (Freshness::Missing, why),
-            (_, Err(why)) => (Freshness::Stale, why),
-        }
+        Freshness::of(self.list.is_none(), self.is_fresh(max_age_s, now))
     }
 
     /// Number and time of signing of the list, if there is one.
@@ -192,7 +189,7 @@ impl Feed {
         let FeedPart { page, pages, .. } = head.about;
         let mut gathered = self.gathering.take().unwrap_or_else(|| Gathering {
             head,
-            etag: sender.etag(),
+            etag: sender.etag().clone(),
             next: 1,
             facts: 0,
         });
@@ -241,7 +238,7 @@ impl Feed {
 
     /// There is no need to see this document again.
     fn judged(&mut self, sender: &Sender, link: &mut Link) {
-        self.etag = sender.etag();
+        self.etag = sender.etag().clone();
         self.succeeded(link);
     }
 
