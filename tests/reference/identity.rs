@@ -38,7 +38,7 @@ fn profiles_are_those_of_the_core() {
 }
 
 /// The issuer's own keys are not here: a test key of its first algorithm takes their place.
-fn with_test_key(issuer: &Value) -> (Value, TestKey) {
+pub fn with_test_key(issuer: &Value) -> (Value, TestKey) {
     let algorithm = Algorithm::named(issuer["algorithms"][0].as_str().unwrap()).unwrap();
     let key = TestKey::of(algorithm).unwrap();
     let mut jwk = key.public_jwk();
@@ -50,7 +50,7 @@ fn with_test_key(issuer: &Value) -> (Value, TestKey) {
     (issuer, key)
 }
 
-fn settings(issuer: &Value) -> Settings {
+pub fn settings(issuer: &Value) -> Settings {
     let mut config = everycall_tests::cases::reference().unwrap();
     config["issuers"] = json!([issuer]);
     Settings::from_value(config).unwrap()

@@ -15,6 +15,7 @@ mod lists;
 mod memory;
 mod metrics;
 mod page;
+mod providers;
 mod rendered;
 mod schemas;
 mod structural;

@@ -271,8 +271,13 @@ fn duplicate_members_and_ids_are_mistakes() {
     let text = valid().to_string().replacen("\"version\":1", "\"version\":1,\"version\":1", 1);
     assert!(Settings::from_json(text.as_bytes()).is_err());
     let mut document = valid();
-    let key = document["issuers"][0]["keys"]["inline"]["keys"][0].clone();
-    document["issuers"][0]["keys"]["inline"]["keys"].as_array_mut().unwrap().push(key);
+    let mut key = document["issuers"][0]["keys"]["inline"]["keys"][0].clone();
+    document["issuers"][0]["keys"]["inline"]["keys"].as_array_mut().unwrap().push(key.clone());
+    assert_eq!(all(document.clone()), [], "the same key twice is one");
+    // The generator of P-256.
+    key["x"] = json!("axfR8uEsQkf4vOblY6RA8ncDfYEt6zOg9KE5RdiYwpY");
+    key["y"] = json!("T-NC4v4af5uO5-tKfA-eFivOM1drMV7Oy7ZAaDe_UfU");
+    document["issuers"][0]["keys"]["inline"]["keys"][1] = key;
     assert_eq!(all(document)[0].0, "issuers[0].keys.inline.keys[1].kid");
     let mut document = valid();
     let issuer = document["issuers"][0].clone();

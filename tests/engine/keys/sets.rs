@@ -82,6 +82,8 @@ fn a_cached_token_ends_with_its_key_and_others_stay() {
 #[test]
 fn what_is_no_key_set_changes_nothing() {
     let jwk = TestKey::of(Algorithm::Es256).unwrap().public_jwk();
+    let mut other = TestKey::foreign(Algorithm::Es256).unwrap().public_jwk();
+    other["kid"] = jwk["kid"].clone();
     let mut private = jwk.clone();
     private["d"] = json!("AAAA");
     let mut weak = TestKey::of(Algorithm::Rs256).unwrap().public_jwk();
@@ -95,7 +97,7 @@ fn what_is_no_key_set_changes_nothing() {
         Reply::http(200, r#"{"keys":[]}"#),
         Reply::http(200, json!({"keys": [private]}).to_string()),
         Reply::http(200, json!({"keys": [weak]}).to_string()),
-        Reply::http(200, json!({"keys": [jwk, jwk]}).to_string()),
+        Reply::http(200, json!({"keys": [jwk, other]}).to_string()),
         Reply::http(200, json!({"keys": [jwk]}).to_string().replace("\"keys\"", "\"keys\":[],\"keys\"")),
         Reply::http(200, format!("{} trailing", json!({"keys": [jwk]}))),
         Reply::http(200, big),

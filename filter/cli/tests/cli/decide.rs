@@ -131,7 +131,7 @@ fn a_request_may_hold_bytes_and_its_own_time() {
     let input = [
         line(NOW + 300, path()),
         line(NOW + 299, path()),
-        line(NOW - 1, path()),
+        line(NOW - 6, path()),
         line(NOW, json!({"b64": "L/8="})),
     ];
     let output = decide(&[], &input.join("\n"));

@@ -88,6 +88,8 @@ reasons! {
     DurationCap = "duration_cap", 503, Service;
     /// The path is missing, malformed or can be read in two ways.
     PathAmbiguous = "path_ambiguous", 400, Request;
+    /// The path and the query are longer than 16 KiB.
+    PathTooLong = "path_too_long", 414, Request;
     /// The host is missing or is not a plain host name with an optional port.
     HostInvalid = "host_invalid", 400, Request;
     /// The method is missing or is not a token of upper-case letters.
@@ -100,8 +102,10 @@ reasons! {
     CredentialAmbiguous = "credential_ambiguous", 400, Credential;
     /// No credential was presented, and no anonymous grant covers the route.
     CredentialMissing = "credential_missing", 401, Credential, observable;
-    /// The token is not a strict compact JWS with JSON objects inside, or it is too long.
+    /// The token is not a strict compact JWS with JSON objects inside.
     TokenMalformed = "token_malformed", 401, Credential;
+    /// The token is longer than `limits.token_bytes`.
+    TokenTooLarge = "token_too_large", 401, Credential;
     /// The token's `alg` is not the algorithm of its key.
     TokenAlgorithm = "token_algorithm", 401, Credential;
     /// The token has critical header parameters, or ones that change how it is read.
@@ -241,7 +245,7 @@ mod tests {
     fn only_allowed_is_a_success() {
         for reason in Reason::ALL {
             assert_eq!(reason.is_allow(), reason.status() == 200, "{reason}");
-            assert!(matches!(reason.status(), 200 | 400 | 401 | 403 | 503), "{reason}");
+            assert!(matches!(reason.status(), 200 | 400 | 401 | 403 | 414 | 503), "{reason}");
         }
     }
 }

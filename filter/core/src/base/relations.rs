@@ -52,6 +52,10 @@ pub(crate) fn issuer(schema: &mut Schema) {
         json!({"if": given("profile"), "then": absent("types"), "else": given("max_lifetime_s")}),
         json!({"if": is("profile", &["spiffe"]), "then": spiffe, "else": other}),
         json!({"if": is("profile", &["spiffe", "kubernetes"]), "then": absent("id")}),
+        json!({"if": given("audience_claim"), "then": {"allOf": [
+            absent("profile"),
+            {"required": ["required_values"], "properties": {"required_values": {"minProperties": 1}}},
+        ]}}),
     ];
     all(schema, rules);
 }

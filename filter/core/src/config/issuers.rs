@@ -1,5 +1,7 @@
 //! Issuers of tokens and their keys, as they are written.
 
+use std::collections::BTreeMap;
+
 use serde::Deserialize;
 
 use super::{Leeway, Ranged, Timeout};
@@ -26,6 +28,11 @@ pub struct Issuer {
     /// One of them must be in the tokens' `aud`, byte for byte.
     #[cfg_attr(feature = "schema", schemars(length(min = 1), inner(length(min = 1))))]
     pub audiences: Vec<String>,
+    /// The claim that names the audience in tokens without `aud`, such as `client_id`; not with a profile, and only with
+    /// `required_values` that tell these tokens from others of the issuer.
+    #[serde(default)]
+    #[cfg_attr(feature = "schema", schemars(length(min = 1)))]
+    pub audience_claim: Option<String>,
     /// What its keys may be used for; a token never chooses.
     #[cfg_attr(feature = "schema", schemars(length(min = 1)))]
     pub algorithms: Vec<Algorithm>,
@@ -58,13 +65,17 @@ pub struct Issuer {
     /// Claims that must be there, besides the profile's.
     #[serde(default)]
     pub required_claims: Vec<String>,
+    /// Claims that must have this text, or hold it in their list, such as `token_use: access`.
+    #[serde(default)]
+    #[cfg_attr(feature = "schema", schemars(extend("additionalProperties" = {"type": "string", "minLength": 1})))]
+    pub required_values: BTreeMap<String, String>,
     /// SPIFFE trust domains that its ids may be of; any other SPIFFE ID is refused.
     #[serde(default)]
     #[cfg_attr(feature = "schema", schemars(inner(regex(pattern = patterns::TRUST_DOMAIN))))]
     pub trust_domains: Vec<String>,
     /// How far the issuer's clock may run ahead of ours, for `iat` and `nbf` only.
     #[serde(default)]
-    pub leeway_s: Leeway<0>,
+    pub leeway_s: Leeway<5>,
     /// The proof of possession without which its tokens are refused.
     #[serde(default)]
     pub required_binding: Option<RequiredBinding>,

@@ -197,7 +197,7 @@ pub(crate) fn is_port(text: &str) -> bool {
 
 fn split_query(raw: &[u8]) -> Result<(&str, Option<&[u8]>), TargetError> {
     if raw.len() > MAX_PATH {
-        return Err((Reason::PathAmbiguous, "the path is too long"));
+        return Err((Reason::PathTooLong, "the path is longer than 16 KiB"));
     }
     let mut halves = raw.splitn(2, |b| *b == b'?');
     let path = halves.next().unwrap_or_default();

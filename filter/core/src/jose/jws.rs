@@ -8,7 +8,7 @@ use crate::base::json;
 use crate::base::reason::{reject, Denied, Reason};
 use crate::base::texts::list;
 use crate::jose::checks::Checks;
-use crate::jose::keys::Key;
+use crate::jose::keys::{Algorithm, Key};
 
 /// A token that was taken apart and not yet believed: with its claims, or with the bytes of a
 /// payload of any kind.
@@ -23,11 +23,11 @@ impl<'a> Unverified<'a> {
     /// Takes a compact JWS apart. `max_bytes` bounds its length.
     ///
     /// # Errors
-    /// [`Reason::TokenMalformed`] for anything but three parts of strict base64url with a strict
+    /// [`Reason::TokenTooLarge`] beyond that, and [`Reason::TokenMalformed`] for anything but three parts of strict base64url with a strict
     /// JSON object in the first two.
     pub(crate) fn parse(token: &'a str, max_bytes: usize) -> Result<Self, Denied> {
         if token.len() > max_bytes {
-            return reject(Reason::TokenMalformed, format!("the token is longer than {max_bytes} bytes"));
+            return reject(Reason::TokenTooLarge, format!("the token is longer than {max_bytes} bytes"));
         }
         let Unverified { header, claims, signed, signature } = Unverified::of_bytes(token)?;
         Ok(Self { header, claims: object(&claims, "payload")?, signed, signature })
@@ -86,9 +86,9 @@ impl<Payload> Unverified<'_, Payload> {
 
     /// The key signed it, with the key's own algorithm (RFC 8725 section 3.1).
     pub(crate) fn signed_by(&self, key: &Key, checks: Checks<'_>) -> Result<(), Denied> {
-        let algorithm = key.algorithm().as_str();
+        let algorithm = key.algorithm();
         match self.algorithm() {
-            Some(alg) if alg == algorithm => {}
+            Some(alg) if Algorithm::named(alg) == Some(algorithm) => {}
             Some(alg) => {
                 return reject(
                     Reason::TokenAlgorithm,

@@ -47,6 +47,20 @@ pub fn mistakes() -> Vec<Mistake> {
         ("/issuers/0/leeway_s".into(), json!(61), "issuers[0].leeway_s", "out of range"),
         ("/issuers/0/kind".into(), json!("robot"), "issuers[0].kind", "robot"),
         (
+            "/issuers/0/audience_claim".into(),
+            json!("client_id"),
+            "issuers[0].audience_claim",
+            "`required_values` beside",
+        ),
+        ("/issuers/0/audience_claim".into(), json!(""), "issuers[0].audience_claim", "must not be empty"),
+        ("/issuers/0/required_values".into(), json!({"a": ""}), "issuers[0].required_values.a", "empty"),
+        (
+            "/issuers/0/required_values".into(),
+            json!({"a": 1}),
+            "issuers[0].required_values.a",
+            "expected a string",
+        ),
+        (
             "/issuers/0/keys/remote".into(),
             json!({"cluster": "c", "host": "h", "path": "/p"}),
             "issuers[0].keys",

@@ -54,6 +54,11 @@ pub(super) fn identity(
             return reject(Reason::TokenClaims, format!("`{claim}` is missing"));
         }
     }
+    for (claim, value) in &issuer.required_values {
+        if !holds(&claims, claim, value) {
+            return reject(Reason::TokenClaims, format!("`{claim}` is not `{value}`"));
+        }
+    }
     let confirmation = confirmation(&claims)?;
     let subject = match issuer.id.fill(&claims) {
         Ok(id) if is_name(&id) => id,
@@ -67,6 +72,10 @@ pub(super) fn identity(
     };
     let token_id = name(&claims, "jti")?;
     let mut actors = actors(&claims, issuer)?;
+    // RFC 8693 section 4.1: who acts does so for whom `sub` names, whatever claims ids are made of.
+    if !actors.is_empty() && name(&claims, "sub")?.is_none() {
+        return reject(Reason::TokenClaims, "`act` without `sub`: nobody is acted for");
+    }
     for id in actors.iter().chain([&subject]) {
         trust_domain(id, issuer)?;
     }
@@ -137,9 +146,11 @@ pub(crate) fn valid_at(not_before: UnixTime, expires_at: UnixTime, now: UnixTime
     Ok(())
 }
 
-/// RFC 7519 section 4.1.3: one of our audiences is in `aud`, byte for byte.
+/// RFC 7519 section 4.1.3: one of our audiences is in `aud`, byte for byte; or, where there is none, in the claim that
+/// the issuer has in its place.
 fn audience(claims: &Map<String, Value>, issuer: &Issuer) -> Result<(), Denied> {
-    let found: Option<Vec<&str>> = match claims.get("aud") {
+    let instead = || issuer.audience_claim.as_deref().and_then(|claim| lookup(claims, claim));
+    let found: Option<Vec<&str>> = match claims.get("aud").or_else(instead) {
         Some(Value::String(one)) => Some(vec![one]),
         // All of them must be strings: an audience that is not understood is no audience.
         Some(Value::Array(all)) => all.iter().map(Value::as_str).collect(),
@@ -194,13 +205,17 @@ fn trust_domain(id: &str, issuer: &Issuer) -> Result<(), Denied> {
     }
 }
 
-fn kind(claims: &Map<String, Value>, issuer: &Issuer) -> Kind {
-    let holds = |claim: &str, wanted: &str| match lookup(claims, claim) {
+/// Whether a claim is this text, or has it in its list.
+fn holds(claims: &Map<String, Value>, claim: &str, wanted: &str) -> bool {
+    match lookup(claims, claim) {
         Some(Value::String(text)) => text == wanted,
         Some(Value::Array(list)) => list.iter().any(|item| item == wanted),
         _ => false,
-    };
-    let rule = issuer.kinds.iter().find(|rule| holds(&rule.claim, &rule.value));
+    }
+}
+
+fn kind(claims: &Map<String, Value>, issuer: &Issuer) -> Kind {
+    let rule = issuer.kinds.iter().find(|rule| holds(claims, &rule.claim, &rule.value));
     rule.map_or(issuer.kind, |rule| rule.kind)
 }
 

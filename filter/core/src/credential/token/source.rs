@@ -56,7 +56,11 @@ fn read<'a>(value: &'a [u8], schemes: &[String]) -> Result<Presented<'a>, (Reaso
     // RFC 9110 section 11.1: the scheme's case does not matter.
     let named = schemes.iter().find(|scheme| !scheme.is_empty() && scheme.eq_ignore_ascii_case(name));
     let presented = match (named, schemes.iter().any(String::is_empty)) {
-        (Some(scheme), _) => Presented { text: rest, is_dpop: scheme.eq_ignore_ascii_case("DPoP") },
+        // RFC 9110 section 11.4: one blank, or more.
+        (Some(scheme), _) => {
+            let text = rest.trim_start_matches(' ');
+            Presented { text, is_dpop: scheme.eq_ignore_ascii_case("DPoP") }
+        }
         (None, true) => Presented { text, is_dpop: false },
         (None, false) => return Err((Reason::TokenMalformed, "the credential has another scheme")),
     };
@@ -89,6 +93,7 @@ mod tests {
         assert_eq!(find_in(&[("cookie", b"Bearer a")]), Ok(None));
         assert_eq!(find_in(&[("authorization", b"bEARER a.b.c")]), Ok(Some("a.b.c".into())));
         assert_eq!(find_in(&[("authorization", b"dpop a.b.c")]), Ok(Some("a.b.c".into())));
+        assert_eq!(find_in(&[("authorization", b"Bearer   a.b.c")]), Ok(Some("a.b.c".into())));
         assert_eq!(find_in(&[("x-api-token", b"a.b.c")]), Ok(Some("a.b.c".into())));
         assert_eq!(find_in(&[("authorization", b"Bearer a"), ("x-api-token", b"a")]), Ok(Some("a".into())));
     }
@@ -108,7 +113,10 @@ mod tests {
             &b"Basic dTpw"[..],
             b"Bearer",
             b"Bearer ",
-            b"Bearer  a",
+            b"Bearer   ",
+            b"Bearer \ta",
+            b"Bearer  a b",
+            b" Bearer a",
             b"Bearer\ta",
             b"Bearer a b",
             b"Bearer \xff",

@@ -4,9 +4,7 @@ use crate::base::words::words;
 words! {
     /// A JWS algorithm that is offered (RFC 7518 section 3.1, RFC 8037 section 3.1).
     ///
-    /// No `HS*` and no `none`: what verifies must not be able to sign. No `ES256K` and `ES512`. Ed25519
-    /// goes by the name `EdDSA` alone; its other name, `Ed25519` (RFC 9864), is refused in keys and
-    /// tokens like any unknown one.
+    /// No `HS*` and no `none`: what verifies must not be able to sign. No `ES256K` and `ES512`.
     pub enum Algorithm {
         /// RSASSA-PKCS1-v1_5 with SHA-256.
         Rs256 = "RS256",
@@ -24,7 +22,7 @@ words! {
         Es256 = "ES256",
         /// ECDSA on P-384 with SHA-384.
         Es384 = "ES384",
-        /// Ed25519.
+        /// Ed25519. Tokens and keys may call it `Ed25519`, too (RFC 9864): of what `EdDSA` names it is all that is offered.
         EdDsa = "EdDSA",
     }
 }
@@ -32,6 +30,7 @@ words! {
 impl Algorithm {
     /// The algorithm with this `alg` value, byte for byte.
     pub fn named(name: &str) -> Option<Self> {
+        let name = if name == "Ed25519" { "EdDSA" } else { name };
         Self::ALL.into_iter().find(|algorithm| algorithm.as_str() == name)
     }
 

@@ -68,7 +68,7 @@ impl KeySet {
         for (index, jwk) in set.keys.iter().enumerate() {
             match jwk.read(rules) {
                 Ok(None) => {}
-                Ok(Some(key)) => errors.extend(found.add(key, index).err()),
+                Ok(Some(key)) => errors.extend(found.add(key, index, rules.usage).err()),
                 Err(error) => errors.push(below(index, error)),
             }
         }
@@ -107,8 +107,7 @@ impl KeySet {
         for (index, key) in keys.iter().enumerate() {
             match Jwk::parse(key).and_then(|jwk| jwk.read(rules)) {
                 Ok(None) => {}
-                // Which of two keys the issuer means can't be known: no choice is made.
-                Ok(Some(key)) => fetched.keys.add(key, index).map_err(whole)?,
+                Ok(Some(key)) => fetched.keys.add(key, index, rules.usage).map_err(whole)?,
                 Err(error) => fetched.skipped.push(below(index, error)),
             }
         }
@@ -120,8 +119,17 @@ impl KeySet {
         }
     }
 
-    fn add(&mut self, key: Key, index: usize) -> Result<(), KeyError> {
-        if self.keys.iter().any(|other| other.id == key.id) {
+    /// Which of two keys of one id and algorithm the issuer means can't be known: no choice is made. What signs files
+    /// is named by its id alone.
+    fn add(&mut self, key: Key, index: usize, usage: Usage) -> Result<(), KeyError> {
+        let alike = |other: &&Key| {
+            other.id == key.id
+                && (other.algorithm == key.algorithm || key.id.is_none() || usage == Usage::Signer)
+        };
+        if let Some(other) = self.keys.iter().find(alike) {
+            if other.fingerprint == key.fingerprint && usage != Usage::Signer {
+                return Ok(());
+            }
             let message = match key.id.as_deref() {
                 Some(kid) => format!("duplicate key id `{}`", jwk::quoted(kid)),
                 None => "missing, and another key has none either".to_owned(),
@@ -137,24 +145,26 @@ impl KeySet {
         self.keys.iter().filter_map(Key::id)
     }
 
-    /// The key with this id.
+    /// The first key with this id.
     pub fn find(&self, id: &str) -> Option<&Key> {
         self.keys.iter().find(|key| key.id() == Some(id))
     }
 
     /// The keys that may have signed what names this id, or none, and this algorithm (RFC 7515 section 4.1.4): the
-    /// one with the id, or the only one of a set if it has none; without an id the only one, or those that serve the
-    /// algorithm.
+    /// one with the id, and with the algorithm where several have it, or the only one of a set if it has no id; without
+    /// an id the only one, or those that serve the algorithm.
     pub fn candidates<'k, 'i>(
         &'k self,
         id: Option<&'i str>,
         algorithm: Option<&'i str>,
     ) -> impl Iterator<Item = &'k Key> + Clone + use<'k, 'i> {
         let is_only = self.keys.len() == 1;
+        let is_shared = id.is_some() && self.ids().filter(|own| Some(*own) == id).nth(1).is_some();
+        let algorithm = algorithm.and_then(Algorithm::named);
         self.keys.iter().filter(move |key| match (id, key.id()) {
-            (Some(id), Some(own)) => id == own,
+            (Some(id), Some(own)) => id == own && (!is_shared || algorithm == Some(key.algorithm())),
             (Some(_), None) => is_only,
-            (None, _) => is_only || algorithm == Some(key.algorithm().as_str()),
+            (None, _) => is_only || algorithm == Some(key.algorithm()),
         })
     }
 

@@ -65,7 +65,8 @@ fn algorithms_are_named_as_configurations_name_them() {
         assert_eq!(serde_json::from_value::<Algorithm>(json!(algorithm.as_str())).unwrap(), algorithm);
         assert_eq!(Algorithm::named(algorithm.as_str()), Some(algorithm));
     }
-    for other in ["", "none", "HS256", "ES256K", "ES512", "Ed25519", "rs256", "EDDSA"] {
+    assert_eq!(Algorithm::named("Ed25519"), Some(Algorithm::EdDsa));
+    for other in ["", "none", "HS256", "ES256K", "ES512", "Ed448", "ed25519", "rs256", "EDDSA"] {
         assert_eq!(Algorithm::named(other), None);
     }
     let list = Algorithm::list(&[Algorithm::Rs256, Algorithm::Ps256, Algorithm::EdDsa], "or");
@@ -160,9 +161,13 @@ fn alg_is_of_the_key_s_type_and_allowed() {
         let set = read(&[alg(stored, algorithm.as_str())], &rules).unwrap();
         assert_eq!(only(&set).algorithm(), algorithm);
     }
-    for (stored, name) in [(EC, "ES384"), (P384, "ES256"), (OKP, "Ed25519"), (RSA, "ES256"), (RSA, "HS256")] {
+    for (stored, name) in [(EC, "ES384"), (P384, "ES256"), (OKP, "Ed448"), (RSA, "ES256"), (RSA, "HS256")] {
         refused(alg(stored, name), &SIGNATURES, "alg", &format!("`{name}` is not supported for this key"));
     }
+    // RFC 9864 section 2.2.
+    let set = read(&[alg(OKP, "Ed25519")], &SIGNATURES).unwrap();
+    assert_eq!(only(&set).algorithm(), Algorithm::EdDsa);
+    refused(alg(EC, "Ed25519"), &SIGNATURES, "alg", "is not supported for this key");
     let all_rsa = "expected `RS256`, `RS384`, `RS512`, `PS256`, `PS384` or `PS512`";
     refused(alg(RSA, "none"), &SIGNATURES, "alg", all_rsa);
     let rules = KeyRules { algorithms: &[Algorithm::Rs256], usage: Usage::Signature };

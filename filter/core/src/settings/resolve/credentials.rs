@@ -79,7 +79,31 @@ impl Resolver {
         if matches!(written.profile, Some(Profile::Spiffe | Profile::Kubernetes)) && written.id.is_some() {
             self.error(format!("{at}.id"), format!("the profile `{}` has its own", preset.name));
         }
-        written.required_claims.extend(preset.required_claims.iter().map(|claim| (*claim).to_owned()));
+        if let Some(claim) = &written.audience_claim {
+            let place = format!("{at}.audience_claim");
+            if claim.is_empty() {
+                self.error(place, "must not be empty");
+            } else if written.profile.is_some() {
+                self.error(place, format!("tokens of the profile `{}` have `aud`", preset.name));
+            } else if written.required_values.is_empty() {
+                // An ID token of the same client would be as good.
+                let message =
+                    "expected `required_values` beside it: what tells its tokens from others of the issuer";
+                self.error(place, message);
+            }
+        }
+        for (claim, value) in &written.required_values {
+            if claim.is_empty() || value.is_empty() {
+                self.error(
+                    format!("{at}.required_values.{claim}"),
+                    "neither the claim nor its text may be empty",
+                );
+            }
+        }
+        // Where callers are named by other claims, nothing is said by `sub`.
+        let is_named_otherwise = preset.profile.is_none() && written.id.is_some();
+        let required = preset.required_claims.iter().filter(|claim| **claim != "sub" || !is_named_otherwise);
+        written.required_claims.extend(required.map(|claim| (*claim).to_owned()));
         let id = Template::parse(written.id.as_deref().unwrap_or(preset.id));
         let id = self.noted(format!("{at}.id"), id)?;
         let keys = std::mem::take(&mut written.keys);

@@ -36,7 +36,11 @@ fn a_spiffe_bundle_holds_keys_that_are_named_and_for_jwt_svids() {
 #[test]
 fn two_keys_with_one_name_or_none_spoil_the_set() {
     let rules = &SIGNATURES;
-    let twice = [changed(EC, json!({"kid": "a"})), changed(OKP, json!({"kid": "a"}))];
+    let other = p256::SecretKey::from_slice(&[1; 32]).unwrap().public_key();
+    let other = p256::ecdsa::VerifyingKey::from(other).to_encoded_point(false);
+    let coordinate = |bytes: Option<&p256::FieldBytes>| URL_SAFE_NO_PAD.encode(bytes.unwrap());
+    let other = json!({"kid": "a", "x": coordinate(other.x()), "y": coordinate(other.y())});
+    let twice = [changed(EC, json!({"kid": "a"})), changed(EC, other)];
     let error = ("keys[1].kid".to_owned(), "duplicate key id `a`".to_owned());
     assert_eq!(read(&twice, rules).unwrap_err(), [error]);
     let error = fetched(&json!({"keys": twice}), rules).unwrap_err();
@@ -44,6 +48,27 @@ fn two_keys_with_one_name_or_none_spoil_the_set() {
     let nameless = [changed(EC, json!({"kid": null})), changed(OKP, json!({"kid": null}))];
     assert_eq!(read(&nameless, rules).unwrap_err()[0].0, "keys[1].kid");
     assert!(fetched(&json!({"keys": nameless}), rules).is_err());
+    // Keycloak's: one name for each of a realm's algorithms, and the same key written down once more.
+    let rsa = |alg: &str| changed(RSA, json!({"kid": "a", "alg": alg}));
+    let several = [changed(EC, json!({"kid": "a"})), rsa("RS256"), rsa("PS256"), rsa("RS256")];
+    let set = read(&several, rules).unwrap();
+    assert_eq!(set.ids().collect::<Vec<_>>(), ["a", "a", "a"]);
+    assert_eq!(fetched(&json!({"keys": several}), rules).unwrap().keys.ids().count(), 3);
+    for (algorithm, expected) in [
+        (Some("ES256"), vec![Algorithm::Es256]),
+        (Some("PS256"), vec![Algorithm::Ps256]),
+        (Some("RS384"), vec![]),
+        (Some("none"), vec![]),
+        (None, vec![]),
+    ] {
+        let found: Vec<_> = set.candidates(Some("a"), algorithm).map(Key::algorithm).collect();
+        assert_eq!(found, expected, "{algorithm:?}");
+    }
+    // Who signs files is named by the id alone.
+    let signer = KeyRules { usage: Usage::Signer, ..SIGNATURES };
+    for twice in [&several[..2], &several[1..3], &[several[1].clone(), several[3].clone()]] {
+        assert_eq!(read(twice, &signer).unwrap_err()[0].0, "keys[1].kid");
+    }
     // A key that can't be used has no say.
     let unusable = [changed(EC, json!({"kid": "a"})), changed(OKP, json!({"kid": "a", "use": "enc"}))];
     assert!(fetched(&json!({"keys": unusable}), rules).is_ok());
