@@ -29,6 +29,7 @@ use crate::http::request::{is_spelling, Headers};
 use crate::http::target::{Target, TargetError};
 use crate::identity::Identity;
 use crate::jose::checks::Checks;
+use crate::jose::keys::KeySet;
 use crate::jose::signature::SignatureVerifier;
 use crate::sync::feed::FeedSource;
 pub use configuring::Configuring;
@@ -144,6 +145,15 @@ impl Settings {
     /// warn of them.
     pub fn test_keys(&self) -> &[(String, String)] {
         &self.test_keys
+    }
+
+    /// Each key of an issuer's inline set that is of a kind or an algorithm that is not offered: where it stands, and why
+    /// it is left out. Callers warn of them.
+    pub fn keys_left_out(&self) -> impl Iterator<Item = (String, &str)> {
+        self.issuers.iter().enumerate().flat_map(|(index, issuer)| {
+            let left_out = issuer.keys.inline().into_iter().flat_map(KeySet::left_out);
+            left_out.map(move |(path, why)| (format!("issuers[{index}].keys.inline.{path}"), why.as_str()))
+        })
     }
 
     /// The bundle that the configuration holds.

@@ -162,6 +162,9 @@ impl Root {
         for (place, id) in settings.test_keys() {
             log::warn!("`{place}` has the public test key `{id}`: anybody can forge what it is for");
         }
+        for (place, why) in settings.keys_left_out() {
+            log::warn!("`{place}` is left out: {why}");
+        }
         self.instance = Some(registry::configure(settings, self.id));
         Ok(())
     }

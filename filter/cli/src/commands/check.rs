@@ -45,6 +45,9 @@ pub(super) fn run(args: &Args, out: &mut dyn Write) -> anyhow::Result<Outcome> {
         },
     };
     configuration.warn_of_test_keys();
+    for (place, why) in configuration.settings.keys_left_out() {
+        eprintln!("WARNING: {place} is left out: {why}");
+    }
     configuration.warn_of_unread();
     warn_of_bundle(&configuration, now);
     warn_of_exceptions(&configuration, now);

@@ -64,8 +64,10 @@ pub fn a33(row: &mut Row, _: &Vectors) {
         let who = decision.record.identity.map(|identity| identity.id.clone());
         row.expect(scheme, who.as_deref() == Some(CALLER), format!("{who:?}"));
     }
+    let decision = world.check(&with(&[("authorization", &format!("Bearer   {token}"))]));
+    row.is("several blanks", &decision, 200);
     for value in [
-        format!("Bearer  {token}"),
+        format!("Bearer  {token} y"),
         format!("Bearer\t{token}"),
         format!("Bearer \t{token}"),
         format!(" Bearer {token}"),

@@ -30,7 +30,8 @@ pub fn a14(row: &mut Row, _: &Vectors) {
             format!("{part}\t"),
             format!("{part}\r\n"),
             format!("{part}\n"),
-            format!(" {part}"),
+            // In front of the first part a blank is one more behind the scheme (RFC 9110 section 11.4).
+            format!("{}{part}", if index == 0 { "\t" } else { " " }),
             format!("{part} "),
             format!("{}\n{}", &part[..8], &part[8..]),
             format!("{}?{}", &part[..8], &part[8..]),

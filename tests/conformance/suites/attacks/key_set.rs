@@ -1,6 +1,6 @@
 //! Attacks on what a set of keys holds: keys that are weak, wrong, secret or there twice.
 
-use everycall::mint;
+use everycall::mint::{self, TestKey};
 use everycall_core::http::Failure;
 use everycall_core::jose::{KeyRules, Usage};
 use everycall_core::{Algorithm, KeySet, Reply};
@@ -25,6 +25,7 @@ pub fn a41(row: &mut Row, _: &Vectors) {
     let private_rsa: Value =
         serde_json::from_str(include_str!("../../../keys/test-only-rs256.jwk.json")).unwrap();
     let other = of(Algorithm::Rs256).public_jwk();
+    let foreign = TestKey::foreign(Algorithm::Es256).unwrap().public_jwk();
     let with = |jwk: &Value, changes: Value| {
         let mut jwk = jwk.clone();
         jwk.as_object_mut().unwrap().extend(changes.as_object().unwrap().clone());
@@ -76,8 +77,11 @@ pub fn a41(row: &mut Row, _: &Vectors) {
         row.expect(&format!("{name}, configured"), is_refused(&config), "the configuration is taken");
     }
     for (name, set) in [
-        ("one kid twice", json!({"keys": [good, with(&other, json!({"kid": good["kid"]}))]})),
-        ("one key twice", json!({"keys": [good, good]})),
+        ("one kid twice", json!({"keys": [good, with(&foreign, json!({"kid": good["kid"]}))]})),
+        (
+            "one kid twice, among others",
+            json!({"keys": [other, good, with(&foreign, json!({"kid": good["kid"]}))]}),
+        ),
         (
             "two keys without kid",
             json!({"keys": [with(&good, json!({"kid": null})), with(&other, json!({"kid": null}))]}),
@@ -94,6 +98,14 @@ pub fn a41(row: &mut Row, _: &Vectors) {
         ),
     ] {
         row.expect(name, fetched(&set).is_err(), format!("{:?}", fetched(&set)));
+    }
+    // One key is one however often it is written, and of one name there is one for each algorithm.
+    for (name, keys) in [
+        ("one key twice", json!([good, good])),
+        ("one kid for two algorithms", json!([good, with(&other, json!({"kid": good["kid"]}))])),
+    ] {
+        let set = json!({"keys": keys});
+        row.expect(name, fetched(&set).is_ok(), format!("{:?}", fetched(&set)));
     }
     row.expect("the good one", fetched(&json!({"keys": [good]})).is_ok(), "is refused");
     let text = json!({"keys": [good]}).to_string();

@@ -296,8 +296,14 @@ pub fn a40(row: &mut Row, _: &Vectors) {
         row.is(&name, &world.token(&mint::compact(&message, &signature)), 401);
     }
     row.is("honest", &world.token(&mint::compact(&message, &honest)), 200);
-    // Ed25519 goes by `EdDSA` alone; RFC 9864 gives it a second name.
-    row.is("alg Ed25519", &world.token(&Forge::new(&key).header("alg", "Ed25519").signed(&key)), 401);
+    // RFC 9864 gives it a name of its own, which is that of no other key's algorithm.
+    row.is("alg Ed25519", &world.token(&Forge::new(&key).header("alg", "Ed25519").signed(&key)), 200);
+    let ec = of(Algorithm::Es256);
+    let other = Forge::new(&ec).header("alg", "Ed25519").signed(&ec);
+    row.is("alg Ed25519 for another key", &World::new(&trusting(&ec)).token(&other), 401);
+    for alg in ["Ed448", "ed25519", "ED25519", "Ed25519ph"] {
+        row.is(alg, &world.token(&Forge::new(&key).header("alg", alg).signed(&key)), 401);
+    }
     let altered = |changes: Value| {
         let mut config = trusting(&key);
         for (name, value) in changes.as_object().unwrap() {
@@ -307,7 +313,7 @@ pub fn a40(row: &mut Row, _: &Vectors) {
     };
     let x = |bytes: &[u8]| json!({"x": super::world::base64url(bytes)});
     for (name, refused) in [
-        ("a key with alg Ed25519", altered(json!({"alg": "Ed25519"}))),
+        ("a key with alg Ed448", altered(json!({"alg": "Ed448"}))),
         ("an Ed448 key", altered(json!({"crv": "Ed448", "x": super::world::base64url([7; 57])}))),
         ("an X25519 key", altered(json!({"crv": "X25519"}))),
         ("a key of small order", altered(x(&identity))),

@@ -15,6 +15,8 @@ use crate::base::json;
 
 /// The most that a message repeats of a value, in characters: a proof's key is written by anybody.
 const MAX_QUOTED: usize = 64;
+/// The curves of `EC` keys.
+const CURVES: [&str; 2] = ["P-256", "P-384"];
 /// Of a modulus whose signatures the module checks itself.
 const MAX_PSS_BITS: usize = 4_096;
 
@@ -116,6 +118,26 @@ impl Jwk {
         Ok(Some(Key::new(self.kid.clone(), algorithm, public, spki)))
     }
 
+    /// Whether it may be a good key of a kind that is not offered here, or not to this issuer.
+    pub(super) fn is_of_another_kind(&self, rules: &KeyRules<'_>) -> bool {
+        let is_other = |text: &Option<String>, known: &[&str]| {
+            text.as_deref().is_some_and(|text| !known.contains(&text))
+        };
+        let is_other_curve = match self.kty.as_deref() {
+            Some("EC") => is_other(&self.crv, &CURVES),
+            Some("OKP") => is_other(&self.crv, &["Ed25519"]),
+            _ => false,
+        };
+        let alg = self.alg.as_deref().map(Algorithm::named);
+        let is_other_alg = alg.is_some_and(|alg| alg.is_none_or(|alg| !rules.algorithms.contains(&alg)));
+        let is_for_nothing = rules.usage == Usage::JwtSvid && self.usage.is_none();
+        self.no_secrets().is_ok()
+            && (is_other(&self.kty, &["RSA", "EC", "OKP"])
+                || is_other_curve
+                || is_other_alg
+                || is_for_nothing)
+    }
+
     fn no_secrets(&self) -> Result<(), KeyError> {
         if self.k.is_some() || self.kty.as_deref() == Some("oct") {
             return error("kty", "a symmetric key cannot tell the issuer from its readers");
@@ -146,6 +168,8 @@ impl Jwk {
             rest = others;
         }
         let used = match (usage, self.usage.as_deref()) {
+            // As SPIRE's discovery provider publishes them.
+            (Usage::JwtSvid, None) => return error("use", "missing; expected `jwt-svid`"),
             (Usage::Signature | Usage::Signer, None | Some("sig")) => true,
             (Usage::JwtSvid, Some("jwt-svid")) => true,
             (Usage::Signature | Usage::Signer | Usage::JwtSvid, _) => false,
@@ -183,7 +207,7 @@ impl Jwk {
     fn public(&self) -> Result<(PublicKey, Vec<u8>), KeyError> {
         match self.kty.as_deref() {
             Some("RSA") => self.rsa(),
-            Some("EC") => match self.curve(&["P-256", "P-384"])? {
+            Some("EC") => match self.curve(&CURVES)? {
                 "P-256" => self.p256(),
                 _ => self.p384(),
             },

@@ -1,5 +1,5 @@
-//! Key sets: of a configuration, where every mistake is an error, and of a server, where a key that
-//! can't be used is left out (RFC 7517 section 5).
+//! Key sets: of a configuration, where every mistake is an error, and of a server, where a key with one is left out. A
+//! key of a kind that is not offered is no mistake, and left out of both (RFC 7517 section 5).
 
 use serde_json::Value;
 
@@ -38,6 +38,8 @@ pub enum Usage {
 #[derive(Debug, Default)]
 pub struct KeySet {
     keys: Vec<Key>,
+    /// Those of a configuration that are of no kind that is offered.
+    left_out: Vec<KeyError>,
 }
 
 /// A key set that came from a server.
@@ -57,8 +59,8 @@ impl KeySet {
     /// Reads a key set of a configuration.
     ///
     /// # Errors
-    /// Each key that is malformed, private, weak, of another algorithm, or repeats a `kid`; more
-    /// than 100 keys; a set without a key for this use.
+    /// Each key that is malformed, private, weak, or repeats a `kid`; more than 100 keys; a set without a key for this
+    /// use; of signers also each key of another kind or algorithm.
     pub fn read(set: &Jwks, rules: &KeyRules<'_>) -> Result<Self, Vec<KeyError>> {
         if let Err(error) = bounded(set.keys.len()) {
             return Err(vec![error]);
@@ -69,11 +71,18 @@ impl KeySet {
             match jwk.read(rules) {
                 Ok(None) => {}
                 Ok(Some(key)) => errors.extend(found.add(key, index, rules.usage).err()),
+                Err(error) if rules.usage != Usage::Signer && jwk.is_of_another_kind(rules) => {
+                    found.left_out.push(below(index, error));
+                }
                 Err(error) => errors.push(below(index, error)),
             }
         }
         if found.keys.is_empty() && errors.is_empty() {
-            errors.push(("keys".into(), "holds no key for signatures".into()));
+            // What was left out is why.
+            errors.append(&mut found.left_out);
+            if errors.is_empty() {
+                errors.push(("keys".into(), "holds no key for signatures".into()));
+            }
         }
         if errors.is_empty() {
             Ok(found)
@@ -138,6 +147,11 @@ impl KeySet {
         }
         self.keys.push(key);
         Ok(())
+    }
+
+    /// The keys of a configuration that are left out, and why.
+    pub fn left_out(&self) -> &[KeyError] {
+        &self.left_out
     }
 
     /// The ids of the keys that have one.

@@ -19,7 +19,7 @@ fn a_spiffe_bundle_holds_keys_that_are_named_and_for_jwt_svids() {
     let set = fetched(&bundle, &SPIFFE).unwrap();
     assert_eq!(set.keys.ids().collect::<Vec<_>>(), ["a"]);
     assert_eq!((set.sequence, set.refresh_hint_s), (Some(7), Some(300)));
-    assert_eq!(set.skipped, []);
+    assert_eq!(set.skipped, [("keys[2].use".to_owned(), "missing; expected `jwt-svid`".to_owned())]);
 
     let set = fetched(&json!({"keys": []}), &SPIFFE).unwrap();
     assert_eq!((set.keys.fingerprints().count(), set.sequence, set.refresh_hint_s), (0, None, None));
@@ -95,6 +95,55 @@ fn a_fetched_set_is_strict_json_and_not_endless() {
         "`keys`: 101 keys; expected at most 100"
     );
     assert_eq!(read(&keys, &SIGNATURES).unwrap_err().len(), 1);
+}
+
+/// A key of a kind that is not offered is no mistake of who copied a set; everything else is.
+#[test]
+fn keys_of_another_kind_are_left_out_of_a_configuration() {
+    let good = changed(EC, json!({}));
+    let rules = KeyRules { algorithms: &[Algorithm::Es256, Algorithm::Rs256], usage: Usage::Signature };
+    let named = |stored: &str, changes: Value| {
+        let Value::Object(mut key) = changed(stored, changes) else { panic!() };
+        key.insert("kid".into(), json!("other"));
+        Value::Object(key)
+    };
+    for (key, member) in [
+        (json!({"kty": "AKP", "kid": "other", "alg": "ML-DSA-44", "pub": "AAAA"}), "kty"),
+        (named(EC, json!({"crv": "P-521", "alg": "ES512"})), "crv"),
+        (json!({"kty": "OKP", "kid": "other", "crv": "Ed448", "alg": "Ed448", "x": "AAAA"}), "crv"),
+        (named(RSA, json!({"alg": "RSA-OAEP"})), "alg"),
+        (named(OKP, json!({})), "alg"),
+        (named(RSA, json!({"alg": "PS256"})), "alg"),
+    ] {
+        let set = read(&[good.clone(), key.clone()], &rules).unwrap();
+        assert_eq!(set.ids().collect::<Vec<_>>(), ["test-only-es256"], "{key}");
+        let [(path, why)] = set.left_out() else { panic!("{key}: {:?}", set.left_out()) };
+        assert_eq!(*path, format!("keys[1].{member}"), "{key}: {why}");
+        assert_eq!(fetched(&json!({"keys": [good, key]}), &rules).unwrap().skipped, set.left_out());
+        // Alone it is why nobody could be believed, and whoever signs files has no such key.
+        assert_eq!(read(std::slice::from_ref(&key), &rules).unwrap_err()[0].0, format!("keys[0].{member}"));
+        let signer = KeyRules { usage: Usage::Signer, ..rules };
+        assert_eq!(read(&[good.clone(), key], &signer).unwrap_err().len(), 1);
+    }
+    let mut weak = URL_SAFE_NO_PAD.decode(public(RSA)["n"].as_str().unwrap()).unwrap();
+    weak.truncate(128);
+    for key in [
+        named(RSA, json!({"n": URL_SAFE_NO_PAD.encode(weak)})),
+        named(RSA, json!({"e": "Aw"})),
+        named(EC, json!({"y": "AAAA"})),
+        named(EC, json!({"crv": null})),
+        named(EC, json!({"kty": null})),
+        named(EC, json!({"d": "AAAA", "alg": "ES512"})),
+        json!({"kty": "oct", "kid": "other", "k": "AAAA", "alg": "HS256"}),
+        json!({"kty": "AKP", "kid": "other", "d": "AAAA"}),
+        named(EC, json!({"key_ops": ["verify", "verify"]})),
+    ] {
+        assert_eq!(read(&[good.clone(), key.clone()], &rules).unwrap_err().len(), 1, "{key}");
+    }
+    // SPIRE's discovery provider says no `use`.
+    let svid = |usage: Value| changed(EC, json!({"use": usage}));
+    let set = read(&[svid(json!("jwt-svid")), named(EC, json!({"use": null}))], &SPIFFE).unwrap();
+    assert_eq!(set.left_out(), [("keys[1].use".to_owned(), "missing; expected `jwt-svid`".to_owned())]);
 }
 
 #[test]
