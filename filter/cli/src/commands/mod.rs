@@ -5,6 +5,7 @@
 
 mod bundle;
 mod check;
+mod completion;
 mod decide;
 #[cfg(feature = "server")]
 mod devserver;
@@ -26,6 +27,7 @@ mod signed;
 mod task;
 mod test;
 mod token;
+mod version;
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
@@ -71,6 +73,8 @@ enum Command {
     Task(task::Args),
     #[cfg(feature = "server")]
     Devserver(devserver::Args),
+    Completion(completion::Args),
+    Version(version::Args),
 }
 
 /// What a command that could do its work has to say by its exit code.
@@ -95,9 +99,14 @@ pub fn main() -> ExitCode {
     ExitCode::from(run(std::env::args_os(), &mut io::stdout()))
 }
 
+/// The command line as `clap` knows it.
+fn cli() -> clap::Command {
+    Cli::command()
+}
+
 /// The commands by name, each with what it does: for the page on them.
 pub fn commands() -> Vec<(String, String)> {
-    let cli = Cli::command();
+    let cli = cli();
     let about = |command: &clap::Command| command.get_about().map(ToString::to_string).unwrap_or_default();
     cli.get_subcommands().map(|command| (command.get_name().to_owned(), about(command))).collect()
 }
@@ -130,6 +139,8 @@ pub fn run(arguments: impl IntoIterator<Item = impl Into<OsString> + Clone>, out
         Command::Task(args) => task::run(&args, out),
         #[cfg(feature = "server")]
         Command::Devserver(args) => devserver::run(args, out),
+        Command::Completion(args) => completion::run(&args, out),
+        Command::Version(version::Args {}) => version::run(out),
     };
     match outcome.and_then(|outcome| Ok(out.flush().map(|()| outcome)?)) {
         Ok(Outcome::Good) => 0,

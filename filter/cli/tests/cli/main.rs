@@ -8,6 +8,7 @@
     clippy::arithmetic_side_effects
 )] // a test may panic
 
+mod about;
 mod bundle;
 mod cases;
 mod check;
