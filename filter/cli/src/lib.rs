@@ -4,6 +4,7 @@
 //! the core natively, in the filter and on wasm32. The features `cli` and `server` add the rest.
 #![forbid(unsafe_code)]
 
+mod at;
 pub mod bundle_file;
 mod bytes;
 pub mod cases;
@@ -28,5 +29,6 @@ pub mod sign;
 pub mod suite;
 mod wire;
 
+pub use at::At;
 pub use bytes::Bytes;
 pub use wire::WireRequest;

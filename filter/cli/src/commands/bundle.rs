@@ -8,15 +8,15 @@ use std::path::{Path, PathBuf};
 use anyhow::{anyhow, Context as _};
 use everycall_core::bundle::BundleHead;
 use everycall_core::config::Limits;
-use everycall_core::{json, Algorithm, Bundle, FileError, KeySet, PureRust, UnixTime};
+use everycall_core::{json, Algorithm, Bundle, FileError, KeySet, PureRust};
 use serde_json::{json, Value};
 
 use super::signed::{self, SignArgs};
 use super::{key, Invalid, Outcome};
 use crate::bundle_file::{bundle_file, Issue};
-use crate::clock;
 use crate::load::bundle_directory;
 use crate::sign::SigningKey;
+use crate::At;
 
 /// Make, show and verify signed bundle files
 #[derive(clap::Args)]
@@ -82,9 +82,9 @@ struct VerifyArgs {
     /// The JWK set of those who may sign, as in `bundle.keys`
     #[arg(long, value_name = "FILE")]
     keys: PathBuf,
-    /// Verify at this time, in seconds since 1970
-    #[arg(long, value_name = "UNIX", allow_negative_numbers = true)]
-    at: Option<i64>,
+    /// Verify at this time: an RFC 3339 instant or Unix seconds
+    #[arg(long, value_name = "TIME", allow_negative_numbers = true)]
+    at: Option<At>,
     /// Print one JSON object
     #[arg(long)]
     json: bool,
@@ -151,7 +151,7 @@ fn show(args: &ShowArgs, out: &mut dyn Write) -> anyhow::Result<Outcome> {
 fn verify(args: &VerifyArgs, out: &mut dyn Write) -> anyhow::Result<Outcome> {
     let file = signed::read(&args.file)?;
     let keys = signed::trusted(&args.keys)?;
-    let now = args.at.map_or_else(clock::now, UnixTime::from_secs);
+    let now = super::time(args.at);
     let judged = take(&file, &keys)
         .and_then(|bundle| bundle.head().map_or(Ok(()), |head| head.judge_times(None, now)).map(|()| bundle));
     match judged {

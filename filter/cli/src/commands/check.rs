@@ -8,8 +8,8 @@ use serde_json::{json, Value};
 
 use super::offline::{BundleArg, Opened};
 use super::{exceptions, explain, Configuration, Invalid, Outcome};
-use crate::clock;
 use crate::lint::{lint, lint_source, Finding, Level};
+use crate::At;
 
 /// Exceptions that end within so many days are warned of.
 const SOON_DAYS: i64 = 7;
@@ -27,13 +27,16 @@ pub(super) struct Args {
     config: PathBuf,
     #[command(flatten)]
     bundle: BundleArg,
+    /// Check as at this time: an RFC 3339 instant or Unix seconds
+    #[arg(long, value_name = "TIME", allow_negative_numbers = true)]
+    at: Option<At>,
     /// Print the result as one JSON object on the standard output
     #[arg(long)]
     json: bool,
 }
 
 pub(super) fn run(args: &Args, out: &mut dyn Write) -> anyhow::Result<Outcome> {
-    let now = clock::now();
+    let now = super::time(args.at);
     let configuration = match read(args, now) {
         Ok(configuration) => configuration,
         Err(error) => match error.downcast_ref::<Invalid>() {

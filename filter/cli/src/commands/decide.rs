@@ -12,8 +12,8 @@ use super::pdp::{Answers, Pdp};
 use super::remote_keys::RemoteKeysArg;
 use super::replay::{self, Line, Passed};
 use super::{explain, request, ConfigArg, Configuration, Outcome};
-use crate::clock;
 use crate::wire::WireRequest;
+use crate::{clock, At};
 
 /// Decide requests as the filter would, one JSON request a line in, one JSON record a line out
 #[derive(clap::Args)]
@@ -39,9 +39,9 @@ pub(super) struct Args {
     /// Requests, one JSON object a line; `-` is the standard input
     #[arg(long, value_name = "FILE", default_value = "-")]
     requests: PathBuf,
-    /// Decide at this time, in seconds since 1970; a request's own `at` goes before it
-    #[arg(long, value_name = "UNIX", allow_negative_numbers = true)]
-    at: Option<i64>,
+    /// Decide at this time, an RFC 3339 instant or Unix seconds; a request's own `at` goes before it
+    #[arg(long, value_name = "TIME", allow_negative_numbers = true)]
+    at: Option<At>,
     /// Who answers the questions of policies: `allow`, `deny`, `down` or a URL; absent: a decision
     /// that asks is printed as it waits
     #[arg(long, value_name = "ANSWER")]
@@ -61,7 +61,7 @@ pub(super) struct Args {
 pub(super) fn run(args: &Args, out: &mut dyn Write) -> anyhow::Result<Outcome> {
     let file = args.record.as_ref().unwrap_or(&args.requests);
     let configuration = args.keys.apply(args.config.read_beside(file)?)?;
-    let at = args.at.map(UnixTime::from_secs);
+    let at = args.at.map(|At(at)| at);
     // A record may be of a time when a bundle served that does not any more.
     let now = args.record.is_none().then(|| at.unwrap_or_else(clock::now));
     let configuration = args.feed_lists.apply(args.bundle.apply(configuration, now)?, now)?;

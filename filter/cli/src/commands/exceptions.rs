@@ -9,7 +9,7 @@ use serde_json::{json, Value};
 
 use super::offline::BundleArg;
 use super::{explain, Configuration, Outcome};
-use crate::clock;
+use crate::At;
 
 const DAY_S: i64 = 86_400;
 const HEAD: [&str; 6] = ["id", "valid until", "days left", "owner", "API keys", "compensating control"];
@@ -23,16 +23,16 @@ pub(super) struct Args {
     config: PathBuf,
     #[command(flatten)]
     bundle: BundleArg,
-    /// Judge at this time, in seconds since 1970
-    #[arg(long, value_name = "UNIX", allow_negative_numbers = true)]
-    at: Option<i64>,
+    /// Judge at this time: an RFC 3339 instant or Unix seconds
+    #[arg(long, value_name = "TIME", allow_negative_numbers = true)]
+    at: Option<At>,
     /// Print one JSON object
     #[arg(long)]
     json: bool,
 }
 
 pub(super) fn run(args: &Args, out: &mut dyn Write) -> anyhow::Result<Outcome> {
-    let now = args.at.map_or_else(clock::now, UnixTime::from_secs);
+    let now = super::time(args.at);
     let configuration = args.bundle.apply(Configuration::read(&args.config)?, Some(now))?;
     configuration.needs_bundle()?;
     configuration.warn_of_unread();

@@ -7,13 +7,13 @@ use std::path::{Path, PathBuf};
 
 use everycall_core::facts::FeedKind;
 use everycall_core::sync::{read_feed, FeedHead};
-use everycall_core::{json as strict, PureRust, UnixTime};
+use everycall_core::{json as strict, PureRust};
 use serde_json::{json, Value};
 
 use super::signed::{self, SignArgs};
 use super::{explain, Outcome};
-use crate::clock;
 use crate::feed_file::{feed_documents, FeedIssue};
+use crate::At;
 
 #[derive(clap::Args)]
 pub(super) struct Args {
@@ -94,9 +94,9 @@ struct VerifyArgs {
     /// How old it may be, as in their `max_age_s`
     #[arg(long, value_name = "SPAN", value_parser = signed::span)]
     max_age: Option<i64>,
-    /// Verify at this time, in seconds since 1970
-    #[arg(long, value_name = "UNIX", allow_negative_numbers = true)]
-    at: Option<i64>,
+    /// Verify at this time: an RFC 3339 instant or Unix seconds
+    #[arg(long, value_name = "TIME", allow_negative_numbers = true)]
+    at: Option<At>,
     /// Print one JSON object
     #[arg(long)]
     json: bool,
@@ -190,7 +190,7 @@ fn show(feed: FeedKind, args: &ShowArgs, out: &mut dyn Write) -> anyhow::Result<
 
 fn verify(feed: FeedKind, args: &VerifyArgs, out: &mut dyn Write) -> anyhow::Result<Outcome> {
     let keys = signed::trusted(&args.keys)?;
-    let now = args.at.map_or_else(clock::now, UnixTime::from_secs);
+    let now = super::time(args.at);
     let mut read: Vec<(FeedHead, Vec<Value>)> = Vec::new();
     for file in &args.files {
         let text = signed::read(file)?;

@@ -39,11 +39,11 @@ use anyhow::Context as _;
 use clap::{CommandFactory as _, Parser, Subcommand};
 use everycall_core::facts::FeedKind;
 use everycall_core::jose::TEST_KEY_PREFIX;
-use everycall_core::{ConfigErrors, Settings};
+use everycall_core::{ConfigErrors, Settings, UnixTime};
 use serde_json::Value;
 
 use crate::load::load;
-use crate::mint;
+use crate::{clock, mint, At};
 
 /// Decides every call: check configurations, decide requests, verify tokens, render for proxies.
 #[derive(Parser)]
@@ -270,6 +270,11 @@ impl Configuration {
             );
         }
     }
+}
+
+/// The time that `--at` names, else that of the clock.
+fn time(at: Option<At>) -> UnixTime {
+    at.map_or_else(clock::now, |At(at)| at)
 }
 
 /// Reads the text, as the filter does, and not the value.

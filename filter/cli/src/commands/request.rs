@@ -5,6 +5,7 @@ use serde::Deserialize;
 
 use crate::bytes::Bytes;
 use crate::wire::{default_scheme, default_source_ip, WireRequest};
+use crate::At;
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -20,7 +21,7 @@ struct Line {
     source_ip: String,
     peer_id: Option<String>,
     peer_certificate: Option<String>,
-    at: Option<UnixTime>,
+    at: Option<At>,
 }
 
 /// Reads a line: the request, and when it arrives if it says so.
@@ -32,7 +33,7 @@ pub(super) fn read(line: &[u8]) -> Result<(WireRequest, Option<UnixTime>), Strin
     let headers = headers.into_iter().map(|(name, value)| (name, value.0)).collect();
     Ok((
         WireRequest { method, scheme, host, path: path.0, headers, source_ip, peer_id, peer_certificate },
-        at,
+        at.map(|At(at)| at),
     ))
 }
 

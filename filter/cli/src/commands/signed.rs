@@ -11,8 +11,8 @@ use serde::Deserialize as _;
 use serde_json::{json, Map, Value};
 
 use super::{explain, Invalid, Outcome};
-use crate::clock;
 use crate::sign::SigningKey;
+use crate::At;
 
 /// Who signs, and for how long.
 #[derive(clap::Args)]
@@ -23,9 +23,9 @@ pub(super) struct SignArgs {
     /// The key's `kid`; default: the JWK's own, else the key's thumbprint
     #[arg(long, value_name = "ID")]
     key_id: Option<String>,
-    /// Sign as at this time, in seconds since 1970
-    #[arg(long, value_name = "UNIX")]
-    at: Option<i64>,
+    /// Sign as at this time: an RFC 3339 instant or Unix seconds
+    #[arg(long, value_name = "TIME", allow_negative_numbers = true)]
+    at: Option<At>,
 }
 
 impl SignArgs {
@@ -37,7 +37,7 @@ impl SignArgs {
 
     /// Heads hold whole seconds of it.
     pub(super) fn issued_at(&self) -> UnixTime {
-        self.at.map_or_else(clock::now, UnixTime::from_secs)
+        super::time(self.at)
     }
 }
 

@@ -6,14 +6,13 @@ use std::io::{self, IsTerminal as _, Write};
 use std::path::PathBuf;
 
 use anyhow::Context as _;
-use everycall_core::UnixTime;
 use serde_json::json;
 
 use super::feed_lists::FeedListArgs;
 use super::offline::BundleArg;
 use super::{Configuration, Outcome};
-use crate::clock;
 use crate::suite::{Ran, Suite};
+use crate::At;
 
 /// Run the case files of a directory of policies
 #[derive(clap::Args)]
@@ -36,9 +35,9 @@ pub(super) struct Args {
     /// Run the cases whose file or name holds this text; the coverage is that of these cases
     #[arg(long, value_name = "TEXT", default_value = "")]
     filter: String,
-    /// What the cases call now, in seconds since 1970
-    #[arg(long, value_name = "UNIX", allow_negative_numbers = true)]
-    at: Option<i64>,
+    /// What the cases call now: an RFC 3339 instant or Unix seconds
+    #[arg(long, value_name = "TIME", allow_negative_numbers = true)]
+    at: Option<At>,
     /// Fail if fewer rules than this held in a case
     #[arg(long, value_name = "PERCENT", value_parser = clap::value_parser!(u8).range(0..=100))]
     coverage_min: Option<u8>,
@@ -55,7 +54,7 @@ pub(super) struct Args {
 
 pub(super) fn run(args: &Args, out: &mut dyn Write) -> anyhow::Result<Outcome> {
     let config = args.config.clone().unwrap_or_else(|| args.directory.join("everycall.yaml"));
-    let now = args.at.map_or_else(clock::now, UnixTime::from_secs);
+    let now = super::time(args.at);
     let configuration = args.bundle.apply(Configuration::read(&config)?, Some(now))?;
     let mut configuration = args.feed_lists.apply(configuration, Some(now))?;
     configuration.needs_bundle()?;

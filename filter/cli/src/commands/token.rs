@@ -3,12 +3,12 @@
 use std::io::Write;
 use std::path::Path;
 
-use everycall_core::{PureRust, UnixTime};
+use everycall_core::PureRust;
 use serde_json::json;
 
 use super::remote_keys::RemoteKeysArg;
 use super::{ConfigArg, Outcome};
-use crate::clock;
+use crate::{clock, At};
 
 /// Look into tokens
 #[derive(clap::Args)]
@@ -33,16 +33,16 @@ struct VerifyArgs {
     config: ConfigArg,
     #[command(flatten)]
     keys: RemoteKeysArg,
-    /// Verify at this time, in seconds since 1970
-    #[arg(long, value_name = "UNIX", allow_negative_numbers = true)]
-    at: Option<i64>,
+    /// Verify at this time: an RFC 3339 instant or Unix seconds
+    #[arg(long, value_name = "TIME", allow_negative_numbers = true)]
+    at: Option<At>,
 }
 
 pub(super) fn run(args: &Args, out: &mut dyn Write) -> anyhow::Result<Outcome> {
     let Command::Verify(args) = &args.command;
     let input = Path::new("-");
     let settings = args.keys.apply(args.config.read_beside(input)?)?.settings;
-    let at = args.at.map(UnixTime::from_secs);
+    let at = args.at.map(|At(at)| at);
     let mut good = true;
     for line in super::lines(input)? {
         let line = line?;
