@@ -52,41 +52,44 @@ fn a_record_replays_to_the_same_outcome_and_holds_no_token() {
     let (mut replayed, mut delegated) = (0, 0);
     for (name, text) in files {
         let file = CaseFile::parse(&name, &text).unwrap();
-        let config = file.config(&base, NOW);
-        let mut engine = engine(&config);
-        let mut replayer = self::engine(&config);
-        for case in &file.cases {
-            let record = run_case(&mut engine, case, &config, NOW).unwrap().record;
-            let text = serde_json::to_string(&record).unwrap();
-            for (header, value) in case.request(&config, NOW).unwrap().headers {
-                let signature =
-                    value.rsplit(|b| *b == b'.').next().map(String::from_utf8_lossy).unwrap_or_default();
-                assert!(
-                    header != "authorization" || signature.len() < 40 || !text.contains(&*signature),
-                    "{name}: {}",
-                    case.name
-                );
-            }
-            let read = serde_json::from_str(&text).unwrap();
-            let again = replayer.replay(&read).record;
-            assert_eq!(again.decision, record.decision, "{name}: {}: {text}", case.name);
-            assert_eq!(again.reason, record.reason, "{name}: {}: {text}", case.name);
-            assert_eq!(again.policy, record.policy, "{name}: {}", case.name);
-            // A record of version 1, in which one word was another.
-            let mut before: Value = serde_json::from_str(&text).unwrap();
-            before["v"] = json!(1);
-            for place in ["/identity", "/signals"] {
-                if let Some(members) = before.pointer_mut(place).and_then(Value::as_object_mut) {
-                    let value = members.remove("on_behalf_of").unwrap();
-                    delegated += usize::from(value.is_string());
-                    members.insert("principal".to_owned(), value);
+        for (now, cases) in file.by_time(NOW) {
+            let config = file.config(&base, now);
+            let mut engine = engine(&config);
+            let mut replayer = self::engine(&config);
+            for case in cases {
+                let record = run_case(&mut engine, case, &config, now).unwrap().record;
+                let text = serde_json::to_string(&record).unwrap();
+                for (header, value) in case.request(&config, now).unwrap().headers {
+                    let signature =
+                        value.rsplit(|b| *b == b'.').next().map(String::from_utf8_lossy).unwrap_or_default();
+                    assert!(
+                        header != "authorization" || signature.len() < 40 || !text.contains(&*signature),
+                        "{name}: {}",
+                        case.name
+                    );
                 }
+                let read = serde_json::from_str(&text).unwrap();
+                let again = replayer.replay(&read).record;
+                assert_eq!(again.decision, record.decision, "{name}: {}: {text}", case.name);
+                assert_eq!(again.reason, record.reason, "{name}: {}: {text}", case.name);
+                assert_eq!(again.policy, record.policy, "{name}: {}", case.name);
+                // A record of version 1, in which one word was another.
+                let mut before: Value = serde_json::from_str(&text).unwrap();
+                before["v"] = json!(1);
+                for place in ["/identity", "/signals"] {
+                    if let Some(members) = before.pointer_mut(place).and_then(Value::as_object_mut) {
+                        let value = members.remove("on_behalf_of").unwrap();
+                        delegated += usize::from(value.is_string());
+                        members.insert("principal".to_owned(), value);
+                    }
+                }
+                let of_before = serde_json::from_value(before.clone()).unwrap();
+                let again = replayer.replay(&of_before).record;
+                let outcome =
+                    |record: &DecisionRecord| (record.decision, record.reason, record.policy.clone());
+                assert_eq!(outcome(&again), outcome(&record), "{name}: {}: {before}", case.name);
+                replayed += 1;
             }
-            let of_before = serde_json::from_value(before.clone()).unwrap();
-            let again = replayer.replay(&of_before).record;
-            let outcome = |record: &DecisionRecord| (record.decision, record.reason, record.policy.clone());
-            assert_eq!(outcome(&again), outcome(&record), "{name}: {}: {before}", case.name);
-            replayed += 1;
         }
     }
     assert!(replayed > 500 && delegated > 20, "{replayed}, {delegated}");

@@ -72,22 +72,26 @@ fn the_configurations_and_records_of_all_cases_validate() {
     let mut records = 0;
     for (name, text) in cases {
         let file = CaseFile::parse(&name, &text).unwrap();
-        let config = file.config(&base, now);
-        assert_eq!(check(&config_schema, &config), Ok(()), "{name}");
-        let settings = Settings::from_value(config.clone()).unwrap();
-        let mut engine = Engine::standalone(settings, IdSeed::derive(&[b"schemas"]));
-        for case in &file.cases {
-            let wire = case.request(&config, now).unwrap();
-            let decision = decide_case(&mut engine, case, &wire, now);
-            let mut asked = Vec::new();
-            if let everycall_core::Step::Ask { pending, .. } = engine.check(wire.to_core(StreamId(2)), now) {
-                asked.push(pending.record().clone());
-            }
-            for record in asked.iter().chain([&decision.record]) {
-                let value = serde_json::to_value(record).unwrap();
-                assert_eq!(check(&record_schema, &value), Ok(()), "{name}: {}: {value}", case.name);
-                assert!(parses::<DecisionRecord>(&value));
-                records += 1;
+        for (now, cases) in file.by_time(now) {
+            let config = file.config(&base, now);
+            assert_eq!(check(&config_schema, &config), Ok(()), "{name}");
+            let settings = Settings::from_value(config.clone()).unwrap();
+            let mut engine = Engine::standalone(settings, IdSeed::derive(&[b"schemas"]));
+            for case in cases {
+                let wire = case.request(&config, now).unwrap();
+                let decision = decide_case(&mut engine, case, &wire, now);
+                let mut asked = Vec::new();
+                if let everycall_core::Step::Ask { pending, .. } =
+                    engine.check(wire.to_core(StreamId(2)), now)
+                {
+                    asked.push(pending.record().clone());
+                }
+                for record in asked.iter().chain([&decision.record]) {
+                    let value = serde_json::to_value(record).unwrap();
+                    assert_eq!(check(&record_schema, &value), Ok(()), "{name}: {}: {value}", case.name);
+                    assert!(parses::<DecisionRecord>(&value));
+                    records += 1;
+                }
             }
         }
     }

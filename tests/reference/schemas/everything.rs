@@ -103,7 +103,7 @@ pub fn cases() -> Value {
     let config = json!({"log": {"records": "off"}, "bundle": {"inline": {"grants": []}}});
     json!({"about": "all", "as_of": "2026-01-01T00:00:00Z", "grant_defaults": {"owner": "o"}, "config": config, "cases": [
         {
-            "name": "a",
+            "name": "a", "at": "2026-01-31T09:00:00Z",
             "request": {"method": "GET", "host": "h", "path": {"b64": "Lw=="}, "scheme": "https", "headers": headers,
                 "source_ip": "::1", "peer_id": "spiffe://a/b", "peer_certificate": "-"},
             "token": token,
@@ -113,7 +113,7 @@ pub fn cases() -> Value {
                 "obligations": {"a": 1}},
             "envoy": answer, "envoy_plain": answer,
         },
-        {"name": "b", "request": {"method": "GET", "host": "h", "path": "/"}, "token": {"raw": "x", "scheme": "y"},
+        {"name": "b", "at": 1_769_850_000, "request": {"method": "GET", "host": "h", "path": "/"}, "token": {"raw": "x", "scheme": "y"},
             "expect": {"decision": "allow"}},
     ]})
 }

@@ -25,15 +25,17 @@ fn every_case_has_its_outcome() {
     let mut ran = 0;
     for (name, text) in CASES {
         let file = CaseFile::parse(name, text).unwrap();
-        let config = file.config(&base, NOW);
-        let settings = || Settings::from_value(config.clone()).unwrap();
-        let mut engine = Engine::standalone(settings(), IdSeed::derive(&[]));
-        for case in &file.cases {
-            let decision = run_case(&mut engine, case, &config, NOW).unwrap();
-            if let Err(error) = case.expect.compare(&decision.record) {
-                failures.push(format!("{name}: {}: {error}", case.name));
+        for (now, cases) in file.by_time(NOW) {
+            let config = file.config(&base, now);
+            let settings = Settings::from_value(config.clone()).unwrap();
+            let mut engine = Engine::standalone(settings, IdSeed::derive(&[]));
+            for case in cases {
+                let decision = run_case(&mut engine, case, &config, now).unwrap();
+                if let Err(error) = case.expect.compare(&decision.record) {
+                    failures.push(format!("{name}: {}: {error}", case.name));
+                }
+                ran += 1;
             }
-            ran += 1;
         }
     }
     assert!(failures.is_empty(), "\n{}", failures.join("\n"));

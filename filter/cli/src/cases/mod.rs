@@ -24,6 +24,7 @@ pub use token::TokenSpec;
 
 use crate::mint::MintError;
 use crate::wire::WireRequest;
+use crate::At;
 use request::RequestSpec;
 #[cfg(feature = "cli")]
 pub(crate) use schema::schema_of;
@@ -73,6 +74,9 @@ pub struct CaseFile {
 pub struct Case {
     /// Unique in its file.
     pub name: String,
+    /// When it takes place: what it calls now, as does the configuration that it runs under. Absent: whenever the
+    /// cases run.
+    at: Option<At>,
     /// As on the wire.
     request: RequestSpec,
     /// Goes into the header `authorization`, behind its scheme.
@@ -125,7 +129,7 @@ impl CaseFile {
         }
     }
 
-    /// The configuration that the cases run under.
+    /// The configuration that the cases of a time run under.
     pub fn config(&self, base: &Value, now: UnixTime) -> Value {
         let mut config = base.clone();
         if let Some(redate::Instant(as_of)) = self.as_of {
@@ -139,6 +143,14 @@ impl CaseFile {
         }
         patch::merge(&mut config, &change);
         config
+    }
+
+    /// The cases in the order of the file, those together that follow one another at the same time, each lot with that
+    /// time: their own, or `now` for those that have none. A lot runs under [`Self::config`] of its time, in an engine
+    /// of its own, whose time does not run backwards.
+    pub fn by_time(&self, now: UnixTime) -> impl Iterator<Item = (UnixTime, &[Case])> {
+        let lots = self.cases.chunk_by(|case, next| case.at == next.at);
+        lots.map(move |lot| (lot.first().and_then(Case::at).unwrap_or(now), lot))
     }
 
     /// The merge patch, its grants with all that they have.
@@ -159,6 +171,11 @@ impl CaseFile {
 }
 
 impl Case {
+    /// When it takes place, if it says so: a runner that can't set the clock can't run it then.
+    pub fn at(&self) -> Option<UnixTime> {
+        self.at.map(|At(at)| at)
+    }
+
     /// The request on the wire, tokens minted.
     ///
     /// # Errors

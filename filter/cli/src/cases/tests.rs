@@ -239,6 +239,50 @@ fn grants_have_the_defaults_of_their_file_where_they_say_nothing_else() {
 }
 
 #[test]
+fn a_case_has_a_time_of_its_own() {
+    let at = |text: &str| UnixTime::parse_rfc3339(text).unwrap();
+    let case = |more: Value| {
+        let mut case = json!({"name": more.to_string(), "request": {"method": "GET", "host": "h", "path": "/open", "headers": [["x", {"$instant": 60}]]},
+            "token": {"issuer": "https://id.example", "claims": {"sub": "w"}}, "expect": {"decision": "allow"}});
+        patch::merge(&mut case, &more);
+        case
+    };
+    let policy = "package everycall\ndecision := {\"allow\": true} if input.clock.hour < data.until\n";
+    let text = json!({"about": "times", "as_of": "2026-01-01T00:00:00Z",
+    "config": {"bundle": {"inline": {"policies": {"p.rego": policy}, "data": {"until": 9, "now": {"$now": 0}}}}},
+    "cases": [
+        case(json!({"name": "a", "at": "2026-02-02T08:59:59Z"})),
+        case(json!({"name": "b", "at": "2026-02-02T08:59:59Z"})),
+        case(json!({"at": "2026-02-02T09:00:00Z", "expect": {"decision": "deny", "reason": "policy_undefined"}})),
+        // Earlier than the one before, and in another form.
+        case(json!({"at": 1_770_000_000})),
+        case(json!({"expect": {"decision": "deny"}})),
+    ]});
+    let file = CaseFile::parse("t.json", &text.to_string()).unwrap();
+    let mut base = base();
+    base["bundle"]["inline"]["grants"][0]["valid_from"] = json!("2025-12-31T23:59:59Z");
+    base["bundle"]["inline"]["grants"][0]["valid_until"] = json!("2026-01-01T00:00:01Z");
+    let lots: Vec<(UnixTime, usize)> = file.by_time(now()).map(|(at, cases)| (at, cases.len())).collect();
+    let morning = at("2026-02-02T08:59:59Z");
+    let times =
+        [(morning, 2), (at("2026-02-02T09:00:00Z"), 1), (UnixTime::from_secs(1_770_000_000), 1), (now(), 1)];
+    assert_eq!(lots, times);
+    for (at, cases) in file.by_time(now()) {
+        let config = file.config(&base, at);
+        assert_eq!(config["bundle"]["inline"]["data"]["now"], at.secs());
+        let settings = Settings::from_value(config.clone()).unwrap();
+        let mut engine = Engine::standalone(settings, IdSeed::derive(&[b"times"]));
+        for case in cases {
+            let record = run_case(&mut engine, case, &config, at).unwrap().record;
+            assert_eq!(case.expect.compare(&record), Ok(()), "{}", case.name);
+            assert_eq!(record.time, at);
+        }
+    }
+    let wire = file.cases[0].request(&base, morning).unwrap();
+    assert_eq!(wire.headers[0].1, b"2026-02-02T09:00:59Z");
+}
+
+#[test]
 fn mistakes_in_case_files_are_named_with_their_path() {
     let parse = |request: Value, more: Value| {
         let mut case = json!({"name": "n", "expect": {"decision": "deny"},
@@ -283,6 +327,13 @@ fn mistakes_in_case_files_are_named_with_their_path() {
             "cases[0].request.headers[0][1]",
             "unknown field `claim`",
         ),
+        (
+            parse(json!({}), json!({"at": "noon"})),
+            "cases[0].at",
+            "string \"noon\", expected an RFC 3339 instant",
+        ),
+        (parse(json!({}), json!({"at": "2026-01-31"})), "cases[0].at", "string \"2026-01-31\", expected"),
+        (parse(json!({}), json!({"at": 1_769_850_000_000_i64})), "cases[0].at", "`1769850000000`, expected"),
         (parse(json!({}), json!({"pdp": {"q": "yes"}})), "cases[0].pdp.q", "unknown variant `yes`"),
         (
             parse(json!({}), json!({"expect": {"reason": "nope"}})),

@@ -35,7 +35,7 @@ pub(super) struct Args {
     /// Run the cases whose file or name holds this text; the coverage is that of these cases
     #[arg(long, value_name = "TEXT", default_value = "")]
     filter: String,
-    /// What the cases call now: an RFC 3339 instant or Unix seconds
+    /// What the cases call now: an RFC 3339 instant or Unix seconds; a case's own `at` goes before it
     #[arg(long, value_name = "TIME", allow_negative_numbers = true)]
     at: Option<At>,
     /// Fail if fewer rules than this held in a case

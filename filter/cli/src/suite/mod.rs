@@ -20,14 +20,15 @@ use crate::wire::WireRequest;
 /// Case files under one base configuration.
 pub struct Suite {
     base: Value,
-    files: Vec<Loaded>,
-    now: UnixTime,
+    lots: Vec<Lot>,
 }
 
-/// A case file, ready to run.
-struct Loaded {
-    name: String,
+/// Cases of a file that take place at the same time, ready to run.
+struct Lot {
+    file: String,
     about: String,
+    /// When they take place.
+    now: UnixTime,
     config: Value,
     cases: Vec<(Case, WireRequest)>,
 }
@@ -46,8 +47,11 @@ pub struct Ran {
     pub traces: Vec<Trace>,
     /// The base configuration's modules are as they are there, so its traces count for the coverage.
     counts: bool,
-    at: (usize, usize),
+    at: At,
 }
+
+/// A case: the index of its lot, and its own in it.
+type At = (usize, usize);
 
 /// A case file can't be run at all.
 #[derive(Debug, thiserror::Error)]
@@ -60,7 +64,8 @@ pub struct SuiteError {
 }
 
 impl Suite {
-    /// Reads the case files of a directory, those cases whose file or name holds `filter`.
+    /// Reads the case files of a directory, those cases whose file or name holds `filter`. Cases without a time of their
+    /// own take place `now`.
     ///
     /// # Errors
     /// The first file that can't be read or whose cases can't be made.
@@ -82,24 +87,25 @@ impl Suite {
             let text = std::fs::read_to_string(path).map_err(|cause| unreadable(path, cause))?;
             load(&base, path, &text, filter, now)
         });
-        let files: Vec<Loaded> = files.collect::<Result<_, _>>()?;
-        let files = files.into_iter().filter(|file| !file.cases.is_empty()).collect();
-        Ok(Self { base, files, now })
+        let lots: Vec<Vec<Lot>> = files.collect::<Result<_, _>>()?;
+        let lots = lots.into_iter().flatten().filter(|lot| !lot.cases.is_empty()).collect();
+        Ok(Self { base, lots })
     }
 
     /// How many cases there are.
     pub fn len(&self) -> usize {
-        self.files.iter().map(|file| file.cases.len()).sum()
+        self.lots.iter().map(|lot| lot.cases.len()).sum()
     }
 
     /// Whether there is none.
     pub fn is_empty(&self) -> bool {
-        self.files.is_empty()
+        self.lots.is_empty()
     }
 
     /// Name and subject of the case files.
     pub fn files(&self) -> impl Iterator<Item = (&str, &str)> {
-        self.files.iter().map(|file| (file.name.as_str(), file.about.as_str()))
+        let files = self.lots.chunk_by(|lot, next| lot.file == next.file);
+        files.filter_map(|lots| lots.first()).map(|lot| (lot.file.as_str(), lot.about.as_str()))
     }
 
     /// Runs all cases, in order; tells of each when it ran.
@@ -108,14 +114,14 @@ impl Suite {
     /// A case file makes a configuration that does not hold.
     pub fn run(&self, mut progress: impl FnMut(&Ran)) -> Result<Vec<Ran>, SuiteError> {
         let mut all = Vec::with_capacity(self.len());
-        for (at, file) in self.files.iter().enumerate() {
-            let mut engine = engine(&file.config).map_err(|message| file.error(message))?;
+        for (at, lot) in self.lots.iter().enumerate() {
+            let mut engine = engine(&lot.config).map_err(|message| lot.error(message))?;
             engine.traces();
-            let counts = holds_modules(&file.config, &self.base);
-            for (index, (case, wire)) in file.cases.iter().enumerate() {
-                let record = decide_case(&mut engine, case, wire, self.now).record;
+            let counts = holds_modules(&lot.config, &self.base);
+            for (index, (case, wire)) in lot.cases.iter().enumerate() {
+                let record = decide_case(&mut engine, case, wire, lot.now).record;
                 let ran = Ran {
-                    file: file.name.clone(),
+                    file: lot.file.clone(),
                     name: case.name.clone(),
                     failure: case.expect.compare(&record).err(),
                     record,
@@ -144,9 +150,9 @@ impl Ran {
     }
 }
 
-impl Loaded {
+impl Lot {
     fn error(&self, message: String) -> SuiteError {
-        SuiteError { file: self.name.clone(), message, unreadable: false }
+        SuiteError { file: self.file.clone(), message, unreadable: false }
     }
 }
 
@@ -159,20 +165,24 @@ fn holds_modules(config: &Value, base: &Value) -> bool {
     base.all(|(file, text)| own.get(file) == Some(text))
 }
 
-fn load(base: &Value, path: &Path, text: &str, filter: &str, now: UnixTime) -> Result<Loaded, SuiteError> {
+fn load(base: &Value, path: &Path, text: &str, filter: &str, now: UnixTime) -> Result<Vec<Lot>, SuiteError> {
     let name = path.display().to_string();
     let error = |message: String| SuiteError { file: name.clone(), message, unreadable: false };
     let file_name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
     let file = CaseFile::parse(&file_name, text).map_err(|cause| error(cause.message().to_owned()))?;
-    let config = file.config(base, now);
-    let chosen = file.cases.into_iter().filter(|case| name.contains(filter) || case.name.contains(filter));
-    let mut cases = Vec::new();
-    for case in chosen {
-        let wire = case.request(&config, now);
-        let wire = wire.map_err(|cause| error(format!("`{}`: {cause}", case.name)))?;
-        cases.push((case, wire));
+    let mut lots = Vec::new();
+    for (now, cases) in file.by_time(now) {
+        let config = file.config(base, now);
+        let chosen = cases.iter().filter(|case| name.contains(filter) || case.name.contains(filter));
+        let mut cases = Vec::new();
+        for case in chosen {
+            let wire = case.request(&config, now);
+            let wire = wire.map_err(|cause| error(format!("`{}`: {cause}", case.name)))?;
+            cases.push((case.clone(), wire));
+        }
+        lots.push(Lot { file: name.clone(), about: file.about.clone(), now, config, cases });
     }
-    Ok(Loaded { name, about: file.about, config, cases })
+    Ok(lots)
 }
 
 /// An engine of a configuration, or all that is wrong with it.

@@ -6,7 +6,7 @@ use std::sync::Mutex;
 
 use serde_json::Value;
 
-use super::{engine, Ran, Suite};
+use super::{engine, At, Ran, Suite};
 use crate::cases::decide_case;
 use crate::rego::{by_rule, mutants, Mutant, RegoFile};
 
@@ -36,9 +36,6 @@ pub struct Survivor {
     /// What it was done to.
     pub text: String,
 }
-
-/// A case: the index of its file, and its own in it.
-type At = (usize, usize);
 
 enum Fate {
     DoesNotCompile,
@@ -98,16 +95,16 @@ impl Suite {
 
     fn fate(&self, mutant: &Mutant, cases: &[At]) -> Fate {
         let mut compiled = None;
-        let mut by_file: BTreeMap<usize, Vec<usize>> = BTreeMap::new();
-        for (file, case) in cases {
-            by_file.entry(*file).or_default().push(*case);
+        let mut by_lot: BTreeMap<usize, Vec<usize>> = BTreeMap::new();
+        for (lot, case) in cases {
+            by_lot.entry(*lot).or_default().push(*case);
         }
-        for (file, cases) in by_file {
-            let Some(file) = self.files.get(file) else { continue };
-            let Ok(mut engine) = engine(&changed(&file.config, mutant)) else { return Fate::DoesNotCompile };
+        for (lot, cases) in by_lot {
+            let Some(lot) = self.lots.get(lot) else { continue };
+            let Ok(mut engine) = engine(&changed(&lot.config, mutant)) else { return Fate::DoesNotCompile };
             compiled = Some(());
-            for (case, wire) in cases.into_iter().filter_map(|case| file.cases.get(case)) {
-                let record = decide_case(&mut engine, case, wire, self.now).record;
+            for (case, wire) in cases.into_iter().filter_map(|case| lot.cases.get(case)) {
+                let record = decide_case(&mut engine, case, wire, lot.now).record;
                 if case.expect.compare(&record).is_err() {
                     return Fate::Noticed;
                 }

@@ -189,3 +189,72 @@ fn the_reference_bundle_is_covered_and_every_change_to_it_is_noticed() {
     let output = everycall(&["test", directory, "--at", &at, "--coverage-min", "100", "--mutate"], "");
     assert_eq!(output.code, 0, "{}", output.all());
 }
+
+const OFFICE_HOURS: &str = "package everycall
+
+decision := {\"allow\": true, \"reason\": \"office\"} if {
+\tinput.clock.weekday == \"Monday\"
+\tinput.clock.hour >= 9
+\tinput.clock.hour < 17
+}
+";
+
+/// Cases about office hours, each with its time.
+fn hours(cases: &[(&str, Value, &str)]) -> Files {
+    let cases: Vec<Value> = cases
+        .iter()
+        .map(|(name, at, decision)| {
+            let mut case = case(name, "GET", "x", json!({"decision": decision}));
+            case["at"] = at.clone();
+            case
+        })
+        .collect();
+    let files = files(&cases);
+    let mut config = config();
+    config["bundle"]["inline"]["policies"] = json!({"orders.rego": OFFICE_HOURS});
+    files.put("everycall.yaml", &config.to_string());
+    files
+}
+
+#[test]
+fn weekday_and_hours_are_tested_whenever_the_cases_run() {
+    let all = [
+        ("the first second", json!("2026-02-02T09:00:00Z"), "allow"),
+        ("the second before", json!("2026-02-02T08:59:59Z"), "deny"),
+        ("the last second, in Unix seconds", json!(1_770_051_599), "allow"),
+        ("the second after", json!("2026-02-02T17:00:00Z"), "deny"),
+        ("the day before", json!("2026-02-01T12:00:00Z"), "deny"),
+        ("the day after", json!("2026-02-03T12:00:00Z"), "deny"),
+    ];
+    for at in ["2026-02-02T12:00:00Z", "2026-02-07T03:00:00+01:00", "0"] {
+        let directory = hours(&all);
+        let output = everycall(
+            &["test", &directory.name(""), "--at", at, "--coverage-min", "100", "--mutate", "--json"],
+            "",
+        );
+        let result = &output.json()[0];
+        assert_eq!((output.code, &result["cases"]), (0, &json!(6)), "{at}: {result}");
+    }
+    // Nobody tests the day after.
+    let output = test(&hours(&all[..4]), &["--mutate"]);
+    assert!(
+        output.code == 1 && output.out.contains("condition left out: input.clock.weekday"),
+        "{}",
+        output.all()
+    );
+    let output = test(&hours(&[("noon", json!("2026-02-01T12:00:00Z"), "allow")]), &[]);
+    assert!(output.code == 1 && output.out.contains("2026-02-01T12:00:00Z"), "{}", output.all());
+}
+
+#[test]
+fn a_time_that_is_none_is_told_with_what_was_expected() {
+    for at in ["noon", "2026-02-02", "1770051599000"] {
+        let output = everycall(&["test", &hours(&[]).name(""), "--at", at], "");
+        assert_eq!((output.code, output.out.as_str()), (2, ""), "{at}");
+        let expected = format!("invalid value '{at}' for '--at <TIME>': expected an RFC 3339 instant");
+        assert!(output.err.contains(&expected), "{}", output.err);
+        let output = test(&hours(&[("a", json!(at), "allow")]), &[]);
+        let expected = format!("cases[0].at: invalid value: string \"{at}\", expected an RFC 3339 instant");
+        assert!(output.code == 1 && output.err.contains(&expected), "{}", output.all());
+    }
+}
