@@ -1,13 +1,12 @@
 //! `everycall check`: is this configuration one that the filter would take?
 
 use std::io::Write;
-use std::path::PathBuf;
 
 use everycall_core::{Bundle, FileError, UnixTime};
 use serde_json::{json, Value};
 
 use super::offline::{BundleArg, Opened};
-use super::{exceptions, explain, Configuration, Invalid, Outcome};
+use super::{exceptions, explain, Configuration, Invalid, OnlyConfigArg, Outcome};
 use crate::lint::{lint, lint_source, Finding, Level};
 use crate::At;
 
@@ -23,8 +22,8 @@ const SOON_DAYS: i64 = 7;
     With a bundle on a server (`bundle.remote`):\n  \
     everycall check c.yaml --bundle shop.bundle")]
 pub(super) struct Args {
-    /// The configuration: YAML or JSON; `-` is JSON on the standard input
-    config: PathBuf,
+    #[command(flatten)]
+    config: OnlyConfigArg,
     #[command(flatten)]
     bundle: BundleArg,
     /// Check as at this time: an RFC 3339 instant or Unix seconds
@@ -74,7 +73,7 @@ pub(super) fn run(args: &Args, out: &mut dyn Write) -> anyhow::Result<Outcome> {
 }
 
 fn read(args: &Args, now: UnixTime) -> anyhow::Result<Configuration> {
-    let configuration = Configuration::read(&args.config)?;
+    let configuration = args.config.read()?;
     configuration.settings.check_at(now).map_err(super::invalid)?;
     args.bundle.apply(configuration, Some(now))
 }

@@ -1,14 +1,13 @@
 //! `everycall exceptions`: what is allowed against the rules, by whom, and for how long still.
 
 use std::io::Write;
-use std::path::PathBuf;
 
 use everycall_core::authority::Exception;
 use everycall_core::{Settings, UnixTime};
 use serde_json::{json, Value};
 
 use super::offline::BundleArg;
-use super::{explain, Configuration, Outcome};
+use super::{explain, OnlyConfigArg, Outcome};
 use crate::At;
 
 const DAY_S: i64 = 86_400;
@@ -19,8 +18,8 @@ const HEAD: [&str; 6] = ["id", "valid until", "days left", "owner", "API keys", 
 #[command(after_help = "Example:\n  everycall exceptions policies/everycall.yaml\n\n\
     Exit code 1 if any exception has expired.")]
 pub(super) struct Args {
-    /// The configuration: YAML or JSON; `-` is JSON on the standard input
-    config: PathBuf,
+    #[command(flatten)]
+    config: OnlyConfigArg,
     #[command(flatten)]
     bundle: BundleArg,
     /// Judge at this time: an RFC 3339 instant or Unix seconds
@@ -33,7 +32,7 @@ pub(super) struct Args {
 
 pub(super) fn run(args: &Args, out: &mut dyn Write) -> anyhow::Result<Outcome> {
     let now = super::time(args.at);
-    let configuration = args.bundle.apply(Configuration::read(&args.config)?, Some(now))?;
+    let configuration = args.bundle.apply(args.config.read()?, Some(now))?;
     configuration.needs_bundle()?;
     configuration.warn_of_unread();
     let settings = &configuration.settings;

@@ -182,6 +182,25 @@ impl ConfigArg {
     }
 }
 
+/// Where a configuration is, for commands about nothing else: it may stand without the option's name.
+#[derive(clap::Args)]
+#[group(required = true, multiple = false)]
+struct OnlyConfigArg {
+    /// The same by the option that all commands have
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// The configuration: YAML or JSON; `-` is JSON on the standard input
+    #[arg(value_name = "FILE")]
+    file: Option<PathBuf>,
+}
+
+impl OnlyConfigArg {
+    fn read(&self) -> anyhow::Result<Configuration> {
+        let path = self.config.as_ref().or(self.file.as_ref()).context("no configuration is named")?;
+        Ok(Configuration::read(path)?)
+    }
+}
+
 /// A configuration that holds.
 struct Configuration {
     /// Self-contained, as the filter takes it.

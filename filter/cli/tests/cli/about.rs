@@ -100,3 +100,42 @@ fn each_at_takes_an_instant_and_unix_seconds() {
         assert!(output.code == 2 && output.err.contains(expected), "{command:?}: {}", output.err);
     }
 }
+
+/// One way to name the configuration: `--config`, in every command that takes one.
+#[test]
+fn each_configuration_can_be_named_by_its_option() {
+    let files = Files::with_config();
+    let config = files.name("config.json");
+    for command in ["check", "exceptions"] {
+        let named = everycall(&[command, "--config", &config], "");
+        let bare = everycall(&[command, &config], "");
+        assert_eq!((named.code, named.all()), (0, bare.all()), "{command}");
+        let read = everycall(&[command, "--config", "-"], &self::config().to_string());
+        assert_eq!((read.code, read.all()), (0, bare.all()), "{command}");
+        for (arguments, message) in [
+            (&[][..], "required arguments were not provided"),
+            (&["--config", &config, &config], "cannot be used with"),
+            (&[&config, &config], "unexpected argument"),
+            (&["--config", &files.name("nowhere.json")], "nowhere.json`: cannot be read"),
+        ] {
+            let output = everycall(&[&[command], arguments].concat(), "");
+            assert_eq!((output.code, output.out.as_str()), (2, ""), "{command} {arguments:?}");
+            assert!(output.err.contains(message), "{command} {arguments:?}: {}", output.err);
+        }
+    }
+    for command in [
+        &["check"][..],
+        &["exceptions"],
+        &["decide"],
+        &["test"],
+        &["token", "verify"],
+        &["render", "config"],
+        &["render", "envoy"],
+        &["render", "istio"],
+        #[cfg(feature = "server")]
+        &["devserver"],
+    ] {
+        let help = everycall(&[command, &["--help"]].concat(), "").out;
+        assert!(help.contains("--config <FILE>"), "{command:?}: {help}");
+    }
+}
