@@ -101,7 +101,7 @@ pub fn cases() -> Value {
     let headers = json!([["a", "text"], ["a", {"b64": "/w=="}], ["a", {"bearer": {"issuer": "i", "claims": {"sub": null}}}],
         ["a", {"token": {"raw": "x"}}], ["dpop", {"dpop": proof}], ["a", {"$now": -1}], ["a", {"$instant": 60}]]);
     let config = json!({"log": {"records": "off"}, "bundle": {"inline": {"grants": []}}});
-    json!({"about": "all", "as_of": "2026-01-01T00:00:00Z", "grant_defaults": {"owner": "o"}, "config": config, "cases": [
+    json!({"$schema": "../schemas/cases.json", "about": "all", "as_of": "2026-01-01T00:00:00Z", "grant_defaults": {"owner": "o"}, "config": config, "cases": [
         {
             "name": "a", "at": "2026-01-31T09:00:00Z",
             "request": {"method": "GET", "host": "h", "path": {"b64": "Lw=="}, "scheme": "https", "headers": headers,

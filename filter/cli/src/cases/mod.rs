@@ -49,6 +49,9 @@ impl CaseError {
 #[cfg_attr(feature = "cli", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct CaseFile {
+    /// The JSON Schema of this file, for editors: a path or a URL. Nothing is read from there.
+    #[serde(rename = "$schema")]
+    _schema: Option<String>,
     /// What the cases are about, in a line.
     pub about: String,
     /// The instant at which the authority records of the base configuration are looked at: their

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use anyhow::Context as _;
 
+use super::schema::{self, File, What};
 use super::Outcome;
 use crate::mint::TestKey;
 
@@ -16,11 +17,19 @@ const FILES: &[(&str, &str)] = &[
     ("cases/orders.json", include_str!("init/cases/orders.json")),
 ];
 const KEYS: &str = "keys/test-only-es256.jwks.json";
+/// What the first lines of the files name, for editors.
+const SCHEMAS: [(&str, What, Option<File>); 3] = [
+    ("schemas/config.json", What::Config, None),
+    ("schemas/grants.json", What::Bundle, Some(File::Grants)),
+    ("schemas/cases.json", What::Cases, None),
+];
 
 /// Write a first configuration, one grant, one rule set and its cases, to be changed
 #[derive(clap::Args)]
 #[command(after_help = "Example:\n  everycall init policies\n\n\
-    Nothing is overwritten: if one of the files is there, none is written.")]
+    Nothing is overwritten: if one of the files is there, none is written. Editors complete and check the files\n\
+    by the JSON Schemas in DIR/schemas; after an update: everycall schema config > policies/schemas/config.json,\n\
+    and so on.")]
 pub(super) struct Args {
     /// Where to write them; made if it is not there
     #[arg(default_value = "policies", value_name = "DIR")]
@@ -28,13 +37,13 @@ pub(super) struct Args {
 }
 
 pub(super) fn run(args: &Args, out: &mut dyn Write) -> anyhow::Result<Outcome> {
-    let keys = serde_json::to_string_pretty(&TestKey::es256()?.public_jwks())? + "\n";
-    let files: Vec<(PathBuf, &str)> = FILES
-        .iter()
-        .copied()
-        .chain([(KEYS, keys.as_str())])
-        .map(|(name, text)| (args.directory.join(name), text))
-        .collect();
+    let mut made = vec![(KEYS, serde_json::to_string_pretty(&TestKey::es256()?.public_jwks())? + "\n")];
+    for (name, what, file) in SCHEMAS {
+        made.push((name, schema::text(what, file)?));
+    }
+    let made = made.iter().map(|(name, text)| (*name, text.as_str()));
+    let files: Vec<(PathBuf, &str)> =
+        FILES.iter().copied().chain(made).map(|(name, text)| (args.directory.join(name), text)).collect();
     if let Some((path, _)) = files.iter().find(|(path, _)| path.symlink_metadata().is_ok()) {
         anyhow::bail!("`{}` is there already: nothing was written", path.display());
     }

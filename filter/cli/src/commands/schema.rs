@@ -26,7 +26,7 @@ pub(super) struct Args {
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
-enum What {
+pub(super) enum What {
     /// The configuration
     Config,
     /// The record of a decision
@@ -39,7 +39,7 @@ enum What {
 
 /// The files of a bundle directory, by the part of the bundle that they hold.
 #[derive(Clone, Copy, clap::ValueEnum)]
-enum File {
+pub(super) enum File {
     /// `grants.yaml`
     Grants,
     /// `elevations.yaml`
@@ -60,18 +60,24 @@ pub(super) fn run(args: &Args, out: &mut dyn Write) -> anyhow::Result<Outcome> {
     if let Some(wrong) = wrong {
         anyhow::bail!("{wrong}");
     }
-    let schema = match args.what {
-        What::Config if args.resolved => schema::configuration(),
-        What::Config => load::with_references(schema::configuration()),
-        What::Record => schema::record(),
-        What::Cases => schema::written::<CaseFile>("Cases for `everycall test`"),
-        What::Bundle => match args.file {
-            None => schema::bundle(),
-            Some(file) => one_file(schema::bundle(), file),
-        },
-    };
-    writeln!(out, "{}", serde_json::to_string_pretty(&schema)?)?;
+    let text = if args.resolved { pretty(&schema::configuration())? } else { text(args.what, args.file)? };
+    out.write_all(text.as_bytes())?;
     Ok(Outcome::Good)
+}
+
+/// The schema of what people write, as it is printed; `file` is one of a bundle directory.
+pub(super) fn text(what: What, file: Option<File>) -> anyhow::Result<String> {
+    pretty(&match (what, file) {
+        (What::Config, _) => load::with_references(schema::configuration()),
+        (What::Record, _) => schema::record(),
+        (What::Cases, _) => schema::written::<CaseFile>("Cases for `everycall test`"),
+        (What::Bundle, None) => schema::bundle(),
+        (What::Bundle, Some(file)) => one_file(schema::bundle(), file),
+    })
+}
+
+fn pretty(schema: &Value) -> anyhow::Result<String> {
+    Ok(serde_json::to_string_pretty(schema)? + "\n")
 }
 
 /// The schema of one part of a bundle.
