@@ -15,6 +15,7 @@ mod lists;
 mod memory;
 mod metrics;
 mod page;
+mod printed;
 mod providers;
 mod rendered;
 mod schemas;

@@ -343,7 +343,7 @@ fn the_key_of_a_proof_is_public_strong_and_of_the_algorithm() {
 #[test]
 fn debug_shows_no_key() {
     let set = read(&[changed(EC, json!({}))], &SIGNATURES).unwrap();
-    assert_eq!(format!("{set:?}"), r#"KeySet { keys: [Key(Some("test-only-es256"), ES256)] }"#);
+    assert_eq!(format!("{set:?}"), r#"KeySet { keys: [Key(Some("test-only-es256"), ES256)], left_out: [] }"#);
 }
 
 /// An object of members that keys have, with values that they might have.
