@@ -1,7 +1,7 @@
 # What users, developers and CI run. The work is in scripts, one subject each; what they install goes below .tools/.
 SHELL := bash
 .NOTPARALLEL:
-.PHONY: help wasm envoy node-tools demo run render test test-native test-wasm conformance lint bench holds soak bench-continuous bench-peers bench-instructions bench-stages rego-differential fuzz fmt clean
+.PHONY: help wasm envoy node-tools demo demo-program run render test test-native test-wasm conformance lint bench holds soak bench-continuous bench-peers bench-instructions bench-stages rego-differential fuzz fmt clean
 
 export EVERYCALL_WASM := $(CURDIR)/target/everycall.wasm
 export EVERYCALL_ENVOY := $(CURDIR)/.tools/envoy
@@ -23,11 +23,19 @@ envoy: ## Envoy itself: .tools/envoy
 node-tools: ## what the tests under Node need
 	@bash tests/node-tools.sh
 
-demo: wasm envoy ## the tour: Envoy with the module, requests and decisions, then done
-	@cargo run --locked --quiet --package everycall-tests --bin everycall-demo
+# Without what only the tests need: that takes longer to build than all of it.
+demo := --locked --package everycall-tests --no-default-features --bin everycall-demo
 
-run: wasm envoy ## the same set-up, kept running for your own requests
-	@cargo run --locked --quiet --package everycall-tests --bin everycall-demo -- --keep
+demo-program:
+	@echo "compiling the demo and the devserver (minutes the first time; cargo says how far it is)"
+	@cargo build $(demo)
+
+demo: wasm envoy demo-program ## the tour: Envoy with the module, requests and decisions, then done
+	@cargo run --quiet $(demo)
+	@echo "next: 'make run' keeps this set-up running; README.md says where to go from here"
+
+run: wasm envoy demo-program ## the same set-up, kept running for your own requests
+	@cargo run --quiet $(demo) -- --keep
 
 render: ## envoy/envoy.yaml, envoy/istio/wasmplugin.yaml and the tables of the pages, rendered anew
 	EVERYCALL_RENDER=1 cargo test --locked --quiet --package everycall-tests --test reference are_current

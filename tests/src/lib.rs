@@ -2,6 +2,7 @@
 //! a server that shows the bytes it got.
 
 pub mod bundle;
+#[cfg(feature = "grpc")]
 pub mod calls;
 pub mod cases;
 pub mod client;
@@ -11,6 +12,7 @@ pub mod discovery;
 pub mod envoy;
 pub mod fault;
 pub mod feeds;
+#[cfg(feature = "grpc")]
 pub mod grpc;
 pub mod h2;
 pub mod hostile;
