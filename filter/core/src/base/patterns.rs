@@ -10,7 +10,7 @@ pub(crate) const NOT_BLANK: &str = r"\S";
 pub const INSTANT: &str =
     r"^[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt ][0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]+)?([Zz]|[+-][0-9]{2}:[0-9]{2})$";
 /// `is_host`: of a server.
-pub(crate) const HOST: &str = "^[!-~]+$";
+pub(crate) const HOST: &str = r#"^[!"$-.0->A-\[\]-~]+$"#;
 /// `is_path`: of a server.
 pub(crate) const PATH: &str = "^/[!-~]*$";
 /// `is_plain_host`: of a grant.

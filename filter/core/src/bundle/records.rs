@@ -13,7 +13,7 @@ use crate::authority::grants::{
 use crate::base::spiffe::SpiffeId;
 use crate::base::time::UnixTime;
 use crate::config::{self, instant, is_label, is_plain_host};
-use crate::http::host::NO_HOST;
+use crate::http::host::no_host;
 
 /// Hosts times paths of one grant.
 const MAX_PLACES: usize = 1_000;
@@ -235,7 +235,7 @@ impl Builder {
         let mut seen = BTreeSet::new();
         for (index, host) in hosts.iter().enumerate() {
             if !is_plain_host(host) {
-                self.error(format!("{at}.hosts[{index}]"), format!("`{host}` {NO_HOST}"));
+                self.error(format!("{at}.hosts[{index}]"), no_host(host));
             }
             if !seen.insert(host) {
                 self.error(format!("{at}.hosts[{index}]"), format!("`{host}` is repeated"));

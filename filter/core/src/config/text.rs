@@ -4,8 +4,10 @@ use crate::http::host::ANY_PORT;
 use crate::http::target::{is_port, split_port};
 
 /// What an Envoy cluster is called with in order to reach a server.
+/// What a call to a server has as `:authority`: not a URL, a path or a user.
 pub(crate) fn is_host(text: &str) -> bool {
-    !text.is_empty() && text.bytes().all(|b| b.is_ascii_graphic())
+    !text.is_empty()
+        && text.bytes().all(|b| b.is_ascii_graphic() && !matches!(b, b'/' | b'?' | b'#' | b'@' | b'\\'))
 }
 
 pub(crate) fn is_path(text: &str) -> bool {

@@ -7,8 +7,23 @@ use serde::Serialize;
 /// Behind a host that grants name: with whatever port, and without one.
 pub(crate) const ANY_PORT: &str = ":*";
 
-/// What is wrong with a host.
-pub(crate) const NO_HOST: &str = "is not a host in lower case such as `h`, `h:8080` or `h:*`";
+/// What is wrong with a host that a grant or its like names.
+pub(crate) fn no_host(host: &str) -> String {
+    let instead = instead_of_host(host);
+    format!("`{host}` is not a host in lower case such as `h`, `h:8080` or `h:*`{instead}")
+}
+
+/// What to write instead of what is no host, for what people bring along: URLs and wildcards.
+pub(crate) fn instead_of_host(text: &str) -> String {
+    match text.split_once("://") {
+        Some((_, rest)) => {
+            let host = rest.split(['/', '?', '#']).next().unwrap_or_default().to_ascii_lowercase();
+            format!("; of a URL write the host alone, `{host}`")
+        }
+        None if text.starts_with('*') => "; there are no wildcards: write each host".to_owned(),
+        None => String::new(),
+    }
+}
 
 /// How the server behind a host compares paths: grants and policies see them likewise.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
@@ -31,4 +46,23 @@ pub enum Compared {
     Exact,
     /// It does not.
     Fold,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn urls_and_wildcards_are_told_what_to_write() {
+        for (text, instead) in [
+            ("https://Orders.example/x", "; of a URL write the host alone, `orders.example`"),
+            ("http://orders.example:8080", "; of a URL write the host alone, `orders.example:8080`"),
+            ("*.example", "; there are no wildcards: write each host"),
+            ("orders.example/x", ""),
+            ("Orders.example", ""),
+            ("orders.*", ""),
+        ] {
+            assert_eq!(instead_of_host(text), instead, "{text}");
+        }
+    }
 }

@@ -20,7 +20,7 @@ use crate::config::{
     VERSION,
 };
 use crate::facts::content::FeedKind;
-use crate::http::host::NO_HOST;
+use crate::http::host::{instead_of_host, no_host};
 use crate::http::request::{IDENTITY_HEADERS, REMOVED_HEADERS};
 use crate::jose::keys::{KeySet, TEST_KEY_PREFIX};
 
@@ -60,7 +60,7 @@ impl Resolver {
             self.error(format!("{at}.cluster"), "must not be empty");
         }
         if !is_host(host) {
-            self.error(format!("{at}.host"), format!("`{host}` is not a host"));
+            self.error(format!("{at}.host"), format!("`{host}` is not a host{}", instead_of_host(host)));
         }
     }
 
@@ -119,7 +119,7 @@ impl Resolver {
         let signals = signals.map(|written| self.feed(FeedKind::Signals, written));
         let pdps = self.pdps(pdps);
         for host in hosts.keys().filter(|host| !is_plain_host(host)) {
-            self.error(format!("hosts.{host}"), format!("`{host}` {NO_HOST}"));
+            self.error(format!("hosts.{host}"), no_host(host));
         }
         let source = source.map(|source| self.source(source));
         let networks = self.networks(networks);
@@ -211,7 +211,7 @@ impl Resolver {
         }
         for (index, host) in hosts.iter().enumerate() {
             if !is_plain_host(host) {
-                self.error(format!("observe.hosts[{index}]"), format!("`{host}` {NO_HOST}"));
+                self.error(format!("observe.hosts[{index}]"), no_host(host));
             }
         }
         let mut templates = Vec::with_capacity(paths.len());

@@ -67,6 +67,12 @@ pub fn mistakes() -> Vec<Mistake> {
             "exactly one of",
         ),
         ("/issuers/0/keys".into(), json!({}), "issuers[0].keys", "exactly one of"),
+        (
+            "/issuers/0/keys".into(),
+            json!({"remote": {"cluster": "c", "host": "https://h.example", "path": "/p"}}),
+            "issuers[0].keys.remote.host",
+            "write the host alone, `h.example`",
+        ),
         ("/issuers/0/profile".into(), json!("ldap"), "issuers[0].profile", "ldap"),
         (
             "/issuers/0/issuer".into(),
@@ -189,6 +195,12 @@ pub fn mistakes() -> Vec<Mistake> {
         (format!("{grant}/hosts"), json!([]), "bundle.inline.grants[0].hosts", "admits nothing"),
         (format!("{grant}/hosts"), json!(["H"]), "bundle.inline.grants[0].hosts[0]", "lower case"),
         (format!("{grant}/hosts"), json!(["*"]), "bundle.inline.grants[0].hosts[0]", "not a host"),
+        (
+            format!("{grant}/hosts"),
+            json!(["https://h.example/x"]),
+            "bundle.inline.grants[0].hosts[0]",
+            "write the host alone, `h.example`",
+        ),
         (format!("{grant}/methods"), json!(["get"]), "bundle.inline.grants[0].methods[0]", "upper case"),
         (format!("{grant}/paths"), json!(["a"]), "bundle.inline.grants[0].paths[0]", "starts with"),
         (format!("{grant}/paths"), json!(["/{a...}/b"]), "bundle.inline.grants[0].paths[0]", "last"),
