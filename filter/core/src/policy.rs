@@ -53,9 +53,15 @@ impl Entrypoint {
                 && !name.starts_with(|c: char| c.is_ascii_digit())
                 && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_')
         };
+        // As OPA's own configuration has it: a path, or a reference.
+        let dotted = text.replace('/', ".");
+        let dotted = dotted.strip_prefix("data.").unwrap_or(&dotted);
         match text.rsplit_once('.') {
-            Some((package, rule)) if text.split('.').all(is_name) => {
+            Some((package, rule)) if dotted == text && text.split('.').all(is_name) => {
                 Ok(Self { package: package.into(), rule: rule.into(), format: InputFormat::OpaEnvoy })
+            }
+            _ if dotted.contains('.') && dotted.split('.').all(is_name) => {
+                Err(format!("write `{text}` as `{dotted}`"))
             }
             _ => Err(format!("`{text}` is not a package and a rule such as `{}`", opa::ENTRYPOINT)),
         }

@@ -236,6 +236,10 @@ pub fn builtins_that_are_not_offered_do_not_compile() {
         "print(\"x\")",
         "trace(\"x\")",
         "graph.reachable_paths({}, {})",
+        "any([true])",
+        "all([true])",
+        "re_match(\"a\", \"b\")",
+        "set_diff({1}, {2})",
         "no.such(1)",
     ] {
         let policy = format!("package everycall\ndecision := {{\"allow\": true}} if {{ x := {call}; x }}\n");
@@ -247,5 +251,8 @@ pub fn builtins_that_are_not_offered_do_not_compile() {
         let errors = Settings::from_value(config).unwrap_err();
         let grants = errors.iter().filter(|error| error.path.starts_with("bundle.inline")).count();
         assert_eq!(grants, 1, "{call}: {errors}");
+        // What OPA has is told with what to write instead.
+        let is_told = !errors.to_string().contains("no function has this name");
+        assert_eq!(is_told, call != "no.such(1)", "{call}: {errors}");
     }
 }

@@ -7,13 +7,22 @@ const BUILTINS: &[(&str, &str)] = &[
         "tokens are verified before any policy runs: read `input.identity.claims`, or \
                  `input.everycall.identity.claims` where the input is OPA-Envoy's",
     ),
-    ("crypto.", "signatures and certificates are checked before any policy runs: read `input.identity`"),
+    (
+        "crypto.",
+        "signatures and certificates are checked before any policy runs: read `input.identity`, or \
+                 `input.everycall.identity` where the input is OPA-Envoy's",
+    ),
     (
         "http.send",
         "a policy does not reach the network: ask a decision point by the rule `ask`, or put \
                    what it needs into `data`",
     ),
-    ("time.", "compare Unix seconds with `input.time`, or use `input.clock` (weekday, hour, minute, date)"),
+    (
+        "time.",
+        "compare Unix seconds with `input.time`, or use `input.clock` (weekday, hour, minute, date); both \
+                 are below `input.everycall` where the input is OPA-Envoy's",
+    ),
+    ("net.cidr_overlap", "use `net.cidr_contains`"),
     ("net.", "a policy does not reach the network: put addresses into `data`"),
     ("opa.runtime", "put settings into `data`"),
     ("rand.", "decisions can be made again from their records: nothing in them is random"),
@@ -24,7 +33,10 @@ const BUILTINS: &[(&str, &str)] = &[
     ("json.", "check members by `is_string` and its like"),
     ("graph.reachable_paths", "use `graph.reachable`"),
     ("graphql.", "the decision is made before the body arrives"),
+    ("any", "use `some x in list`, or `true in list`"),
+    ("all", "use `every x in list { … }`"),
     ("re_match", "use `regex.match`"),
+    ("set_diff", "use `a - b`"),
     ("regex.globs_match", "use `glob.match`"),
     ("strings.render_template", "use `sprintf` or `concat`"),
     ("providers.aws.", "a policy signs nothing: let the service do it"),

@@ -256,6 +256,9 @@ mod tests {
             ("r.headers.authorization != \"\"", "0.rego:5: `input.attributes.request.http.headers.authorization` is not there: no policy sees"),
             ("data.lib.ok", "1.rego:3: `input.truncated_body` is not there"),
             ("input.attributes.metadataContext.filterMetadata.x", "0.rego:5: `input.attributes.metadataContext` is not there"),
+            // As protobuf and Go spell it.
+            ("input.attributes.metadata_context.x", "0.rego:5: `input.attributes.metadataContext` is not there"),
+            ("r.RawBody", "0.rego:5: `input.attributes.request.http.rawBody` is not there"),
         ] {
             let found = opa(body);
             assert!(found.len() == 1 && found[0].starts_with(message), "{body}: {found:?}");
@@ -299,6 +302,18 @@ mod tests {
         let opa = "package envoy.authz\n\nallow if input.attributes.source.principal == input.everycall.identity.principal";
         let found = refused(Entrypoint::opa(None).unwrap(), &[opa], &json!({}));
         assert_eq!(found, ["0.rego:3: `input.everycall.identity.principal` is not there: it is called `on_behalf_of`, beside it"]);
+    }
+
+    #[test]
+    fn entry_points_are_written_with_dots() {
+        assert!(Entrypoint::opa(Some("istio.authz.allow")).is_ok());
+        for text in ["envoy/authz/allow", "data.envoy.authz.allow", "data/envoy/authz/allow"] {
+            let expected = format!("write `{text}` as `envoy.authz.allow`");
+            assert_eq!(Entrypoint::opa(Some(text)), Err(expected));
+        }
+        for text in ["", "allow", "a b.c", "/envoy/authz/allow", "1.a"] {
+            assert!(Entrypoint::opa(Some(text)).is_err_and(|why| why.contains("is not a package")), "{text}");
+        }
     }
 
     #[test]

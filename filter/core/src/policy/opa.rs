@@ -19,7 +19,6 @@ const ABSENT: &[(&[&str], &str)] = &[
     (&["truncated_body"], BODY),
     (&["attributes", "request", "http", "body"], BODY),
     (&["attributes", "request", "http", "rawBody"], BODY),
-    (&["attributes", "request", "http", "raw_body"], BODY),
     (&["attributes", "request", "http", "headers", "authorization"], CREDENTIAL),
     (&["attributes", "request", "http", "headers", "proxy-authorization"], CREDENTIAL),
     (&["attributes", "request", "http", "headers", "dpop"], CREDENTIAL),
@@ -57,10 +56,16 @@ const CREDENTIAL: &str = "no policy sees credentials: read the verified claims i
 /// A path below what is not offered, and what to write instead.
 pub(super) fn absent(path: &[Arc<str>]) -> Option<(String, &'static str)> {
     let within = |absent: &[&str]| {
-        path.len() >= absent.len() && path.iter().zip(absent).all(|(own, name)| **own == **name)
+        path.len() >= absent.len() && path.iter().zip(absent).all(|(own, name)| is_spelled(own, name))
     };
     let (absent, instead) = ABSENT.iter().find(|(absent, _)| within(absent))?;
     Some((absent.join("."), instead))
+}
+
+/// Whether a name is that of a member, also as protobuf (`metadata_context`) or Go (`MetadataContext`) spell it.
+fn is_spelled(own: &str, name: &str) -> bool {
+    let plain = |text: &str| text.replace('_', "").to_ascii_lowercase();
+    own == name || plain(own) == plain(name)
 }
 
 /// Reads a result: a boolean, or an object with a boolean `allowed`. What else it holds becomes our
