@@ -156,6 +156,14 @@ impl Obligations {
     }
 }
 
+/// Whether these can be done along with a decision.
+///
+/// # Errors
+/// The decision is a refusal: what is wrong with them.
+pub fn check(written: Map<String, Value>, allow: bool) -> Result<(), Denied> {
+    Obligations::read(written, allow).map(drop)
+}
+
 fn invalid(detail: impl Into<String>) -> Denied {
     Denied { reason: Reason::ObligationInvalid, detail: detail.into() }
 }

@@ -202,35 +202,7 @@ impl RuleSet {
         if self.entry.format == InputFormat::OpaEnvoy {
             return opa::outcome(&value).map(Some);
         }
-        let Value::Object(result) = value else {
-            return reject(Reason::PolicyResult, "`decision` is not an object");
-        };
-        let mut outcome = Outcome::default();
-        let mut decided = false;
-        for (key, value) in result.iter() {
-            match (key.as_str(), value) {
-                (Some("allow"), Value::Bool(allow)) => (outcome.allow, decided) = (*allow, true),
-                (Some("reason"), Value::String(code)) if is_code(code) => {
-                    outcome.rule = Some(code.to_string());
-                }
-                (Some("without_pdp"), Value::Bool(without)) => outcome.without_pdp = *without,
-                (Some("obligations"), Value::Object(_)) => match serde_json::to_value(value) {
-                    Ok(Json::Object(all)) => outcome.obligations = all,
-                    _ => return reject(Reason::ObligationInvalid, "the obligations are not JSON"),
-                },
-                _ => {
-                    return reject(
-                        Reason::PolicyResult,
-                        format!("`decision` holds {} of an unknown name or form", key.to_json()),
-                    )
-                }
-            }
-        }
-        if decided {
-            Ok(Some(outcome))
-        } else {
-            reject(Reason::PolicyResult, "`decision` has no boolean `allow`")
-        }
+        outcome(&value).map(Some)
     }
 
     fn evaluate(&self, entry: usize, input: &PolicyInput) -> Result<Option<Value>, Denied> {
@@ -243,6 +215,56 @@ impl RuleSet {
             Denied { reason, detail: format!("the evaluation ended: {halt}") }
         })
     }
+}
+
+/// Reads the result of `decision`.
+fn outcome(value: &Value) -> Result<Outcome, Denied> {
+    let Value::Object(result) = value else {
+        return reject(Reason::PolicyResult, "`decision` is not an object");
+    };
+    let mut outcome = Outcome::default();
+    let mut decided = false;
+    for (key, value) in result.iter() {
+        match (key.as_str(), value) {
+            (Some("allow"), Value::Bool(allow)) => (outcome.allow, decided) = (*allow, true),
+            (Some("reason"), Value::String(code)) if is_code(code) => {
+                outcome.rule = Some(code.to_string());
+            }
+            (Some("reason"), _) => {
+                let message = "`reason` is no code of 1 to 64 of `a-z`, `0-9` and `_`";
+                return reject(Reason::PolicyResult, message);
+            }
+            (Some("without_pdp"), Value::Bool(without)) => outcome.without_pdp = *without,
+            (Some("obligations"), Value::Object(_)) => match serde_json::to_value(value) {
+                Ok(Json::Object(all)) => outcome.obligations = all,
+                _ => return reject(Reason::ObligationInvalid, "the obligations are not JSON"),
+            },
+            _ => {
+                return reject(
+                    Reason::PolicyResult,
+                    format!("`decision` holds {} of an unknown name or form", key.to_json()),
+                )
+            }
+        }
+    }
+    if decided {
+        Ok(outcome)
+    } else {
+        reject(Reason::PolicyResult, "`decision` has no boolean `allow`")
+    }
+}
+
+/// What a result of the rule that decides says, in the form of its rule set: whether it allows, and the obligations
+/// as they are written.
+///
+/// # Errors
+/// The filter would refuse whatever it answers to.
+pub fn read_result(format: InputFormat, value: &Value) -> Result<(bool, Map<String, Json>), Denied> {
+    let outcome = match format {
+        InputFormat::Everycall => outcome(value),
+        InputFormat::OpaEnvoy => opa::outcome(value),
+    }?;
+    Ok((outcome.allow, outcome.obligations))
 }
 
 /// A policy's own code for a rule: it goes into records and headers.

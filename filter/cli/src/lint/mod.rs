@@ -7,6 +7,7 @@ mod grants;
 mod negation;
 mod opened;
 mod program;
+mod results;
 mod rules;
 
 use everycall_core::{Bundle, Settings, UnixTime};
@@ -78,6 +79,15 @@ const UNKNOWN_OBLIGATION: Lint = Lint {
     code: "unknown_obligation",
     level: Level::Error,
     finds: "an obligation that does not exist: the decision is a refusal",
+};
+const DECISION_NEVER_VALID: Lint = Lint {
+    code: "decision_never_valid",
+    level: Level::Error,
+    finds: "a result that the filter refuses whatever the call, as its constants say: a `decision` that \
+        is no object, has no `allow` or a member that is unknown, a `reason` that is no code (`a-z`, \
+        `0-9` and `_`), an obligation of a form, a status or a header that can never be valid, or for \
+        the other outcome; likewise of OPA-Envoy's form. What only the evaluation knows is taken to be \
+        right",
 };
 const UNREACHABLE_RULE: Lint = Lint {
     code: "unreachable_rule",
@@ -170,6 +180,7 @@ pub const LINTS: &[Lint] = &[
     ALLOW_NOT_BOOLEAN,
     ALLOW_WITHOUT_IDENTITY,
     UNKNOWN_OBLIGATION,
+    DECISION_NEVER_VALID,
     UNREACHABLE_RULE,
     CONSTANT_FALSE,
     GRANT_NEVER_MATCHES,
@@ -218,6 +229,7 @@ pub fn lint(document: &Value, now: UnixTime) -> Vec<Finding> {
     let mut found = Vec::new();
     negation::lint(&program, &mut found);
     rules::lint(&program, &mut found);
+    results::lint(&program, &mut found);
     grants::lint(document, now, &mut found);
     opened::lint(document, &mut found);
     elevations::lint(&program, document, now, &mut found);

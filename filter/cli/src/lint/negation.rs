@@ -2,7 +2,6 @@
 //! default or before an `else` must not be able to fail or to be undefined. An error skips its rule, so a rule
 //! that should have said no is silent then, and its negation holds. It goes by the plan, as decisions do.
 
-use everycall_core::config::InputFormat;
 use everycall_rego::Denial;
 
 use super::program::{Program, DECISION};
@@ -12,8 +11,7 @@ use crate::rego::number;
 pub(super) fn lint(program: &Program<'_>, found: &mut Vec<Finding>) {
     for entry in &program.entries {
         let Some(plan) = &entry.plan else { continue };
-        let input = if entry.ours { InputFormat::Everycall } else { InputFormat::OpaEnvoy };
-        for place in plan.fails_open(DECISION, &program.library, &input) {
+        for place in plan.fails_open(DECISION, &program.library, &entry.format()) {
             let Some(file) = program.modules.get(number(place.site.module)) else { continue };
             let message = match place.what {
                 Denial::Operand => format!(

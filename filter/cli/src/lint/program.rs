@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use everycall_core::config::InputFormat;
 use everycall_rego::syntax_tree::{Expr, Rule};
 use everycall_rego::{Library, Plan, Site, Value as Rego};
 use serde_json::Value;
@@ -38,6 +39,15 @@ pub(super) struct Entry {
 }
 
 impl Entry {
+    /// The form of its input.
+    pub(super) const fn format(&self) -> InputFormat {
+        if self.ours {
+            InputFormat::Everycall
+        } else {
+            InputFormat::OpaEnvoy
+        }
+    }
+
     fn compile(&self, library: &mut Library) -> Option<Plan> {
         let decides = format!("{}.{}", self.package, self.rule);
         let asks = self.ours.then(|| format!("{}.ask", self.package));

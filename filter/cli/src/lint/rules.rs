@@ -155,7 +155,7 @@ fn results(program: &Program<'_>, entry: &Entry, found: &mut Vec<Finding>) {
 }
 
 /// The value of one body.
-fn value<'m>(body: &'m Body<'m>) -> Option<&'m Expr> {
+pub(super) fn value<'m>(body: &'m Body<'m>) -> Option<&'m Expr> {
     let own = body.written.and_then(|written| written.assign.as_ref()).map(|assign| assign.value.as_ref());
     own.or(match body.head {
         RuleHead::Compr { assign, .. } => assign.as_ref().map(|assign| assign.value.as_ref()),

@@ -3,6 +3,7 @@
 mod elevations;
 mod grants;
 mod negations;
+mod results;
 
 use serde_json::{json, Value};
 
@@ -92,15 +93,13 @@ fn a_decision_allows_by_a_boolean_and_looks_at_the_caller() {
         ("{\"allow\": null}", Some("allow_not_boolean:2")),
         ("{\"allow\": false}", None),
         ("{\"allow\": input.identity.bound == \"dpop\"}", None),
-        ("{\"allow\": true, \"obligations\": {\"step_up\": {}}}", None),
+        ("{\"allow\": false, \"obligations\": {\"step_up\": {\"max_age\": 60}}}", None),
         ("{\"allow\": true, \"obligations\": {\"mask\": {}}}", Some("unknown_obligation:2")),
     ] {
         assert_eq!(found(&rule(value)).first().map(String::as_str), finds, "{value}");
     }
     assert_eq!(found("default decision := {\"allow\": true}\n"), ["default_allow:2"]);
-    for nothing in ["{\"allow\": false}", "{}", "false"] {
-        assert!(found(&format!("default decision := {nothing}\n")).is_empty(), "{nothing}");
-    }
+    assert!(found("default decision := {\"allow\": false}\n").is_empty());
     // Not what decides.
     assert!(found(&(decision("helper.allow") + "default helper := {\"allow\": true}\n")).is_empty());
     let obliged = |name: &str| {
