@@ -3,6 +3,8 @@
 mod contract;
 mod described;
 mod facts;
+#[cfg(feature = "schema")]
+mod known;
 mod opa;
 mod slots;
 #[cfg(test)]
@@ -26,6 +28,8 @@ use crate::record::{RequestRecord, SignalsRecord};
 pub(crate) use contract::renamed;
 #[cfg(feature = "schema")]
 pub use described::{input_rows, InputRow};
+#[cfg(feature = "schema")]
+pub use known::{nowhere, Nowhere};
 pub(crate) use slots::Slots;
 
 /// What is known of a verified caller.

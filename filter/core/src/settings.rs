@@ -25,7 +25,7 @@ use crate::credential::token::{self, Failure, Issuer};
 use crate::facts::content::FeedKind;
 use crate::http::attributes::{self, Attribute, ATTRIBUTES, CONNECTION_SOURCE, PROOF_ATTRIBUTES};
 use crate::http::host::ANY_PORT;
-use crate::http::request::{is_spelling, Headers};
+use crate::http::request::{is_spelling, Headers, SECRET_HEADERS};
 use crate::http::target::{Target, TargetError};
 use crate::identity::Identity;
 use crate::jose::checks::Checks;
@@ -34,9 +34,6 @@ use crate::jose::signature::SignatureVerifier;
 use crate::sync::feed::FeedSource;
 pub use configuring::Configuring;
 pub use offline::FeedRules;
-
-/// Headers that are secret besides those that credentials are looked for in.
-const SECRET_HEADERS: [&str; 3] = ["authorization", "proxy-authorization", "dpop"];
 
 /// A bundle that decides too and is not obeyed.
 #[derive(Debug)]

@@ -30,6 +30,8 @@ pub struct Plan {
     pub(crate) conditions: BTreeSet<(Site, usize)>,
     /// Paths below `data` that hold no rules, and what stands there.
     pub(crate) bases: Vec<(Path, Option<Value>)>,
+    /// Where each of them is read first.
+    pub(crate) base_sites: Vec<Site>,
     /// Parts of the tree of rules that are read as a whole.
     pub(crate) nodes: Vec<Node>,
     pub(crate) entries: Vec<Option<DocumentId>>,
@@ -63,6 +65,12 @@ impl Plan {
     /// facts. A path stands for all below it, and the empty one for all of `input`.
     pub fn inputs(&self) -> impl Iterator<Item = (&[Arc<str>], Site)> {
         self.inputs.iter().zip(&self.input_sites).map(|(path, site)| (&**path, *site))
+    }
+
+    /// The paths below `data` that it reads and where nothing stands, each with the place that reads it first.
+    pub fn absent(&self) -> impl Iterator<Item = (&[Arc<str>], Site)> {
+        let all = self.bases.iter().zip(&self.base_sites);
+        all.filter(|((_, value), _)| value.is_none()).map(|((path, _), site)| (&**path, *site))
     }
 
     /// The path of a slot.

@@ -26,6 +26,36 @@ impl Plan {
         self.complete(reads)
     }
 
+    /// Paths below `input` that `with` replaces somewhere.
+    pub fn replaced_input(&self) -> BTreeSet<&[Arc<str>]> {
+        self.replaced(|with| match with {
+            With::Input(path, _) => Some(path.as_slice()),
+            _ => None,
+        })
+    }
+
+    /// Paths below `data` that `with` replaces somewhere.
+    pub fn replaced_data(&self) -> BTreeSet<&[Arc<str>]> {
+        self.replaced(|with| match with {
+            With::Data(path, _) => Some(path.as_slice()),
+            _ => None,
+        })
+    }
+
+    fn replaced<'p>(&'p self, path: impl Fn(&'p With) -> Option<&'p [Arc<str>]>) -> BTreeSet<&'p [Arc<str>]> {
+        let mut found = BTreeSet::new();
+        let rules = self.documents.iter().flat_map(|document| document.rules.iter().chain(&document.default));
+        for branch in rules.flat_map(|rule| &rule.branches) {
+            let mut look = |step: &'p Step| {
+                if let StepKind::With(replaced, _) = &step.kind {
+                    found.extend(replaced.iter().filter_map(&path));
+                }
+            };
+            branch.visit(&mut look, &mut |_| {});
+        }
+        found
+    }
+
     /// Where its bodies are written; the whole rule for the first body of a rule.
     pub fn bodies(&self) -> impl Iterator<Item = Site> + '_ {
         let rules = self.documents.iter().flat_map(|document| document.rules.iter().chain(&document.default));

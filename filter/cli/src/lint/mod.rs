@@ -4,7 +4,9 @@
 mod allows;
 mod elevations;
 mod grants;
+mod nearest;
 mod negation;
+mod nowhere;
 mod opened;
 mod program;
 mod results;
@@ -88,6 +90,20 @@ const DECISION_NEVER_VALID: Lint = Lint {
         `0-9` and `_`), an obligation of a form, a status or a header that can never be valid, or for \
         the other outcome; likewise of OPA-Envoy's form. What only the evaluation knows is taken to be \
         right",
+};
+const INPUT_UNKNOWN: Lint = Lint {
+    code: "input_unknown",
+    level: Level::Error,
+    finds: "a member of `input` that is never there, at the first place of a rule set that reads it, with \
+        the one that was probably meant: `input.identity.isuer`, `input.method`, \
+        `input.request.headers[\"X-Tenant\"]` (names of headers are in lower case). Not looked at is \
+        what keys find that only the evaluation knows, and what `with` replaces",
+};
+const DATA_ABSENT: Lint = Lint {
+    code: "data_absent",
+    level: Level::Warning,
+    finds: "a path below `data` that no module and no data of the bundle provides, such as `data.limit` \
+        beside `limits:`, at the first place of a rule set that reads it; not what `with` replaces",
 };
 const UNREACHABLE_RULE: Lint = Lint {
     code: "unreachable_rule",
@@ -181,6 +197,8 @@ pub const LINTS: &[Lint] = &[
     ALLOW_WITHOUT_IDENTITY,
     UNKNOWN_OBLIGATION,
     DECISION_NEVER_VALID,
+    INPUT_UNKNOWN,
+    DATA_ABSENT,
     UNREACHABLE_RULE,
     CONSTANT_FALSE,
     GRANT_NEVER_MATCHES,
@@ -230,6 +248,7 @@ pub fn lint(document: &Value, now: UnixTime) -> Vec<Finding> {
     negation::lint(&program, &mut found);
     rules::lint(&program, &mut found);
     results::lint(&program, &mut found);
+    nowhere::lint(&program, document, &mut found);
     grants::lint(document, now, &mut found);
     opened::lint(document, &mut found);
     elevations::lint(&program, document, now, &mut found);

@@ -3,6 +3,7 @@
 mod elevations;
 mod grants;
 mod negations;
+mod nowhere;
 mod results;
 
 use serde_json::{json, Value};

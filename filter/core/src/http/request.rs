@@ -8,6 +8,9 @@ use crate::http::attributes::{scheme, Attribute, TLS_VERSION};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct StreamId(pub u64);
 
+/// Headers that no policy sees, besides those that credentials are looked for in.
+pub(crate) const SECRET_HEADERS: [&str; 3] = ["authorization", "proxy-authorization", "dpop"];
+
 /// Headers below this prefix are ours: a client's are removed, spelled with `-` or `_`.
 pub const OWN_HEADER_PREFIX: &str = "x-everycall-";
 

@@ -24,6 +24,10 @@ impl Description {
         self
     }
 
+    pub(super) const fn lower_case(self) -> Self {
+        self
+    }
+
     pub(super) const fn says(self, _: &'static str) -> Self {
         self
     }
@@ -53,11 +57,29 @@ mod with_sentences {
         /// Empty: the rows below it say all.
         meaning: &'static str,
         members: &'static [Member],
+        lower_case: bool,
     }
 
     impl Description {
-        pub(in crate::input) const NOTHING: Self =
-            Self { row: Row { kind: Kind::Any, items: Kind::Text, meaning: "", members: &[] } };
+        pub(in crate::input) const NOTHING: Self = Self {
+            row: Row { kind: Kind::Any, items: Kind::Text, meaning: "", members: &[], lower_case: false },
+        };
+
+        pub(in crate::input) const fn what(&self) -> Kind {
+            self.row.kind
+        }
+
+        pub(in crate::input) const fn below(&self) -> &'static [Member] {
+            self.row.members
+        }
+
+        pub(in crate::input) const fn is_lower_case(&self) -> bool {
+            self.row.lower_case
+        }
+
+        pub(in crate::input) const fn lower_case(self) -> Self {
+            Self { row: Row { lower_case: true, ..self.row } }
+        }
 
         pub(in crate::input) const fn kind(self, kind: Kind) -> Self {
             Self { row: Row { kind, ..self.row } }
@@ -91,7 +113,7 @@ mod with_sentences {
     pub fn input_rows() -> Vec<InputRow> {
         let mut rows = Vec::new();
         for fact in FACTS {
-            let Row { kind, items, meaning, members } = fact.description.row;
+            let Row { kind, items, meaning, members, .. } = fact.description.row;
             let mut add = |path: String, kind: String, meaning| rows.push(InputRow { path, kind, meaning });
             let below = |name: &str| format!("{}.{name}", fact.path());
             if fact.path() == "connection" {

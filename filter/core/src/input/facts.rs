@@ -145,6 +145,7 @@ pub(super) const FACTS: &[Fact] = &[
         ("ID.error", Text, "Instead of an answer: `timeout`, `unavailable` or `invalid`"),
     ]),
     members("request.headers", |of, name| of_map(&of.request.headers, name))
+        .in_lower_case()
         .says("Names in lower case to lists of values, repeated ones kept apart"),
     one("request.host", |of| Some(text(&of.request.host)))
         .always(Text)

@@ -7,6 +7,7 @@ use everycall_rego::Kind::{Array, Object as Members, Text};
 use everycall_rego::{Object, Value};
 use serde_json::Value as Json;
 
+use super::described::Member;
 use super::facts::{scheme, text, texts};
 use super::slots::{members, one, Fact};
 use super::Sources;
@@ -19,9 +20,10 @@ pub(super) const OWN: &str = "everycall";
 pub(super) const FACTS: &[Fact] = &[
     one("attributes.destination", |_| Some(Value::Object(Object::default()))).always(Members),
     one("attributes.destination.address", |of| address(of, DESTINATION_IP))
-        .made_from("connection.destination_ip"),
+        .made_from("connection.destination_ip")
+        .holding(ADDRESS),
     // Those that the policy reads, and the pseudo-headers.
-    members("attributes.request.http.headers", headers).made_from("request.headers"),
+    members("attributes.request.http.headers", headers).made_from("request.headers").in_lower_case(),
     one("attributes.request.http.headers.:authority", |of| Some(text(&of.request.host))).always(Text),
     one("attributes.request.http.headers.:method", |of| Some(text(&of.request.method))).always(Text),
     one("attributes.request.http.headers.:path", path).made_from("request.query").always(Text),
@@ -33,7 +35,9 @@ pub(super) const FACTS: &[Fact] = &[
     one("attributes.request.http.scheme", scheme).made_from("connection.tls_version").always(Text),
     one("attributes.request.time", |of| Some(Value::from(of.now.to_string()))).timed().always(Text),
     one("attributes.source", |_| Some(Value::Object(Object::default()))).always(Members),
-    one("attributes.source.address", |of| address(of, SOURCE_IP)).made_from("connection.source_ip"),
+    one("attributes.source.address", |of| address(of, SOURCE_IP))
+        .made_from("connection.source_ip")
+        .holding(ADDRESS),
     one("attributes.source.principal", |of| connection(of, PEER_ID)).made_from("connection.peer_id"),
     // The decision is made before a body arrives. Policies that name one of these are refused.
     one("parsed_body", |_| Some(Value::Null)),
@@ -51,6 +55,8 @@ pub(super) const FACTS: &[Fact] = &[
     one("version.encoding", |_| Some(Value::from("protojson"))).always(Text),
     one("version.ext_authz", |_| Some(Value::from("v3"))).always(Text),
 ];
+
+const ADDRESS: &[Member] = &[("socketAddress.address", Text, "The address, without its port")];
 
 fn path(of: &Sources<'_>) -> Option<Value> {
     Some(Value::from(of.target.path_and_query()))

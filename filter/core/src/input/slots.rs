@@ -83,6 +83,11 @@ impl Fact {
         Self { description: self.description.says(meaning), ..self }
     }
 
+    /// The names below it are headers': in lower case.
+    pub(super) const fn in_lower_case(self) -> Self {
+        Self { description: self.description.lower_case(), ..self }
+    }
+
     /// What the members of its list are, where they are no texts.
     pub(super) const fn of(self, items: Kind) -> Self {
         Self { description: self.description.items(items), ..self }
@@ -111,6 +116,27 @@ impl Fact {
     #[cfg(feature = "schema")]
     pub(super) const fn is_null_at_times(&self) -> bool {
         self.nullable
+    }
+
+    #[cfg(feature = "schema")]
+    pub(super) const fn kind(&self) -> Kind {
+        self.description.what()
+    }
+
+    #[cfg(feature = "schema")]
+    pub(super) fn members(&self) -> impl Iterator<Item = &'static Member> {
+        self.description.below().iter()
+    }
+
+    #[cfg(feature = "schema")]
+    pub(super) const fn has_lower_case(&self) -> bool {
+        self.description.is_lower_case()
+    }
+
+    /// Whether what stands below it may have any name.
+    #[cfg(feature = "schema")]
+    pub(super) const fn takes_any_name(&self) -> bool {
+        matches!(self.answer, Answer::Members(_) | Answer::Answers)
     }
 
     pub(super) fn names(&self) -> impl Iterator<Item = &'static str> {

@@ -158,6 +158,7 @@ struct Draft {
     input_sites: Vec<Site>,
     conditions: BTreeSet<(Site, usize)>,
     bases: List<Path>,
+    base_sites: Vec<Site>,
     nodes: Vec<ReadNode>,
     known_nodes: List<NodeKey>,
     /// Names below what was read by keys that are found when it is evaluated.
@@ -303,6 +304,7 @@ impl Planner<'_> {
             input_sites: std::mem::take(&mut draft.input_sites),
             conditions: std::mem::take(&mut draft.conditions),
             bases,
+            base_sites: std::mem::take(&mut draft.base_sites),
             nodes: std::mem::take(&mut draft.nodes).into_iter().map(|read| read.node).collect(),
             entries: draft.entries.take().unwrap_or_default(),
             data: data.clone(),

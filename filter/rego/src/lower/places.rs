@@ -58,8 +58,12 @@ impl Planner<'_> {
         Expr::Input(slot)
     }
 
-    pub(super) fn base(&mut self, path: Path) -> Expr {
-        Expr::Base(self.draft.bases.place(path).0)
+    pub(super) fn base(&mut self, path: Path, site: Site) -> Expr {
+        let (slot, is_new) = self.draft.bases.place(path);
+        if is_new {
+            self.draft.base_sites.push(site);
+        }
+        Expr::Base(slot)
     }
 
     /// No rule stands at, above or below this path.

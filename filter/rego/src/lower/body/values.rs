@@ -155,11 +155,11 @@ impl Body<'_, '_> {
             if !self.planner.has_below(&path) {
                 path.extend(rest.iter().map_while(self::name));
                 let rest = keys.get(path.len()..).unwrap_or_default();
-                return Ok((self.planner.base(path), rest));
+                return Ok((self.planner.base(path, self.site), rest));
             }
         }
         if !self.planner.has_below(&path) {
-            return Ok((self.planner.base(path), rest));
+            return Ok((self.planner.base(path, self.site), rest));
         }
         let closed = rest.iter().take_while(|key| !self.is_open(key)).count();
         let keys: Vec<Option<Arc<str>>> = rest

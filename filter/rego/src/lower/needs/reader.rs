@@ -266,7 +266,7 @@ impl Planner<'_> {
             }
             Term::Ref(Head::Data, keys) => {
                 let (path, rest) = constants_of(keys).filter(|(path, _)| self.is_base(path))?;
-                match self.base(path) {
+                match self.base(path, Site::default()) {
                     Expr::Base(slot) => Some(Operand::Base(slot, rest)),
                     _ => None,
                 }
