@@ -6,11 +6,11 @@ use everycall_core::config::PdpProtocol;
 use everycall_core::http::Failure;
 use everycall_core::pdp::MAX_ANSWER;
 use everycall_core::record::PdpExchange;
-use everycall_core::{json as strict, Call, Headers, Reply};
+use everycall_core::{json as strict, Call, Reply};
 use serde::de::value::{MapAccessDeserializer, StrDeserializer};
 use serde::de::{Error, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer};
-use serde_json::{json, Value};
+use serde_json::Value;
 
 /// An answer to one question: `"allow"`, `"deny"`, `"down"`, `"timeout"`, or a response as it is
 /// written.
@@ -39,8 +39,8 @@ impl PdpAnswer {
     /// The reply as the proxy hands it in.
     pub fn reply(&self, protocol: PdpProtocol) -> Reply {
         let (status, body) = match self {
-            Self::Allow => return plain(protocol, true),
-            Self::Deny => return plain(protocol, false),
+            Self::Allow => return protocol.says(true),
+            Self::Deny => return protocol.says(false),
             Self::Down => (503, "upstream connect error or disconnect/reset before headers"),
             Self::Timeout => (504, "upstream request timeout"),
             Self::Http { status, body } => (*status, body.as_str()),
@@ -56,29 +56,7 @@ impl PdpAnswer {
 
 /// The protocol of a call to a decision point, as its server tells it.
 pub fn spoken(call: &Call) -> PdpProtocol {
-    if call.headers.iter().any(|(name, value)| name == "content-type" && value == "application/grpc") {
-        return PdpProtocol::ExtAuthz;
-    }
-    match strict::parse(&call.body) {
-        Ok(body) if body.get("input").is_some() => PdpProtocol::Opa,
-        _ => PdpProtocol::Authzen,
-    }
-}
-
-/// A reply that says yes or no, and nothing else.
-fn plain(protocol: PdpProtocol, yes: bool) -> Reply {
-    let header = |name: &str, value: &str| Headers::new(vec![(name.to_owned(), value.as_bytes().to_vec())]);
-    match protocol {
-        PdpProtocol::Authzen => Reply::http(200, json!({"decision": yes}).to_string()),
-        PdpProtocol::Opa => Reply::http(200, json!({"result": yes}).to_string()),
-        PdpProtocol::ExtAuthz => Reply::Http {
-            status: 200,
-            headers: header("content-type", "application/grpc"),
-            // A frame of 4 bytes: `CheckResponse` with a status of OK or PERMISSION_DENIED.
-            body: vec![0, 0, 0, 0, 4, 0x0a, 2, 0x08, if yes { 0 } else { 7 }],
-            trailers: header("grpc-status", "0"),
-        },
-    }
+    PdpProtocol::of_call(call).unwrap_or(PdpProtocol::Authzen)
 }
 
 /// Whether a call with this body asks a recorded question, in whichever protocol.

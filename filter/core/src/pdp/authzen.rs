@@ -11,6 +11,11 @@ pub(super) static PROTOCOL: Protocol = Protocol {
     headers: json_headers,
     body: |_, question, _| json_body(&question.body),
     answer: |reply| json_object(reply).map_or_else(Answer::Error, decision),
+    #[cfg(feature = "cases")]
+    played: super::Played {
+        is_asked: |call| super::asks_in_json(call, false),
+        says: |yes| crate::http::call::Reply::http(200, format!(r#"{{"decision":{yes}}}"#)),
+    },
 };
 
 /// An object with `decision`, and maybe `context`. Unknown members are ignored, as the specification wants; what is

@@ -18,7 +18,28 @@ pub(super) static PROTOCOL: Protocol = Protocol {
     headers: |pdp| grpc::headers(*pdp.timeout_ms),
     body: |pdp, question, asker| grpc::frame(&request(pdp, question, asker)),
     answer: |reply| grpc::message(reply).map_or_else(Answer::Error, answer),
+    #[cfg(feature = "cases")]
+    played: super::Played {
+        is_asked: |call| call.headers.iter().any(|(_, value)| value == "application/grpc"),
+        says,
+    },
 };
+
+/// `CheckResponse` with a status of OK or PERMISSION_DENIED, in one frame.
+#[cfg(feature = "cases")]
+fn says(yes: bool) -> crate::http::call::Reply {
+    use crate::http::call::Reply;
+    use crate::http::request::Headers;
+
+    let header = |name: &str, value: &str| Headers::new(vec![(name.to_owned(), value.as_bytes().to_vec())]);
+    Reply::Http {
+        status: 200,
+        headers: header("content-type", "application/grpc"),
+        body: vec![0, 0, 0, 0, 4, 0x0a, 2, 0x08, if yes { 0 } else { 7 }],
+        trailers: header("grpc-status", "0"),
+    }
+}
+
 /// How deep metadata may nest.
 const MAX_DEPTH: usize = 32;
 

@@ -67,6 +67,36 @@ pub(crate) struct Protocol {
     headers: fn(&Pdp) -> Vec<(String, String)>,
     body: fn(&Pdp, &Question, &Asker<'_>) -> Vec<u8>,
     answer: fn(&Reply) -> Answer,
+    #[cfg(feature = "cases")]
+    played: Played,
+}
+
+/// How a server of the protocol is played in cases.
+#[cfg(feature = "cases")]
+struct Played {
+    /// Whether a call is to one.
+    is_asked: fn(&Call) -> bool,
+    /// Yes or no, and nothing else.
+    says: fn(bool) -> Reply,
+}
+
+#[cfg(feature = "cases")]
+impl PdpProtocol {
+    /// The protocol of a call to a decision point, as its server tells it.
+    pub fn of_call(call: &Call) -> Option<Self> {
+        Self::ALL.iter().copied().find(|protocol| (protocol.rules().played.is_asked)(call))
+    }
+
+    /// A reply that says yes or no, and nothing else.
+    pub fn says(self, yes: bool) -> Reply {
+        (self.rules().played.says)(yes)
+    }
+}
+
+/// Whether a call asks in JSON, with a member `input` or without.
+#[cfg(feature = "cases")]
+fn asks_in_json(call: &Call, with_input: bool) -> bool {
+    json::parse(&call.body).is_ok_and(|body| body.is_object() && body.get("input").is_some() == with_input)
 }
 
 /// What the path of calls may be.

@@ -13,6 +13,11 @@ pub(super) static PROTOCOL: Protocol = Protocol {
     headers: json_headers,
     body: |_, question, _| json_body(&document(question)),
     answer: |reply| json_object(reply).map_or_else(Answer::Error, answer),
+    #[cfg(feature = "cases")]
+    played: super::Played {
+        is_asked: |call| super::asks_in_json(call, true),
+        says: |yes| crate::http::call::Reply::http(200, format!(r#"{{"result":{yes}}}"#)),
+    },
 };
 
 /// Members of a result that ask for a change of request or response: conventions of OPA's Envoy plugin.
