@@ -77,6 +77,23 @@ fn records_in_the_access_log() {
     assert!(!world.envoy.log().contains(everycall_tests::RECORD_BEGINS), "{}", world.envoy.log());
 }
 
+#[test]
+fn a_credential_that_is_not_for_the_upstream_ends_here() {
+    let token = crate::streams::token("t-1", 600).into_bytes();
+    for forward in [true, false] {
+        let mut config = crate::streams::configuration();
+        config["credentials"] = json!([{"header": "authorization", "scheme": "Bearer", "forward": forward}]);
+        let world = World::with(&config);
+        let mut request = get("t", "/t/a");
+        request.headers.push(("authorization".to_owned(), token.clone()));
+        let seen = world.send("only", &request);
+        assert_eq!(seen.response.status, 200, "{}", seen.line);
+        let [received] = seen.upstream.as_slice() else { panic!("{:?}", seen.upstream) };
+        assert_eq!(received.all("authorization").len(), usize::from(forward));
+        assert_eq!(received.all("x-everycall-identity").len(), 1);
+    }
+}
+
 /// A world with two listeners, with the connection manager's path options and without: `mended`
 /// and `plain`.
 fn both(config: &Value) -> Arc<World> {

@@ -3,6 +3,7 @@
 mod api_keys;
 mod authority;
 mod bundle;
+mod credentials;
 mod keys;
 mod limits;
 mod mutation;

@@ -162,7 +162,10 @@ fn defaults_are_what_is_taken() {
     let config: Config = serde_json::from_value(written).unwrap();
     let (issuer, pdp) = (&config.issuers[0], &config.pdps["default"]);
     let credentials: Vec<Value> = (config.credentials.iter())
-        .map(|credential| json!({"header": credential.header, "scheme": credential.scheme}))
+        .map(|credential| {
+            let everycall_core::config::Credential { header, scheme, forward } = credential;
+            json!({"header": header, "scheme": scheme, "forward": forward})
+        })
         .collect();
     let bare: everycall_core::config::Credential = serde_json::from_value(json!({"header": "x"})).unwrap();
     let inline = config.bundle.inline.as_ref().unwrap();
@@ -170,6 +173,7 @@ fn defaults_are_what_is_taken() {
     let mut defaults = BTreeMap::from([
         ("credentials".to_owned(), json!(credentials)),
         ("credentials[].scheme".to_owned(), json!(bare.scheme)),
+        ("credentials[].forward".to_owned(), json!(bare.forward)),
         ("issuers[].peer_match".to_owned(), json!(issuer.peer_match)),
         ("dpop.max_age_s".to_owned(), json!(config.dpop.max_age_s)),
         ("dpop.max_rsa_bits".to_owned(), json!(config.dpop.max_rsa_bits)),

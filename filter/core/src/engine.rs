@@ -343,7 +343,8 @@ impl Engine {
                 case.record.obligations = std::mem::take(&mut obligations.written);
                 let admission =
                     Admission::of(&self.in_force(), &case, caller, &granted, obligations.max_stream_s, now);
-                let permit = Permit::new(case.request, obligations, admission, now);
+                let kept_back = self.settings.kept_back(&case.request);
+                let permit = Permit::new(case.request, kept_back, obligations, admission, now);
                 case.record.decision = Verdict::Allow;
                 case.record.reason = Some(Reason::Allowed);
                 case.record.status = Reason::Allowed.status();
@@ -395,7 +396,8 @@ impl Engine {
         case.record.reason = Some(Reason::Observed);
         case.record.status = Reason::Observed.status();
         case.record.layer = layer;
-        let permit = Permit::observed(case.request, admission, reason, now);
+        let kept_back = self.settings.kept_back(&case.request);
+        let permit = Permit::observed(case.request, kept_back, admission, reason, now);
         Decision { verdict: Ok(permit), record: case.record }
     }
 

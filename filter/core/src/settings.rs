@@ -25,7 +25,7 @@ use crate::credential::token::{self, Failure, Issuer};
 use crate::facts::content::FeedKind;
 use crate::http::attributes::{self, Attribute, ATTRIBUTES, CONNECTION_SOURCE, PROOF_ATTRIBUTES};
 use crate::http::host::ANY_PORT;
-use crate::http::request::{is_spelling, Headers, SECRET_HEADERS};
+use crate::http::request::{is_spelling, Headers, Request, SECRET_HEADERS};
 use crate::http::target::{Target, TargetError};
 use crate::identity::Identity;
 use crate::jose::checks::Checks;
@@ -199,6 +199,12 @@ impl Settings {
     /// The bounds.
     pub const fn limits(&self) -> &Limits {
         &self.limits
+    }
+
+    /// The headers of a request, as the client spelled them, that hold credentials which are not for the upstream.
+    pub(crate) fn kept_back(&self, request: &Request) -> Vec<String> {
+        let kept = self.credentials.iter().filter(|source| !source.forward);
+        kept.flat_map(|source| request.spelled(&source.header)).map(str::to_owned).collect()
     }
 
     /// Whether a header's values are for nobody: no policy, no record and, unless it is told so, no policy

@@ -17,7 +17,7 @@ pub fn inline() -> Value {
     issuers[0]["types"] = json!(["jwt"]);
     issuers.push(other);
     for (name, value) in [
-        ("credentials", json!([{"header": "Authorization", "scheme": "Bearer"}])),
+        ("credentials", json!([{"header": "Authorization", "scheme": "Bearer", "forward": false}])),
         ("dpop", json!({"max_age_s": 60, "leeway_s": 5, "scheme": "https"})),
         (
             "mtls",

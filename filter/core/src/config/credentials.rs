@@ -22,11 +22,18 @@ pub struct Credential {
     #[serde(default)]
     #[cfg_attr(feature = "schema", schemars(regex(pattern = patterns::SCHEME)))]
     pub scheme: String,
+    /// The upstream sees the header; with `false` it is removed from whatever passes.
+    #[serde(default = "forwarded")]
+    pub forward: bool,
+}
+
+const fn forwarded() -> bool {
+    true
 }
 
 pub(super) fn default_credentials() -> Vec<Credential> {
     ["Bearer", "DPoP"]
-        .map(|scheme| Credential { header: "authorization".into(), scheme: scheme.into() })
+        .map(|scheme| Credential { header: "authorization".into(), scheme: scheme.into(), forward: true })
         .to_vec()
 }
 

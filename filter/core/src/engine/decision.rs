@@ -52,6 +52,7 @@ impl Permit {
 
     pub(crate) fn new(
         request: Request,
+        kept_back: Vec<String>,
         obligations: Obligations,
         admission: Box<Admission>,
         now: UnixTime,
@@ -63,7 +64,7 @@ impl Permit {
             remove.extend(request.spellings(name).map(str::to_owned));
         }
         remove.extend(request_headers.remove);
-        let mut permit = Self::bare(request, admission, now);
+        let mut permit = Self::bare(request, kept_back, admission, now);
         permit.remove.extend(remove);
         if let Some(grant) = &permit.admission.grant {
             permit.set.push(("x-everycall-grant".into(), visible_ascii(&grant.id)));
@@ -76,17 +77,19 @@ impl Permit {
     /// For a request that is passed on though it would be refused.
     pub(crate) fn observed(
         request: Request,
+        kept_back: Vec<String>,
         admission: Box<Admission>,
         reason: Reason,
         now: UnixTime,
     ) -> Self {
-        let mut permit = Self::bare(request, admission, now);
+        let mut permit = Self::bare(request, kept_back, admission, now);
         permit.set.push(("x-everycall-observed".into(), reason.code().to_owned()));
         permit
     }
 
-    /// What every permit has: the client's own claims are gone, and what was verified is there.
-    fn bare(request: Request, mut admission: Box<Admission>, now: UnixTime) -> Self {
+    /// What every permit has: the client's own claims are gone, as are credentials that are not for the upstream, and
+    /// what was verified is there.
+    fn bare(request: Request, kept_back: Vec<String>, mut admission: Box<Admission>, now: UnixTime) -> Self {
         let mut set = vec![("x-everycall-decision-id".into(), admission.decision_id.clone())];
         if let Some(caller) = admission.caller.as_ref().map(|caller| &caller.identity) {
             set.push(("x-everycall-identity".into(), visible_ascii(&caller.id)));
@@ -102,7 +105,7 @@ impl Permit {
         // Envoy ends the stream by itself then, also when this module is gone.
         let left = admission.end.at.millis_since(now).max(1);
         set.push(("x-envoy-upstream-stream-duration-ms".into(), left.to_string()));
-        let remove = request.removed().to_vec();
+        let remove = [request.removed(), &kept_back].concat();
         admission.request = HeldRequest::Whole(request);
         Self { remove, set, response: HeaderChanges::default(), admission }
     }

@@ -318,10 +318,14 @@ impl Request {
         &self.removed
     }
 
+    /// The client's headers that are this one, or that many servers take for it.
+    pub(crate) fn spelled<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a str> {
+        self.headers.iter().map(|(other, _)| other).filter(move |other| is_spelling(name, other))
+    }
+
     /// The client's headers that many servers take for this one, spelled otherwise.
     pub(crate) fn spellings<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a str> {
-        let names = self.headers.iter().map(|(other, _)| other);
-        names.filter(move |other| *other != name && is_spelling(name, other))
+        self.spelled(name).filter(move |other| *other != name)
     }
 
     /// The beginning of a pseudo-header or header for the record, which must hold what came even if it

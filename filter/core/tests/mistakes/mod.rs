@@ -95,6 +95,12 @@ pub fn mistakes() -> Vec<Mistake> {
         ("/credentials".into(), json!([{"header": "dpop"}]), "credentials[0].header", "proofs"),
         (
             "/credentials".into(),
+            json!([{"header": "a", "scheme": "x"}, {"header": "a", "scheme": "y", "forward": false}]),
+            "credentials[1].forward",
+            "another above for `a`",
+        ),
+        (
+            "/credentials".into(),
             json!([{"header": "a", "scheme": "Bearer"}, {"header": "A", "scheme": "bearer"}]),
             "credentials[1].header",
             "duplicate",

@@ -9,6 +9,8 @@ use crate::http::request::Headers;
 pub(crate) struct CredentialSource {
     pub(crate) header: String,
     pub(crate) schemes: Vec<String>,
+    /// The upstream sees it.
+    pub(crate) forward: bool,
 }
 
 /// A credential as it was presented: not yet believed.
@@ -81,8 +83,9 @@ mod tests {
             CredentialSource {
                 header: "authorization".into(),
                 schemes: vec!["Bearer".into(), "DPoP".into()],
+                forward: true,
             },
-            CredentialSource { header: "x-api-token".into(), schemes: vec![String::new()] },
+            CredentialSource { header: "x-api-token".into(), schemes: vec![String::new()], forward: true },
         ];
         find(&headers, &sources).map(|t| t.map(|t| t.text.to_owned())).map_err(|(reason, _)| reason)
     }

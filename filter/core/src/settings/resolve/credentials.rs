@@ -204,7 +204,7 @@ impl Resolver {
             self.error("credentials", "expected at least one header");
         }
         let mut resolved: Vec<CredentialSource> = Vec::new();
-        for (index, config::Credential { header, scheme }) in credentials.into_iter().enumerate() {
+        for (index, config::Credential { header, scheme, forward }) in credentials.into_iter().enumerate() {
             let at = format!("credentials[{index}]");
             let header = header.to_ascii_lowercase();
             if !is_header_name(&header) {
@@ -218,7 +218,13 @@ impl Resolver {
             }
             let known = resolved.iter_mut().find(|other| other.header == header);
             match known {
-                None => resolved.push(CredentialSource { header, schemes: vec![scheme] }),
+                None => resolved.push(CredentialSource { header, schemes: vec![scheme], forward }),
+                Some(known) if known.forward != forward => {
+                    self.error(
+                        format!("{at}.forward"),
+                        format!("`{forward}`, and another above for `{header}`"),
+                    );
+                }
                 Some(known) if known.schemes.iter().any(|other| other.eq_ignore_ascii_case(&scheme)) => {
                     self.error(format!("{at}.header"), format!("duplicate header `{header}`"));
                 }
