@@ -106,7 +106,7 @@ fn token_expired() {
 #[test]
 fn token_too_big() {
     let claim = "a".repeat(9_000);
-    refused(&read_order(json!({"token": {"claims": {"large": claim}}})), 401, "token_malformed");
+    refused(&read_order(json!({"token": {"claims": {"large": claim}}})), 401, "token_too_large");
 }
 
 #[test]
