@@ -98,11 +98,7 @@ fn prometheus_gets_the_names_and_labels_of_the_table() {
         std::thread::sleep(Duration::from_millis(200));
     };
     for (name, labels) in exposed(&text) {
-        let of_histogram = ["_bucket", "_sum", "_count"].iter().find_map(|end| name.strip_suffix(end));
-        let metric = METRICS.iter().find(|metric| {
-            let own = metric.name.replace('.', "_");
-            own == name || (metric.kind == "histogram" && Some(own.as_str()) == of_histogram)
-        });
+        let metric = METRICS.iter().find(|metric| metric.is_exposed_as(&name));
         let metric = metric.unwrap_or_else(|| panic!("`{name}` is not in the table: {labels:?}"));
         let own: BTreeSet<&str> = metric.labels.iter().copied().collect();
         let got: BTreeSet<&str> = labels.keys().map(String::as_str).filter(|label| *label != "le").collect();

@@ -9,11 +9,6 @@ use serde_json::Value;
 use crate::page::{file, files_below};
 use crate::rendered::ENVOY;
 
-/// How Envoy's Prometheus endpoint calls a metric.
-fn in_prometheus(name: &str) -> String {
-    name.replace('.', "_")
-}
-
 #[test]
 fn the_bootstrap_makes_a_label_of_each_that_a_metric_has() {
     let envoy: Value = serde_yaml_ng::from_str(&file(ENVOY.0)).unwrap();
@@ -57,11 +52,7 @@ fn pages_name_metrics_and_labels_that_there_are() {
     for page in pages {
         for (name, labels) in spoken_of(&std::fs::read_to_string(&page).unwrap()) {
             count += 1;
-            let of_histogram = ["_bucket", "_sum", "_count"].iter().find_map(|end| name.strip_suffix(end));
-            let metric = METRICS.iter().find(|metric| {
-                let own = in_prometheus(metric.name);
-                own == name || (metric.kind == "histogram" && Some(own.as_str()) == of_histogram)
-            });
+            let metric = METRICS.iter().find(|metric| metric.is_exposed_as(&name));
             let metric = metric.unwrap_or_else(|| panic!("{}: there is no metric `{name}`", page.display()));
             for label in labels {
                 let has = metric.labels.contains(&label.as_str());

@@ -22,6 +22,17 @@ pub struct MetricRow {
     pub meaning: &'static str,
 }
 
+impl MetricRow {
+    /// Whether Envoy's Prometheus endpoint shows it under this name; a histogram is also three counters there.
+    pub fn is_exposed_as(&self, name: &str) -> bool {
+        let own = self.name.replace('.', "_");
+        let counters = ["_bucket", "_sum", "_count"];
+        let histogram =
+            counters.iter().find_map(|end| name.strip_suffix(end)).filter(|_| self.kind == "histogram");
+        own == name || Some(own.as_str()) == histogram
+    }
+}
+
 macro_rules! metrics {
     ($($(#[doc = $meaning:literal])+ $metric:ident = $kind:ident, $name:literal, [$($label:literal),*];)+) => {
         $($(#[doc = $meaning])+
