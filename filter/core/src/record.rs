@@ -16,6 +16,7 @@ use crate::authority::exceptions::Exception;
 pub use crate::authority::grants::GrantRecord;
 use crate::base::reason::{Layer, Reason};
 use crate::base::time::UnixTime;
+use crate::base::words::words;
 use crate::base::{hex, json};
 pub use crate::facts::record::{FeedRecord, SignalsRecord};
 use crate::identity::{Identity, Kind};
@@ -303,17 +304,16 @@ pub struct WouldRefuse {
     pub detail: Option<String>,
 }
 
-/// The outcome in data.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[serde(rename_all = "snake_case")]
-pub enum Verdict {
-    /// The request is passed on.
-    Allow,
-    /// It is refused.
-    Deny,
-    /// It waits for a policy decision point.
-    Ask,
+words! {
+    /// The outcome in data.
+    pub enum Verdict {
+        /// The request is passed on.
+        Allow = "allow",
+        /// It is refused.
+        Deny = "deny",
+        /// It waits for a policy decision point.
+        Ask = "ask",
+    }
 }
 
 /// The request as far as it matters.

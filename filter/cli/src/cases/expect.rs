@@ -53,12 +53,7 @@ impl Expect {
                 wrong.push(format!("{name}: expected {}, found {}", text(expected), text(found)));
             }
         };
-        let decision = |verdict| match verdict {
-            Verdict::Allow => "allow".to_owned(),
-            Verdict::Deny => "deny".to_owned(),
-            Verdict::Ask => "ask".to_owned(),
-        };
-        compare("decision", Some(decision(self.decision)), Some(decision(record.decision)));
+        compare("decision", Some(self.decision.to_string()), Some(record.decision.to_string()));
         let code = |reason: Reason| reason.code().to_owned();
         compare("reason", self.reason().map(code), record.reason.map(code));
         compare("rule", self.rule.clone(), record.policy.as_ref().and_then(|policy| policy.rule.clone()));

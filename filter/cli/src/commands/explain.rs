@@ -68,7 +68,7 @@ pub(super) fn text(record: &DecisionRecord, traces: &[Trace], policies: &Policie
     let mut lines = Lines(Vec::new());
     let reason = record.reason.map_or("an answer is awaited", Reason::code);
     let status = if record.status == 0 { String::new() } else { format!(" ({})", record.status) };
-    lines.0.push(format!("{} {reason}{status}", verdict(record.decision)));
+    lines.0.push(format!("{} {reason}{status}", record.decision));
     lines.add("decision", format!("{} at {}, revision {}", record.id, record.time, record.revision));
     let request = &record.request;
     lines.add("request", format!("{} {}://{}{}", request.method, request.scheme, request.host, request.path));
@@ -182,7 +182,7 @@ fn opinion(shadow: &ShadowRecord) -> String {
         ShadowOutcome::Unknown => "wants to know more",
         ShadowOutcome::Error => "CAN'T DECIDE",
     };
-    format!("`{}`{of} {compared}: {} {reason}{rule}", shadow.name, verdict(shadow.decision))
+    format!("`{}`{of} {compared}: {} {reason}{rule}", shadow.name, shadow.decision)
 }
 
 /// The rules that were evaluated, where those stopped that did not hold, and what they looked at.
@@ -243,15 +243,6 @@ fn proof(identity: &Identity) -> String {
 fn exempt(exception: &Exception) -> String {
     let Exception { id, owner, reason, valid_until, .. } = exception;
     format!("`{id}`: {reason} (owner: {owner}), until {valid_until}")
-}
-
-/// `allow`, `deny` or `ask`.
-pub(super) const fn verdict(verdict: Verdict) -> &'static str {
-    match verdict {
-        Verdict::Allow => "allow",
-        Verdict::Deny => "deny",
-        Verdict::Ask => "ask",
-    }
 }
 
 /// Paths and claims are a client's: none of them may end a line or drive a terminal.

@@ -7,7 +7,7 @@ use everycall_core::{json, DecisionRecord, Reason};
 use serde_json::{Map, Value};
 
 use super::decide::Decider;
-use super::{explain, request};
+use super::request;
 
 /// A line of a log.
 pub(super) enum Line {
@@ -134,7 +134,7 @@ fn compare(recorded: &DecisionRecord, record: &DecisionRecord) -> String {
     let mut text = String::new();
     let outcome = |record: &DecisionRecord| {
         let reason = record.reason.map_or("none", Reason::code);
-        format!("{} {reason}", explain::verdict(record.decision))
+        format!("{} {reason}", record.decision)
     };
     // Writing to a String does not fail.
     let _ = if (recorded.decision, recorded.reason) == (record.decision, record.reason) {
